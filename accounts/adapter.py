@@ -1,0 +1,31 @@
+"""What allauth asks of this site."""
+
+from allauth.account.adapter import DefaultAccountAdapter
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase
+
+from accounts.models import User
+
+
+def set_language_cookie(response: HttpResponseBase, user: User) -> None:
+    """Makes the browser ask for pages in the language that the account chose, if it chose one."""
+    if user.language:
+        response.set_cookie(
+            settings.LANGUAGE_COOKIE_NAME,
+            user.language,
+            max_age=settings.LANGUAGE_COOKIE_AGE,
+            samesite=settings.LANGUAGE_COOKIE_SAMESITE,
+            secure=settings.LANGUAGE_COOKIE_SECURE,
+        )
+
+
+class AccountAdapter(DefaultAccountAdapter):
+    """Sign-up is closed: accounts are made by the people who run the site."""
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return False
+
+    def post_login(self, request: HttpRequest, user: User, **kwargs) -> HttpResponseBase:
+        response = super().post_login(request, user, **kwargs)
+        set_language_cookie(response, user)
+        return response

@@ -1,0 +1,55 @@
+"""The roles of the house and the permissions that each holds.
+
+A role is a Django group. `install` is called by a migration, and again by any later migration
+that changes what a role may do.
+"""
+
+from typing import Any
+
+DOCTOR = "doctor"
+SUPERVISOR = "supervisor"
+ML_STAFF = "ml_staff"
+
+# (app label, model, codename)
+PERMISSIONS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    DOCTOR: (
+        ("diagnosis", "reading", "add_reading"),
+        ("diagnosis", "reading", "change_reading"),
+        ("diagnosis", "reading", "delete_reading"),
+        ("mlcore", "modelversion", "view_modelversion"),
+    ),
+    SUPERVISOR: (
+        ("diagnosis", "reading", "view_reading"),
+        ("diagnosis", "reading", "oversee_reading"),
+        ("accounts", "user", "view_user"),
+        ("mlcore", "modelversion", "view_modelversion"),
+        ("auditlog", "logentry", "view_logentry"),
+    ),
+    ML_STAFF: (("mlcore", "modelversion", "view_modelversion"),),
+}
+
+
+def install(apps: Any) -> None:
+    """Makes the three groups hold exactly the permissions above; safe to call again.
+
+    Args:
+        apps: a registry of models, historical (in a migration) or current.
+    """
+    group_model = apps.get_model("auth", "Group")
+    permission_model = apps.get_model("auth", "Permission")
+    content_type_model = apps.get_model("contenttypes", "ContentType")
+    for role, wanted in PERMISSIONS.items():
+        group, _ = group_model.objects.get_or_create(name=role)
+        held = []
+        for app_label, model, codename in wanted:
+            content_type, _ = content_type_model.objects.get_or_create(
+                app_label=app_label, model=model
+            )
+            # Django itself names permissions only after the last migration has run.
+            permission, _ = permission_model.objects.get_or_create(
+                content_type=content_type,
+                codename=codename,
+                defaults={"name": f"Can {codename.replace('_', ' ')}"},
+            )
+            held.append(permission)
+        group.permissions.set(held)

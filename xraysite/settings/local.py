@@ -1,0 +1,32 @@
+"""One person's machine: no environment needed, nothing leaves the loopback interface."""
+
+from django.core.management.utils import get_random_secret_key
+
+from xraysite import env
+
+from .base import *  # noqa: F403
+from .base import STORAGES, VAR_DIR
+
+DEBUG = env.env.bool("DEBUG", default=False)
+if DEBUG:
+    STORAGES["staticfiles"] = {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+    }
+ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
+INTERNAL_IPS = ["127.0.0.1"]
+
+# Demo accounts and their printed passwords exist in this mode only.
+DEMO_ACCOUNTS = True
+
+
+def _local_secret_key() -> str:
+    """Returns this installation's own key, made at the first start and kept in var/."""
+    path = VAR_DIR / "secret_key"
+    if not path.exists():
+        VAR_DIR.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(get_random_secret_key())
+    return path.read_text().strip()
+
+
+SECRET_KEY = _local_secret_key()

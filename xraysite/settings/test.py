@@ -1,0 +1,31 @@
+"""The tests: own database, own folders, fast password hashing, nothing from the environment."""
+
+import tempfile
+from pathlib import Path
+
+from xraysite import env
+
+from .base import *  # noqa: F403
+
+SECRET_KEY = "a key of the tests alone, which guards nothing at all"  # noqa: S105
+ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
+DEBUG = False
+DEMO_ACCOUNTS = True
+
+_TMP = Path(tempfile.mkdtemp(prefix="xraysite-tests-"))
+PRIVATE_MEDIA_ROOT = _TMP / "private"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+    "films": {
+        "BACKEND": "diagnosis.films.AtomicFileStorage",
+        "OPTIONS": {"location": PRIVATE_MEDIA_ROOT / "films"},
+    },
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = True
+DATABASES = {"default": env.database("TEST_DATABASE_URL", default=f"sqlite:///{_TMP / 'db.sqlite3'}")}
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+ACCOUNT_RATE_LIMITS = False

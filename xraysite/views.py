@@ -1,0 +1,64 @@
+"""The pages that belong to no app: home, about, health, errors."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.auth.decorators import login_not_required
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from diagnosis.models import Reading
+from mlcore import registry
+
+
+@login_not_required
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    """Shows the landing page to a stranger and the dashboard to staff."""
+    if not request.user.is_authenticated:
+        return render(request, "landing.html")
+    return render(request, "dashboard.html", _dashboard(request))
+
+
+def _dashboard(request: HttpRequest) -> dict[str, Any]:
+    own = Reading.objects.own_of(request.user)
+    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    return {
+        "recent": own.select_related("model_version")[:5],
+        "counts": {
+            "today": own.filter(created_at__gte=midnight).count(),
+            "week": own.filter(created_at__gte=midnight - timedelta(days=6)).count(),
+            "total": own.count(),
+        },
+        "active_model": registry.active_version(),
+    }
+
+
+@login_not_required
+@require_safe
+def about(request: HttpRequest) -> HttpResponse:
+    """Shows purpose, intended use and limits, data, and how patient data is kept."""
+    version = registry.active_version()
+    return render(request, "about.html", {"active_card": version.card if version else None})
+
+
+@login_not_required
+@never_cache
+@require_safe
+def healthz(request: HttpRequest) -> JsonResponse:
+    """Answers 200 where a reading could be made now, 503 with the part that fails otherwise."""
+    state = {"database": "ok", "model": "ok"}
+    try:
+        connection.ensure_connection()
+        if registry.active_version() is None:
+            state["model"] = "missing"
+    except DatabaseError:
+        state = {"database": "unreachable", "model": "unknown"}
+    healthy = set(state.values()) == {"ok"}
+    return JsonResponse(
+        {"status": "ok" if healthy else "unavailable", **state}, status=200 if healthy else 503
+    )
