@@ -17,9 +17,7 @@ from accounts.models import User
 
 def register() -> None:
     """Registers the models of this app and the signals of signing in and out."""
-    auditlog.register(
-        User, exclude_fields=["last_login", "password"], m2m_fields={"groups"}
-    )
+    auditlog.register(User, exclude_fields=["last_login", "password"], m2m_fields={"groups"})
     user_logged_in.connect(_record_sign_in, dispatch_uid="accounts.audit.sign_in")
     user_logged_out.connect(_record_sign_out, dispatch_uid="accounts.audit.sign_out")
 

@@ -14,6 +14,4 @@ class ApprovedAccountBackend(AuthenticationBackend):
     """
 
     def user_can_authenticate(self, user: AbstractBaseUser | AnonymousUser | None) -> bool:
-        return (
-            isinstance(user, User) and user.is_approved and super().user_can_authenticate(user)
-        )
+        return isinstance(user, User) and user.is_approved and super().user_can_authenticate(user)

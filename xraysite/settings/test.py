@@ -24,7 +24,9 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = True
-DATABASES = {"default": env.database("TEST_DATABASE_URL", default=f"sqlite:///{_TMP / 'db.sqlite3'}")}
+DATABASES = {
+    "default": env.database("TEST_DATABASE_URL", default=f"sqlite:///{_TMP / 'db.sqlite3'}")
+}
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"

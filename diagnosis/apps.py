@@ -1,0 +1,14 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class DiagnosisConfig(AppConfig):
+    name = "diagnosis"
+    verbose_name = _("Readings")
+
+    def ready(self) -> None:
+        from auditlog.registry import auditlog
+
+        from diagnosis.models import Reading
+
+        auditlog.register(Reading, exclude_fields=["activation_map", "updated_at"])

@@ -1,0 +1,59 @@
+"""Fails where a text has no Traditional Chinese, is marked unsure, or is not compiled."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import polib
+
+LOCALE = Path("locale/zh_Hant/LC_MESSAGES")
+
+
+def collected() -> set[tuple[str, str]]:
+    """Returns (context, text) of every translatable text in the code as it is now."""
+    # makemessages writes where it finds locale/; a scratch copy keeps the tree as it is.
+    with tempfile.TemporaryDirectory() as scratch:
+        files = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z",
+             "accounts", "diagnosis", "mlcore", "forum", "xraysite", "templates", "manage.py"],
+            check=True, capture_output=True, text=True,
+        ).stdout.split("\0")  # fmt: skip
+        for name in filter(None, files):
+            if name.endswith((".py", ".html", ".txt")) and Path(name).exists():
+                target = Path(scratch, name)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(Path(name).read_bytes())
+        Path(scratch, "locale").mkdir()
+        subprocess.run(
+            [Path(sys.prefix, "bin", "django-admin"), "makemessages", "-l", "zh_Hant", "-v0"],
+            check=True, cwd=scratch,
+        )  # fmt: skip
+        entries = polib.pofile(f"{scratch}/{LOCALE}/django.po")
+    return {(entry.msgctxt or "", entry.msgid) for entry in entries}
+
+
+def main() -> int:
+    catalog = polib.pofile(str(LOCALE / "django.po"))
+    translated = {(e.msgctxt or "", e.msgid) for e in catalog.translated_entries()}
+    problems = [f"unsure: {e.msgid!r}" for e in catalog.fuzzy_entries()]
+    if subprocess.run(["sh", "-c", "command -v xgettext"], capture_output=True).returncode == 0:
+        problems += [f"no Chinese: {text!r}" for text in sorted(collected() - translated)]
+    else:
+        print("GNU gettext is not installed: not checked whether new texts are translated.")
+        problems += [f"no Chinese: {e.msgid!r}" for e in catalog.untranslated_entries()]
+    compiled = {
+        (e.msgctxt or "", e.msgid): e.msgstr or e.msgstr_plural
+        for e in polib.mofile(str(LOCALE / "django.mo"))
+    }
+    problems += [
+        f"not compiled: {e.msgid!r}"
+        for e in catalog.translated_entries()
+        if compiled.get((e.msgctxt or "", e.msgid)) != (e.msgstr or e.msgstr_plural)
+    ]
+    print("\n".join(problems) or f"{len(translated)} texts, all in Traditional Chinese.")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

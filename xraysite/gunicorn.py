@@ -1,0 +1,29 @@
+"""How the site is served: gunicorn's configuration, in `make run` and in a hospital alike."""
+
+import logging
+import os
+from typing import Any
+
+wsgi_app = "xraysite.wsgi:application"
+worker_class = "gthread"
+workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+threads = int(os.environ.get("WEB_THREADS", "4"))
+# Each worker loads the model itself: a LiteRT session does not survive a fork.
+preload_app = False
+timeout = 60
+graceful_timeout = 30
+keepalive = 5
+max_requests = 10_000
+max_requests_jitter = 1_000
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112
+control_socket_disable = True
+
+
+def post_worker_init(worker: Any) -> None:
+    """Loads the active model before the first doctor asks, so that no reading waits for it."""
+    from mlcore import registry
+
+    try:
+        registry.warm_up()
+    except Exception:  # a site without a model still shows histories, and says why it cannot read
+        logging.getLogger(__name__).exception("The active model could not be loaded.")

@@ -1,0 +1,87 @@
+"""`make run`: from an installed environment to a server on this machine, step by step.
+
+Uses the server of production (gunicorn) with the local settings. Safe to repeat: what is there
+already is kept.
+"""
+
+import argparse
+import os
+import socket
+import sys
+
+import django
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import DatabaseError
+
+SHIPPED_MODEL = "pneumonia-1"
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def fail(text: str) -> None:
+    sys.exit(f"\nxraysite: {text}\n")
+
+
+def require_free_port(host: str, port: int) -> None:
+    """Ends the program with what to do where `port` cannot be had."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As gunicorn does: a port that a closed connection still lingers on is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            fail(
+                f"{host}:{port} cannot be used ({error.strerror}). "
+                f"Stop what runs there, or choose another port: make run PORT={port + 1}"
+            )
+
+
+def prepare() -> None:
+    """Makes database, static files, accounts and the active model ready."""
+    say("[1/4] Database: applying migrations ...")
+    call_command("migrate", interactive=False, verbosity=0)
+    say("[2/4] Static files: collecting ...")
+    call_command("collectstatic", interactive=False, verbosity=0)
+    say("[3/4] Model:")
+    from mlcore import registry
+
+    if registry.active_version() is None:
+        call_command("activate_model", SHIPPED_MODEL)
+    else:
+        say(f"  {registry.active_version()} is active.")
+    say("[4/4] Accounts:")
+    call_command("create_demo_accounts")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    arguments = parser.parse_args()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "xraysite.settings.local")
+    require_free_port(arguments.host, arguments.port)
+    django.setup()
+    try:
+        prepare()
+    except (CommandError, DatabaseError, OSError) as error:
+        fail(f"set-up stopped: {error}")
+    say(f"\nServing on http://{arguments.host}:{arguments.port}  (Ctrl-C stops)\n")
+    gunicorn = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "--config",
+        "python:xraysite.gunicorn",
+        "--bind",
+        f"{arguments.host}:{arguments.port}",
+        "--log-level",
+        "warning",
+    ]
+    os.execv(sys.executable, gunicorn)  # noqa: S606 - our own interpreter and arguments
+
+
+if __name__ == "__main__":
+    main()
