@@ -1,0 +1,45 @@
+"""The registry's rows: which bundles this installation knows, and which one reads films."""
+
+from pathlib import Path
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class ModelVersion(models.Model):
+    """A bundle that was registered. At most one is active."""
+
+    name = models.CharField(_("name"), max_length=100, unique=True)
+    bundle_sha256 = models.CharField(_("bundle SHA-256"), max_length=64)
+    path = models.CharField(
+        _("folder"),
+        max_length=500,
+        help_text=_("Relative to the folder of bundles, unless it is absolute."),
+    )
+    card = models.JSONField(_("model card"))
+    is_active = models.BooleanField(_("active"), default=False)
+    set_aside_reason = models.TextField(_("why it was set aside"), blank=True)
+    created_at = models.DateTimeField(_("registered at"), auto_now_add=True)
+    activated_at = models.DateTimeField(_("last activated at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("model version")
+        verbose_name_plural = _("model versions")
+        ordering: ClassVar = ["-is_active", "-created_at"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["is_active"],
+                condition=models.Q(is_active=True),
+                name="mlcore_one_active_model",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def folder(self) -> Path:
+        """The bundle's absolute folder."""
+        return Path(settings.BUNDLE_DIR) / self.path

@@ -1,0 +1,9 @@
+from django.urls import path
+
+from mlcore import views
+
+app_name = "models"
+urlpatterns = [
+    path("", views.model_list, name="list"),
+    path("<str:name>/plots/<str:file>", views.plot, name="plot"),
+]

@@ -1,0 +1,26 @@
+"""Model cards for the staff: what each model is, learnt from, and can and cannot do."""
+
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_safe
+
+from mlcore.models import ModelVersion
+
+
+@require_safe
+def model_list(request: HttpRequest) -> HttpResponse:
+    """Shows the card of the active model first, then of the others."""
+    versions = ModelVersion.objects.filter(set_aside_reason="")
+    return render(request, "mlcore/model_list.html", {"versions": versions})
+
+
+@require_safe
+def plot(request: HttpRequest, name: str, file: str) -> HttpResponse | FileResponse:
+    """Answers with one of the plots that the model's card names, and with no other file."""
+    version = get_object_or_404(ModelVersion, name=name)
+    if file not in version.card.get("plots", []):
+        raise Http404
+    path = version.folder / file
+    if not path.is_file():
+        raise Http404
+    return FileResponse(path.open("rb"), content_type="image/png")

@@ -1,0 +1,115 @@
+"""Fixtures for every test: people of each role, the shipped model, drawn films."""
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from django.conf import settings
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import call_command
+from django.test import Client
+
+from accounts.models import User
+from diagnosis.models import Reading
+from mlcore.models import ModelVersion
+from tests import factories
+from tests.films import draw_film, encode
+
+SHIPPED_MODEL = "pneumonia-1"
+
+
+@pytest.fixture(autouse=True)
+def _own_private_folder() -> Iterator[None]:
+    """Each test starts without stored films."""
+    yield
+    shutil.rmtree(settings.PRIVATE_MEDIA_ROOT, ignore_errors=True)
+
+
+@pytest.fixture
+def active_model(db: None) -> ModelVersion:
+    """The shipped bundle, registered and active: tests read films with the real model."""
+    call_command("activate_model", SHIPPED_MODEL, verbosity=0)
+    return ModelVersion.objects.get(name=SHIPPED_MODEL)
+
+
+@pytest.fixture
+def doctor(db: None) -> User:
+    return factories.DoctorFactory(display_name="王怡君")
+
+
+@pytest.fixture
+def other_doctor(db: None) -> User:
+    return factories.DoctorFactory()
+
+
+@pytest.fixture
+def supervisor(db: None) -> User:
+    return factories.SupervisorFactory()
+
+
+@pytest.fixture
+def ml_engineer(db: None) -> User:
+    return factories.MLStaffFactory()
+
+
+def signed_in(user: User) -> Client:
+    """Returns a browser of `user` that asks for English pages."""
+    client = Client(headers={"accept-language": "en"})
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def as_doctor(doctor: User) -> Client:
+    return signed_in(doctor)
+
+
+@pytest.fixture
+def as_other_doctor(other_doctor: User) -> Client:
+    return signed_in(other_doctor)
+
+
+@pytest.fixture
+def as_supervisor(supervisor: User) -> Client:
+    return signed_in(supervisor)
+
+
+@pytest.fixture
+def as_ml_engineer(ml_engineer: User) -> Client:
+    return signed_in(ml_engineer)
+
+
+@pytest.fixture(scope="session")
+def film_bytes() -> bytes:
+    """A drawn film as a PNG file."""
+    return encode(draw_film("NORMAL", seed=1, size=512), "PNG")
+
+
+def upload_of(data: bytes, name: str = "film.png") -> SimpleUploadedFile:
+    return SimpleUploadedFile(name, data, content_type="application/octet-stream")
+
+
+def particulars(**changes: object) -> dict[str, object]:
+    """Returns what a doctor fills in, with `changes`."""
+    return {
+        "patient_name": "陳小明",
+        "patient_number": "A123",
+        "patient_age_years": 3,
+        "exam_date": "2026-01-02",
+    } | changes
+
+
+def post_film(client: Client, data: bytes, name: str = "film.png", **changes: object):
+    """Sends the form of a new reading as a browser does."""
+    import uuid
+
+    fields = {"submission": str(uuid.uuid4())} | particulars(**changes)
+    return client.post("/readings/new/", fields | {"film": upload_of(data, name)})
+
+
+@pytest.fixture
+def reading(active_model: ModelVersion, as_doctor: Client, film_bytes: bytes) -> Reading:
+    """The doctor's reading of a drawn film, made through the page."""
+    response = post_film(as_doctor, film_bytes)
+    assert response.status_code == 302, response.content.decode()
+    return Reading.objects.get()

@@ -1,0 +1,74 @@
+"""A supervisor sees every reading and changes none of them."""
+
+import pytest
+from auditlog.models import LogEntry
+
+from diagnosis.models import Label, Reading
+from tests.factories import ReadingFactory
+
+LIST = "/admin/diagnosis/reading/"
+
+
+def test_every_doctors_readings_with_thumbnails(reading, as_supervisor, other_doctor):
+    theirs = ReadingFactory(doctor=other_doctor, patient_name="Lin Mei")
+    page = as_supervisor.get(LIST).content.decode()
+    for shown in (reading, theirs):
+        assert shown.patient_name in page
+        assert f"/readings/{shown.pk}/film/?size=thumb" in page
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("?q=Mei", 1),
+        ("?q=Mei2", 0),
+        ("?label__exact=PNEUMONIA", 1),
+        ("?created_at__year=1999", 0),
+    ],
+)
+def test_filters_and_search(query, expected, reading, as_supervisor):
+    Reading.objects.update(label=Label.NORMAL)
+    ReadingFactory(patient_name="Lin Mei", label=Label.PNEUMONIA)
+    assert as_supervisor.get(LIST + query).context["cl"].result_count == expected
+
+
+def test_filters_by_doctor_and_model(reading, as_supervisor, doctor):
+    ReadingFactory()
+    for query in (f"?doctor__id__exact={doctor.pk}", f"?doctor={doctor.pk}&q=陳"):
+        response = as_supervisor.get(LIST + query, follow=True)
+        assert response.status_code == 200
+    shown = as_supervisor.get(LIST + f"?doctor__id__exact={doctor.pk}").context["cl"]
+    assert shown.result_count == 1
+
+
+def test_what_the_model_said_cannot_be_changed(reading, as_supervisor):
+    before = Reading.objects.values().get()
+    address = f"{LIST}{reading.pk}/change/"
+    page = as_supervisor.get(address).content.decode()
+    assert 'name="label"' not in page
+    assert as_supervisor.post(address, {"label": "NORMAL"}).status_code == 403
+    assert as_supervisor.post(f"{LIST}{reading.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert as_supervisor.get(f"{LIST}add/").status_code == 403
+    assert Reading.objects.values().get() == before
+
+
+def test_a_supervisors_look_is_on_record(reading, as_supervisor, supervisor):
+    as_supervisor.get(f"{LIST}{reading.pk}/change/")
+    row = LogEntry.objects.filter(action=LogEntry.Action.ACCESS, actor=supervisor).latest("pk")
+    assert row.object_pk == str(reading.pk)
+    assert row.additional_data == {"what": "admin page"}
+
+
+def test_the_list_needs_the_same_queries_for_any_number(
+    reading, as_supervisor, django_assert_max_num_queries
+):
+    as_supervisor.get(LIST)
+    ReadingFactory.create_batch(20)
+    with django_assert_max_num_queries(15):
+        as_supervisor.get(LIST)
+
+
+def test_a_supervisor_changes_no_account_by_hand(as_supervisor, doctor):
+    address = f"/admin/accounts/user/{doctor.pk}/change/"
+    assert as_supervisor.get(address).status_code == 200
+    assert as_supervisor.post(address, {"is_superuser": "on"}).status_code == 403

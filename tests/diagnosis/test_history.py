@@ -1,0 +1,158 @@
+"""The history: own readings only, searchable, correctable, deletable."""
+
+import datetime
+import re
+
+import pytest
+
+from diagnosis.models import Label, Reading
+from tests.conftest import particulars
+from tests.factories import ReadingFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def history(active_model, doctor, other_doctor):
+    ReadingFactory(doctor=doctor, patient_name="陳小明", patient_number="A1")
+    ReadingFactory(doctor=doctor, patient_name="Lin Mei", patient_number="B2", label=Label.PNEUMONIA,
+                   exam_date=datetime.date(2026, 3, 1))  # fmt: skip
+    ReadingFactory(doctor=doctor, patient_name="Wang Mei", patient_number="C3",
+                   label=Label.OUT_OF_SCOPE, exam_date=datetime.date(2026, 5, 1))  # fmt: skip
+    ReadingFactory(doctor=other_doctor, patient_name="Not Mine Mei", patient_number="A1")
+
+
+def names(browser, query: str = "", **headers: str) -> list[str]:
+    response = browser.get(f"/readings/{query}", headers=headers)
+    assert response.status_code == 200
+    return [reading.patient_name for reading in response.context["page_obj"]]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("", ["Wang Mei", "Lin Mei", "陳小明"]),
+        ("?q=mei", ["Wang Mei", "Lin Mei"]),
+        ("?q=mei+wang", ["Wang Mei"]),
+        ("?q=小明", ["陳小明"]),
+        ("?q=b2", ["Lin Mei"]),
+        ("?q=nobody", []),
+        ("?q=%25", []),
+        ("?result=PNEUMONIA", ["Lin Mei"]),
+        ("?date_from=2026-02-01", ["Wang Mei", "Lin Mei"]),
+        ("?date_from=2026-02-01&date_to=2026-04-01", ["Lin Mei"]),
+        ("?q=mei&result=OUT_OF_SCOPE", ["Wang Mei"]),
+        ("?page=99", ["Wang Mei", "Lin Mei", "陳小明"]),
+    ],
+)
+def test_search(history, as_doctor, query, found):
+    assert names(as_doctor, query) == found
+
+
+def test_a_wrong_date_is_pointed_out_and_breaks_nothing(history, as_doctor):
+    response = as_doctor.get("/readings/?date_from=yesterday")
+    assert response.status_code == 200
+    assert "date_from" in response.context["filter"].form.errors
+
+
+def test_another_doctors_patients_are_not_found(history, as_other_doctor):
+    assert names(as_other_doctor, "?q=mei") == ["Not Mine Mei"]
+
+
+def test_pages_and_queries_do_not_grow(active_model, doctor, as_doctor, django_assert_num_queries):
+    ReadingFactory.create_batch(3, doctor=doctor)
+    as_doctor.get("/readings/")
+    with django_assert_num_queries(7) as few:
+        as_doctor.get("/readings/")
+    ReadingFactory.create_batch(60, doctor=doctor)
+    with django_assert_num_queries(len(few.captured_queries)):
+        assert len(names(as_doctor)) == 20
+    assert len(names(as_doctor, "?page=4")) == 3
+
+
+def test_htmx_gets_the_table_alone(history, as_doctor):
+    response = as_doctor.get("/readings/?q=mei", headers={"HX-Request": "true"})
+    text = response.content.decode()
+    assert "Wang Mei" in text
+    assert "<html" not in text
+
+
+def test_empty_states_say_what_to_do(as_doctor, active_model, doctor):
+    assert "/readings/new/" in as_doctor.get("/readings/").content.decode()
+    ReadingFactory(doctor=doctor)
+    page = as_doctor.get("/readings/?q=nobody").content.decode()
+    assert re.search(r'href="/readings/"', page)
+
+
+def test_edit_changes_the_particulars_and_says_so(reading, as_doctor):
+    changed = particulars(patient_name="林美", patient_age_years=4, exam_date="2026-01-03")
+    response = as_doctor.post(f"/readings/{reading.pk}/edit/", changed, follow=True)
+    assert [str(message) for message in response.context["messages"]] == ["Record updated."]
+    reading.refresh_from_db()
+    assert (reading.patient_name, reading.patient_age_years) == ("林美", 4)
+    assert reading.exam_date == datetime.date(2026, 1, 3)
+
+
+def test_edit_cannot_touch_doctor_film_or_result(reading, as_doctor, other_doctor):
+    before = Reading.objects.values().get()
+    forged = particulars(
+        doctor=other_doctor.pk, label="PNEUMONIA", threshold="0", film_sha256="0" * 64,
+        probabilities="{}", model_version="9", created_at="2000-01-01",
+    )  # fmt: skip
+    as_doctor.post(f"/readings/{reading.pk}/edit/", forged)
+    after = Reading.objects.values().get()
+    assert after.pop("updated_at") >= before.pop("updated_at")
+    assert after == before
+
+
+def test_an_edit_that_cannot_be_keeps_what_was_typed(reading, as_doctor):
+    response = as_doctor.post(
+        f"/readings/{reading.pk}/edit/", particulars(patient_name="New", patient_age_years=999)
+    )
+    assert response.status_code == 200
+    assert 'value="New"' in response.content.decode()
+    reading.refresh_from_db()
+    assert reading.patient_name == "陳小明"
+
+
+def test_an_age_that_leaves_the_scope_withdraws_the_label_and_says_so(reading, as_doctor):
+    Reading.objects.update(label=Label.NORMAL, scope_reasons=[], scope_score=-1e9)
+    response = as_doctor.post(
+        f"/readings/{reading.pk}/edit/", particulars(patient_age_years=50), follow=True
+    )
+    said = [str(message) for message in response.context["messages"]]
+    assert said[1].startswith("With the corrected age, the result is now:")
+    reading.refresh_from_db()
+    assert reading.label == Label.OUT_OF_SCOPE
+
+
+def test_delete_asks_first(reading, as_doctor):
+    page = as_doctor.get(f"/readings/{reading.pk}/delete/")
+    assert "陳小明" in page.content.decode()
+    assert Reading.objects.filter(pk=reading.pk).exists()
+    response = as_doctor.post(f"/readings/{reading.pk}/delete/", follow=True)
+    assert [str(message) for message in response.context["messages"]] == ["Record deleted."]
+    assert not Reading.objects.exists()
+
+
+@pytest.mark.parametrize("page", ["", "edit/", "delete/", "film/", "heatmap/", "report/"])
+def test_what_is_not_there_and_what_is_anothers_look_the_same(
+    page, reading, as_doctor, as_other_doctor
+):
+    address = f"/readings/{reading.pk}/{page}"
+    anothers = as_other_doctor.get(address)
+    Reading.objects.all().delete()
+    gone = as_doctor.get(address)
+    assert anothers.status_code == gone.status_code == 404
+    assert "No such record." in gone.content.decode()
+    assert "No such record." in anothers.content.decode()
+
+
+def test_what_a_patient_is_called_is_never_markup(reading, as_doctor):
+    attack = '<script>alert(1)</script>"onload="x'
+    as_doctor.post(f"/readings/{reading.pk}/edit/", particulars(patient_name=attack))
+    for address in (f"/readings/{reading.pk}/", "/readings/", f"/readings/{reading.pk}/report/",
+                    f"/readings/{reading.pk}/delete/", f"/readings/{reading.pk}/edit/", "/"):  # fmt: skip
+        page = as_doctor.get(address).content.decode()
+        assert "<script>alert" not in page
+        assert '"onload="x' not in page

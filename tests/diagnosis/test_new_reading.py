@@ -1,0 +1,234 @@
+"""Uploading a film: what a doctor gets, and what every kind of bad file gets."""
+
+import uuid
+from pathlib import Path
+
+import pytest
+from auditlog.models import LogEntry
+from django.conf import settings
+from django.core.files.storage import storages
+
+from diagnosis.models import Reading
+from diagnosis.validators import REFUSALS
+from mlcore import inference
+from tests.conftest import particulars, post_film, signed_in, upload_of
+from tests.films import draw_film, encode, encode_dicom, hostile_files
+
+pytestmark = pytest.mark.django_db
+
+
+def nothing_kept() -> bool:
+    root = Path(storages["films"].base_location)
+    return not Reading.objects.exists() and not any(p.is_file() for p in root.rglob("*"))
+
+
+def test_a_doctor_reads_a_film_and_sees_the_result(active_model, as_doctor, film_bytes):
+    response = post_film(as_doctor, film_bytes)
+    reading = Reading.objects.get()
+    assert response.headers["Location"] == f"/readings/{reading.pk}/"
+    page = as_doctor.get(response.headers["Location"]).content.decode()
+    for shown in ("陳小明", "A123", reading.model_name, reading.bundle_sha256[:12]):
+        assert shown in page
+    assert f"/readings/{reading.pk}/film/" in page
+    assert f"/readings/{reading.pk}/heatmap/" in page
+
+
+def test_a_script_gets_the_address_as_json(active_model, as_doctor, film_bytes):
+    fields = particulars(submission=uuid.uuid4(), film=upload_of(film_bytes))
+    response = as_doctor.post("/readings/new/", fields, headers={"x-requested-with": "XMLHttpRequest"})
+    assert response.status_code == 201
+    assert response.json() == {"location": f"/readings/{Reading.objects.get().pk}/"}
+
+
+HOSTILE = hostile_files()
+
+
+@pytest.mark.parametrize("name", sorted(HOSTILE))
+@pytest.mark.parametrize("language", ["en", "zh-hant"])
+def test_a_bad_file_gets_its_own_message_and_no_row(
+    name, language, active_model, doctor, settings
+):
+    browser = signed_in(doctor)
+    hostile = HOSTILE[name]
+    response = browser.post(
+        "/readings/new/",
+        particulars(submission=uuid.uuid4(), film=upload_of(hostile.data, "film.jpg")),
+        headers={"accept-language": language},
+    )
+    assert response.status_code == 200
+    errors = response.context["form"].errors.as_data()["film"]
+    assert [error.code for error in errors] == [hostile.code]
+    shown = response.context["form"].errors["film"][0]
+    assert "%(" not in shown
+    has_chinese = any("\u4e00" <= character <= "\u9fff" for character in shown)
+    assert has_chinese == (language == "zh-hant")
+    assert nothing_kept()
+
+
+def test_each_refusal_is_worded_differently():
+    assert len({str(text) for text in REFUSALS.values()}) == len(REFUSALS)
+
+
+def test_a_file_over_the_limit_is_cut_while_it_comes_in(active_model, as_doctor):
+    response = post_film(as_doctor, b"\xff" * (settings.FILM_MAX_BYTES + 1))
+    assert response.status_code == 200
+    assert response.context["form"].errors["film"] == [
+        "The file is larger than 32 MB. Export a smaller copy of the film."
+    ]
+    assert nothing_kept()
+
+
+def test_a_request_many_times_the_limit_is_not_read(active_model, as_doctor, monkeypatch):
+    monkeypatch.setattr(settings, "FILM_MAX_BYTES", 1000)
+    response = post_film(as_doctor, b"\xff" * 5000)
+    assert response.context["form"].errors["film"][0].startswith("The file is larger than")
+    assert nothing_kept()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("patient_name", "", "This field is required."),
+        ("patient_age_years", "", "This field is required."),
+        ("patient_age_years", "131", "Ensure this value is less than or equal to 130."),
+        ("patient_age_years", "-1", "Ensure this value is greater than or equal to 0."),
+        ("exam_date", "2999-01-01", "The exam date is in the future."),
+        ("exam_date", "1800-01-01", "The exam date is before the year 1900."),
+        ("exam_date", "yesterday", "Enter a valid date."),
+        ("patient_name", "x" * 121, "Ensure this value has at most 120 characters (it has 121)."),
+        ("patient_name", "a\x00b", "Null characters are not allowed."),
+    ],
+)
+def test_particulars_that_cannot_be(field, value, said, active_model, as_doctor, film_bytes):
+    response = post_film(as_doctor, film_bytes, **{field: value})
+    assert response.context["form"].errors[field] == [said]
+    assert nothing_kept()
+
+
+def test_what_a_dicom_states_fills_what_is_left_empty(active_model, as_doctor):
+    data = encode_dicom(
+        draw_film("NORMAL", seed=1), patient_name="Wang^Xiao", patient_id="77", age="004Y"
+    )
+    response = post_film(
+        as_doctor, data, patient_name="", patient_number="", patient_age_years=""
+    )
+    assert response.status_code == 302, response.context["form"].errors
+    reading = Reading.objects.get()
+    assert "Wang" in reading.patient_name
+    assert (reading.patient_number, reading.patient_age_years) == ("77", 4)
+
+
+def test_a_film_that_states_another_patient_is_pointed_out(active_model, as_doctor):
+    data = encode_dicom(draw_film("NORMAL", seed=1), patient_name="Other^Child", patient_id="9")
+    response = post_film(as_doctor, data)
+    page = as_doctor.get(response.headers["Location"]).content.decode()
+    assert "Is it the right film?" in page
+
+
+def test_inspecting_a_film_keeps_nothing(active_model, as_doctor):
+    data = encode_dicom(draw_film("NORMAL", seed=1), patient_id="77", study_date="20260102")
+    answer = as_doctor.post("/readings/new/inspect/", {"film": upload_of(data)}).json()
+    assert answer["ok"] is True
+    assert answer["format"] == "DICOM"
+    assert answer["fields"]["patient_number"] == "77"
+    assert answer["fields"]["exam_date"] == "2026-01-02"
+    assert answer["preview"].startswith("data:image/jpeg;base64,")
+    assert nothing_kept()
+
+
+@pytest.mark.parametrize("name", sorted(HOSTILE))
+def test_inspecting_a_bad_file_says_why(name, as_doctor):
+    response = as_doctor.post(
+        "/readings/new/inspect/", {"film": upload_of(HOSTILE[name].data, "film.dcm")}
+    )
+    assert response.status_code == 422
+    assert response.json()["error"]
+
+
+def test_a_form_sent_twice_shows_the_one_reading(active_model, as_doctor, film_bytes):
+    submission = str(uuid.uuid4())
+    first = post_film(as_doctor, film_bytes, submission=submission)
+    again = post_film(as_doctor, film_bytes, submission=submission)
+    assert first.headers["Location"] == again.headers["Location"]
+    assert Reading.objects.count() == 1
+
+
+def test_another_doctors_form_cannot_be_used_again(
+    active_model, as_doctor, as_other_doctor, film_bytes
+):
+    submission = str(uuid.uuid4())
+    post_film(as_doctor, film_bytes, submission=submission)
+    response = post_film(as_other_doctor, film_bytes, submission=submission)
+    assert response.status_code == 200
+    assert Reading.objects.count() == 1
+    assert submission not in response.content.decode()
+
+
+@pytest.mark.parametrize("code", ["missing", "damaged", "invalid_output", "timeout"])
+def test_without_a_trustworthy_answer_there_is_no_reading(
+    code, active_model, as_doctor, film_bytes, monkeypatch
+):
+    def unavailable(*args, **kwargs):
+        raise inference.ModelUnavailable(code)
+
+    monkeypatch.setattr(inference, "predict", unavailable)
+    response = post_film(as_doctor, film_bytes)
+    assert response.status_code == 503
+    assert response.templates[0].name == "diagnosis/model_unavailable.html"
+    assert nothing_kept()
+
+
+def test_without_any_model_there_is_no_reading(db, as_doctor, film_bytes):
+    response = post_film(as_doctor, film_bytes)
+    assert response.status_code == 503
+    assert "No model is active on this server." in response.content.decode()
+    assert nothing_kept()
+
+
+def test_a_reading_needs_few_queries(active_model, as_doctor, film_bytes, django_assert_max_num_queries):
+    post_film(as_doctor, film_bytes)
+    other = encode(draw_film("NORMAL", seed=5), "PNG")
+    with django_assert_max_num_queries(20):
+        post_film(as_doctor, other)
+
+
+def test_each_look_at_a_reading_is_on_record(reading, as_doctor, doctor):
+    for what in ("", "film/", "film/?size=thumb", "heatmap/", "report/"):
+        assert as_doctor.get(f"/readings/{reading.pk}/{what}").status_code == 200
+    rows = LogEntry.objects.filter(
+        object_pk=str(reading.pk), action=LogEntry.Action.ACCESS
+    ).order_by("pk")
+    assert [row.additional_data["what"] for row in rows] == [
+        "page", "film", "thumbnail", "heatmap", "report",
+    ]  # fmt: skip
+    assert {row.actor for row in rows} == {doctor}
+    assert {row.remote_addr for row in rows} == {"127.0.0.1"}
+
+
+def test_an_address_claimed_in_a_header_is_not_believed(reading, as_doctor):
+    as_doctor.get(f"/readings/{reading.pk}/", headers={"x-forwarded-for": "6.6.6.6"})
+    assert not LogEntry.objects.filter(remote_addr="6.6.6.6").exists()
+
+
+def test_films_are_for_no_cache_and_run_nothing(reading, as_doctor):
+    for address in ("film/", "heatmap/"):
+        response = as_doctor.get(f"/readings/{reading.pk}/{address}")
+        assert response.headers["Cache-Control"] == "private, no-store"
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert "sandbox" in response.headers["Content-Security-Policy"]
+
+
+def test_a_missing_film_is_said_so(reading, as_doctor):
+    storages["films"].delete(f"original/{reading.film_sha256[:2]}/{reading.film_sha256}")
+    response = as_doctor.get(f"/readings/{reading.pk}/film/")
+    assert response.status_code == 503
+    assert "missing from the storage" in response.content.decode()
+
+
+def test_no_plain_label_on_the_page_of_a_film_out_of_scope(active_model, as_doctor, film_bytes):
+    response = post_film(as_doctor, film_bytes, patient_age_years=70)
+    page = as_doctor.get(response.headers["Location"]).content.decode()
+    main = page[page.index("<main") : page.index("</main>")]
+    assert "outside the ages" in main
+    assert "PNEUMONIA" not in main
+    assert "Probability" not in main

@@ -1,0 +1,212 @@
+"""What a reading's services promise, on the real model and drawn films."""
+
+import datetime
+import hashlib
+import uuid
+
+import pytest
+from auditlog.models import LogEntry
+from django.core.exceptions import PermissionDenied
+from django.core.files.storage import storages
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from diagnosis import films, services
+from diagnosis.models import Label, Reading
+from diagnosis.services import Particulars
+from diagnosis.validators import validate_film
+from tests.films import draw_film, encode, encode_dicom
+
+PATIENT = Particulars(
+    name="陳小明", number="A123", age_years=3, exam_date=datetime.date(2026, 1, 2)
+)
+
+
+def upload(data: bytes):
+    return validate_film(SimpleUploadedFile("film", data))
+
+
+def submit(doctor, data: bytes, *, patient: Particulars = PATIENT, submission=None) -> Reading:
+    return services.submit_reading(
+        doctor=doctor,
+        upload=upload(data),
+        patient=patient,
+        submission=submission or uuid.uuid4(),
+    )
+
+
+def stored_files() -> list[str]:
+    root = storages["films"].base_location
+    return sorted(p.name for p in __import__("pathlib").Path(root).rglob("*") if p.is_file())
+
+
+def test_a_reading_holds_what_the_model_said_and_the_film_byte_for_byte(
+    active_model, doctor, film_bytes
+):
+    reading = submit(doctor, film_bytes)
+    reading.refresh_from_db()
+    assert reading.doctor == doctor
+    assert reading.label in Label.values
+    assert sum(reading.probabilities.values()) == pytest.approx(1, abs=1e-6)
+    assert reading.threshold == active_model.card["threshold"]["value"]
+    assert reading.bundle_sha256 == active_model.bundle_sha256
+    assert reading.film_sha256 == hashlib.sha256(film_bytes).hexdigest()
+    assert services.original_film(reading) == film_bytes
+
+
+def test_a_form_sent_twice_makes_one_reading(active_model, doctor, film_bytes):
+    submission = uuid.uuid4()
+    first = submit(doctor, film_bytes, submission=submission)
+    again = submit(doctor, film_bytes, submission=submission)
+    assert first.pk == again.pk
+    assert Reading.objects.count() == 1
+
+
+def test_another_doctors_submission_id_is_refused(
+    active_model, doctor, other_doctor, film_bytes
+):
+    submission = uuid.uuid4()
+    submit(doctor, film_bytes, submission=submission)
+    with pytest.raises(services.SubmissionTakenError):
+        submit(other_doctor, film_bytes, submission=submission)
+    assert Reading.objects.get().doctor == doctor
+
+
+def test_only_those_who_may_read_films_do(active_model, supervisor, ml_engineer, film_bytes):
+    for person in (supervisor, ml_engineer):
+        with pytest.raises(PermissionDenied):
+            submit(person, film_bytes)
+    assert stored_files() == []
+
+
+def test_a_patient_outside_the_validated_ages_gets_no_plain_label(
+    active_model, doctor, film_bytes
+):
+    low, high = active_model.card["population"]["age_years"]
+    for age in (low - 1, high + 1, 70):
+        patient = Particulars(name="A", age_years=age, exam_date=PATIENT.exam_date)
+        reading = submit(doctor, film_bytes, patient=patient)
+        assert reading.label == Label.OUT_OF_SCOPE
+        assert "age" in reading.scope_reasons
+
+
+def test_correcting_the_age_decides_the_label_again_and_nothing_else(
+    active_model, doctor, film_bytes
+):
+    reading = submit(doctor, film_bytes)
+    before = Reading.objects.values().get()
+    adult = Particulars(name="A", age_years=40, exam_date=PATIENT.exam_date)
+    services.edit_reading(doctor=doctor, reading_id=reading.pk, patient=adult)
+    edited = Reading.objects.get()
+    assert edited.label == Label.OUT_OF_SCOPE
+    services.edit_reading(doctor=doctor, reading_id=reading.pk, patient=PATIENT)
+    after = Reading.objects.values().get()
+    assert after.pop("updated_at") > before.pop("updated_at")
+    assert after == before
+
+
+@pytest.mark.parametrize("field", ["modality", "view"])
+def test_what_a_dicom_header_states_outside_the_scope_is_kept_and_refused(
+    active_model, doctor, field
+):
+    pixels = draw_film("NORMAL", seed=1, size=256)
+    data = encode_dicom(pixels, **{"view": {"view_position": "LL"}}.get(field, {}))
+    reading = submit(doctor, data)
+    assert reading.film_format == "DICOM"
+    if field == "view":
+        assert reading.label == Label.OUT_OF_SCOPE
+        assert "view" in reading.scope_reasons
+
+
+def test_nobody_edits_or_deletes_anothers_reading(active_model, doctor, other_doctor, film_bytes):
+    reading = submit(doctor, film_bytes)
+    with pytest.raises(Reading.DoesNotExist):
+        services.edit_reading(doctor=other_doctor, reading_id=reading.pk, patient=PATIENT)
+    with pytest.raises(Reading.DoesNotExist):
+        services.delete_reading(doctor=other_doctor, reading_id=reading.pk)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_film_goes_with_its_last_reading(
+    active_model, doctor, other_doctor, film_bytes
+):
+    first, second = submit(doctor, film_bytes), submit(other_doctor, film_bytes)
+    services.film_rendering(first, max_side=services.THUMBNAIL_SIDE)
+    services.film_rendering(first, max_side=services.VIEWER_SIDE)
+    assert len(stored_files()) == 3
+    services.delete_reading(doctor=doctor, reading_id=first.pk)
+    assert services.original_film(second) == film_bytes
+    services.delete_reading(doctor=other_doctor, reading_id=second.pk)
+    assert stored_files() == []
+
+
+def test_where_the_row_cannot_be_stored_the_film_is_not_kept(
+    active_model, doctor, film_bytes, monkeypatch
+):
+    def fail(*args, **kwargs):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Reading, "save", fail)
+    with pytest.raises(OSError, match="disk full"):
+        submit(doctor, film_bytes)
+    assert stored_files() == []
+
+
+def test_a_film_that_cannot_be_written_leaves_no_row_and_no_part(
+    active_model, doctor, film_bytes, monkeypatch
+):
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(films.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        submit(doctor, film_bytes)
+    assert Reading.objects.count() == 0
+    assert stored_files() == []
+
+
+def test_an_altered_film_is_noticed(active_model, doctor, film_bytes):
+    reading = submit(doctor, film_bytes)
+    path = storages["films"].path(films.original_name(reading.film_sha256))
+    with open(path, "ab") as film:  # noqa: PTH123
+        film.write(b"x")
+    with pytest.raises(services.FilmMissingError):
+        services.original_film(reading)
+
+
+def test_what_changed_is_on_record_without_the_film(active_model, doctor, film_bytes):
+    reading = submit(doctor, film_bytes)
+    services.edit_reading(
+        doctor=doctor,
+        reading_id=reading.pk,
+        patient=Particulars(name="B", age_years=4, exam_date=PATIENT.exam_date),
+    )
+    pk = str(reading.pk)
+    services.delete_reading(doctor=doctor, reading_id=reading.pk)
+    entries = LogEntry.objects.filter(object_pk=pk).order_by("pk")
+    assert [entry.action for entry in entries] == [
+        LogEntry.Action.CREATE,
+        LogEntry.Action.UPDATE,
+        LogEntry.Action.DELETE,
+    ]
+    assert entries[1].changes_dict["patient_name"] == ["陳小明", "B"]
+    assert all("activation_map" not in entry.changes_dict for entry in entries)
+
+
+def test_a_rendering_carries_no_metadata(active_model, doctor):
+    pixels = draw_film("NORMAL", seed=2, size=256)
+    data = encode_dicom(pixels, patient_name="SECRET^NAME", patient_id="SECRET-ID")
+    rendering = services.film_rendering(submit(doctor, data), max_side=1600)
+    assert b"SECRET" in data
+    assert b"SECRET" not in rendering
+    assert rendering.startswith(b"\xff\xd8\xff")
+
+
+def test_the_heatmap_has_the_films_proportions(active_model, doctor):
+    import io
+
+    from PIL import Image
+
+    wide = encode(draw_film("PNEUMONIA", seed=3, size=256)[:192], "PNG")
+    picture = Image.open(io.BytesIO(services.heatmap(submit(doctor, wide))))
+    assert picture.mode == "RGBA"
+    assert picture.width / picture.height == pytest.approx(256 / 192, rel=0.01)
