@@ -10,7 +10,7 @@ from mlcore.inference import Film, FilmError, read_film
 
 REFUSALS = {
     "empty": _("The file is empty. Choose the film again."),
-    "too_large": _("The file is larger than %(limit_mb)s MB. Export a smaller copy of the film."),
+    "too_large": _("The file is larger than %(limit)s MB. Export a smaller copy of the film."),
     "too_many_pixels": _(
         "The picture has %(megapixels)s megapixels; at most %(limit)s are read. "
         "Export a smaller copy of the film."
@@ -25,14 +25,14 @@ REFUSALS = {
         "This file is a %(kind)s, whatever its name says. Take the film out of it and upload that."
     ),
     "truncated": _("The file ends too early: a part of the film is missing. Export it again."),
-    "animated": _("The file holds %(frames)s pictures; a film is one. Export a single frame."),
+    "animated": _("The file holds more than one picture; a film is one. Export a single frame."),
     "wrong_modality": _(
         "The file says that it is a %(modality)s image, not a radiograph. "
         "Only chest X-rays (CR, DX) are read."
     ),
     "blank": _("The picture is blank: every pixel is nearly the same. Check the exposure."),
     "unsupported": _(
-        "This kind of file cannot be decoded here (%(detail)s). "
+        "This kind of file cannot be decoded here (%(format)s). "
         "Export the film as JPEG, PNG or uncompressed DICOM."
     ),
     "no_pixels": _("This DICOM file holds no picture. Choose the file that holds the film."),
@@ -62,7 +62,7 @@ def too_large() -> ValidationError:
     return ValidationError(
         REFUSALS["too_large"],
         code="too_large",
-        params={"limit_mb": settings.FILM_MAX_BYTES // 2**20},
+        params={"limit": f"{settings.FILM_MAX_BYTES / 2**20:g}"},
     )
 
 

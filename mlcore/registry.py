@@ -1,0 +1,200 @@
+"""Which bundles this installation knows, and the one that reads films."""
+
+import logging
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from mlcore.engine import bundle as bundles
+from mlcore.engine.explain import local_evidence
+from mlcore.engine.preprocess import Preprocessing, prepare
+from mlcore.engine.runtime import Output, Session
+from mlcore.models import ModelVersion
+
+logger = logging.getLogger(__name__)
+
+UnavailableCode = Literal["missing", "damaged", "invalid_output", "timeout"]
+
+
+class ModelUnavailable(RuntimeError):  # noqa: N818 - a state of the site, as pages call it
+    """No trustworthy answer can be had now; `code` says why."""
+
+    def __init__(self, code: UnavailableCode, detail: str = "") -> None:
+        super().__init__(f"{code}: {detail}" if detail else code)
+        self.code: UnavailableCode = code
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A verified bundle with its session, ready to read films; safe to share between threads."""
+
+    name: str
+    sha256: str
+    card: dict[str, Any]
+    session: Session
+
+    def run(self, pixels: np.ndarray) -> Output:
+        """Prepares (H, W) uint8 pixels as the card says and runs the network once."""
+        spec = Preprocessing.from_card(self.card["preprocessing"])
+        return self.session.run(prepare(pixels, size=self.card["input_size"], spec=spec))
+
+    def local_evidence(self, output: Output) -> np.ndarray:
+        """Returns the (h, w) float32 map in [0, 1] of the evidence for PNEUMONIA."""
+        return local_evidence(output.activation_map, self.card["calibration"])
+
+
+_lock = threading.Lock()
+_loaded: dict[tuple[str, str], LoadedModel] = {}
+
+
+def load(folder: Path, *, sha256: str | None = None) -> LoadedModel:
+    """Reads and verifies a bundle, and checks that it gives its golden answers.
+
+    Args:
+        folder: the bundle's folder.
+        sha256: what the bundle must hash to, where that is known.
+
+    Raises:
+        ModelUnavailable: "missing" or "damaged".
+    """
+    try:
+        bundle = bundles.read(folder)
+        if sha256 is not None and bundle.sha256 != sha256:
+            raise ModelUnavailable(
+                "damaged", f"the bundle hashes to {bundle.sha256}, registered was {sha256}"
+            )
+        session = Session(bundle.tflite)
+        bundles.check_golden(bundle, session)
+    except FileNotFoundError as error:
+        raise ModelUnavailable("missing", str(error)) from error
+    except bundles.BundleError as error:
+        raise ModelUnavailable("damaged", str(error)) from error
+    return LoadedModel(bundle.name, bundle.sha256, bundle.card, session)
+
+
+def active_version() -> ModelVersion | None:
+    """Returns the row of the active model, or None."""
+    return ModelVersion.objects.filter(is_active=True).first()
+
+
+def active_model() -> LoadedModel:
+    """Returns the active model, loaded once a process and again when another becomes active.
+
+    A bundle that fails its checks is set aside, with the reason on its row.
+
+    Raises:
+        ModelUnavailable: none is active, or the active one is missing or damaged.
+    """
+    version = active_version()
+    if version is None:
+        raise ModelUnavailable("missing", "no model is active")
+    return loaded_version(version)
+
+
+def loaded_version(version: ModelVersion) -> LoadedModel:
+    """Returns the model of a registered version; see `active_model`."""
+    key = (version.name, version.bundle_sha256)
+    with _lock:
+        if key not in _loaded:
+            try:
+                _loaded[key] = load(version.folder, sha256=version.bundle_sha256)
+            except ModelUnavailable as error:
+                if error.code == "damaged":
+                    _set_aside(version, error.detail)
+                raise
+        return _loaded[key]
+
+
+def _set_aside(version: ModelVersion, reason: str) -> None:
+    logger.error("Model %s is set aside: %s", version.name, reason)
+    ModelVersion.objects.filter(pk=version.pk).update(set_aside_reason=reason)
+
+
+def warm_up() -> None:
+    """Loads the active model, if there is one, so that the first reading does not wait."""
+    version = active_version()
+    if version is not None:
+        loaded_version(version)
+
+
+def forget_loaded() -> None:
+    """Drops every loaded model of this process; the next reading loads and verifies again."""
+    with _lock:
+        _loaded.clear()
+
+
+def folder_of(name: str) -> Path:
+    return Path(settings.BUNDLE_DIR) / name
+
+
+def register(folder: Path) -> ModelVersion:
+    """Makes a verified bundle known, or renews the row of one that is known; activates nothing.
+
+    Raises:
+        ModelUnavailable: the bundle is missing or damaged.
+    """
+    loaded = load(folder)
+    try:
+        path = folder.resolve().relative_to(Path(settings.BUNDLE_DIR).resolve())
+    except ValueError:
+        path = folder.resolve()
+    version, _ = ModelVersion.objects.update_or_create(
+        name=loaded.name,
+        defaults={
+            "bundle_sha256": loaded.sha256,
+            "path": str(path),
+            "card": loaded.card,
+            "set_aside_reason": "",
+        },
+    )
+    return version
+
+
+class NotFitToActivate(ValueError):  # noqa: N818
+    """A bundle lacks what a model needs before doctors may read with it."""
+
+
+def activate(version: ModelVersion) -> ModelVersion:
+    """Makes `version` the one that reads films.
+
+    Raises:
+        NotFitToActivate: its card lacks a threshold chosen on validation data, calibration
+            figures or a scope gate.
+        ModelUnavailable: its bundle is missing, damaged or not the one registered.
+    """
+    missing = bundles.missing_for_service(version.card)
+    if missing:
+        raise NotFitToActivate(f"{version.name} lacks {', '.join(missing)}.")
+    load(version.folder, sha256=version.bundle_sha256)
+    with transaction.atomic():
+        for other in ModelVersion.objects.select_for_update().filter(is_active=True):
+            other.is_active = False
+            other.save(update_fields=["is_active"])
+        version.is_active = True
+        version.activated_at = timezone.now()
+        version.set_aside_reason = ""
+        version.save(update_fields=["is_active", "activated_at", "set_aside_reason"])
+    return version
+
+
+def roll_back() -> ModelVersion:
+    """Activates the model that was active before the present one.
+
+    Raises:
+        ModelUnavailable: there is none, or its bundle is missing or damaged.
+    """
+    earlier = (
+        ModelVersion.objects.filter(is_active=False, activated_at__isnull=False)
+        .order_by("-activated_at")
+        .first()
+    )
+    if earlier is None:
+        raise ModelUnavailable("missing", "no model was active before")
+    return activate(earlier)
