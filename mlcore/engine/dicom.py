@@ -19,10 +19,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pydicom.config
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import generate_frames
-from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_dataset, read_partial, read_preamble
+from pydicom.filereader import read_dataset
 from pydicom.pixels import get_decoder
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
 from pydicom.tag import BaseTag
@@ -62,8 +61,8 @@ _CLASS_MODALITIES = {
     "1.2.840.10008.5.1.4.1.1.1.3": "IO",
     "1.2.840.10008.5.1.4.1.1.12.1": "XA",
 }
-# Far above what any radiograph's header holds; reading elements costs time, byte by byte.
-_MAX_ELEMENTS = 20_000
+# Some 30,000 elements, far above what any radiograph's header holds.
+_MAX_READS = 100_000
 _JPEG_FRAME_MARKERS = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
 
 
@@ -79,8 +78,7 @@ def read_dicom(
         FilmError: no_pixels, wrong_modality, animated, too_many_pixels, too_small, too_large
             (a deflated file that swells), truncated, unsupported or corrupt.
     """
-    _check_deflated(data, max_bytes + 2 * max_pixels)
-    dataset = _parse(data)
+    dataset = _parse(data, max_bytes + 2 * max_pixels)
     header = read_header(dataset)
     _check_kind(dataset, header)
     _check_pixels(dataset, max_pixels)
@@ -92,47 +90,67 @@ def read_dicom(
     return np.ascontiguousarray(pixels), integer(dataset, "BitsStored") or 8, header
 
 
-def _check_deflated(data: bytes, limit: int) -> None:
-    """Refuse a deflated file that would swell beyond any film; pydicom inflates it whole."""
-    stream = io.BytesIO(data)
+class _MeteredStream(io.BytesIO):
+    """Bytes that may be read in so many pieces only.
+
+    pydicom spends microseconds and a hundred bytes of memory on every element and item, and a
+    hostile file holds millions of them, nested where no callback of its reader sees them.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._left = _MAX_READS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._left -= 1
+        if self._left < 0:
+            raise FilmError("corrupt", format="DICOM")
+        return super().read(size)
+
+
+def _parse(data: bytes, max_inflated: int) -> Dataset:
+    """The whole data set, with its file meta information, pixels still compressed."""
     try:
-        read_preamble(stream, force=True)
-        meta = read_dataset(stream, False, True, stop_when=_beyond_meta)
-        if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
-            return
-        inflater, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
-        while piece := stream.read(16_384):  # at most 17 MB each
-            total += len(inflater.decompress(piece))
-            if total > limit:
-                size, most = round(total / 2**20, 1), round(limit / 2**20, 1)
-                raise FilmError("too_large", megabytes=size, limit=most)
+        stream = _MeteredStream(data)
+        if data[128:132] == b"DICM":
+            stream.seek(132)
+        meta = FileMetaDataset(read_dataset(stream, False, True, stop_when=_beyond_meta))
+        syntax = meta.get("TransferSyntaxUID")
+        if syntax == DeflatedExplicitVRLittleEndian:
+            stream = _MeteredStream(_inflated(data[stream.tell() :], max_inflated))
+        if syntax is None:
+            # Bytes 4 and 5 of an element are its type, or else its length.
+            explicit = stream.read(6)[4:6].isupper()
+            stream.seek(-6, io.SEEK_CUR)
+            syntax = ExplicitVRLittleEndian if explicit else ImplicitVRLittleEndian
+            meta.TransferSyntaxUID = syntax
+        # Whatever is no native syntax is written as explicit little endian.
+        implicit, little = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
+        dataset = read_dataset(stream, implicit, little)
     except FilmError:
         raise
     except PYDICOM_ERRORS as error:
         raise FilmError("corrupt", format="DICOM") from error
-    if not inflater.eof:
-        raise FilmError("truncated", format="DICOM")
+    dataset.file_meta = meta
+    return dataset
 
 
 def _beyond_meta(tag: BaseTag, _vr: str | None, _length: int) -> bool:
     return tag.group != 2
 
 
-def _parse(data: bytes) -> FileDataset:
-    count = 0
-
-    def too_many(_tag: BaseTag, _vr: str | None, _length: int) -> bool:
-        nonlocal count
-        count += 1
-        return count > _MAX_ELEMENTS
-
-    try:
-        dataset = read_partial(io.BytesIO(data), stop_when=too_many, force=True)
-    except (*PYDICOM_ERRORS, InvalidDicomError) as error:
-        raise FilmError("corrupt", format="DICOM") from error
-    if count > _MAX_ELEMENTS:
-        raise FilmError("corrupt", format="DICOM")
-    return dataset
+def _inflated(deflated: bytes, limit: int) -> bytes:
+    """Inflate, but refuse a file that would swell beyond any film."""
+    inflater, pieces, total = zlib.decompressobj(-zlib.MAX_WBITS), [], 0
+    for start in range(0, len(deflated), 16_384):  # each may swell to 17 MB
+        pieces.append(inflater.decompress(deflated[start : start + 16_384]))
+        total += len(pieces[-1])
+        if total > limit:
+            size, most = round(total / 2**20, 1), round(limit / 2**20, 1)
+            raise FilmError("too_large", megabytes=size, limit=most)
+    if not inflater.eof:
+        raise FilmError("truncated", format="DICOM")
+    return b"".join(pieces)
 
 
 def _check_kind(dataset: Dataset, header: DicomHeader) -> None:
@@ -142,7 +160,7 @@ def _check_kind(dataset: Dataset, header: DicomHeader) -> None:
         raise FilmError("wrong_modality", modality=modality)
 
 
-def _check_pixels(dataset: FileDataset, max_pixels: int) -> None:
+def _check_pixels(dataset: Dataset, max_pixels: int) -> None:
     """Refuse by the header what cannot or must not be decoded."""
     if "PixelData" not in dataset:
         if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
@@ -169,28 +187,22 @@ def _check_pixels(dataset: FileDataset, max_pixels: int) -> None:
         raise FilmError("truncated", format="DICOM")
 
 
-def _syntax(dataset: FileDataset) -> UID:
-    """The transfer syntax; where a file lacks it, the encoding in which it could be read."""
-    meta = getattr(dataset, "file_meta", None) or FileMetaDataset()
-    if not meta.get("TransferSyntaxUID"):
-        implicit, little = dataset.original_encoding
-        native = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
-        meta.TransferSyntaxUID = native if little else ExplicitVRBigEndian
-        dataset.file_meta = meta
-    syntax = UID(meta.TransferSyntaxUID)
+def _syntax(dataset: Dataset) -> UID:
+    """The transfer syntax, if pixels in it can be decoded."""
+    syntax = UID(dataset.file_meta.TransferSyntaxUID)
     try:
-        decoder = get_decoder(syntax)
-    except NotImplementedError as error:
-        raise FilmError("unsupported", format=f"DICOM, {syntax.name}") from error
+        decodable = get_decoder(syntax).is_available
+    except NotImplementedError:
+        decodable = False
     deep = (integer(dataset, "BitsStored") or 8) > 8
     # The decoder of that syntax takes the 8-bit part of it alone.
-    if not decoder.is_available or (syntax == JPEGExtended12Bit and deep):
+    if not decodable or (syntax == JPEGExtended12Bit and deep):
         raise FilmError("unsupported", format=f"DICOM, {syntax.name}")
     return syntax
 
 
 def _check_codestream(
-    dataset: FileDataset, value: bytes, columns: int, rows: int, samples: int
+    dataset: Dataset, value: bytes, columns: int, rows: int, samples: int
 ) -> None:
     """A compressed picture states its own size, and that is what a decoder reserves."""
     try:
@@ -224,7 +236,7 @@ def _codestream_size(frame: bytes) -> tuple[int, int, int] | None:
     return 0, 0, 0
 
 
-def _decode(dataset: FileDataset) -> tuple[npt.NDArray[Any], str]:
+def _decode(dataset: Dataset) -> tuple[npt.NDArray[Any], str]:
     """Stored values (rows, columns[, 3]) and what they mean after decompression."""
     try:
         decoder = get_decoder(dataset.file_meta.TransferSyntaxUID)
@@ -253,8 +265,7 @@ def _shown(stored: npt.NDArray[Any], photometric: str, dataset: Dataset) -> npt.
         table = grey.luma((colours >> 8 if deep else colours).astype(np.uint8)[np.newaxis])[0]
     else:
         table = _tone_table(domain, index, dataset)
-    shown: npt.NDArray[np.uint8] = table[index]
-    return shown
+    return grey.looked_up(table, index)
 
 
 def _domain(dtype: np.dtype[Any]) -> npt.NDArray[Any]:

@@ -9,6 +9,7 @@ percentile, is mapped and the few levels outside are clipped. 8-bit films are ne
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -58,11 +59,18 @@ def spread(levels: npt.NDArray[Any], low: float, high: float) -> Grey:
     return scaled.astype(np.uint8)
 
 
+def looked_up(table: Grey, plane: npt.NDArray[Any]) -> Grey:
+    """table[plane], some rows at a time: NumPy makes 64-bit indices of what it is given."""
+    grey = np.empty(plane.shape, np.uint8)
+    for rows in _row_blocks(plane):
+        grey[rows] = table[plane[rows]]
+    return grey
+
+
 def from_uint16(plane: npt.NDArray[np.uint16]) -> Grey:
     """8-bit grey of a 16-bit film, through a table: no float copy of the film is made."""
     low, high = used_range(thinned(plane), 0, 65535)
-    grey: Grey = spread(np.arange(65536), low, high)[plane]
-    return grey
+    return looked_up(spread(np.arange(65536), low, high), plane)
 
 
 def from_wide(plane: npt.NDArray[Any]) -> Grey:
@@ -81,9 +89,15 @@ def from_wide(plane: npt.NDArray[Any]) -> Grey:
         return from_uint16(plane.astype(np.uint16))
     low, high = used_range(sample, low, high)
     grey = np.empty(plane.shape, np.uint8)
-    for start in range(0, plane.shape[0], 256):  # float copies of a few rows at a time
-        grey[start : start + 256] = spread(plane[start : start + 256], low, high)
+    for rows in _row_blocks(plane):
+        grey[rows] = spread(plane[rows], low, high)
     return grey
+
+
+def _row_blocks(plane: npt.NDArray[Any]) -> Iterator[slice]:
+    """Slices of rows of about a quarter million values each."""
+    step = max(1, _SAMPLE // max(1, plane.shape[1]))
+    return (slice(start, start + step) for start in range(0, plane.shape[0], step))
 
 
 def luma(colours: npt.NDArray[np.uint8]) -> Grey:

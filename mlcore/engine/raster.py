@@ -173,7 +173,7 @@ def _grey(image: ImageFile) -> npt.NDArray[np.uint8]:
         plane = grey.from_wide(np.asarray(image))
         return ~plane if _white_is_zero(image) else plane
     if image.mode == "P":
-        return _palette_grey(image)[np.asarray(image)]
+        return grey.looked_up(_palette_grey(image), np.asarray(image))
     return np.asarray(_luma(image))
 
 
@@ -194,7 +194,8 @@ def _luma(image: Image.Image) -> Image.Image:
     if image.mode == "L" and not image.has_transparency_data:
         return image
     if image.has_transparency_data:
-        layered = image.convert("LA" if image.mode in ("L", "LA", "La") else "RGBA")
+        mode = "LA" if image.mode in ("L", "LA", "La") else "RGBA"
+        layered = image if image.mode == mode else image.convert(mode)
         return ImageChops.multiply(layered.convert("L"), layered.getchannel("A"))
     if image.mode in ("CMYK", "LAB"):
         image = image.convert("RGB")
