@@ -12,9 +12,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from mlcore.engine import bundle as bundles
+from mlcore.engine import golden
 from mlcore.engine.explain import local_evidence
 from mlcore.engine.preprocess import Preprocessing, prepare
-from mlcore.engine.runtime import Output, Session
+from mlcore.engine.runtime import Output, Session, SessionError
 from mlcore.models import ModelVersion
 
 logger = logging.getLogger(__name__)
@@ -71,10 +72,10 @@ def load(folder: Path, *, sha256: str | None = None) -> LoadedModel:
                 "damaged", f"the bundle hashes to {bundle.sha256}, registered was {sha256}"
             )
         session = Session(bundle.tflite)
-        bundles.check_golden(bundle, session)
+        golden.check(folder, bundle.card, session.run)
     except FileNotFoundError as error:
         raise ModelUnavailable("missing", str(error)) from error
-    except bundles.BundleError as error:
+    except (bundles.BundleError, SessionError) as error:
         raise ModelUnavailable("damaged", str(error)) from error
     return LoadedModel(bundle.name, bundle.sha256, bundle.card, session)
 

@@ -1,0 +1,118 @@
+"""Inputs with the answers a network must give: what shows that a bundle works on this machine.
+
+The inputs are drawn by code, from a seed; no patient's film is among them. They go through the
+whole way of a film, preparation included.
+"""
+
+import base64
+import io
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from mlcore.engine.bundle import GOLDEN, BundleError
+from mlcore.engine.preprocess import Preprocessing, prepare
+from mlcore.engine.runtime import Output, OutputError
+
+TOLERANCE = 1e-3
+CASES = 4
+SIDE = 160
+
+Run = Callable[[npt.NDArray[np.float32]], Output]
+
+
+def draw(seed: int, side: int = SIDE) -> npt.NDArray[np.uint8]:
+    """Draws (side, side) uint8: two dark ovals on a bright body, a shade, and grain."""
+    rng = np.random.default_rng(seed)
+    row, column = np.mgrid[0:side, 0:side] / side
+    picture = 150 + 60 * np.cos(np.pi * (column - 0.5)) + 30 * rng.standard_normal() * (row - 0.5)
+    for centre in (0.3, 0.7):
+        distance = ((column - centre) / 0.15) ** 2 + ((row - 0.5) / 0.3) ** 2
+        picture -= rng.uniform(60, 120) / (1 + np.exp(8 * (distance - 1)))
+    place = rng.uniform(0.25, 0.75, 2)
+    patch = ((column - place[0]) ** 2 + (row - place[1]) ** 2) / rng.uniform(0.005, 0.03)
+    picture += rng.uniform(0, 90) * np.exp(-patch) + 6 * rng.standard_normal((side, side))
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+def make(run: Run, *, size: int, spec: Preprocessing) -> bytes:
+    """Returns the content of `golden.json` for a network.
+
+    Args:
+        run: the network that was trained: a prepared film -> its output.
+        size: side of the network's input.
+        spec: how a film is prepared.
+    """
+    cases = []
+    for seed in range(CASES):
+        film = draw(seed)
+        output = run(prepare(film, size=size, spec=spec))
+        cases.append(
+            {
+                "film_png": base64.b64encode(_png(film)).decode(),
+                "probability": output.probability,
+                "scope_score": output.scope_score,
+                "activation_map": np.round(output.activation_map.astype(float), 6).tolist(),
+            }
+        )
+    return json.dumps({"tolerance": TOLERANCE, "cases": cases}).encode()
+
+
+def _png(film: npt.NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(film).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def check(folder: Path, card: Mapping[str, Any], run: Run) -> float:
+    """Runs every golden input and compares the answers.
+
+    Args:
+        folder: the bundle's folder.
+        card: its card.
+        run: the network to check: a prepared film -> its output.
+
+    Returns:
+        The largest difference found, relative to 1 or the expected value, the larger.
+
+    Raises:
+        BundleError: an answer differs by more than the tolerance, or there is none.
+    """
+    spec = Preprocessing.from_card(card["preprocessing"])
+    golden = json.loads((folder / GOLDEN).read_bytes())
+    worst = 0.0
+    for number, case in enumerate(golden["cases"]):
+        data = base64.b64decode(case["film_png"])
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            film = np.asarray(image, np.uint8)
+        try:
+            output = run(prepare(film, size=card["input_size"], spec=spec))
+        except (OutputError, ValueError) as error:
+            raise BundleError(f"Golden input {number} fails: {error}") from error
+        worst = max(worst, *(_differences(case, output)))
+    if not golden["cases"] or worst > golden["tolerance"]:
+        raise BundleError(
+            f"The network's answers differ from the golden ones by {worst:.2g}; "
+            f"at most {golden['tolerance']:g} is allowed."
+        )
+    return worst
+
+
+def _differences(case: Mapping[str, Any], output: Output) -> list[float]:
+    expected_map = np.asarray(case["activation_map"], np.float64)
+    if expected_map.shape != output.activation_map.shape:
+        return [np.inf]
+    pairs = [
+        (output.probability, case["probability"]),
+        (output.scope_score, case["scope_score"]),
+        (output.activation_map, expected_map),
+    ]
+    return [
+        float(np.max(np.abs(np.subtract(found, expected)) / np.maximum(1, np.abs(expected))))
+        for found, expected in pairs
+    ]

@@ -1,0 +1,216 @@
+"""How well probabilities tell PNEUMONIA from NORMAL, with intervals. NumPy alone.
+
+Labels are 0 (NORMAL) and 1 (PNEUMONIA), shape (n,); probabilities are of PNEUMONIA, shape (n,).
+Where a figure has no meaning (one class only, nothing called positive), it is NaN with a warning.
+"""
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Vector = npt.NDArray[Any]
+Interval = tuple[float, float]
+
+NAN_INTERVAL: Interval = (math.nan, math.nan)
+Z_95 = 1.959963984540054
+ECE_BINS = 15
+
+
+class UndefinedMetricWarning(UserWarning):
+    """A figure was asked of data that does not define it."""
+
+
+def _undefined(name: str, why: str) -> float:
+    warnings.warn(f"{name} is undefined: {why}.", UndefinedMetricWarning, stacklevel=3)
+    return math.nan
+
+
+def _checked(labels: Vector, scores: Vector) -> tuple[Vector, Vector]:
+    labels, scores = np.asarray(labels), np.asarray(scores, np.float64)
+    if labels.shape != scores.shape or labels.ndim != 1:
+        raise ValueError(
+            f"Labels and scores must be vectors of one length. "
+            f"Received: {labels.shape} and {scores.shape}."
+        )
+    if not np.isin(labels, (0, 1)).all():
+        raise ValueError(f"Labels must be 0 or 1. Received: {np.unique(labels)[:5]}.")
+    if not np.isfinite(scores).all():
+        raise ValueError("Scores must be finite.")
+    return labels.astype(bool), scores
+
+
+def _mid_ranks(values: Vector) -> Vector:
+    """Returns ranks from 1, ties sharing the mean of theirs."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return (last - (counts - 1) / 2)[inverse]
+
+
+def auc(labels: Vector, scores: Vector) -> float:
+    """Area under the ROC curve: the chance that a positive scores above a negative."""
+    labels, scores = _checked(labels, scores)
+    positives, negatives = int(labels.sum()), int((~labels).sum())
+    if not positives or not negatives:
+        return _undefined("AUC", "only one class is present")
+    rank_sum = _mid_ranks(scores)[labels].sum()
+    return float((rank_sum - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def auc_interval(labels: Vector, scores: Vector) -> Interval:
+    """95 % interval of the AUC after DeLong, DeLong and Clarke-Pearson (1988).
+
+    Computed on the logit of the AUC, so that it stays within [0, 1]. An AUC of exactly 0 or 1
+    has no variance to estimate; its interval is then that of Hanley's "rule of three".
+    """
+    labels, scores = _checked(labels, scores)
+    area = auc(labels, scores)
+    positives, negatives = int(labels.sum()), int((~labels).sum())
+    if math.isnan(area) or min(positives, negatives) < 2:
+        return NAN_INTERVAL
+    if area in (0.0, 1.0):
+        margin = min(1.0, 3 / min(positives, negatives))
+        return (1 - margin, 1.0) if area == 1.0 else (0.0, margin)
+    ranks = _mid_ranks(scores)
+    above = (ranks[labels] - _mid_ranks(scores[labels])) / negatives
+    below = 1 - (ranks[~labels] - _mid_ranks(scores[~labels])) / positives
+    variance = above.var(ddof=1) / positives + below.var(ddof=1) / negatives
+    logit = math.log(area / (1 - area))
+    reach = Z_95 * math.sqrt(variance) / (area * (1 - area))
+    low, high = (1 / (1 + math.exp(-(logit + side * reach))) for side in (-1, 1))
+    return (low, high)
+
+
+def wilson_interval(successes: int, n: int) -> Interval:
+    """95 % score interval of a share (Wilson 1927)."""
+    if n == 0:
+        return NAN_INTERVAL
+    share, square = successes / n, Z_95**2
+    centre = (share + square / (2 * n)) / (1 + square / n)
+    reach = Z_95 / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
+    return (max(0.0, centre - reach), min(1.0, centre + reach))
+
+
+def confusion(labels: Vector, probabilities: Vector, threshold: float) -> dict[str, int]:
+    """Counts of true and false positives and negatives; at the threshold is positive."""
+    labels, probabilities = _checked(labels, probabilities)
+    called = probabilities >= threshold
+    return {
+        "tp": int((labels & called).sum()),
+        "fp": int((~labels & called).sum()),
+        "tn": int((~labels & ~called).sum()),
+        "fn": int((labels & ~called).sum()),
+    }
+
+
+def share(successes: int, n: int, name: str) -> float:
+    """`successes / n`, or NaN with a warning where `n` is 0."""
+    return successes / n if n else _undefined(name, "there are no such films")
+
+
+def brier(labels: Vector, probabilities: Vector) -> float:
+    """Mean squared distance of the probability from what was the case (Brier 1950)."""
+    labels, probabilities = _checked(labels, probabilities)
+    if not labels.size:
+        return _undefined("The Brier score", "there are no films")
+    return float(np.mean((probabilities - labels) ** 2))
+
+
+def reliability(
+    labels: Vector, probabilities: Vector, *, bins: int = ECE_BINS
+) -> list[tuple[float, float, int]]:
+    """(mean probability, share of positives, films) of each non-empty bin of equal width."""
+    labels, probabilities = _checked(labels, probabilities)
+    place = np.minimum((probabilities * bins).astype(int), bins - 1)
+    return [
+        (float(probabilities[place == b].mean()), float(labels[place == b].mean()), int(count))
+        for b, count in enumerate(np.bincount(place, minlength=bins))
+        if count
+    ]
+
+
+def ece(labels: Vector, probabilities: Vector, *, bins: int = ECE_BINS) -> float:
+    """Expected calibration error of the probability of PNEUMONIA, over bins of equal width."""
+    table = reliability(labels, probabilities, bins=bins)
+    total = sum(count for _, _, count in table)
+    if not total:
+        return _undefined("ECE", "there are no films")
+    return sum(count * abs(mean - observed) for mean, observed, count in table) / total
+
+
+def roc(labels: Vector, scores: Vector) -> tuple[Vector, Vector, Vector]:
+    """Returns (false positive rate, true positive rate, threshold), from no film called to all."""
+    labels, scores = _checked(labels, scores)
+    order = np.argsort(-scores, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(scores[order])), labels.size - 1)
+    true = np.cumsum(labels[order])[ends]
+    false = ends + 1 - true
+    positives, negatives = max(1, int(labels.sum())), max(1, int((~labels).sum()))
+    return (
+        np.append(0.0, false / negatives),
+        np.append(0.0, true / positives),
+        np.append(np.inf, scores[order][ends]),
+    )
+
+
+def bootstrap_interval(
+    figure: Callable[[Vector, Vector], float],
+    labels: Vector,
+    probabilities: Vector,
+    *,
+    seed: int = 0,
+    resamples: int = 1000,
+) -> Interval:
+    """95 % percentile interval of `figure` over films drawn again with replacement."""
+    labels, probabilities = np.asarray(labels), np.asarray(probabilities)
+    if not labels.size:
+        return NAN_INTERVAL
+    rng = np.random.default_rng(seed)
+    values = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UndefinedMetricWarning)
+        for _ in range(resamples):
+            drawn = rng.integers(0, labels.size, labels.size)
+            values.append(figure(labels[drawn], probabilities[drawn]))
+    if np.isnan(values).all():
+        return NAN_INTERVAL
+    low, high = np.nanpercentile(values, [2.5, 97.5])
+    return (float(low), float(high))
+
+
+def evaluate(
+    labels: Vector, probabilities: Vector, *, threshold: float, seed: int = 0
+) -> dict[str, Any]:
+    """Every figure of a set of films, as cards and `evaluate_model` state them.
+
+    Args:
+        threshold: probability from which a film is called PNEUMONIA.
+        seed: of the bootstrap.
+
+    Returns:
+        n, auc, accuracy, sensitivity, specificity, ppv, npv, brier, ece, each with its 95 %
+        interval under `<name>_ci`, the threshold and the confusion counts.
+    """
+    counts = confusion(labels, probabilities, threshold)
+    tp, fp, tn, fn = (counts[key] for key in ("tp", "fp", "tn", "fn"))
+    n = tp + fp + tn + fn
+    shares = {
+        "accuracy": (tp + tn, n),
+        "sensitivity": (tp, tp + fn),
+        "specificity": (tn, tn + fp),
+        "ppv": (tp, tp + fp),
+        "npv": (tn, tn + fn),
+    }
+    figures: dict[str, Any] = {"n": n, "threshold": threshold, "confusion": counts}
+    figures["auc"] = auc(labels, probabilities)
+    figures["auc_ci"] = auc_interval(labels, probabilities) if n else NAN_INTERVAL
+    for name, (successes, total) in shares.items():
+        figures[name] = share(successes, total, name)
+        figures[f"{name}_ci"] = wilson_interval(successes, total)
+    for name, figure in (("brier", brier), ("ece", ece)):
+        figures[name] = figure(labels, probabilities)
+        figures[f"{name}_ci"] = bootstrap_interval(figure, labels, probabilities, seed=seed)
+    return figures
