@@ -1,0 +1,123 @@
+"""Pages of the site itself, its headers, and what it needs to serve."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from django.core import checks
+from django.db import DatabaseError
+
+from mlcore.models import ModelVersion
+from xraysite import checks as site_checks
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hant"])
+@pytest.mark.parametrize("address", ["/", "/about/", "/accounts/login/"])
+def test_open_pages_speak_both_languages(client, active_model, address, language):
+    page = client.get(address, headers={"accept-language": language})
+    assert page.status_code == 200
+    assert f'lang="{language}"'.lower() in page.content.decode().lower()
+
+
+def test_the_language_can_be_switched(client, active_model):
+    client.post("/i18n/set/", {"language": "en", "next": "/about/"})
+    english = client.get("/about/").content.decode()
+    client.post("/i18n/set/", {"language": "zh-hant", "next": "/about/"})
+    chinese = client.get("/about/").content.decode()
+    assert english != chinese
+    assert "肺炎" in chinese
+
+
+def test_a_browser_may_run_nothing_but_our_own(client, active_model):
+    response = client.get("/")
+    policy = response.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert response.headers["X-Frame-Options"] == "DENY"
+    assert response.headers["Referrer-Policy"] == "same-origin"
+    assert "camera=()" in response.headers["Permissions-Policy"]
+
+
+@pytest.mark.parametrize("address", ["/", "/about/", "/accounts/login/"])
+def test_pages_hold_no_inline_script_or_style_and_fetch_from_nowhere_else(
+    client, active_model, address
+):
+    page = client.get(address).content.decode()
+    assert not re.search(r"<script(?![^>]*\bsrc=)", page)
+    assert not re.search(r"<style|\sstyle=|\son[a-z]+=", page)
+    assert not re.search(r"""(?:src|href)=["'](?:https?:)?//""", page.split("<footer")[0])
+
+
+def test_healthy_with_database_and_model(client, active_model):
+    response = client.get("/healthz")
+    assert response.status_code == 200
+    assert response.json() == {"status": "ok", "database": "ok", "model": "ok"}
+
+
+def test_not_healthy_without_a_model(client):
+    response = client.get("/healthz")
+    assert response.status_code == 503
+    assert response.json()["model"] == "missing"
+
+
+def test_not_healthy_without_a_database(client, monkeypatch):
+    def gone():
+        raise DatabaseError("gone")
+
+    monkeypatch.setattr("xraysite.views.connection.ensure_connection", gone)
+    response = client.get("/healthz")
+    assert response.status_code == 503
+    assert response.json()["database"] == "unreachable"
+
+
+def test_the_dashboard_counts_own_readings(reading, as_doctor, as_other_doctor):
+    assert as_doctor.get("/").context["counts"] == {"today": 1, "week": 1, "total": 1}
+    assert as_other_doctor.get("/").context["counts"] == {"today": 0, "week": 0, "total": 0}
+
+
+def test_films_in_a_served_folder_are_an_error(settings):
+    settings.PRIVATE_MEDIA_ROOT = settings.STATIC_ROOT / "films"
+    assert [e.id for e in site_checks.private_media_is_not_served(None)] == ["xraysite.E001"]
+
+
+def test_a_cache_of_one_process_is_warned_of(settings):
+    assert [w.id for w in site_checks.cache_is_shared(None)] == ["xraysite.W001"]
+    settings.CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache"}
+    }
+    assert site_checks.cache_is_shared(None) == []
+
+
+def test_a_damaged_active_model_is_an_error(active_model):
+    assert checks.run_checks(tags=[checks.Tags.database], databases=["default"]) == []
+    ModelVersion.objects.update(bundle_sha256="0" * 64)
+    errors = site_checks.active_model_is_whole(None, databases=["default"])
+    assert [error.id for error in errors] == ["xraysite.E002"]
+
+
+def test_a_taken_port_is_said_so(unused_tcp_port_holder):
+    port = unused_tcp_port_holder
+    run = subprocess.run(
+        [sys.executable, "-m", "xraysite.run", "--port", str(port)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert f"127.0.0.1:{port} cannot be used" in run.stderr
+    assert f"make run PORT={port + 1}" in run.stderr
+
+
+@pytest.fixture
+def unused_tcp_port_holder():
+    """A port that something listens on."""
+    import socket
+
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        held.listen()
+        yield held.getsockname()[1]

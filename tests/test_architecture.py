@@ -1,0 +1,95 @@
+"""The house plan, held: who may import whom, how long a module may be, what a process loads."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("accounts", "diagnosis", "mlcore", "xraysite")
+MODULES = sorted(
+    path
+    for package in PACKAGES
+    for path in (ROOT / package).rglob("*.py")
+    if "migrations" not in path.parts
+)
+MAX_MODULE_LINES = 400
+MAX_FUNCTION_LINES = 40
+
+
+def ids(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def test_layers_hold():
+    run = subprocess.run(
+        [Path(sys.prefix, "bin", "lint-imports"), "--no-cache"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout
+
+
+@pytest.mark.parametrize("path", MODULES, ids=ids)
+def test_modules_and_functions_stay_small(path):
+    source = path.read_text()
+    assert source.count("\n") <= MAX_MODULE_LINES
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno is not None
+            body = node.body
+            documented = isinstance(body[0], ast.Expr) and len(body) > 1
+            first = body[1] if documented else body[0]
+            lines = node.end_lineno - first.lineno + 1
+            assert lines <= MAX_FUNCTION_LINES, f"{node.name}: {lines} lines of code"
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in MODULES if p.name in {"views.py", "admin.py", "forms.py"}], ids=ids
+)
+def test_no_page_reaches_readings_but_by_the_one_door(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and ast.unparse(node).startswith("Reading.objects."):
+            assert node.attr in {"own_of", "visible_to"}, ast.unparse(node)
+
+
+WEB_PROCESS = """
+import os, sys, uuid
+os.environ["DJANGO_SETTINGS_MODULE"] = "xraysite.settings.test"
+import django
+from django.conf import settings
+django.setup()
+from django.core.management import call_command
+from django.test import Client
+from django.core.files.uploadedfile import SimpleUploadedFile
+call_command("migrate", verbosity=0)
+call_command("activate_model", "pneumonia-1", verbosity=0)
+from accounts import roles, services
+doctor = services.create_account(
+    email="d@example.org", display_name="D", password="x" * 20, role=roles.DOCTOR
+)
+from tests.films import draw_film, encode
+browser = Client()
+browser.force_login(doctor)
+film = SimpleUploadedFile("film.png", encode(draw_film("NORMAL", seed=1), "PNG"))
+answer = browser.post("/readings/new/", {
+    "film": film, "patient_name": "A", "patient_age_years": 3, "exam_date": "2026-01-02",
+    "submission": str(uuid.uuid4()),
+})
+assert answer.status_code == 302, answer.content.decode()
+for part in ("", "film/", "heatmap/"):
+    assert browser.get(answer.headers["Location"] + part).status_code == 200
+heavy = {"tensorflow", "keras", "sklearn", "matplotlib", "scipy", "rich", "jax", "torch"}
+print("loaded:", sorted(heavy & set(sys.modules)))
+"""
+
+
+def test_a_web_process_never_loads_what_trains():
+    """One process that reads a film and shows it, looked at from inside."""
+    run = subprocess.run(
+        [sys.executable, "-c", WEB_PROCESS],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines()[-1] == "loaded: []"

@@ -1,0 +1,73 @@
+"""System checks: what would make this installation unsafe or unable to read films."""
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import DatabaseError
+
+PRIVATE_CACHES = ("locmem", "dummy")
+
+
+@register(Tags.security)
+def private_media_is_not_served(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Films must lie in no folder that the web server hands out."""
+    private = Path(settings.PRIVATE_MEDIA_ROOT).resolve()
+    served = [Path(folder).resolve() for folder in settings.STATICFILES_DIRS]
+    served.append(Path(settings.STATIC_ROOT).resolve())
+    return [
+        Error(
+            f"Films are kept in {private}, inside {folder}, which anybody can fetch from.",
+            hint="Set PRIVATE_MEDIA_ROOT to a folder outside the static files.",
+            id="xraysite.E001",
+        )
+        for folder in served
+        if private == folder or folder in private.parents
+    ]
+
+
+@register(Tags.security, deploy=True)
+def cache_is_shared(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """With a cache of its own, each process counts failed sign-ins for itself."""
+    backend = settings.CACHES["default"]["BACKEND"]
+    if any(name in backend for name in PRIVATE_CACHES):
+        return [
+            Warning(
+                f"The cache {backend} is not shared by the site's processes, so that rate limits "
+                "hold for each of them alone.",
+                hint="Use the file-based, database, Redis or Memcached cache.",
+                id="xraysite.W001",
+            )
+        ]
+    return []
+
+
+@register(Tags.database)
+def active_model_is_whole(
+    app_configs: Any, databases: list[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """The active model's bundle must be there and be the one that was registered.
+
+    Runs with `manage.py check --database default`, as `migrate` does; a site without a model, or
+    not migrated yet, has nothing to check.
+    """
+    if not databases:
+        return []
+    from mlcore import registry
+
+    try:
+        version = registry.active_version()
+        if version is not None:
+            registry.load(version.folder, sha256=version.bundle_sha256)
+    except DatabaseError:
+        return []
+    except registry.ModelUnavailable as error:
+        return [
+            Error(
+                f"The active model cannot read films: {error}",
+                hint="Activate another: manage.py activate_model NAME",
+                id="xraysite.E002",
+            )
+        ]
+    return []
