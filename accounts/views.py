@@ -26,7 +26,7 @@ class ProfileView(UpdateView):
     success_url = reverse_lazy("accounts:profile")
 
     def get_object(self, queryset=None) -> User:
-        return User.objects.get(pk=self.request.user.pk)
+        return User.objects.get(email=self.request.user.get_username())
 
     def get_context_data(self, **kwargs):
         names = self.request.user.groups.order_by("name").values_list("name", flat=True)

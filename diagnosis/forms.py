@@ -6,6 +6,7 @@ from typing import Any
 from crispy_forms.helper import FormHelper
 from django import forms
 from django.core.exceptions import ValidationError
+from django.http import QueryDict
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -118,8 +119,11 @@ class ReadingForm(FilmForm, ParticularsForm):
 
     def renew_submission(self) -> None:
         """Gives the form, shown again, an id that nothing was stored under."""
-        self.data = self.data.copy()
-        self.data[self.add_prefix("submission")] = str(uuid.uuid4())
+        data = QueryDict(mutable=True)
+        for name, value in self.data.items():
+            data[name] = value
+        data[self.add_prefix("submission")] = str(uuid.uuid4())
+        self.data = data
 
     def differences_from_header(self) -> list[str]:
         """Returns a sentence for each particular that the file states otherwise than the doctor.

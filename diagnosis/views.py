@@ -136,7 +136,7 @@ class InspectFilmView(DoctorsOnlyMixin, View):
     def post(self, request: HttpRequest) -> JsonResponse:
         form = FilmForm(request.POST, request.FILES, meta=request.META)
         if not form.is_valid():
-            return JsonResponse({"ok": False, "error": " ".join(form.errors["film"])}, status=422)
+            return JsonResponse({"ok": False, "error": " ".join(str(error) for error in form.errors["film"])}, status=422)
         upload = form.cleaned_data["film"]
         preview = base64.b64encode(render_film(upload.film, max_side=PREVIEW_SIDE)).decode()
         return JsonResponse(

@@ -14,8 +14,8 @@ PRIVATE_CACHES = ("locmem", "dummy")
 def private_media_is_not_served(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Films must lie in no folder that the web server hands out."""
     private = Path(settings.PRIVATE_MEDIA_ROOT).resolve()
-    served = [Path(folder).resolve() for folder in settings.STATICFILES_DIRS]
-    served.append(Path(settings.STATIC_ROOT).resolve())
+    folders = [*settings.STATICFILES_DIRS, settings.STATIC_ROOT]
+    served: list[Path] = [Path(str(folder)).resolve() for folder in folders]
     return [
         Error(
             f"Films are kept in {private}, inside {folder}, which anybody can fetch from.",
@@ -45,7 +45,7 @@ def cache_is_shared(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.database)
 def active_model_is_whole(
-    app_configs: Any, databases: list[str] | None = None, **kwargs: Any
+    app_configs: Any, databases: Any = None, **kwargs: Any
 ) -> list[CheckMessage]:
     """The active model's bundle must be there and be the one that was registered.
 

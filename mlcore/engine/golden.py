@@ -112,7 +112,8 @@ def _differences(case: Mapping[str, Any], output: Output) -> list[float]:
         (output.scope_score, case["scope_score"]),
         (output.activation_map, expected_map),
     ]
-    return [
-        float(np.max(np.abs(np.subtract(found, expected)) / np.maximum(1, np.abs(expected))))
-        for found, expected in pairs
-    ]
+    return [_difference(np.asarray(found), np.asarray(expected)) for found, expected in pairs]
+
+
+def _difference(found: npt.NDArray[Any], expected: npt.NDArray[Any]) -> float:
+    return float(np.max(np.abs(found - expected) / np.maximum(1, np.abs(expected))))
