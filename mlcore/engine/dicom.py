@@ -32,9 +32,11 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
 )
 
-from mlcore.engine import grey
+from mlcore.engine import grey, jpeg_lossless
 from mlcore.engine.dicom_header import PYDICOM_ERRORS, integer, number, read_header, text
 from mlcore.engine.film import DicomHeader
 from mlcore.engine.film_error import FilmError, check_size
@@ -63,6 +65,7 @@ _CLASS_MODALITIES = {
 }
 # Some 30,000 elements, far above what any radiograph's header holds.
 _MAX_READS = 100_000
+_OWN_SYNTAXES = frozenset({JPEGLossless, JPEGLosslessSV1})
 _JPEG_FRAME_MARKERS = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
 
 
@@ -190,6 +193,8 @@ def _check_pixels(dataset: Dataset, max_pixels: int) -> None:
 def _syntax(dataset: Dataset) -> UID:
     """The transfer syntax, if pixels in it can be decoded."""
     syntax = UID(dataset.file_meta.TransferSyntaxUID)
+    if syntax in _OWN_SYNTAXES:
+        return syntax
     try:
         decodable = get_decoder(syntax).is_available
     except NotImplementedError:
@@ -238,6 +243,8 @@ def _codestream_size(frame: bytes) -> tuple[int, int, int] | None:
 
 def _decode(dataset: Dataset) -> tuple[npt.NDArray[Any], str]:
     """Stored values (rows, columns[, 3]) and what they mean after decompression."""
+    if dataset.file_meta.TransferSyntaxUID in _OWN_SYNTAXES:
+        return _decode_jpeg_lossless(dataset), text(dataset, "PhotometricInterpretation") or ""
     try:
         decoder = get_decoder(dataset.file_meta.TransferSyntaxUID)
         # Raw: a luma plane is taken as it is, where pydicom would make float RGB of it.
@@ -246,6 +253,22 @@ def _decode(dataset: Dataset) -> tuple[npt.NDArray[Any], str]:
         cut = "truncated" in str(error).lower() or isinstance(error, EOFError)
         raise FilmError("truncated" if cut else "corrupt", format="DICOM") from error
     return stored, str(properties["photometric_interpretation"])
+
+
+def _decode_jpeg_lossless(dataset: Dataset) -> npt.NDArray[Any]:
+    try:
+        frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
+        stored = jpeg_lossless.decode(frame)
+    except jpeg_lossless.UnsupportedStreamError as error:
+        raise FilmError("unsupported", format="DICOM, JPEG Lossless") from error
+    except jpeg_lossless.TruncatedStreamError as error:
+        raise FilmError("truncated", format="DICOM") from error
+    except jpeg_lossless.JpegLosslessError as error:
+        raise FilmError("corrupt", format="DICOM") from error
+    if integer(dataset, "PixelRepresentation") == 1:
+        shift = 16 - (integer(dataset, "BitsStored") or 16)
+        return (stored << shift).view(np.int16) >> shift
+    return stored.astype(np.uint8) if integer(dataset, "BitsAllocated") == 8 else stored
 
 
 def _shown(stored: npt.NDArray[Any], photometric: str, dataset: Dataset) -> npt.NDArray[np.uint8]:

@@ -17,7 +17,8 @@ from pydicom.valuerep import PersonName
 
 from mlcore.engine.film import DicomHeader
 
-# pydicom converts values when they are asked for and raises whatever that runs into.
+# pydicom converts values when they are asked for and raises whatever that runs into; warnings
+# too, where a process has made them errors.
 PYDICOM_ERRORS = (
     ArithmeticError,
     AssertionError,
@@ -31,6 +32,7 @@ PYDICOM_ERRORS = (
     RecursionError,
     RuntimeError,
     TypeError,
+    UserWarning,
     ValueError,
     struct.error,
     zlib.error,

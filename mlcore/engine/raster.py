@@ -33,7 +33,8 @@ _PLUGINS: dict[str, Callable[[io.BytesIO], ImageFile]] = {
     "TIFF": TiffImageFile,
     "WEBP": WebPImageFile,
 }
-# What Pillow raises over damaged files: its plugins unpack and index bytes as they come.
+# What Pillow raises over damaged files: its plugins unpack and index bytes as they come. It only
+# warns of some damage, which is an error where a process has made warnings errors.
 _PILLOW_ERRORS = (
     OSError,
     SyntaxError,
@@ -46,6 +47,7 @@ _PILLOW_ERRORS = (
     ZeroDivisionError,
     MemoryError,
     RuntimeError,
+    UserWarning,
     struct.error,
     zlib.error,
 )

@@ -1,0 +1,136 @@
+"""The networks, by name. Importing this module imports Keras.
+
+Every network maps a film tensor (batch, size, size, 1), float32 in [0, 1], to a dict:
+
+- ``logit`` (batch, 1): the log-odds of PNEUMONIA before calibration;
+- ``evidence`` (batch, h, w, 1): local log-odds, whose plain mean over the cells *is* ``logit``,
+  so this class-activation map explains the answer exactly and equals Grad-CAM up to scale;
+- ``descriptor`` (batch, d): pooled features of several depths, which the scope gate measures.
+"""
+
+from collections.abc import Callable
+
+import keras
+from keras import layers, ops
+
+Network = keras.Model
+
+_REGISTRY: dict[str, Callable[..., Network]] = {}
+
+
+def register(name: str) -> Callable[[Callable[..., Network]], Callable[..., Network]]:
+    """Adds a builder under `name`; a name can be taken once."""
+
+    def add(builder: Callable[..., Network]) -> Callable[..., Network]:
+        if name in _REGISTRY:
+            raise ValueError(f"An architecture named {name!r} exists already.")
+        _REGISTRY[name] = builder
+        return builder
+
+    return add
+
+
+def names() -> list[str]:
+    """Returns the names `build` knows, sorted."""
+    return sorted(_REGISTRY)
+
+
+def build(name: str, *, size: int, **options: object) -> Network:
+    """Returns a fresh network.
+
+    Args:
+        name: one of `names()`.
+        size: side of the square input in pixels; a multiple of 16, at least 32.
+        **options: passed to the builder.
+
+    Raises:
+        ValueError: unknown name, or a size the network cannot take.
+    """
+    if name not in _REGISTRY:
+        raise ValueError(f"Unknown architecture {name!r}. Known: {', '.join(names())}.")
+    if size < 32 or size % 16:
+        raise ValueError(f"Image size must be a multiple of 16, at least 32. Received: {size}.")
+    return _REGISTRY[name](size=size, **options)
+
+
+@keras.saving.register_keras_serializable("xraysite")
+class MomentPool(layers.Layer):
+    """Mean and standard deviation of every channel over the cells: (b, h, w, c) -> (b, 2c)."""
+
+    def call(self, inputs):
+        mean = ops.mean(inputs, axis=(1, 2))
+        mean_square = ops.mean(ops.square(inputs), axis=(1, 2))
+        # The floor keeps the square root's gradient finite for a dead channel.
+        deviation = ops.sqrt(ops.maximum(mean_square - ops.square(mean), 1e-6))
+        return ops.concatenate([mean, deviation], axis=-1)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], 2 * input_shape[-1])
+
+
+def _convolution(filters: int, kernel: int, stride: int, name: str) -> Callable:
+    return layers.Conv2D(
+        filters,
+        kernel,
+        strides=stride,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name=name,
+    )
+
+
+def _norm(name: str, gamma: str = "ones") -> Callable:
+    return layers.BatchNormalization(
+        momentum=0.95, epsilon=1e-3, gamma_initializer=gamma, name=name
+    )
+
+
+def _residual_block(x, filters: int, stride: int, name: str):
+    """Two 3x3 convolutions beside a shortcut; the second starts at zero (He et al. 2019)."""
+    shortcut = x
+    if stride > 1:
+        shortcut = layers.AveragePooling2D(stride, name=f"{name}_pool")(shortcut)
+    if x.shape[-1] != filters:
+        shortcut = _convolution(filters, 1, 1, f"{name}_project")(shortcut)
+        shortcut = _norm(f"{name}_project_norm")(shortcut)
+    y = _convolution(filters, 3, stride, f"{name}_conv1")(x)
+    y = layers.ReLU(name=f"{name}_relu1")(_norm(f"{name}_norm1")(y))
+    y = _convolution(filters, 3, 1, f"{name}_conv2")(y)
+    y = _norm(f"{name}_norm2", gamma="zeros")(y)
+    return layers.ReLU(name=f"{name}_out")(layers.Add(name=f"{name}_add")([shortcut, y]))
+
+
+@register("resnet_small")
+def resnet_small(
+    *,
+    size: int,
+    widths: tuple[int, ...] = (32, 64, 128),
+    blocks: tuple[int, ...] = (1, 2, 2),
+    dropout: float = 0.1,
+    seed: int = 0,
+) -> Network:
+    """A residual network whose last stage keeps stride 16: 14x14 cells on a 224-pixel film.
+
+    Args:
+        size: side of the input in pixels.
+        widths: channels of the three stages, at strides 4, 8 and 16.
+        blocks: residual blocks of each stage.
+        dropout: share of the last stage's channels dropped in training, whole channels at a
+            time, so that the evidence does not hang on one of them.
+        seed: of the dropout.
+    """
+    film = keras.Input((size, size, 1), name="film")
+    x = _convolution(24, 3, 2, "stem_conv")(film)
+    x = layers.ReLU(name="stem_relu")(_norm("stem_norm")(x))
+    pooled = [MomentPool(name="stem_moments")(x)]
+    for stage, (width, count) in enumerate(zip(widths, blocks, strict=True), start=1):
+        for block in range(count):
+            x = _residual_block(x, width, 2 if block == 0 else 1, f"stage{stage}_block{block + 1}")
+        pooled.append(MomentPool(name=f"stage{stage}_moments")(x))
+    descriptor = layers.Concatenate(name="descriptor")(pooled)
+    kept = layers.SpatialDropout2D(dropout, seed=seed, name="dropout")(x)
+    evidence = layers.Conv2D(1, 1, name="evidence")(kept)
+    logit = layers.GlobalAveragePooling2D(name="logit")(evidence)
+    outputs = {"logit": logit, "evidence": evidence, "descriptor": descriptor}
+    return keras.Model(film, outputs, name="resnet_small")
