@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import pydicom.uid
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
+
+from tests.film_jpeg_lossless import encode_jpeg_lossless
 
 # Short names for the syntaxes that films come in; any other UID may be given in full.
 SYNTAXES: dict[str, pydicom.uid.UID] = {
@@ -22,6 +25,7 @@ SYNTAXES: dict[str, pydicom.uid.UID] = {
     "jpeg2000": pydicom.uid.JPEG2000Lossless,
     "jpegls": pydicom.uid.JPEGLSLossless,
     "rle": pydicom.uid.RLELossless,
+    "jpeg_lossless": pydicom.uid.JPEGLosslessSV1,
 }
 _SOP_CLASSES = {
     "CR": pydicom.uid.ComputedRadiographyImageStorage,
@@ -57,7 +61,8 @@ def encode_dicom(
     Args:
         pixels: uint8 (height, width), higher is whiter.
         photometric: MONOCHROME1 stores the film inverted, RGB and YBR_FULL store three planes.
-        transfer_syntax: a key of SYNTAXES, or a UID; "jpeg" takes 8 bits only and loses some.
+        transfer_syntax: a key of SYNTAXES, or a UID; "jpeg" takes 8 bits only and loses some;
+            "jpeg_lossless" takes grey only.
         bits: bits stored, 8, 12 or 16; 0 to 255 is spread over the whole range.
         window: centre and width, in units after `rescale`.
         rescale: slope and intercept.
@@ -85,6 +90,17 @@ def encode_dicom(
         else:
             setattr(dataset, keyword, value)
     return _written(dataset, preamble)
+
+
+def edited_dicom(
+    pixels: npt.NDArray[np.uint8], change: Callable[[Dataset], object], **options: Any
+) -> bytes:
+    """`encode_dicom(pixels, **options)` after `change` has had its way with the data set."""
+    dataset = pydicom.dcmread(io.BytesIO(encode_dicom(pixels, **options)))
+    change(dataset)
+    buffer = io.BytesIO()
+    dataset.save_as(buffer)
+    return buffer.getvalue()
 
 
 def _header(modality: str | None, character_set: str | None) -> Dataset:
@@ -140,9 +156,13 @@ def _add_pixels(
     dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = bits, bits - 1, 0
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = syntax
+    pages = stored if frames > 1 else stored[np.newaxis]
     if syntax in (pydicom.uid.JPEGBaseline8Bit, pydicom.uid.JPEGExtended12Bit):
-        pages = stored if frames > 1 else stored[np.newaxis]
-        dataset.PixelData = encapsulate([_jpeg(page) for page in pages])
+        mode = "YCbCr" if photometric.startswith("YBR") else None
+        dataset.PixelData = encapsulate([_jpeg(page, mode) for page in pages])
+    elif syntax in (pydicom.uid.JPEGLossless, pydicom.uid.JPEGLosslessSV1):
+        streams = [encode_jpeg_lossless(page, precision=bits) for page in pages]
+        dataset.PixelData = encapsulate(streams)
     elif syntax.is_compressed and not syntax.is_deflated:
         dataset.compress(syntax, stored, generate_instance_uid=False)
     else:
@@ -152,9 +172,10 @@ def _add_pixels(
     dataset["PixelData"].VR = "OB" if bits == 8 or syntax.is_encapsulated else "OW"
 
 
-def _jpeg(page: npt.NDArray[np.uint8]) -> bytes:
+def _jpeg(page: npt.NDArray[np.uint8], mode: str | None) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(page).save(buffer, "JPEG", quality=95)
+    image = Image.frombytes(mode, page.shape[1::-1], page.tobytes()) if mode else None
+    (image or Image.fromarray(page)).save(buffer, "JPEG", quality=95)
     return buffer.getvalue()
 
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from tests.film_chest import SPINE_X, Chest, Patient, Plane, cloud, edge
-from tests.film_dicom import SYNTAXES, encode_dicom
+from tests.film_dicom import SYNTAXES, edited_dicom, encode_dicom
 from tests.film_files import (
     ENCODERS,
     HostileFile,
@@ -37,6 +37,7 @@ __all__ = [
     "animated",
     "bomb_png",
     "draw_film",
+    "edited_dicom",
     "encode",
     "encode_dicom",
     "hostile_files",

@@ -94,7 +94,7 @@ def read_dicom(
 
 
 class _MeteredStream(io.BytesIO):
-    """Bytes that may be read in so many pieces only.
+    """Bytes that may be read in so many pieces only, and that remember if one was cut short.
 
     pydicom spends microseconds and a hundred bytes of memory on every element and item, and a
     hostile file holds millions of them, nested where no callback of its reader sees them.
@@ -103,12 +103,15 @@ class _MeteredStream(io.BytesIO):
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
         self._left = _MAX_READS
+        self.ran_out = False
 
     def read(self, size: int | None = -1, /) -> bytes:
         self._left -= 1
         if self._left < 0:
             raise FilmError("corrupt", format="DICOM")
-        return super().read(size)
+        piece = super().read(size)
+        self.ran_out |= size is not None and 0 < len(piece) < size
+        return piece
 
 
 def _parse(data: bytes, max_inflated: int) -> Dataset:
@@ -134,6 +137,8 @@ def _parse(data: bytes, max_inflated: int) -> Dataset:
         raise
     except PYDICOM_ERRORS as error:
         raise FilmError("corrupt", format="DICOM") from error
+    if stream.ran_out and "PixelData" not in dataset:
+        raise FilmError("truncated", format="DICOM")
     dataset.file_meta = meta
     return dataset
 

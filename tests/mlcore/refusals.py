@@ -1,0 +1,26 @@
+"""How the film tests look at a refusal."""
+
+from __future__ import annotations
+
+import pytest
+
+from mlcore.engine.film import FilmError, read_film
+from mlcore.engine.film_error import CODES
+
+FORMATS = frozenset({"JPEG", "PNG", "BMP", "TIFF", "WEBP", "DICOM"})
+
+
+def refused(data: bytes, **limits: int) -> FilmError:
+    """The error that meets a file; the test fails if the file is read."""
+    with pytest.raises(FilmError) as caught:
+        read_film(data, **limits)
+    return caught.value
+
+
+def check_outcome(data: bytes) -> None:
+    """Whatever the bytes are, there is a film or a FilmError, and nothing else."""
+    try:
+        outcome = read_film(data, max_pixels=4_000_000).format
+    except FilmError as error:
+        outcome = error.code
+    assert outcome in FORMATS | set(CODES)

@@ -1,0 +1,169 @@
+"""DICOM files that are no readable radiograph."""
+
+from __future__ import annotations
+
+import struct
+import time
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
+
+from mlcore.engine.film import FilmError, read_film
+from tests.films import SYNTAXES, draw_film, edited_dicom, encode, encode_dicom
+from tests.mlcore.refusals import check_outcome, refused
+
+FILM = np.ascontiguousarray(draw_film("PNEUMONIA", seed=7, size=128)[:96])
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("modality", ["CT", "MR", "US", "NM", "PT", "MG", "XA", "ES"])
+    def test_other_modalities(self, modality):
+        error = refused(encode_dicom(FILM, modality=modality))
+        assert (error.code, error.detail) == ("wrong_modality", {"modality": modality})
+
+    @pytest.mark.parametrize("modality", ["CR", "DX", "DR", "RG", "RF", "SC", "OT", "dx ", None])
+    def test_radiographs_and_captures_pass(self, modality):
+        film = read_film(encode_dicom(FILM, modality=modality))
+        assert np.array_equal(film.pixels, FILM)
+
+    def test_a_ct_slice_that_calls_itself_something_else(self):
+        error = refused(encode_dicom(FILM, modality="OT", SOPClassUID="1.2.840.10008.5.1.4.1.1.2"))
+        assert error.detail == {"modality": "CT"}
+
+    def test_several_frames(self):
+        assert refused(encode_dicom(FILM, frames=3)).code == "animated"
+
+    def test_size_is_checked_before_decoding(self):
+        assert refused(encode_dicom(FILM), max_pixels=FILM.size - 1).code == "too_many_pixels"
+        huge = edited_dicom(FILM, lambda ds: ds.update({"Rows": 60_000, "Columns": 60_000}))
+        assert refused(huge).code == "too_many_pixels"
+
+    @pytest.mark.parametrize("syntax", ["jpeg", "jpeg2000", "jpegls", "jpeg_lossless"])
+    def test_a_stream_of_another_size_than_the_header_says_is_not_decoded(self, syntax):
+        wider = edited_dicom(FILM, lambda ds: ds.update({"Columns": 100}), transfer_syntax=syntax)
+        assert refused(wider).code == "corrupt"
+
+    def test_a_deflated_file_that_swells(self):
+        small = encode_dicom(FILM, transfer_syntax="deflated")
+        meta = 132 + 12 + struct.unpack("<I", small[140:144])[0]
+        squeeze = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+        bomb = b"".join(squeeze.compress(bytes(2**20)) for _ in range(300)) + squeeze.flush()
+        assert len(bomb) < 2**20
+        assert refused(small[:meta] + bomb).code == "too_large"
+
+    def test_an_rle_stream_that_swells(self):
+        bomb = struct.pack("<16I", 1, 64, *[0] * 14) + b"\x81\xff" * 2**20  # 128 MB
+
+        def swell(dataset: Dataset) -> None:
+            dataset.PixelData = encapsulate([bomb])
+
+        started = time.perf_counter()
+        # The decoder stops where the picture is full: with 0xFF everywhere.
+        assert refused(edited_dicom(FILM, swell, transfer_syntax="rle")).code == "blank"
+        assert time.perf_counter() - started < 2
+
+    @pytest.mark.parametrize("nested", [False, True])
+    def test_millions_of_elements(self, nested):
+        plain = encode_dicom(FILM)
+        at = plain.index(b"\x08\0\x16\0UI", 132)
+        start = plain.index(b"\x08\0\x05\0CS")
+        element = struct.pack("<HH2sH", 0x0009, 0x1001, b"SH", 0)
+        many = element * 500_000
+        if nested:
+            sequence = struct.pack("<HH2sHI", 0x0008, 0x1140, b"SQ", 0, 0xFFFFFFFF)
+            item = struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
+            many = sequence + item + many
+        started = time.perf_counter()
+        assert refused(plain[:start] + many + plain[at:]).code == "corrupt"
+        assert time.perf_counter() - started < 2
+
+    def test_sequences_nested_a_hundred_thousand_deep(self):
+        plain = encode_dicom(FILM)
+        start = plain.index(b"\x08\0\x05\0CS")
+        level = struct.pack("<HH2sHI", 0x0008, 0x1140, b"SQ", 0, 0xFFFFFFFF)
+        level += struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
+        assert refused(plain[:start] + level * 100_000).code == "corrupt"
+
+    def test_syntaxes_that_cannot_be_decoded_are_named(self):
+        def to_video(dataset: Dataset) -> None:
+            dataset.file_meta.TransferSyntaxUID = pydicom.uid.MPEG2MPML
+
+        error = refused(edited_dicom(FILM, to_video, transfer_syntax="jpeg"))
+        assert error.code == "unsupported"
+        assert "MPEG2" in str(error)
+
+    def test_twelve_bit_lossy_jpeg(self):
+        def deepen(dataset: Dataset) -> None:
+            dataset.file_meta.TransferSyntaxUID = pydicom.uid.JPEGExtended12Bit
+            dataset.BitsStored = 12
+
+        assert refused(edited_dicom(FILM, deepen, transfer_syntax="jpeg")).code == "unsupported"
+
+    def test_float_pixels(self):
+        def to_float(dataset: Dataset) -> None:
+            del dataset.PixelData
+            dataset.FloatPixelData = FILM.astype("<f4").tobytes()
+
+        assert refused(edited_dicom(FILM, to_float)).code == "unsupported"
+
+    @pytest.mark.parametrize("keyword", ["Rows", "Columns", "BitsAllocated"])
+    def test_a_header_without_the_picture_size(self, keyword):
+        assert refused(edited_dicom(FILM, lambda ds: delattr(ds, keyword))).code == "corrupt"
+
+    @pytest.mark.parametrize("syntax", sorted(SYNTAXES))
+    def test_a_file_cut_in_its_pixels(self, syntax):
+        data = encode_dicom(FILM, transfer_syntax=syntax)
+        assert refused(data[: len(data) * 2 // 3]).code == "truncated"
+
+    def test_a_jpeg_that_calls_itself_dicom_is_read_as_what_it_is(self):
+        assert read_film(encode(FILM, "jpeg")).format == "JPEG"
+
+
+class TestRandomBytes:
+    quick = settings(max_examples=150, deadline=5000, suppress_health_check=list(HealthCheck))
+    syntaxes = st.sampled_from(sorted(SYNTAXES))
+    files = {name: encode_dicom(FILM, transfer_syntax=name) for name in SYNTAXES}
+
+    @quick
+    @given(syntaxes, st.floats(0, 1))
+    def test_truncations(self, syntax, share):
+        data = self.files[syntax]
+        check_outcome(data[: int(share * len(data))])
+
+    @quick
+    @given(
+        syntaxes, st.lists(st.tuples(st.floats(0, 1), st.integers(0, 7)), min_size=1, max_size=8)
+    )
+    def test_bit_flips(self, syntax, flips):
+        data = bytearray(self.files[syntax])
+        for share, bit in flips:
+            data[132 + int(share**3 * (len(data) - 133))] ^= 1 << bit
+        check_outcome(bytes(data))
+
+    @quick
+    @given(st.integers(0, 400), st.binary(max_size=300))
+    def test_noise_after_a_sound_start(self, kept, noise):
+        check_outcome(self.files["explicit"][: 132 + kept] + noise)
+
+
+def test_the_files_that_pydicom_ships_are_read_or_refused():
+    folder = Path(pydicom.__file__).parent / "data" / "test_files"
+    outcomes = {}
+    for path in sorted(folder.glob("*.dcm")):
+        try:
+            outcomes[path.name] = read_film(path.read_bytes()).format
+        except FilmError as error:
+            outcomes[path.name] = error.code
+    assert len(outcomes) > 50
+    assert outcomes["SC_rgb_rle.dcm"] == "DICOM"
+    assert outcomes["CT_small.dcm"] == "wrong_modality"
+    assert outcomes["examples_jpeg2k.dcm"] == "wrong_modality"
