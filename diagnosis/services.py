@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
-from mlcore.models import ModelVersion
 
 from diagnosis import films
-from diagnosis.models import Reading
+from diagnosis.models import Label, Reading
 from diagnosis.validators import UploadedFilm
 from mlcore import inference
+from mlcore.models import ModelVersion
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -243,3 +243,44 @@ def heatmap(reading: Reading, *, max_side: int = 800) -> bytes:
         max(1, round(reading.film_width * scale)),
         max(1, round(reading.film_height * scale)),
     )
+
+
+REPLAY_TOLERANCE = 1e-4
+
+
+def replay(reading: Reading) -> list[str]:
+    """Reads the stored film again with the model that read it.
+
+    Returns:
+        What differs from what is stored, in words; nothing where all is the same.
+
+    Raises:
+        FilmMissingError: the film is missing or altered.
+        mlcore.inference.ModelUnavailable: the model is gone or its bundle is another.
+    """
+    model = inference.model_named(reading.model_version.name, sha256=reading.bundle_sha256)
+    stated = inference.Stated(
+        age_years=reading.patient_age_years,
+        modality=reading.film_modality or None,
+        view=reading.film_view or None,
+        body_part=reading.film_body_part or None,
+    )
+    again = inference.predict(original_film(reading), stated=stated, model=model)
+    pairs = {
+        "label": (reading.label, again.label),
+        "threshold": (reading.threshold, again.threshold),
+        "scope reasons": (reading.scope_reasons, list(again.scope_reasons)),
+        "preprocessing": (reading.preprocessing_id, again.preprocessing_id),
+    }
+    differences = [
+        f"{name} was {stored}, is {now}" for name, (stored, now) in pairs.items() if stored != now
+    ]
+    figures = {
+        "probability": (reading.probability, again.probabilities[Label.PNEUMONIA]),
+        "scope score": (reading.scope_score, again.scope_score),
+    }
+    return differences + [
+        f"{name} was {stored:.6f}, is {now:.6f}"
+        for name, (stored, now) in figures.items()
+        if abs(stored - now) > REPLAY_TOLERANCE * max(1, abs(stored))
+    ]

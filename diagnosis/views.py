@@ -13,13 +13,13 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views import View
 from django.views.decorators.http import require_safe
-from mlcore.inference import ModelUnavailable, render_film
 
 from accounts.audit import record_access
 from diagnosis import services, serving
 from diagnosis.filters import ReadingFilter
 from diagnosis.forms import FilmForm, ParticularsForm, ReadingForm, header_fields
 from diagnosis.models import Reading
+from mlcore.inference import ModelUnavailable, render_film
 
 PAGE_SIZE = 20
 PREVIEW_SIDE = 800
@@ -136,7 +136,10 @@ class InspectFilmView(DoctorsOnlyMixin, View):
     def post(self, request: HttpRequest) -> JsonResponse:
         form = FilmForm(request.POST, request.FILES, meta=request.META)
         if not form.is_valid():
-            return JsonResponse({"ok": False, "error": " ".join(str(error) for error in form.errors["film"])}, status=422)
+            return JsonResponse(
+                {"ok": False, "error": " ".join(str(error) for error in form.errors["film"])},
+                status=422,
+            )
         upload = form.cleaned_data["film"]
         preview = base64.b64encode(render_film(upload.film, max_side=PREVIEW_SIDE)).decode()
         return JsonResponse(

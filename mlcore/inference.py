@@ -27,6 +27,7 @@ __all__ = [
     "decide",
     "decode_activation_map",
     "encode_activation_map",
+    "model_named",
     "predict",
     "read_film",
     "render_film",
@@ -135,6 +136,18 @@ def predict(
         preprocessing_id=loaded.card["preprocessing"]["id"],
         milliseconds=milliseconds,
     )
+
+
+def model_named(name: str, *, sha256: str) -> LoadedModel:
+    """Returns a registered model, if its bundle is still the one with that hash.
+
+    Raises:
+        ModelUnavailable: it is not registered, its bundle is missing, damaged or another.
+    """
+    version = registry.find(name)
+    if version is None or version.bundle_sha256 != sha256:
+        raise ModelUnavailable("missing", f"{name} with hash {sha256} is not registered")
+    return registry.loaded_version(version)
 
 
 def _run_in_time(loaded: LoadedModel, film: Film) -> Output:

@@ -135,6 +135,11 @@ def folder_of(name: str) -> Path:
     return Path(settings.BUNDLE_DIR) / name
 
 
+def find(name: str) -> ModelVersion | None:
+    """Returns the registered version of that name, or None."""
+    return ModelVersion.objects.filter(name=name).first()
+
+
 def register(folder: Path) -> ModelVersion:
     """Makes a verified bundle known, or renews the row of one that is known; activates nothing.
 

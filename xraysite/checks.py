@@ -15,7 +15,7 @@ def private_media_is_not_served(app_configs: Any, **kwargs: Any) -> list[CheckMe
     """Films must lie in no folder that the web server hands out."""
     private = Path(settings.PRIVATE_MEDIA_ROOT).resolve()
     folders = [*settings.STATICFILES_DIRS, settings.STATIC_ROOT]
-    served: list[Path] = [Path(str(folder)).resolve() for folder in folders]
+    served = [Path(str(folder)).resolve() for folder in folders]
     return [
         Error(
             f"Films are kept in {private}, inside {folder}, which anybody can fetch from.",
@@ -23,14 +23,14 @@ def private_media_is_not_served(app_configs: Any, **kwargs: Any) -> list[CheckMe
             id="xraysite.E001",
         )
         for folder in served
-        if private == folder or folder in private.parents
+        if private.is_relative_to(folder)
     ]
 
 
 @register(Tags.security, deploy=True)
 def cache_is_shared(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """With a cache of its own, each process counts failed sign-ins for itself."""
-    backend = settings.CACHES["default"]["BACKEND"]
+    backend = str(settings.CACHES["default"]["BACKEND"])
     if any(name in backend for name in PRIVATE_CACHES):
         return [
             Warning(

@@ -11,9 +11,8 @@ Every network maps a film tensor (batch, size, size, 1), float32 in [0, 1], to a
 from collections.abc import Callable
 
 import keras
+from keras import Model as Network
 from keras import layers, ops
-
-Network = keras.Model
 
 _REGISTRY: dict[str, Callable[..., Network]] = {}
 

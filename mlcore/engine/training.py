@@ -6,9 +6,8 @@ epoch, and ends where an uninterrupted run would have. Importing this module imp
 """
 
 import json
-import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -204,17 +203,18 @@ class _Run:
 
     def one_epoch(self, epoch: int, progress: Progress) -> tuple[float, float, float]:
         """Returns (loss, accuracy, seconds in which the network waited for films)."""
-        self.trainer.reset_metrics()
-        values, waited = [math.nan, math.nan], 0.0
+        total, waited = np.zeros(2), 0.0
         batches = self._batches(epoch)
         for step in range(1, self.steps + 1):
             asked = time.perf_counter()
             films, labels, weights = next(batches)
             waited += time.perf_counter() - asked
-            values = self.trainer.train_on_batch(films, labels, sample_weight=weights)
+            self.trainer.reset_metrics()
+            total += self.trainer.train_on_batch(films, labels, sample_weight=weights)[:2]
             self._update_average()
-            progress.step(epoch, step, self.steps, float(values[0]), float(values[1]))
-        return float(values[0]), float(values[1]), waited
+            progress.step(epoch, step, self.steps, *(total / step).tolist())
+        loss, accuracy = (total / self.steps).tolist()
+        return loss, accuracy, waited
 
     def _update_average(self) -> None:
         self.updates += 1
@@ -238,7 +238,7 @@ class _Run:
                 if number + ahead < len(chosen):
                     pending.append(pool.submit(self._batch, epoch, chosen[number + ahead]))
 
-    def _batch(self, epoch: int, indices: Sequence[int]) -> tuple[Any, Any, Any]:
+    def _batch(self, epoch: int, indices: npt.NDArray[Any]) -> tuple[Any, Any, Any]:
         films = []
         for index in indices:
             rng = np.random.default_rng([self.options.seed, epoch, int(index)])
@@ -280,9 +280,10 @@ class _Run:
         arrays = {f"v{i}": np.asarray(v) for i, v in enumerate(self._variables())}
         arrays |= {f"a{i}": value for i, value in enumerate(self.average)}
         history = json.dumps([asdict(result) for result in self.history])
+        arrays |= {"history": np.array(history), "updates": np.array(self.updates)}
         temporary = self.folder / f".{STATE_FILE}.part"
         with temporary.open("wb") as file:
-            np.savez(file, history=np.array(history), updates=np.array(self.updates), **arrays)
+            np.savez(file, allow_pickle=False, **arrays)
         (self.folder / OPTIONS_FILE).write_text(json.dumps(self.options.to_card()))
         temporary.replace(self.folder / STATE_FILE)
 

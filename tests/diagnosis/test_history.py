@@ -15,10 +15,20 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def history(active_model, doctor, other_doctor):
     ReadingFactory(doctor=doctor, patient_name="陳小明", patient_number="A1")
-    ReadingFactory(doctor=doctor, patient_name="Lin Mei", patient_number="B2", label=Label.PNEUMONIA,
-                   exam_date=datetime.date(2026, 3, 1))  # fmt: skip
-    ReadingFactory(doctor=doctor, patient_name="Wang Mei", patient_number="C3",
-                   label=Label.OUT_OF_SCOPE, exam_date=datetime.date(2026, 5, 1))  # fmt: skip
+    ReadingFactory(
+        doctor=doctor,
+        patient_name="Lin Mei",
+        patient_number="B2",
+        label=Label.PNEUMONIA,
+        exam_date=datetime.date(2026, 3, 1),
+    )
+    ReadingFactory(
+        doctor=doctor,
+        patient_name="Wang Mei",
+        patient_number="C3",
+        label=Label.OUT_OF_SCOPE,
+        exam_date=datetime.date(2026, 5, 1),
+    )
     ReadingFactory(doctor=other_doctor, patient_name="Not Mine Mei", patient_number="A1")
 
 
@@ -96,9 +106,14 @@ def test_edit_changes_the_particulars_and_says_so(reading, as_doctor):
 def test_edit_cannot_touch_doctor_film_or_result(reading, as_doctor, other_doctor):
     before = Reading.objects.values().get()
     forged = particulars(
-        doctor=other_doctor.pk, label="PNEUMONIA", threshold="0", film_sha256="0" * 64,
-        probabilities="{}", model_version="9", created_at="2000-01-01",
-    )  # fmt: skip
+        doctor=other_doctor.pk,
+        label="PNEUMONIA",
+        threshold="0",
+        film_sha256="0" * 64,
+        probabilities="{}",
+        model_version="9",
+        created_at="2000-01-01",
+    )
     as_doctor.post(f"/readings/{reading.pk}/edit/", forged)
     after = Reading.objects.values().get()
     assert after.pop("updated_at") >= before.pop("updated_at")
@@ -151,8 +166,14 @@ def test_what_is_not_there_and_what_is_anothers_look_the_same(
 def test_what_a_patient_is_called_is_never_markup(reading, as_doctor):
     attack = '<script>alert(1)</script>"onload="x'
     as_doctor.post(f"/readings/{reading.pk}/edit/", particulars(patient_name=attack))
-    for address in (f"/readings/{reading.pk}/", "/readings/", f"/readings/{reading.pk}/report/",
-                    f"/readings/{reading.pk}/delete/", f"/readings/{reading.pk}/edit/", "/"):  # fmt: skip
+    for address in (
+        f"/readings/{reading.pk}/",
+        "/readings/",
+        f"/readings/{reading.pk}/report/",
+        f"/readings/{reading.pk}/delete/",
+        f"/readings/{reading.pk}/edit/",
+        "/",
+    ):
         page = as_doctor.get(address).content.decode()
         assert "<script>alert" not in page
         assert '"onload="x' not in page

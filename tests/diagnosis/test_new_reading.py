@@ -35,7 +35,9 @@ def test_a_doctor_reads_a_film_and_sees_the_result(active_model, as_doctor, film
 
 def test_a_script_gets_the_address_as_json(active_model, as_doctor, film_bytes):
     fields = particulars(submission=uuid.uuid4(), film=upload_of(film_bytes))
-    response = as_doctor.post("/readings/new/", fields, headers={"x-requested-with": "XMLHttpRequest"})
+    response = as_doctor.post(
+        "/readings/new/", fields, headers={"x-requested-with": "XMLHttpRequest"}
+    )
     assert response.status_code == 201
     assert response.json() == {"location": f"/readings/{Reading.objects.get().pk}/"}
 
@@ -45,9 +47,7 @@ HOSTILE = hostile_files()
 
 @pytest.mark.parametrize("name", sorted(HOSTILE))
 @pytest.mark.parametrize("language", ["en", "zh-hant"])
-def test_a_bad_file_gets_its_own_message_and_no_row(
-    name, language, active_model, doctor, settings
-):
+def test_a_bad_file_gets_its_own_message_and_no_row(name, language, active_model, doctor, settings):
     browser = signed_in(doctor)
     hostile = HOSTILE[name]
     response = browser.post(
@@ -109,9 +109,7 @@ def test_what_a_dicom_states_fills_what_is_left_empty(active_model, as_doctor):
     data = encode_dicom(
         draw_film("NORMAL", seed=1), patient_name="Wang^Xiao", patient_id="77", age="004Y"
     )
-    response = post_film(
-        as_doctor, data, patient_name="", patient_number="", patient_age_years=""
-    )
+    response = post_film(as_doctor, data, patient_name="", patient_number="", patient_age_years="")
     assert response.status_code == 302, response.context["form"].errors
     reading = Reading.objects.get()
     assert "Wang" in reading.patient_name
@@ -185,7 +183,9 @@ def test_without_any_model_there_is_no_reading(db, as_doctor, film_bytes):
     assert nothing_kept()
 
 
-def test_a_reading_needs_few_queries(active_model, as_doctor, film_bytes, django_assert_max_num_queries):
+def test_a_reading_needs_few_queries(
+    active_model, as_doctor, film_bytes, django_assert_max_num_queries
+):
     post_film(as_doctor, film_bytes)
     other = encode(draw_film("NORMAL", seed=5), "PNG")
     with django_assert_max_num_queries(20):
@@ -199,8 +199,12 @@ def test_each_look_at_a_reading_is_on_record(reading, as_doctor, doctor):
         object_pk=str(reading.pk), action=LogEntry.Action.ACCESS
     ).order_by("pk")
     assert [row.additional_data["what"] for row in rows] == [
-        "page", "film", "thumbnail", "heatmap", "report",
-    ]  # fmt: skip
+        "page",
+        "film",
+        "thumbnail",
+        "heatmap",
+        "report",
+    ]
     assert {row.actor for row in rows} == {doctor}
     assert {row.remote_addr for row in rows} == {"127.0.0.1"}
 

@@ -61,9 +61,7 @@ def test_a_form_sent_twice_makes_one_reading(active_model, doctor, film_bytes):
     assert Reading.objects.count() == 1
 
 
-def test_another_doctors_submission_id_is_refused(
-    active_model, doctor, other_doctor, film_bytes
-):
+def test_another_doctors_submission_id_is_refused(active_model, doctor, other_doctor, film_bytes):
     submission = uuid.uuid4()
     submit(doctor, film_bytes, submission=submission)
     with pytest.raises(services.SubmissionTakenError):
@@ -78,9 +76,7 @@ def test_only_those_who_may_read_films_do(active_model, supervisor, ml_engineer,
     assert stored_files() == []
 
 
-def test_a_patient_outside_the_validated_ages_gets_no_plain_label(
-    active_model, doctor, film_bytes
-):
+def test_a_patient_outside_the_validated_ages_gets_no_plain_label(active_model, doctor, film_bytes):
     low, high = active_model.card["population"]["age_years"]
     for age in (low - 1, high + 1, 70):
         patient = Particulars(name="A", age_years=age, exam_date=PATIENT.exam_date)
@@ -126,9 +122,7 @@ def test_nobody_edits_or_deletes_anothers_reading(active_model, doctor, other_do
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_film_goes_with_its_last_reading(
-    active_model, doctor, other_doctor, film_bytes
-):
+def test_a_film_goes_with_its_last_reading(active_model, doctor, other_doctor, film_bytes):
     first, second = submit(doctor, film_bytes), submit(other_doctor, film_bytes)
     services.film_rendering(first, max_side=services.THUMBNAIL_SIDE)
     services.film_rendering(first, max_side=services.VIEWER_SIDE)

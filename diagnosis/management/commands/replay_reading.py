@@ -1,0 +1,33 @@
+from argparse import ArgumentParser
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError
+
+from diagnosis import services
+from diagnosis.models import Reading
+from mlcore import inference
+
+
+class Command(BaseCommand):
+    help = (
+        "Reads a stored film again with the model that read it, and says whether film, model and "
+        "result are the ones stored. Exits with 1 where they are not."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("uuid", type=UUID, help="id of the reading")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        reading = Reading.objects.select_related("model_version").filter(pk=options["uuid"]).first()
+        if reading is None:
+            raise CommandError(f"No reading {options['uuid']}.")
+        try:
+            differences = services.replay(reading)
+        except services.FilmMissingError as error:
+            raise CommandError("The film is missing from the storage, or altered.") from error
+        except inference.ModelUnavailable as error:
+            raise CommandError(f"The model that read it cannot be had: {error}") from error
+        if differences:
+            raise CommandError("Not the same as stored: " + "; ".join(differences))
+        self.stdout.write("Film, model and result are the ones stored.")

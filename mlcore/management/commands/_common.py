@@ -1,0 +1,68 @@
+"""What the commands share: which model, which folder, where results go."""
+
+import json
+import math
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.db import DatabaseError
+
+from mlcore import registry
+from mlcore.registry import LoadedModel, ModelUnavailable
+
+SHIPPED_MODEL = "pneumonia-1"
+
+
+def chosen_model(name: str | None) -> LoadedModel:
+    """Returns the model of that name; without one the active model, or else the shipped one.
+
+    Works before any migration: bundles lie on disk.
+
+    Raises:
+        CommandError: there is no such bundle, or it is damaged.
+    """
+    try:
+        if name is None:
+            version = _active_version()
+            if version is not None:
+                return registry.loaded_version(version)
+        folder = Path(name) if name and "/" in name else registry.folder_of(name or SHIPPED_MODEL)
+        return registry.load(folder)
+    except ModelUnavailable as error:
+        raise CommandError(f"The model cannot be used ({error}).") from error
+
+
+def _active_version() -> Any:
+    try:
+        return registry.active_version()
+    except DatabaseError:
+        return None
+
+
+def finite(value: Any) -> Any:
+    """Returns `value` with every NaN as None: JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes `value`, whole or not at all.
+
+    Raises:
+        CommandError: the file cannot be written.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", dir=path.parent, prefix=f".{path.name}.", encoding="utf-8", delete=False
+        ) as file:
+            json.dump(finite(value), file, indent=2, ensure_ascii=False, allow_nan=False)
+            file.write("\n")
+        Path(file.name).chmod(0o644)
+        Path(file.name).replace(path)
+    except OSError as error:
+        raise CommandError(f"{path} cannot be written: {error}") from error

@@ -1,0 +1,65 @@
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from mlcore import inference
+from mlcore.management.commands._common import chosen_model, write_json
+from mlcore.registry import LoadedModel
+
+
+class Command(BaseCommand):
+    help = "Reads films. A file that is no readable film gets an error and stops nothing."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+        parser.add_argument("--json", type=Path, help="write the results there")
+        parser.add_argument("--model", help="name of a model (default: the active one)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        model = chosen_model(options["model"])
+        results = []
+        for path in options["files"]:
+            result = read_one(path, model)
+            results.append(result)
+            self.stdout.write(_line(result))
+        if options["json"]:
+            write_json(options["json"], results)
+
+
+def read_one(path: Path, model: LoadedModel) -> dict[str, Any]:
+    """Returns what `--json` holds of one file."""
+    try:
+        prediction = inference.predict(path.read_bytes(), model=model)
+    except inference.FilmError as error:
+        return {"file": str(path), "error": str(error), "code": error.code}
+    except inference.ModelUnavailable as error:
+        return {"file": str(path), "error": f"The model gave no answer: {error}"}
+    except OSError as error:
+        return {"file": str(path), "error": error.strerror or str(error)}
+    return {
+        "file": str(path),
+        "label": prediction.label,
+        "probabilities": prediction.probabilities,
+        "threshold": prediction.threshold,
+        "scope_score": prediction.scope_score,
+        "scope_threshold": prediction.scope_threshold,
+        "scope_reasons": list(prediction.scope_reasons),
+        "model": prediction.model,
+        "bundle_sha256": prediction.bundle_sha256,
+        "milliseconds": round(prediction.milliseconds, 2),
+    }
+
+
+def _line(result: dict[str, Any]) -> str:
+    if "error" in result:
+        return f"{result['file']}: {result['error']}"
+    reasons = ", ".join(result["scope_reasons"])
+    if reasons:
+        return (
+            f"{result['file']}: {result['label']} ({reasons}; scope score "
+            f"{result['scope_score']:.2f}, limit {result['scope_threshold']:.2f})"
+        )
+    chances = ", ".join(f"{name} {p:.3f}" for name, p in result["probabilities"].items())
+    return f"{result['file']}: {result['label']} ({chances}; threshold {result['threshold']:.3f})"

@@ -1,0 +1,101 @@
+"""A running site and a headless Chromium, or a loud skip that names each test."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from django.core.management import call_command
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from accounts.models import User
+from tests.factories import PASSWORD, DoctorFactory, SupervisorFactory
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+# Django's test database is reached from the server's thread and this one, while Playwright's
+# event loop runs here; every query below is a plain, synchronous one.
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "/e2e/" in str(item.path):
+            item.add_marker("e2e")
+            # One worker runs them: each starts a browser of some hundred megabytes.
+            item.add_marker(pytest.mark.xdist_group("e2e"))
+            if not CHROMIUM:
+                item.add_marker(
+                    pytest.mark.skip(reason="NOT TESTED in a browser: no Chromium found")
+                )
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def site(live_server, transactional_db) -> str:
+    """Address of a running site with the shipped model active."""
+    # A transactional test flushes the database, the roles of the migration included.
+    from django.apps import apps
+
+    from accounts import roles
+
+    roles.install(apps)
+    call_command("activate_model", "pneumonia-1", verbosity=0)
+    return live_server.url
+
+
+@pytest.fixture
+def site_doctor(site: str) -> User:
+    return DoctorFactory(email="doctor@example.org", display_name="王怡君")
+
+
+@pytest.fixture
+def site_supervisor(site: str) -> User:
+    return SupervisorFactory(email="supervisor@example.org", display_name="林淑芬")
+
+
+def new_context(browser: Browser, *, language: str = "en", width: int = 1440) -> BrowserContext:
+    context = browser.new_context(
+        locale={"en": "en-US", "zh-hant": "zh-TW"}[language],
+        viewport={"width": width, "height": 900},
+        timezone_id="Asia/Taipei",
+    )
+    context.set_default_timeout(15_000)
+    return context
+
+
+@pytest.fixture
+def page(browser: Browser, site: str) -> Iterator[Page]:
+    """An English page at desktop width that fails the test on any error in its console."""
+    context = new_context(browser)
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
+    yield page
+    context.close()
+    assert problems == [], "errors in the browser's console"
+
+
+def sign_in(page: Page, site: str, email: str) -> None:
+    page.goto(f"{site}/accounts/login/")
+    page.locator("input[name=login]").fill(email)
+    page.locator("input[name=password]").fill(PASSWORD)
+    page.locator("main form button[type=submit]").first.click()
+    page.wait_for_url(f"{site}/")
