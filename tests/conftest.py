@@ -82,7 +82,7 @@ def as_ml_engineer(ml_engineer: User) -> Client:
 @pytest.fixture(scope="session")
 def film_bytes() -> bytes:
     """A drawn film as a PNG file."""
-    return encode(draw_film("NORMAL", seed=1, size=512), "PNG")
+    return encode(draw_film("NORMAL", seed=1, size=512), "png")
 
 
 def upload_of(data: bytes, name: str = "film.png") -> SimpleUploadedFile:

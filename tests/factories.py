@@ -15,6 +15,15 @@ from mlcore.models import ModelVersion
 PASSWORD = "long enough to be one"
 
 
+def holding(role: str) -> factory.PostGeneration:
+    """Gives the new account a role."""
+
+    def add(user: User, create: bool, extracted: object, **kwargs: object) -> None:
+        user.groups.add(Group.objects.get(name=role))
+
+    return factory.PostGeneration(add)
+
+
 class UserFactory(factory.django.DjangoModelFactory):
     class Meta:
         model = User
@@ -25,24 +34,19 @@ class UserFactory(factory.django.DjangoModelFactory):
     approval = User.Approval.APPROVED
     password = factory.django.Password(PASSWORD)
 
-    @factory.post_generation
-    def role(self, create: bool, extracted: str | None, **kwargs: object) -> None:
-        if extracted:
-            self.groups.add(Group.objects.get(name=extracted))
-
 
 class DoctorFactory(UserFactory):
     display_name = factory.Sequence(lambda n: f"Doctor {n}")
-    role = roles.DOCTOR
+    role = holding(roles.DOCTOR)
 
 
 class SupervisorFactory(UserFactory):
     is_staff = True
-    role = roles.SUPERVISOR
+    role = holding(roles.SUPERVISOR)
 
 
 class MLStaffFactory(UserFactory):
-    role = roles.ML_STAFF
+    role = holding(roles.ML_STAFF)
 
 
 class ReadingFactory(factory.django.DjangoModelFactory):

@@ -7,6 +7,7 @@ import csv
 import datetime
 import importlib.metadata
 import io
+import os
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -183,6 +184,23 @@ def _card(
             "id": options.preprocessing.id,
             "parameters": options.preprocessing.parameters(),
         },
+        **_decisions(fitted, figures),
+        "population": population,
+        "metrics": figures,
+        "data": {
+            "manifest_sha256": manifest.sha256(),
+            "counts": manifest.counts(),
+            "patients": len({film.patient for film in manifest.films}),
+            "split": "by patient, copies kept together, stratified by label and series",
+        },
+        "training": _provenance(options, len(history), seconds),
+        "plots": ["curves.png", "roc.png", "reliability.png", "confusion.png"],
+    }
+
+
+def _decisions(fitted: _Fitted, figures: dict[str, Any]) -> dict[str, Any]:
+    """The card's threshold, calibration and scope, each with where it was chosen."""
+    return {
         "threshold": {
             "value": fitted.threshold,
             "chosen_on": "validation",
@@ -200,7 +218,7 @@ def _card(
         },
         "scope": {
             "method": (
-                "Mahalanobis distance of pooled features from five depths to the nearer class "
+                "Mahalanobis distance of features pooled at several depths to the nearer class "
                 "mean of the training films, Ledoit-Wolf covariance"
             ),
             "threshold": fitted.scope_threshold,
@@ -208,24 +226,20 @@ def _card(
             "how": f"quantile {SCOPE_QUANTILE} of the validation films' scores",
             "flagged": {split: figure["out_of_scope_rate"] for split, figure in figures.items()},
         },
-        "population": population,
-        "metrics": figures,
-        "data": {
-            "manifest_sha256": manifest.sha256(),
-            "counts": manifest.counts(),
-            "patients": len({film.patient for film in manifest.films}),
-            "split": "by patient, copies kept together, stratified by label and series",
-        },
-        "training": {
-            "arguments": options.to_card(),
-            "epochs": len(history),
-            "seconds": round(seconds, 1),
-            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "machine": f"{platform.system()} {platform.machine()}, Python "
-            f"{platform.python_version()}",
-            "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
-        },
-        "plots": ["curves.png", "roc.png", "reliability.png", "confusion.png"],
+    }
+
+
+def _provenance(options: Options, epochs: int, seconds: float) -> dict[str, Any]:
+    return {
+        "arguments": options.to_card(),
+        "epochs": epochs,
+        "seconds": round(seconds, 1),
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "machine": (
+            f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors, "
+            f"Python {platform.python_version()}"
+        ),
+        "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
     }
 
 

@@ -187,7 +187,7 @@ def test_a_reading_needs_few_queries(
     active_model, as_doctor, film_bytes, django_assert_max_num_queries
 ):
     post_film(as_doctor, film_bytes)
-    other = encode(draw_film("NORMAL", seed=5), "PNG")
+    other = encode(draw_film("NORMAL", seed=5), "png")
     with django_assert_max_num_queries(20):
         post_film(as_doctor, other)
 

@@ -200,7 +200,7 @@ def test_the_heatmap_has_the_films_proportions(active_model, doctor):
 
     from PIL import Image
 
-    wide = encode(draw_film("PNEUMONIA", seed=3, size=256)[:192], "PNG")
+    wide = encode(draw_film("PNEUMONIA", seed=3, size=256)[:192], "png")
     picture = Image.open(io.BytesIO(services.heatmap(submit(doctor, wide))))
     assert picture.mode == "RGBA"
     assert picture.width / picture.height == pytest.approx(256 / 192, rel=0.01)

@@ -13,7 +13,7 @@ from tests.films import draw_film, encode, encode_dicom
 @pytest.fixture
 def films(tmp_path):
     pixels = draw_film("PNEUMONIA", seed=7, size=1024)
-    (tmp_path / "film.jpg").write_bytes(encode(pixels, "JPEG"))
+    (tmp_path / "film.jpg").write_bytes(encode(pixels, "jpeg"))
     (tmp_path / "film.dcm").write_bytes(
         encode_dicom(
             pixels, patient_name="Chen^Mei", patient_id="D77", age="004Y", study_date="20260105"
