@@ -1,0 +1,103 @@
+"""Figures against scikit-learn where it has them, and against pen and paper where not."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as oracle
+
+from mlcore.engine import metrics
+from mlcore.engine.metrics import UndefinedMetricWarning
+
+
+def drawn(seed: int, n: int = 300) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, n)
+    # Rounded, so that there are ties.
+    return labels, np.round(np.clip(rng.normal(0.35 + 0.3 * labels, 0.2), 0, 1), 2)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_auc_brier_and_roc_are_scikit_learns(seed):
+    labels, scores = drawn(seed)
+    assert metrics.auc(labels, scores) == pytest.approx(oracle.roc_auc_score(labels, scores))
+    assert metrics.brier(labels, scores) == pytest.approx(oracle.brier_score_loss(labels, scores))
+    ours = metrics.roc(labels, scores)
+    theirs = oracle.roc_curve(labels, scores, drop_intermediate=False)
+    for mine, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(mine, other)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_interval_of_the_auc_agrees_with_the_bootstrap(seed):
+    labels, scores = drawn(seed, n=600)
+    low, high = metrics.auc_interval(labels, scores)
+    rough_low, rough_high = metrics.bootstrap_interval(metrics.auc, labels, scores, resamples=800)
+    assert low == pytest.approx(rough_low, abs=0.012)
+    assert high == pytest.approx(rough_high, abs=0.012)
+
+
+def test_a_perfect_auc_still_has_an_interval():
+    labels = np.array([0] * 50 + [1] * 100)
+    assert metrics.auc_interval(labels, labels.astype(float)) == (pytest.approx(0.94), 1.0)
+
+
+def test_wilson_by_hand():
+    low, high = metrics.wilson_interval(8, 10)
+    assert (low, high) == (pytest.approx(0.4902, abs=1e-4), pytest.approx(0.9433, abs=1e-4))
+    assert metrics.wilson_interval(0, 10)[0] == 0
+    assert all(math.isnan(bound) for bound in metrics.wilson_interval(0, 0))
+
+
+def test_ece_by_hand():
+    labels = np.array([0, 1, 1, 1])
+    probabilities = np.array([0.1, 0.1, 0.9, 0.9])
+    # Two bins of two films: |0.1 - 0.5| and |0.9 - 1|, each weighing one half.
+    assert metrics.ece(labels, probabilities) == pytest.approx(0.25)
+
+
+def test_counts_and_shares_at_the_threshold():
+    labels = np.array([0, 0, 0, 1, 1])
+    probabilities = np.array([0.1, 0.5, 0.2, 0.5, 0.4])
+    figures = metrics.evaluate(labels, probabilities, threshold=0.5)
+    assert figures["confusion"] == {"tp": 1, "fp": 1, "tn": 2, "fn": 1}
+    assert figures["accuracy"] == pytest.approx(3 / 5)
+    assert figures["sensitivity"] == pytest.approx(1 / 2)
+    assert figures["specificity"] == pytest.approx(2 / 3)
+    assert figures["ppv"] == pytest.approx(1 / 2)
+    assert figures["npv"] == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_with_one_class_a_figure_is_nan_and_says_so(value):
+    labels = np.full(5, value)
+    with pytest.warns(UndefinedMetricWarning, match="AUC is undefined"):
+        assert math.isnan(metrics.auc(labels, np.linspace(0, 1, 5)))
+
+
+def test_what_is_no_label_or_no_number_is_refused():
+    with pytest.raises(ValueError, match="Labels must be 0 or 1"):
+        metrics.auc(np.array([0, 2]), np.array([0.1, 0.2]))
+    with pytest.raises(ValueError, match="finite"):
+        metrics.auc(np.array([0, 1]), np.array([0.1, np.nan]))
+    with pytest.raises(ValueError, match="one length"):
+        metrics.auc(np.array([0, 1]), np.array([0.1]))
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 1), st.floats(0, 1)), min_size=2, max_size=40),
+    st.floats(0, 1),
+)
+def test_figures_stay_in_their_bounds(films, threshold):
+    labels, probabilities = (np.array(column) for column in zip(*films, strict=True))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UndefinedMetricWarning)
+        figures = metrics.evaluate(labels, probabilities, threshold=threshold)
+    assert sum(figures["confusion"].values()) == len(films)
+    for name in ("auc", "accuracy", "sensitivity", "specificity", "ppv", "npv", "brier", "ece"):
+        value = figures[name]
+        assert math.isnan(value) or 0 <= value <= 1
