@@ -1,0 +1,272 @@
+"""A bundle is whole or refused, and loading it changes nothing on disk."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from django.core.management import CommandError, call_command
+
+from mlcore import inference, registry
+from mlcore.engine import bundle, golden
+from mlcore.engine.runtime import Output, OutputError, Session, SessionError
+from mlcore.models import ModelVersion
+from tests.films import draw_film, encode
+
+SHIPPED = "pneumonia-1"
+
+
+@pytest.fixture
+def bundles(tmp_path, settings):
+    """A folder of bundles of its own, with a copy of the shipped one."""
+    source = registry.folder_of(SHIPPED)
+    shutil.copytree(source, tmp_path / SHIPPED)
+    settings.BUNDLE_DIR = tmp_path
+    registry.forget_loaded()
+    yield tmp_path
+    registry.forget_loaded()
+
+
+@pytest.fixture
+def film():
+    return encode(draw_film("NORMAL", seed=1, size=256), "png")
+
+
+def active(bundles) -> ModelVersion:
+    call_command("activate_model", SHIPPED, verbosity=0)
+    return ModelVersion.objects.get(is_active=True)
+
+
+def test_the_shipped_bundle_is_whole_and_gives_its_golden_answers():
+    found = bundle.read(registry.folder_of(SHIPPED))
+    assert bundle.missing_for_service(found.card) == []
+    session = Session(found.tflite)
+    assert golden.check(found.folder, found.card, session.run) < golden.TOLERANCE
+    assert found.card["population"]["age_years"] == [1, 5]
+    for name in ("validation", "test"):
+        assert found.card["metrics"][name]["n"] > 100
+
+
+def test_the_map_is_fine_enough_to_tell_a_doctor_where():
+    found = bundle.read(registry.folder_of(SHIPPED))
+    size = found.card["input_size"]
+    output = Session(found.tflite).run(np.zeros((size, size, 1), np.float32))
+    assert min(output.activation_map.shape) >= 14
+
+
+@pytest.mark.parametrize("name", ["model.tflite", "model.keras", "golden.json", "history.csv"])
+def test_an_altered_file_is_noticed(bundles, name):
+    with (bundles / SHIPPED / name).open("ab") as file:
+        file.write(b" ")
+    with pytest.raises(bundle.BundleError, match=f"{name} is not the file"):
+        bundle.read(bundles / SHIPPED)
+
+
+def test_a_missing_file_is_noticed(bundles):
+    (bundles / SHIPPED / "golden.json").unlink()
+    with pytest.raises(bundle.BundleError, match=r"golden\.json is missing"):
+        bundle.read(bundles / SHIPPED)
+
+
+def test_a_card_cannot_name_a_file_outside(bundles):
+    path = bundles / SHIPPED / "card.json"
+    card = json.loads(path.read_text())
+    card["files"]["../secret"] = "0" * 64
+    path.write_text(json.dumps(card))
+    with pytest.raises(bundle.BundleError, match="outside the bundle"):
+        bundle.read(bundles / SHIPPED)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format_version": 99}', "{"])
+def test_a_card_that_is_none(bundles, content):
+    (bundles / SHIPPED / "card.json").write_text(content)
+    with pytest.raises(bundle.BundleError, match=r"card\.json"):
+        bundle.read(bundles / SHIPPED)
+
+
+def test_golden_answers_that_differ_are_noticed(bundles):
+    found = bundle.read(bundles / SHIPPED)
+    session = Session(found.tflite)
+
+    def slightly_off(film):
+        output = session.run(film)
+        return Output(output.probability + 0.01, output.activation_map, output.scope_score)
+
+    with pytest.raises(bundle.BundleError, match="differ from the golden ones"):
+        golden.check(found.folder, found.card, slightly_off)
+
+
+def test_a_bundle_is_written_whole_or_not_at_all(tmp_path):
+    with pytest.raises(bundle.BundleError, match="lacks"):
+        bundle.write(tmp_path, {"name": "half"}, {"model.tflite": b"x"})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bundle_is_never_overwritten(bundles):
+    with pytest.raises(bundle.BundleError, match="exists already"):
+        bundle.write(bundles, {"name": SHIPPED}, {})
+
+
+def test_bytes_that_are_no_network():
+    with pytest.raises(SessionError):
+        Session(b"not a network at all")
+
+
+# --- What a doctor is told -----------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_a_damaged_active_bundle_is_set_aside_and_never_deleted(bundles, film):
+    version = active(bundles)
+    registry.forget_loaded()
+    with (bundles / SHIPPED / "model.tflite").open("ab") as file:
+        file.write(b" ")
+    with pytest.raises(inference.ModelUnavailable) as error:
+        inference.predict(film)
+    assert error.value.code == "damaged"
+    version.refresh_from_db()
+    assert "model.tflite" in version.set_aside_reason
+    assert (bundles / SHIPPED / "model.tflite").exists()
+
+
+@pytest.mark.django_db
+def test_a_missing_active_bundle(bundles, film):
+    active(bundles)
+    registry.forget_loaded()
+    shutil.rmtree(bundles / SHIPPED)
+    with pytest.raises(inference.ModelUnavailable) as error:
+        inference.predict(film)
+    assert error.value.code == "missing"
+
+
+@pytest.mark.django_db
+def test_a_bundle_exchanged_for_another_is_noticed(bundles, film):
+    active(bundles)
+    ModelVersion.objects.update(bundle_sha256="0" * 64)
+    registry.forget_loaded()
+    with pytest.raises(inference.ModelUnavailable) as error:
+        inference.predict(film)
+    assert error.value.code == "damaged"
+
+
+@pytest.mark.django_db
+def test_an_answer_that_cannot_be_right_is_no_answer(bundles, film, monkeypatch):
+    active(bundles)
+
+    def nan(self, pixels):
+        raise OutputError("probability is not finite")
+
+    monkeypatch.setattr(registry.LoadedModel, "run", nan)
+    with pytest.raises(inference.ModelUnavailable) as error:
+        inference.predict(film)
+    assert error.value.code == "invalid_output"
+
+
+@pytest.mark.parametrize("output", ["probability", "activation_map", "scope_score"])
+def test_a_network_that_answers_nan_is_caught(bundles, output, monkeypatch):
+    found = bundle.read(bundles / SHIPPED)
+    session = Session(found.tflite)
+    real = session._runner
+
+    def poisoned(**inputs):
+        return real(**inputs) | {output: np.full((1, 1, 1, 1), np.nan, np.float32)}
+
+    session._runner = poisoned
+    with pytest.raises(OutputError, match=f"{output} is not finite"):
+        session.run(np.zeros(session.input_shape[1:], np.float32))
+
+
+@pytest.mark.django_db
+def test_a_network_that_takes_too_long(bundles, film, monkeypatch, settings):
+    import time
+
+    active(bundles)
+    settings.INFERENCE_TIMEOUT_S = 0.05
+    monkeypatch.setattr(registry.LoadedModel, "run", lambda self, pixels: time.sleep(0.5))
+    with pytest.raises(inference.ModelUnavailable) as error:
+        inference.predict(film)
+    assert error.value.code == "timeout"
+
+
+@pytest.mark.django_db
+def test_nothing_is_active_at_first(film):
+    with pytest.raises(inference.ModelUnavailable) as error:
+        inference.predict(film)
+    assert error.value.code == "missing"
+
+
+@pytest.mark.parametrize(
+    ("key", "lack"),
+    [
+        ("threshold", "a threshold chosen on validation data"),
+        ("calibration", "calibration figures"),
+        ("scope", "a scope gate"),
+        ("population", "the ages"),
+    ],
+)
+@pytest.mark.django_db
+def test_a_model_not_fit_for_service_is_not_activated(bundles, key, lack):
+    path = bundles / SHIPPED / "card.json"
+    card = json.loads(path.read_text())
+    card[key] = {}
+    path.write_text(json.dumps(card))
+    with pytest.raises(CommandError, match=lack):
+        call_command("activate_model", SHIPPED)
+    assert not ModelVersion.objects.filter(is_active=True).exists()
+
+
+@pytest.mark.django_db
+def test_an_unknown_model_is_not_activated(bundles):
+    with pytest.raises(CommandError, match="missing"):
+        call_command("activate_model", "no-such-model")
+
+
+@pytest.mark.django_db
+def test_rolling_back_activates_the_one_before(bundles):
+    first = active(bundles)
+    shutil.copytree(bundles / SHIPPED, bundles / "second")
+    path = bundles / "second" / "card.json"
+    path.write_text(path.read_text().replace(f'"{SHIPPED}"', '"second"'))
+    call_command("activate_model", "second", verbosity=0)
+    assert registry.active_version().name == "second"
+    assert registry.roll_back() == first
+    assert registry.active_version() == first
+
+
+@pytest.mark.parametrize(
+    ("stated", "reasons"),
+    [
+        (inference.Stated(), ()),
+        (inference.Stated(age_years=1), ()),
+        (inference.Stated(age_years=5.9), ()),
+        (inference.Stated(age_years=0.9), ("age",)),
+        (inference.Stated(age_years=6), ("age",)),
+        (inference.Stated(view="PA", modality="DX", body_part="CHEST"), ()),
+        (inference.Stated(view="ll"), ("view",)),
+        (inference.Stated(modality="CT"), ("modality",)),
+        (inference.Stated(body_part="HAND", age_years=30), ("age", "body_part")),
+    ],
+)
+def test_the_rule_of_the_card(stated, reasons):
+    card = bundle.read(registry.folder_of(SHIPPED)).card
+    threshold = card["threshold"]["value"]
+    for probability, plain in ((threshold, "PNEUMONIA"), (threshold - 1e-6, "NORMAL")):
+        label, why = inference.decide(
+            card,
+            probabilities={"NORMAL": 1 - probability, "PNEUMONIA": probability},
+            scope_score=0.0,
+            stated=stated,
+        )
+        assert why == reasons
+        assert label == ("OUT_OF_SCOPE" if reasons else plain)
+
+
+def test_the_picture_alone_can_be_out_of_scope():
+    card = bundle.read(registry.folder_of(SHIPPED)).card
+    label, why = inference.decide(
+        card,
+        probabilities={"NORMAL": 0.0, "PNEUMONIA": 1.0},
+        scope_score=card["scope"]["threshold"] + 0.01,
+        stated=inference.Stated(),
+    )
+    assert (label, why) == ("OUT_OF_SCOPE", ("picture",))
