@@ -123,6 +123,15 @@ class Reading(models.Model):
         return float(self.probabilities[Label.PNEUMONIA])
 
     @property
+    def percent(self) -> float:
+        """`probability` as a length on a scale of 100."""
+        return round(100 * self.probability, 2)
+
+    @property
+    def threshold_percent(self) -> float:
+        return round(100 * self.threshold, 2)
+
+    @property
     def is_out_of_scope(self) -> bool:
         return self.label == Label.OUT_OF_SCOPE
 
