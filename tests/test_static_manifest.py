@@ -1,0 +1,76 @@
+"""What browsers are sent is ours or a named, unaltered version of somebody's, and all from here."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+ROOT = Path(settings.BASE_DIR)
+VENDOR = ROOT / "static" / "vendor"
+PACKAGES = json.loads((VENDOR / "manifest.json").read_text())
+TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
+STYLES = sorted((ROOT / "static").rglob("*.css"))
+SCRIPTS = sorted((ROOT / "static").rglob("*.js"))
+
+LOADED = re.compile(
+    r"""(?:src|srcset|href|action|hx-\w+)\s*=\s*["']?\s*((?:https?:)?//[^"'\s>]+)"""
+)
+CSS_LOADED = re.compile(r"""(?:@import\s*|url\(\s*)["']?((?:https?:)?//[^"')\s]+)""")
+INLINE = re.compile(r"""<style\b|\sstyle\s*=\s*["']|\son[a-z]+\s*=\s*["']|javascript:""", re.I)
+INLINE_SCRIPT = re.compile(r"<script\b(?![^>]*\bsrc=)", re.I)
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package["name"])
+def test_vendored_files_are_those_of_the_manifest(package):
+    assert package["version"]
+    assert package["licence"]
+    assert package["source"]
+    folder = VENDOR / f"{package['name']}-{package['version']}"
+    on_disk = {str(path.relative_to(VENDOR)) for path in folder.rglob("*") if path.is_file()}
+    assert on_disk == set(package["files"])
+    assert any(Path(name).name == "LICENSE" for name in on_disk)
+    for name, sha256 in package["files"].items():
+        assert hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() == sha256, name
+
+
+def test_every_vendored_folder_is_in_the_manifest():
+    folders = {path.name for path in VENDOR.iterdir() if path.is_dir()}
+    assert folders == {f"{package['name']}-{package['version']}" for package in PACKAGES}
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=relative)
+def test_a_template_loads_nothing_from_elsewhere_and_has_nothing_inline(path):
+    source = path.read_text()
+    assert LOADED.findall(source) == []
+    assert INLINE.findall(source) == [], "the content security policy forbids inline code"
+    assert INLINE_SCRIPT.findall(source) == []
+
+
+@pytest.mark.parametrize("path", STYLES, ids=relative)
+def test_a_style_sheet_loads_nothing_from_elsewhere(path):
+    assert CSS_LOADED.findall(path.read_text()) == []
+
+
+@pytest.mark.parametrize("path", [*STYLES, *SCRIPTS], ids=relative)
+def test_nothing_points_to_a_source_map_that_is_not_there(path):
+    # The storage that hashes names at collectstatic stops at such a pointer.
+    assert "sourceMappingURL" not in path.read_text()
+
+
+def test_every_icon_that_a_template_names_is_in_the_sprite():
+    (sprite,) = VENDOR.glob("bootstrap-icons-*/icons.svg")
+    drawn = set(re.findall(r'id="([a-z0-9-]+)"', sprite.read_text()))
+    named = {
+        name
+        for path in TEMPLATES
+        for name in re.findall(r'\bicon="([a-z0-9-]+)"', path.read_text())
+    }
+    assert named <= drawn, "add them from the same version of bootstrap-icons"
+    assert drawn <= named, "the sprite carries icons that no template uses"
