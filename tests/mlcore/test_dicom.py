@@ -9,9 +9,11 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 
 from mlcore.engine.film import DicomHeader, read_film
+from tests.film_jpeg_lossless import encode_jpeg_lossless
 from tests.films import SYNTAXES, draw_film, edited_dicom, encode_dicom
 
 FILM = np.ascontiguousarray(draw_film("PNEUMONIA", seed=7, size=128)[:96])
@@ -73,13 +75,22 @@ class TestPixels:
         data = b"II*\0" + encode_dicom(FILM)[4:]
         assert read_film(data).format == "DICOM"
 
-    def test_signed_levels(self):
+    @pytest.mark.parametrize("syntax", ["explicit", "rle", "jpeg_lossless"])
+    def test_signed_levels(self, syntax):
         def sign(dataset: Dataset) -> None:
-            levels = dataset.pixel_array.astype(np.int32) - 2048
+            levels = (LEVELS.astype(np.int32) - 2048) & 0xFFF  # two's complement in 12 bits
             dataset.PixelRepresentation = 1
-            dataset.PixelData = levels.astype("<i2").tobytes()
+            if syntax == "jpeg_lossless":
+                dataset.PixelData = encapsulate([encode_jpeg_lossless(levels, precision=12)])
+            else:
+                signed = (levels.astype("<u2") << 4).view("<i2") >> 4
+                dataset.PixelData = signed.tobytes()
+                if syntax == "rle":
+                    dataset.compress(pydicom.uid.RLELossless)
 
-        assert np.array_equal(read_film(edited_dicom(FILM, sign, bits=12)).pixels, FILM)
+        start = "explicit" if syntax == "rle" else syntax
+        film = read_film(edited_dicom(FILM, sign, bits=12, transfer_syntax=start))
+        assert np.array_equal(film.pixels, FILM)
 
 
 class TestTone:

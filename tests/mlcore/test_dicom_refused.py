@@ -16,7 +16,8 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 
 from mlcore.engine.film import FilmError, read_film
-from tests.films import SYNTAXES, draw_film, edited_dicom, encode, encode_dicom
+from tests.film_jpeg_lossless import encode_jpeg_lossless
+from tests.films import SYNTAXES, bomb_png, draw_film, edited_dicom, encode, encode_dicom
 from tests.mlcore.refusals import check_outcome, refused
 
 FILM = np.ascontiguousarray(draw_film("PNEUMONIA", seed=7, size=128)[:96])
@@ -67,9 +68,48 @@ class TestRefusals:
             dataset.PixelData = encapsulate([bomb])
 
         started = time.perf_counter()
-        # The decoder stops where the picture is full: with 0xFF everywhere.
+        # Decoding stops where the picture is full: with 0xFF everywhere.
         assert refused(edited_dicom(FILM, swell, transfer_syntax="rle")).code == "blank"
         assert time.perf_counter() - started < 2
+
+    @pytest.mark.parametrize("syntax", ["jpeg", "jpeg2000", "jpegls"])
+    def test_a_bomb_in_the_place_of_a_jpeg_stream(self, syntax):
+        def swap(dataset: Dataset) -> None:
+            dataset.PixelData = encapsulate([bomb_png()])
+
+        assert refused(edited_dicom(FILM, swap, transfer_syntax=syntax)).code == "corrupt"
+
+    @pytest.mark.parametrize(
+        ("stream", "code"),
+        [
+            (b"\1\0", "truncated"),  # no whole header
+            (struct.pack("<16I", 1, 64, *[0] * 14), "truncated"),  # no segment
+            (struct.pack("<16I", 1, 9999, *[0] * 14) + bytes(9), "truncated"),
+            (struct.pack("<16I", 1, 0, *[0] * 14) + bytes(99), "corrupt"),  # header as segment
+            (struct.pack("<16I", 2, 64, 64, *[0] * 13) + bytes(99), "corrupt"),  # one too many
+            (struct.pack("<16I", 1, 64, *[0] * 14) + b"\x80" * 9999, "truncated"),  # no-ops
+        ],
+    )
+    def test_damaged_rle(self, stream, code):
+        def damage(dataset: Dataset) -> None:
+            dataset.PixelData = encapsulate([stream])
+
+        assert refused(edited_dicom(FILM, damage, transfer_syntax="rle")).code == code
+
+    def test_pixel_data_of_an_unknown_type(self):
+        data = encode_dicom(FILM, transfer_syntax="jpeg")
+        at = data.rindex(b"\xe0\x7f\x10\0OB") + 4
+        assert refused(data[:at] + b"OC" + data[at + 2 :]).code == "corrupt"
+
+    def test_colour_in_lossless_jpeg_is_unsupported(self):
+        def colour(dataset: Dataset) -> None:
+            stream = bytearray(encode_jpeg_lossless(FILM, precision=8))
+            stream[stream.index(b"\xff\xc3") + 9] = 3
+            dataset.PixelData = encapsulate([bytes(stream)])
+            dataset.SamplesPerPixel = 3
+
+        error = refused(edited_dicom(FILM, colour, transfer_syntax="jpeg_lossless"))
+        assert error.code == "unsupported"
 
     @pytest.mark.parametrize("nested", [False, True])
     def test_millions_of_elements(self, nested):
@@ -129,7 +169,8 @@ class TestRefusals:
 
 
 class TestRandomBytes:
-    quick = settings(max_examples=150, deadline=5000, suppress_health_check=list(HealthCheck))
+    # No deadline: CharLS takes seconds to give up on some damaged JPEG-LS streams.
+    quick = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
     syntaxes = st.sampled_from(sorted(SYNTAXES))
     files = {name: encode_dicom(FILM, transfer_syntax=name) for name in SYNTAXES}
 
