@@ -1,8 +1,11 @@
 """What allauth asks of this site."""
 
+from typing import Any
+
 from allauth.account.adapter import DefaultAccountAdapter
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
 
 from accounts.models import User
 
@@ -25,7 +28,14 @@ class AccountAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
 
-    def post_login(self, request: HttpRequest, user: User, **kwargs) -> HttpResponseBase:
+    def pre_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponseBase | None:
+        """Turns away an account that is not approved, though its password was right."""
+        response: HttpResponseBase | None = super().pre_login(request, user, **kwargs)
+        if response is None and not user.is_approved:
+            response = redirect("account_inactive")
+        return response
+
+    def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponseBase:
         response = super().post_login(request, user, **kwargs)
         set_language_cookie(response, user)
         return response

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from mlcore.engine import bundle as bundles
 from mlcore.engine import golden
-from mlcore.engine.explain import local_evidence
+from mlcore.engine.explain import Reference
 from mlcore.engine.preprocess import Preprocessing, prepare
 from mlcore.engine.runtime import Output, Session, SessionError
 from mlcore.models import ModelVersion
@@ -48,7 +48,7 @@ class LoadedModel:
 
     def local_evidence(self, output: Output) -> np.ndarray:
         """Returns the (h, w) float32 map in [0, 1] of the evidence for PNEUMONIA."""
-        return local_evidence(output.activation_map, self.card["calibration"])
+        return Reference.from_card(self.card["explanation"]).local_evidence(output.activation_map)
 
 
 _lock = threading.Lock()

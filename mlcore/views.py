@@ -1,6 +1,6 @@
 """Model cards for the staff: what each model is, learnt from, and can and cannot do."""
 
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
@@ -15,7 +15,7 @@ def model_list(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-def plot(request: HttpRequest, name: str, file: str) -> HttpResponse | FileResponse:
+def plot(request: HttpRequest, name: str, file: str) -> HttpResponse:
     """Answers with one of the plots that the model's card names, and with no other file."""
     version = get_object_or_404(ModelVersion, name=name)
     if file not in version.card.get("plots", []):
@@ -23,4 +23,4 @@ def plot(request: HttpRequest, name: str, file: str) -> HttpResponse | FileRespo
     path = version.folder / file
     if not path.is_file():
         raise Http404
-    return FileResponse(path.open("rb"), content_type="image/png")
+    return HttpResponse(path.read_bytes(), content_type="image/png")

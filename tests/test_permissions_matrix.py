@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import pytest
+from django.contrib.contenttypes.models import ContentType
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from diagnosis.models import Reading
@@ -46,6 +47,7 @@ MATRIX: dict[str, Row] = {
     "account_login": GUESTS,
     "account_logout": Row((302, 200, 200, 200, 200)),
     "account_signup": GUESTS,
+    "account_confirm_login_code": Row((302,) * 5),
     "account_inactive": EVERYBODY,
     "account_reauthenticate": STAFF,
     "account_email": STAFF,
@@ -153,9 +155,12 @@ ADMIN_NAMES = sorted(
 
 def admin_address(name: str, pattern: URLPattern, reading: Reading, person) -> str | None:
     objects = {"reading": reading.pk, "user": person.pk, "modelversion": reading.model_version_id}
+    content_type = ContentType.objects.get_for_model(Reading)
     model = name.split("_")[1] if name.count("_") == 2 else ""
     wanted = {"object_id": objects.get(model, 1), "app_label": "diagnosis"}
-    wanted |= {"content_type_id": 1, "url": "nothing/", "id": 1}
+    wanted |= {"content_type_id": content_type.pk, "url": "nothing/", "id": 1}
+    if name == "view_on_site":
+        wanted["object_id"] = reading.pk
     keys = list(pattern.pattern.converters) or list(pattern.pattern.regex.groupindex)
     return reverse(f"admin:{name}", kwargs={key: wanted[key] for key in keys})
 

@@ -21,8 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mlcore.engine import bundle, export, golden, metrics, plots
-from mlcore.engine.calibration import choose_threshold, fit_temperature, sigmoid
+from mlcore.engine.calibration import Calibration, choose_threshold, fit
 from mlcore.engine.dataset import LABELS, FilmRecord, Manifest, split_by_patient
+from mlcore.engine.explain import Reference
 from mlcore.engine.film import read_film
 from mlcore.engine.preprocess import prepare_bytes
 from mlcore.engine.runtime import Output
@@ -61,6 +62,7 @@ class Side:
     data: TrainingSet
     logits: npt.NDArray[Any]
     descriptors: npt.NDArray[Any]
+    evidence: npt.NDArray[Any]
 
 
 def load_films(
@@ -138,30 +140,38 @@ def build(
 
 def _measured(model: keras.Model, records: list[FilmRecord], data: TrainingSet) -> Side:
     outputs = outputs_of(model, data.films)
-    return Side(records, data, outputs["logit"][:, 0], outputs["descriptor"])
+    return Side(
+        records,
+        data,
+        outputs["logit"][:, 0],
+        outputs["descriptor"],
+        outputs["evidence"][..., 0],
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class _Fitted:
     """What is fitted after training: on validation films, but the gate's form on training ones."""
 
-    temperature: float
+    calibration: Calibration
     threshold: float
     gate: export.ScopeGate
     scope_threshold: float
+    reference: Reference
 
 
 def _fit(sides: dict[str, Side], options: Options) -> _Fitted:
     validation = sides["validation"]
-    temperature = fit_temperature(validation.data.labels, validation.logits)
+    calibration = fit(validation.data.labels, validation.logits)
     cut = choose_threshold(validation.data.labels, validation.logits, seed=options.seed)
     gate = export.ScopeGate.fit(sides["train"].descriptors, sides["train"].data.labels)
     scores = gate.score(validation.descriptors)
     return _Fitted(
-        temperature=temperature,
-        threshold=float(sigmoid(cut / temperature)),
+        calibration=calibration,
+        threshold=float(calibration.probabilities(cut)),
         gate=gate,
         scope_threshold=float(np.quantile(scores, SCOPE_QUANTILE)),
+        reference=Reference.fit(validation.evidence[validation.data.labels == 0]),
     )
 
 
@@ -185,6 +195,7 @@ def _card(
             "parameters": options.preprocessing.parameters(),
         },
         **_decisions(fitted, figures),
+        "explanation": fitted.reference.to_card(),
         "population": population,
         "metrics": figures,
         "data": {
@@ -210,8 +221,9 @@ def _decisions(fitted: _Fitted, figures: dict[str, Any]) -> dict[str, Any]:
             ),
         },
         "calibration": {
-            "method": "temperature",
-            "temperature": fitted.temperature,
+            "method": "Platt: log-odds / temperature + bias",
+            "temperature": fitted.calibration.temperature,
+            "bias": fitted.calibration.bias,
             "fitted_on": "validation",
             "ece": figures["validation"]["ece"],
             "brier": figures["validation"]["brier"],
@@ -244,7 +256,7 @@ def _provenance(options: Options, epochs: int, seconds: float) -> dict[str, Any]
 
 
 def _figures(side: Side, fitted: _Fitted) -> dict[str, Any]:
-    probabilities = sigmoid(side.logits / fitted.temperature)
+    probabilities = fitted.calibration.probabilities(side.logits)
     figures = metrics.evaluate(side.data.labels, probabilities, threshold=fitted.threshold)
     flagged = int((fitted.gate.score(side.descriptors) > fitted.scope_threshold).sum())
     figures["out_of_scope_rate"] = flagged / figures["n"]
@@ -271,10 +283,10 @@ def _files(
     fitted: _Fitted,
     history: list[EpochResult],
 ) -> dict[str, bytes]:
-    serving = export.serving_network(model, temperature=fitted.temperature, gate=fitted.gate)
+    serving = export.serving_network(model, calibration=fitted.calibration, gate=fitted.gate)
     held_out = sides["test"]
     labels = held_out.data.labels
-    probabilities = sigmoid(held_out.logits / fitted.temperature)
+    probabilities = fitted.calibration.probabilities(held_out.logits)
     counts = metrics.confusion(labels, probabilities, fitted.threshold)
     return {
         bundle.KERAS: export.to_keras_file(model),

@@ -28,6 +28,7 @@ REQUIRED_KEYS = (
     "preprocessing",
     "threshold",
     "calibration",
+    "explanation",
     "scope",
     "population",
     "metrics",
@@ -165,6 +166,7 @@ def missing_for_service(card: Mapping[str, Any]) -> list[str]:
         ),
         "calibration figures": (
             isinstance(calibration.get("temperature"), float)
+            and isinstance(calibration.get("bias"), float)
             and isinstance(calibration.get("ece"), float)
         ),
         "a scope gate": (isinstance(scope.get("threshold"), float) and bool(scope.get("method"))),

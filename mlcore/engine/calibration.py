@@ -3,14 +3,16 @@
 Both are fitted on validation films, never on the films they are reported on.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from mlcore.engine import metrics
 
 Vector = npt.NDArray[np.float64]
-
-_GOLDEN = (np.sqrt(5) - 1) / 2
 
 
 def sigmoid(logits: npt.ArrayLike) -> Vector:
@@ -24,37 +26,59 @@ def log_loss(labels: npt.ArrayLike, logits: npt.ArrayLike) -> float:
     return float(np.mean(np.logaddexp(0, logits) - np.asarray(labels) * logits))
 
 
-def fit_temperature(
-    labels: npt.ArrayLike, logits: npt.ArrayLike, *, low: float = 0.05, high: float = 20.0
-) -> float:
-    """Returns the temperature T for which `sigmoid(logits / T)` fits `labels` best (Guo 2017).
+@dataclass(frozen=True)
+class Calibration:
+    """What turns a network's log-odds into those of the validation films (Platt 1999).
 
-    Found by golden-section search over log T: in 1/T the loss is convex.
+    Attributes:
+        temperature: the log-odds are divided by it; above 1 the network was too sure.
+        bias: is added then; it undoes a class balance in training that the films do not have.
+    """
+
+    temperature: float
+    bias: float
+
+    def probabilities(self, logits: npt.ArrayLike) -> Vector:
+        """Log-odds, of films or of their cells -> probabilities of PNEUMONIA."""
+        return sigmoid(np.asarray(logits, np.float64) / self.temperature + self.bias)
+
+    @classmethod
+    def from_card(cls, entry: Mapping[str, Any]) -> "Calibration":
+        """Reads `card["calibration"]`."""
+        return cls(temperature=entry["temperature"], bias=entry["bias"])
+
+
+def fit(labels: npt.ArrayLike, logits: npt.ArrayLike, *, ridge: float = 1e-2) -> Calibration:
+    """Returns the calibration that fits `labels` best, by Newton's method; the loss is convex.
 
     Args:
         labels: (n,) 0 or 1, both present.
         logits: (n,) finite.
-        low, high: bounds of T; one of them is returned where the films are separated perfectly.
+        ridge: weight, in films, of a prior at temperature 1 and bias 0. It keeps the answer finite
+            where the films are told apart perfectly.
 
     Raises:
-        ValueError: only one class is present.
+        ValueError: only one class is present, or log-odds and labels run against each other, so
+            that no positive temperature fits.
     """
     labels, logits = np.asarray(labels), np.asarray(logits, np.float64)
     if len(np.unique(labels)) != 2:
-        raise ValueError("A temperature needs films of both classes.")
-
-    def loss(log_temperature: float) -> float:
-        return log_loss(labels, logits / np.exp(log_temperature))
-
-    left, right = np.log(low), np.log(high)
-    for _ in range(60):
-        first = right - _GOLDEN * (right - left)
-        second = left + _GOLDEN * (right - left)
-        if loss(first) <= loss(second):
-            right = second
-        else:
-            left = first
-    return float(np.exp((left + right) / 2))
+        raise ValueError("A calibration needs films of both classes.")
+    design = np.stack([logits, np.ones_like(logits)], axis=1)
+    prior = np.array([1.0, 0.0])
+    weights = prior.copy()
+    for _ in range(100):
+        p = sigmoid(design @ weights)
+        gradient = design.T @ (p - labels) + ridge * (weights - prior)
+        curvature = (design * (p * (1 - p))[:, np.newaxis]).T @ design + ridge * np.eye(2)
+        step = np.linalg.solve(curvature, gradient)
+        # A damped step: far from the answer, a whole one may overshoot.
+        weights = weights - step / max(1.0, float(np.abs(step).max()))
+        if np.abs(step).max() < 1e-10:
+            break
+    if weights[0] <= 0:
+        raise ValueError("The network's log-odds run against the labels; it learnt nothing.")
+    return Calibration(temperature=float(1 / weights[0]), bias=float(weights[1]))
 
 
 def best_balanced_threshold(labels: npt.ArrayLike, logits: npt.ArrayLike) -> float:

@@ -1,19 +1,18 @@
 """Where the network looked: from the class-activation map to the heatmap over the film.
 
-The network's evidence map holds local log-odds whose mean is the film's log-odds. It is shown as
-a local probability, on one absolute scale: the map of a clear film stays cold, and is not
-stretched until something looks hot.
+The network's evidence map holds local log-odds whose mean is the film's log-odds. It is shown
+against what films without the disease have at the same place, on one scale for every film: the
+map of a clear film stays clear, and is not stretched until something looks hot.
 """
 
 import io
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-
-from mlcore.engine.calibration import sigmoid
 
 Map = npt.NDArray[np.float32]
 
@@ -35,17 +34,60 @@ _TABLE = np.stack(
 ).astype(np.uint8)
 
 
-def local_evidence(evidence: npt.ArrayLike, calibration: Mapping[str, Any]) -> Map:
-    """Local log-odds -> local probability of PNEUMONIA.
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What the map of a film without the disease looks like, cell by cell.
 
-    Args:
-        evidence: (h, w) local log-odds before calibration, whose mean is the film's log-odds.
-        calibration: the card's, with its `temperature`.
+    A network that averages its cells has a level of its own at each place: the bed, the arms and
+    the abdomen say something on every film. Evidence is what goes beyond that.
 
-    Returns:
-        (h, w) float32 in [0, 1].
+    Attributes:
+        mean: (h, w) mean local log-odds over validation films labelled NORMAL.
+        spread: (h, w) their standard deviation.
+        low, high: where, in standard deviations above the mean, evidence begins and is full.
     """
-    return sigmoid(np.asarray(evidence) / calibration["temperature"]).astype(np.float32)
+
+    mean: npt.NDArray[Any]
+    spread: npt.NDArray[Any]
+    low: float = 1.0
+    high: float = 6.0
+
+    @classmethod
+    def fit(cls, evidence: npt.NDArray[Any]) -> "Reference":
+        """Fits the reference to (n, h, w) local log-odds of films without the disease."""
+        spread = evidence.std(axis=0)
+        # A cell that hardly varies would turn a trifle into evidence.
+        return cls(evidence.mean(axis=0), np.maximum(spread, 0.25 * np.median(spread) + 1e-6))
+
+    def to_card(self) -> dict[str, Any]:
+        """Returns the card's `explanation`."""
+        return {
+            "method": (
+                "class-activation map: local log-odds, in standard deviations above the mean of "
+                "validation films labelled NORMAL at the same place"
+            ),
+            "low": self.low,
+            "high": self.high,
+            "mean": np.round(self.mean.astype(float), 4).tolist(),
+            "spread": np.round(self.spread.astype(float), 4).tolist(),
+        }
+
+    @classmethod
+    def from_card(cls, entry: Mapping[str, Any]) -> "Reference":
+        """Reads `card["explanation"]`."""
+        return cls(np.array(entry["mean"]), np.array(entry["spread"]), entry["low"], entry["high"])
+
+    def local_evidence(self, evidence: npt.ArrayLike) -> Map:
+        """Local log-odds -> what is shown.
+
+        Args:
+            evidence: (h, w) local log-odds, whose mean is the film's log-odds.
+
+        Returns:
+            (h, w) float32 in [0, 1]: 0 up to `low` standard deviations, 1 from `high` on.
+        """
+        beyond = (np.asarray(evidence) - self.mean) / self.spread
+        return np.clip((beyond - self.low) / (self.high - self.low), 0, 1).astype(np.float32)
 
 
 def class_activation_map(

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers, ops
 
+from mlcore.engine.calibration import Calibration
+
 Descriptors = npt.NDArray[Any]
 
 
@@ -89,12 +91,16 @@ class ScopeScore(layers.Layer):
         return super().get_config() | {"classes": self.classes}
 
 
-def serving_network(model: keras.Model, *, temperature: float, gate: ScopeGate) -> keras.Model:
+def serving_network(
+    model: keras.Model, *, calibration: Calibration, gate: ScopeGate
+) -> keras.Model:
     """Returns film -> probability (b, 1), activation_map (b, h, w, 1), scope_score (b, 1)."""
     score = ScopeScore(classes=len(gate.means), name="scope_score")
     outputs = {
         "probability": layers.Activation("sigmoid", name="probability")(
-            layers.Rescaling(1 / temperature, name="calibration")(model.output["logit"])
+            layers.Rescaling(
+                1 / calibration.temperature, offset=calibration.bias, name="calibration"
+            )(model.output["logit"])
         ),
         "activation_map": model.output["evidence"],
         "scope_score": score(model.output["descriptor"]),

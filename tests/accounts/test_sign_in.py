@@ -29,8 +29,10 @@ def test_an_approved_doctor_gets_in_and_is_greeted(client, active_model):
 @pytest.mark.parametrize("state", ["PENDING", "REJECTED", "SUSPENDED"])
 def test_nobody_else_gets_in(client, state):
     user = DoctorFactory(approval=state)
-    sign_in(client, user.email)
+    response = sign_in(client, user.email)
+    assert response.headers["Location"] == "/accounts/inactive/"
     assert "_auth_user_id" not in client.session
+    assert client.get("/readings/").status_code == 302
 
 
 @pytest.mark.parametrize("email", ["nobody@example.org", None])

@@ -22,11 +22,15 @@ def nothing_kept() -> bool:
     return not Reading.objects.exists() and not any(p.is_file() for p in root.rglob("*"))
 
 
-def test_a_doctor_reads_a_film_and_sees_the_result(active_model, as_doctor, film_bytes):
+def test_a_doctor_reads_a_film_and_sees_the_result(lenient_model, as_doctor, film_bytes):
     response = post_film(as_doctor, film_bytes)
     reading = Reading.objects.get()
     assert response.headers["Location"] == f"/readings/{reading.pk}/"
     page = as_doctor.get(response.headers["Location"]).content.decode()
+    assert reading.label in {"NORMAL", "PNEUMONIA"}
+    assert str(reading.get_label_display()) in page
+    assert f"{reading.probability:.3f}" in page
+    assert f"{reading.threshold:.3f}" in page
     for shown in ("陳小明", "A123", reading.model_name, reading.bundle_sha256[:12]):
         assert shown in page
     assert f"/readings/{reading.pk}/film/" in page

@@ -1,35 +1,51 @@
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from mlcore.engine import calibration, metrics
 
 
-def overconfident(seed: int, temperature: float, n: int = 4000):
-    """Films whose true log-odds are `logits / temperature`."""
+def overconfident(seed: int, temperature: float, bias: float, n: int = 4000):
+    """Films whose true log-odds are `logits / temperature + bias`."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, 3, n) * temperature
-    labels = (rng.random(n) < calibration.sigmoid(logits / temperature)).astype(int)
+    labels = (rng.random(n) < calibration.sigmoid(logits / temperature + bias)).astype(int)
     return labels, logits
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
-def test_the_temperature_that_made_the_films_is_found(temperature):
-    labels, logits = overconfident(1, temperature)
-    found = calibration.fit_temperature(labels, logits)
-    assert found == pytest.approx(temperature, rel=0.1)
-    assert metrics.ece(labels, calibration.sigmoid(logits / found)) < 0.03
+@pytest.mark.parametrize("bias", [-1.0, 0.0, 2.0])
+def test_the_calibration_that_made_the_films_is_found(temperature, bias):
+    labels, logits = overconfident(1, temperature, bias)
+    found = calibration.fit(labels, logits)
+    assert found.temperature == pytest.approx(temperature, rel=0.1)
+    assert found.bias == pytest.approx(bias, abs=0.15)
+    assert metrics.ece(labels, found.probabilities(logits)) < 0.03
 
 
-def test_films_told_apart_perfectly_give_the_bound():
-    labels = np.array([0, 0, 1, 1])
-    assert calibration.fit_temperature(labels, np.array([-2.0, -1, 1, 2])) == pytest.approx(
-        0.05, rel=0.01
-    )
+def test_it_is_scikit_learns_logistic_regression():
+    labels, logits = overconfident(2, 2.0, 0.5)
+    oracle = LogisticRegression(C=1e6).fit(logits[:, np.newaxis], labels)
+    found = calibration.fit(labels, logits)
+    assert 1 / found.temperature == pytest.approx(oracle.coef_[0, 0], rel=1e-3)
+    assert found.bias == pytest.approx(oracle.intercept_[0], abs=1e-3)
+
+
+def test_films_told_apart_perfectly_still_have_a_calibration():
+    found = calibration.fit(np.array([0, 0, 1, 1]), np.array([-2.0, -1, 1, 2]))
+    assert 0 < found.temperature < 1
+    assert np.isfinite(found.bias)
+
+
+def test_a_network_that_runs_against_the_labels_is_refused():
+    labels, logits = overconfident(3, 1.0, 0.0)
+    with pytest.raises(ValueError, match="learnt nothing"):
+        calibration.fit(labels, -logits)
 
 
 def test_one_class_is_refused():
     with pytest.raises(ValueError, match="both classes"):
-        calibration.fit_temperature([1, 1], [0.1, 0.2])
+        calibration.fit([1, 1], [0.1, 0.2])
     with pytest.raises(ValueError, match="both classes"):
         calibration.choose_threshold([1, 1], [0.1, 0.2])
 

@@ -14,10 +14,36 @@ def test_the_mean_of_the_map_is_the_films_log_odds():
     assert evidence.mean() == pytest.approx(features.mean(axis=(0, 1)) @ weights - 0.7)
 
 
-def test_the_map_is_one_scale_for_all_films():
-    cold = explain.local_evidence(np.full((14, 14), -4.0), {"temperature": 1.0})
-    assert cold.max() < 0.02
-    assert cold.dtype == np.float32
+@pytest.fixture
+def reference():
+    """Films without the disease, of cells that have levels of their own."""
+    rng = np.random.default_rng(0)
+    levels = np.linspace(-6, 3, 14 * 14).reshape(14, 14)
+    return levels, explain.Reference.fit(levels + rng.normal(0, 1, (200, 14, 14)))
+
+
+def test_a_film_like_those_without_the_disease_stays_clear(reference):
+    levels, fitted = reference
+    shown = fitted.local_evidence(levels)
+    assert shown.max() == 0
+    assert shown.dtype == np.float32
+
+
+def test_what_goes_beyond_them_shows_where_it_is(reference):
+    levels, fitted = reference
+    raised = levels.copy()
+    raised[5, 6] += 8
+    shown = fitted.local_evidence(raised)
+    assert shown[5, 6] == 1
+    assert np.delete(shown.ravel(), 5 * 14 + 6).max() == 0
+
+
+def test_a_reference_comes_back_from_its_card(reference):
+    levels, fitted = reference
+    again = explain.Reference.from_card(fitted.to_card())
+    np.testing.assert_allclose(
+        again.local_evidence(levels + 3), fitted.local_evidence(levels + 3), atol=1e-3
+    )
 
 
 def test_a_cold_map_draws_nothing_and_a_hot_one_does():
