@@ -58,6 +58,21 @@ function askBeforeDeleting() {
   });
 }
 
+// A search swaps the table; a reader that cannot see that is told how many readings are left.
+function sayWhatSearchFound() {
+  const said = document.querySelector("[data-said]");
+  if (!said) return;
+  document.body.addEventListener("htmx:afterSwap", (event) => {
+    said.textContent = event.target.querySelector("[data-say]")?.textContent.trim() ?? "";
+  });
+}
+
+function dismissNotices() {
+  document.addEventListener("click", (event) => {
+    event.target.closest("[data-dismiss]")?.closest(".notice").remove();
+  });
+}
+
 function printOnDemand() {
   for (const button of document.querySelectorAll("[data-print]")) {
     button.addEventListener("click", () => window.print());
@@ -71,5 +86,7 @@ function focusErrorSummary() {
 closeMenusOnOutsideUse();
 sendFormsOnce();
 askBeforeDeleting();
+sayWhatSearchFound();
+dismissNotices();
 printOnDemand();
 focusErrorSummary();

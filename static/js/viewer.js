@@ -1,21 +1,52 @@
-// The film viewer: heatmap on and off and its opacity, zoom, pan, brightness, contrast, inversion.
+// The film viewer: zoom and pan, heatmap on and off and its opacity, brightness, contrast,
+// inversion, full screen. Without this script the film is shown with the heatmap over it.
 
 const viewer = document.querySelector("[data-viewer]");
-const stage = viewer.querySelector("[data-stage]");
-const film = viewer.querySelector("[data-film]");
-const image = viewer.querySelector("[data-image]");
-const heat = viewer.querySelector("[data-heat]");
+const find = (name) => viewer.querySelector(`[data-${name}]`);
+const stage = find("stage");
+const film = find("film");
+const image = find("image");
+const heat = find("heat");
+const MAX_SCALE = 12;
+const PAN_STEP = 40;
+// scale 1 is the whole film in the stage; x and y move its centre, in CSS pixels.
 const view = { scale: 1, x: 0, y: 0 };
 const tone = { brightness: 100, contrast: 100, invert: false };
+const fingers = new Map();
+let fitted = { width: 0, height: 0 };
 
-function place() {
-  film.style.transform = `translate(${view.x}px, ${view.y}px) scale(${view.scale})`;
+const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+
+// The film fills the stage, however few pixels it has.
+function measure() {
+  const width = Number(image.getAttribute("width"));
+  const height = Number(image.getAttribute("height"));
+  const ratio = Math.min(stage.clientWidth / width, stage.clientHeight / height);
+  fitted = { width: width * ratio, height: height * ratio };
+  film.style.width = `${fitted.width}px`;
+  film.style.height = `${fitted.height}px`;
+  film.classList.add("is-placed");
+  place();
 }
 
-function zoom(factor) {
-  const scale = Math.min(8, Math.max(1, view.scale * factor));
+// No edge of the film may come further in than the stage's own edge.
+function place() {
+  const reachX = Math.max(0, (fitted.width * view.scale - stage.clientWidth) / 2);
+  const reachY = Math.max(0, (fitted.height * view.scale - stage.clientHeight) / 2);
+  view.x = clamp(view.x, -reachX, reachX);
+  view.y = clamp(view.y, -reachY, reachY);
+  film.style.transform = `translate(${view.x}px, ${view.y}px) scale(${view.scale})`;
+  find("zoom").textContent = `${Math.round(100 * view.scale)}%`;
+  stage.classList.toggle("is-zoomed", view.scale > 1);
+}
+
+// Zooms about a point of the stage, given from its centre.
+function zoom(factor, point = { x: 0, y: 0 }) {
+  const scale = clamp(view.scale * factor, 1, MAX_SCALE);
   const change = scale / view.scale;
-  Object.assign(view, scale === 1 ? { scale, x: 0, y: 0 } : { scale, x: view.x * change, y: view.y * change });
+  view.x = point.x - (point.x - view.x) * change;
+  view.y = point.y - (point.y - view.y) * change;
+  view.scale = scale;
   place();
 }
 
@@ -25,50 +56,60 @@ function fit() {
 }
 
 function move(x, y) {
-  if (view.scale === 1) return;
   view.x += x;
   view.y += y;
   place();
+}
+
+function fromCentre(event) {
+  const box = stage.getBoundingClientRect();
+  return { x: event.clientX - box.left - box.width / 2, y: event.clientY - box.top - box.height / 2 };
 }
 
 function paint() {
   image.style.filter = `brightness(${tone.brightness}%) contrast(${tone.contrast}%) invert(${tone.invert ? 1 : 0})`;
 }
 
-function toggleInvert(button) {
+function toggleInvert() {
   tone.invert = !tone.invert;
-  button.setAttribute("aria-pressed", tone.invert);
+  find("invert").setAttribute("aria-pressed", tone.invert);
   paint();
 }
 
-function bindHeat() {
-  if (!heat) return;
-  const on = viewer.querySelector("[data-heat-on]");
-  const opacity = viewer.querySelector("[data-heat-opacity]");
-  const apply = () => {
-    heat.style.opacity = on.checked ? opacity.value / 100 : 0;
-  };
-  on.addEventListener("change", apply);
-  opacity.addEventListener("input", () => {
-    on.checked = true;
-    apply();
-  });
-  // A browser may keep the controls' state over a reload.
-  apply();
+function applyHeat() {
+  if (heat) heat.style.opacity = find("heat-on").checked ? find("heat-opacity").value / 100 : 0;
 }
 
-function bindTones() {
-  for (const name of ["brightness", "contrast"]) {
-    const range = viewer.querySelector(`[data-${name}]`);
-    const apply = () => {
-      tone[name] = range.value;
-      paint();
-    };
-    range.addEventListener("input", apply);
-    apply();
-  }
-  const invert = viewer.querySelector("[data-invert]");
-  invert.addEventListener("click", () => toggleInvert(invert));
+function toggleHeat() {
+  if (!heat) return;
+  find("heat-on").checked = !find("heat-on").checked;
+  applyHeat();
+}
+
+function stepHeat(by) {
+  if (!heat) return;
+  const opacity = find("heat-opacity");
+  opacity.value = Number(opacity.value) + by;
+  find("heat-on").checked = true;
+  applyHeat();
+}
+
+function applyTones() {
+  tone.brightness = find("brightness").value;
+  tone.contrast = find("contrast").value;
+  paint();
+}
+
+function resetTones() {
+  find("brightness").value = 100;
+  find("contrast").value = 100;
+  if (tone.invert) toggleInvert();
+  applyTones();
+}
+
+function toggleFull() {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else viewer.requestFullscreen();
 }
 
 const KEYS = {
@@ -76,38 +117,82 @@ const KEYS = {
   "=": () => zoom(1.25),
   "-": () => zoom(0.8),
   0: fit,
-  ArrowLeft: () => move(40, 0),
-  ArrowRight: () => move(-40, 0),
-  ArrowUp: () => move(0, 40),
-  ArrowDown: () => move(0, -40),
+  i: toggleInvert,
+  h: toggleHeat,
+  f: toggleFull,
+  "[": () => stepHeat(-10),
+  "]": () => stepHeat(10),
+  ArrowLeft: () => move(PAN_STEP, 0),
+  ArrowRight: () => move(-PAN_STEP, 0),
+  ArrowUp: () => move(0, PAN_STEP),
+  ArrowDown: () => move(0, -PAN_STEP),
 };
 
-function bindStage() {
-  stage.addEventListener("keydown", (event) => {
-    const action = KEYS[event.key];
-    if (!action || event.ctrlKey || event.metaKey) return;
-    event.preventDefault();
-    action();
-  });
-  stage.addEventListener(
-    "wheel",
-    (event) => {
-      if (!event.ctrlKey && view.scale === 1) return;
-      event.preventDefault();
-      zoom(event.deltaY < 0 ? 1.12 : 0.89);
-    },
-    { passive: false },
-  );
-  stage.addEventListener("dblclick", () => (view.scale === 1 ? zoom(2) : fit()));
-  stage.addEventListener("pointerdown", (event) => stage.setPointerCapture(event.pointerId));
-  stage.addEventListener("pointermove", (event) => {
-    if (stage.hasPointerCapture(event.pointerId)) move(event.movementX, event.movementY);
-  });
-  viewer.querySelector("[data-zoom-in]").addEventListener("click", () => zoom(1.25));
-  viewer.querySelector("[data-zoom-out]").addEventListener("click", () => zoom(0.8));
-  viewer.querySelector("[data-fit]").addEventListener("click", fit);
+function onKey(event) {
+  const action = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+  if (!action || event.ctrlKey || event.metaKey || event.altKey) return;
+  // Arrow keys scroll the page while there is nothing to move.
+  if (event.key.startsWith("Arrow") && view.scale === 1) return;
+  event.preventDefault();
+  action();
 }
 
-bindHeat();
-bindTones();
+// A wheel over a film that nobody is working on scrolls the page.
+function onWheel(event) {
+  if (!event.ctrlKey && document.activeElement !== stage && !document.fullscreenElement) return;
+  event.preventDefault();
+  zoom(event.deltaY < 0 ? 1.12 : 1 / 1.12, fromCentre(event));
+}
+
+function onPointerMove(event) {
+  const before = fingers.get(event.pointerId);
+  if (!before) return;
+  const now = fromCentre(event);
+  if (fingers.size === 2) {
+    const [other] = [...fingers].filter(([id]) => id !== event.pointerId).map(([, at]) => at);
+    const spread = (at) => Math.hypot(at.x - other.x, at.y - other.y);
+    if (spread(before) > 0) {
+      zoom(spread(now) / spread(before), { x: (now.x + other.x) / 2, y: (now.y + other.y) / 2 });
+    }
+  } else {
+    move(now.x - before.x, now.y - before.y);
+  }
+  fingers.set(event.pointerId, now);
+}
+
+function bindStage() {
+  stage.addEventListener("keydown", onKey);
+  stage.addEventListener("wheel", onWheel, { passive: false });
+  stage.addEventListener("dblclick", (event) => (view.scale === 1 ? zoom(2.5, fromCentre(event)) : fit()));
+  stage.addEventListener("pointerdown", (event) => {
+    if (event.button > 0) return;
+    fingers.set(event.pointerId, fromCentre(event));
+    stage.setPointerCapture(event.pointerId);
+  });
+  stage.addEventListener("pointermove", onPointerMove);
+  for (const end of ["pointerup", "pointercancel"]) {
+    stage.addEventListener(end, (event) => fingers.delete(event.pointerId));
+  }
+  new ResizeObserver(measure).observe(stage);
+}
+
+function bindTools() {
+  find("zoom-in").addEventListener("click", () => zoom(1.25));
+  find("zoom-out").addEventListener("click", () => zoom(0.8));
+  find("fit").addEventListener("click", fit);
+  find("invert").addEventListener("click", toggleInvert);
+  find("reset").addEventListener("click", resetTones);
+  find("brightness").addEventListener("input", applyTones);
+  find("contrast").addEventListener("input", applyTones);
+  if (document.fullscreenEnabled) find("full").addEventListener("click", toggleFull);
+  else find("full").remove();
+  if (!heat) return;
+  find("heat-on").addEventListener("change", applyHeat);
+  find("heat-opacity").addEventListener("input", () => stepHeat(0));
+}
+
 bindStage();
+bindTools();
+// A browser may keep the controls' state over a reload.
+applyHeat();
+applyTones();
