@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.test import Client
+from pytest_django.fixtures import Settings
 
 from accounts.models import User
 from diagnosis.models import Reading
