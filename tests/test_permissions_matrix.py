@@ -30,6 +30,7 @@ GUESTS = Row((200, 302, 302, 302, 302))  # pages for people who are not signed i
 MATRIX: dict[str, Row] = {
     "home": EVERYBODY,
     "about": EVERYBODY,
+    "favicon": Row((302,) * 5),
     "healthz": EVERYBODY,
     "set_language": Row((302,) * 5, (302,) * 5),
     "accounts:profile": STAFF,

@@ -6,7 +6,8 @@ from typing import Any
 from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.templatetags.static import static
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -44,6 +45,13 @@ def about(request: HttpRequest) -> HttpResponse:
     """Shows purpose, intended use and limits, data, and how patient data is kept."""
     version = registry.active_version()
     return render(request, "about.html", {"active_card": version.card if version else None})
+
+
+@login_not_required
+@require_safe
+def favicon(request: HttpRequest) -> HttpResponse:
+    """Leads to the icon for pages that name none, the admin's among them."""
+    return redirect(static("img/favicon.svg"), permanent=False)
 
 
 @login_not_required

@@ -3,6 +3,7 @@
 import datetime
 import hashlib
 import uuid
+from pathlib import Path
 
 import pytest
 from auditlog.models import LogEntry
@@ -35,8 +36,8 @@ def submit(doctor, data: bytes, *, patient: Particulars = PATIENT, submission=No
 
 
 def stored_files() -> list[str]:
-    root = storages["films"].base_location
-    return sorted(p.name for p in __import__("pathlib").Path(root).rglob("*") if p.is_file())
+    root = Path(storages["films"].base_location)
+    return sorted(path.name for path in root.rglob("*") if path.is_file())
 
 
 def test_a_reading_holds_what_the_model_said_and_the_film_byte_for_byte(
@@ -121,15 +122,18 @@ def test_nobody_edits_or_deletes_anothers_reading(active_model, doctor, other_do
         services.delete_reading(doctor=other_doctor, reading_id=reading.pk)
 
 
-@pytest.mark.django_db(transaction=True)
-def test_a_film_goes_with_its_last_reading(active_model, doctor, other_doctor, film_bytes):
+def test_a_film_goes_with_its_last_reading(
+    active_model, doctor, other_doctor, film_bytes, django_capture_on_commit_callbacks
+):
     first, second = submit(doctor, film_bytes), submit(other_doctor, film_bytes)
     services.film_rendering(first, max_side=services.THUMBNAIL_SIDE)
     services.film_rendering(first, max_side=services.VIEWER_SIDE)
     assert len(stored_files()) == 3
-    services.delete_reading(doctor=doctor, reading_id=first.pk)
+    with django_capture_on_commit_callbacks(execute=True):
+        services.delete_reading(doctor=doctor, reading_id=first.pk)
     assert services.original_film(second) == film_bytes
-    services.delete_reading(doctor=other_doctor, reading_id=second.pk)
+    with django_capture_on_commit_callbacks(execute=True):
+        services.delete_reading(doctor=other_doctor, reading_id=second.pk)
     assert stored_files() == []
 
 
