@@ -145,12 +145,29 @@ function showAnswer(request) {
   page.focus();
 }
 
+// Puts the answer's complaint about a field, or none, under the same field of this form.
+function mendField(mine, theirs) {
+  const complaint = theirs.querySelector(".invalid-feedback");
+  const control = mine.querySelector("input, select, textarea");
+  mine.querySelector(".invalid-feedback")?.remove();
+  control.classList.toggle("is-invalid", Boolean(complaint));
+  control.removeAttribute("aria-invalid");
+  control.removeAttribute("aria-describedby");
+  if (!complaint) return;
+  control.after(complaint);
+  control.setAttribute("aria-invalid", "true");
+  control.setAttribute("aria-describedby", complaint.id);
+}
+
 // Shows the errors of the answer in the form as it stands: the chosen film is not lost.
 function mend(answer) {
   form.querySelector("[data-error-summary]")?.remove();
   const summary = answer.querySelector("[data-error-summary]");
   form.elements.submission.value = answer.querySelector("input[name=submission]").value;
   fail(answer.querySelector("[data-film-error]").textContent.trim());
+  for (const mine of form.querySelectorAll("[id^=div_id_]")) {
+    mendField(mine, answer.getElementById(mine.id));
+  }
   if (!summary) return;
   summary.querySelector("div > p")?.remove();
   form.prepend(summary);
