@@ -26,7 +26,8 @@ def collected() -> set[tuple[str, str]]:
                 target.write_bytes(Path(name).read_bytes())
         Path(scratch, "locale").mkdir()
         subprocess.run(
-            [Path(sys.prefix, "bin", "django-admin"), "makemessages", "-l", "zh_Hant", "-v0"],
+            ["env", "-u", "DJANGO_SETTINGS_MODULE", Path(sys.prefix, "bin", "django-admin"),
+             "makemessages", "-l", "zh_Hant", "-v0"],
             check=True, cwd=scratch,
         )  # fmt: skip
         entries = polib.pofile(f"{scratch}/{LOCALE}/django.po")
