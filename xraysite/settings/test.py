@@ -1,5 +1,7 @@
 """The tests: own database, own folders, fast password hashing, nothing from the environment."""
 
+import atexit
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -13,6 +15,7 @@ DEBUG = False
 DEMO_ACCOUNTS = True
 
 _TMP = Path(tempfile.mkdtemp(prefix="xraysite-tests-"))
+atexit.register(shutil.rmtree, _TMP, ignore_errors=True)
 PRIVATE_MEDIA_ROOT = _TMP / "private"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
