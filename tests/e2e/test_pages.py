@@ -1,0 +1,244 @@
+"""How the pages look and behave, in each language, at each width, in each theme."""
+
+import hashlib
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from accounts.models import User
+from diagnosis import films
+from diagnosis.models import Label, Reading
+from tests.e2e.conftest import new_context, sign_in
+from tests.factories import ReadingFactory
+from tests.films import draw_film, encode
+
+SIGNED_OUT = ["/", "/about/", "/accounts/login/", "/accounts/password/reset/"]
+SIGNED_IN = [
+    "/",
+    "/readings/",
+    "/readings/?q=nobody",
+    "/readings/new/",
+    "/models/",
+    "/accounts/profile/",
+    "/accounts/password/change/",
+    "/accounts/logout/",
+    "/no/such/page/",
+]
+PLAIN_ANSWER = re.compile(r"\bnormal\b|\bpneumonia\b(?!-\d)|正常|肺炎", re.IGNORECASE)
+
+
+@pytest.fixture
+def readings(site_doctor) -> dict[str, Reading]:
+    """One reading of each label, all of one drawn film that is in the storage."""
+    film = encode(draw_film("PNEUMONIA", seed=6, size=640), "jpeg")
+    sha256 = hashlib.sha256(film).hexdigest()
+    films.keep(films.original_name(sha256), film)
+    shared = {
+        "doctor": site_doctor,
+        "film_sha256": sha256,
+        "film_format": "JPEG",
+        "film_width": 640,
+        "film_height": 640,
+    }
+    probability = {Label.NORMAL: 0.03, Label.PNEUMONIA: 0.97, Label.UNSURE: 0.5}
+    return {
+        label: ReadingFactory(
+            **shared,
+            # As long as a name may well be, and with nowhere to break.
+            patient_name="Featherstonehaugh-Montgomery" if label == Label.UNSURE else "陳小明",
+            label=label,
+            probabilities={
+                "NORMAL": 1 - probability.get(label, 0.9),
+                "PNEUMONIA": probability.get(label, 0.9),
+            },
+            scope_reasons=["picture", "age"] if label == Label.OUT_OF_SCOPE else [],
+        )
+        for label in Label.values
+    }
+
+
+def pages_of(readings: dict[str, Reading]) -> list[str]:
+    one, refused = readings[Label.PNEUMONIA], readings[Label.OUT_OF_SCOPE]
+    return [
+        *(f"/readings/{reading.pk}/" for reading in readings.values()),
+        f"/readings/{one.pk}/edit/",
+        f"/readings/{one.pk}/delete/",
+        f"/readings/{one.pk}/report/",
+        f"/readings/{refused.pk}/report/",
+    ]
+
+
+def visit(page: Page, address: str) -> None:
+    """Goes there and waits for the pictures: leaving before would cut their requests short."""
+    page.goto(address)
+    page.wait_for_load_state("networkidle")
+
+
+def enter(page: Page, site: str, doctor: User) -> None:
+    sign_in(page, site, doctor.email)
+    page.wait_for_load_state("networkidle")
+
+
+def overflow(page: Page) -> int:
+    """By how many pixels the page is wider than the window."""
+    return page.evaluate(
+        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    )
+
+
+def barriers(page: Page) -> list[str]:
+    """What axe holds against the page, but for what it calls minor."""
+    return [
+        f"{found['id']} ({found['impact']}): {found['nodes'][0]['html'][:160]}"
+        for found in Axe().run(page).response["violations"]
+        if found["impact"] != "minor"
+    ]
+
+
+def faults(
+    page: Page, site: str, addresses: list[str], language: str = "en", *, with_axe: bool = True
+) -> dict[str, list[str]]:
+    """Visits every address and returns what is wrong with each that is not right."""
+    found = {}
+    for address in addresses:
+        visit(page, f"{site}{address}")
+        wrong = barriers(page) if with_axe else []
+        if overflow(page) > 0:
+            wrong.append(f"is {overflow(page)} pixels wider than the window")
+        if page.locator("html").get_attribute("lang") != language:
+            wrong.append("is in another language")
+        if page.locator("h1").count() != 1:
+            wrong.append("has not one main heading")
+        if wrong:
+            found[address] = wrong
+    return found
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hant"])
+def test_every_page_is_accessible_and_fits(browser, site, site_doctor, readings, language):
+    # axe takes most of the time and judges structure, which a language does not change.
+    axe_width = {"en": 1440, "zh-hant": 360}[language]
+    found = {}
+    for width in (1440, 360):
+        with_axe = width == axe_width
+        context = new_context(browser, language=language, width=width)
+        page = context.new_page()
+        signed_out = faults(page, site, SIGNED_OUT, language, with_axe=with_axe)
+        enter(page, site, site_doctor)
+        signed_in = [*SIGNED_IN, *pages_of(readings)]
+        found[width] = signed_out | faults(page, site, signed_in, language, with_axe=with_axe)
+        context.close()
+    assert found == {1440: {}, 360: {}}
+
+
+def test_the_dark_theme_is_as_legible_and_is_remembered(page: Page, site, site_doctor, readings):
+    page.emulate_media(color_scheme="light")
+    visit(page, site)
+    root = page.locator("html")
+    expect(root).to_have_attribute("data-bs-theme", "light")
+    page.locator("[data-theme-toggle]").click()
+    expect(root).to_have_attribute("data-bs-theme", "dark")
+    enter(page, site, site_doctor)
+    expect(root).to_have_attribute("data-bs-theme", "dark")
+    looked_at = ["/", "/readings/", "/readings/new/", pages_of(readings)[1], pages_of(readings)[3]]
+    assert faults(page, site, looked_at) == {}
+
+
+def test_a_system_set_to_dark_gets_dark_pages(page: Page, site):
+    page.emulate_media(color_scheme="dark")
+    visit(page, site)
+    expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
+
+
+def test_nothing_is_cut_off_at_twice_the_size(page: Page, site, site_doctor, readings):
+    # A browser at 200 % lays out a window of 1280 pixels as one of 640.
+    page.set_viewport_size({"width": 640, "height": 450})
+    enter(page, site, site_doctor)
+    for address in [*SIGNED_IN[:-1], *pages_of(readings)]:
+        visit(page, f"{site}{address}")
+        assert overflow(page) <= 0, address
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hant"])
+def test_outside_the_scope_no_plain_answer_is_anywhere(
+    browser, site, site_doctor, readings, language
+):
+    context = new_context(browser, language=language)
+    page = context.new_page()
+    enter(page, site, site_doctor)
+    refused = readings[Label.OUT_OF_SCOPE]
+    for address in (f"/readings/{refused.pk}/", f"/readings/{refused.pk}/report/"):
+        visit(page, f"{site}{address}")
+        assert PLAIN_ANSWER.findall(page.locator("body").inner_text()) == [], address
+        expect(page.locator("[data-heat], .report-overlay, .scale")).to_have_count(0)
+    context.close()
+
+
+def test_the_viewer_by_keyboard_and_mouse(page: Page, site, site_doctor, readings):
+    enter(page, site, site_doctor)
+    visit(page, f"{site}/readings/{readings[Label.PNEUMONIA].pk}/")
+    stage, heat = page.locator("[data-stage]"), page.locator("[data-heat]")
+    film, zoom = page.locator("[data-film]"), page.locator("[data-zoom]")
+
+    def place() -> tuple[float, float, float]:
+        """Where the film is in the stage, and how wide, wherever the page is scrolled to."""
+        inner, outer = film.bounding_box(), stage.bounding_box()
+        return inner["x"] - outer["x"], inner["y"] - outer["y"], inner["width"]
+
+    shown = place()
+    assert heat.bounding_box() == page.locator("[data-image]").bounding_box() == film.bounding_box()
+
+    stage.focus()
+    expect(heat).to_have_css("opacity", "0.6")
+    page.keyboard.press("h")
+    expect(heat).to_have_css("opacity", "0")
+    page.keyboard.press("]")
+    expect(heat).to_have_css("opacity", "0.7")
+    page.locator("[data-heat-opacity]").fill("25")
+    expect(heat).to_have_css("opacity", "0.25")
+
+    stage.focus()
+    page.keyboard.press("+")
+    page.keyboard.press("+")
+    expect(zoom).to_have_text("156%")
+    before = place()
+    page.keyboard.press("ArrowLeft")
+    assert place()[0] > before[0]
+    page.keyboard.press("0")
+    expect(zoom).to_have_text("100%")
+    assert place() == shown
+
+    stage.hover()
+    page.mouse.wheel(0, -100)
+    expect(zoom).not_to_have_text("100%")
+    page.locator("[data-invert]").click()
+    expect(page.locator("[data-image]")).to_have_css("filter", re.compile(r"invert\(1\)"))
+
+
+def test_the_delete_dialog_names_the_record_and_can_be_left(page: Page, site, readings):
+    reading = readings[Label.NORMAL]
+    enter(page, site, reading.doctor)
+    visit(page, f"{site}/readings/")
+    trigger = page.locator(f"a[data-delete-url='/readings/{reading.pk}/delete/']")
+    trigger.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text(reading.patient_name)
+    expect(dialog).to_contain_text("2026-01-02")
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(trigger).to_be_focused()
+    assert Reading.objects.filter(pk=reading.pk).exists()
+
+
+def test_a_search_says_what_it_found_and_can_be_bookmarked(page: Page, site, site_doctor, readings):
+    enter(page, site, site_doctor)
+    visit(page, f"{site}/readings/")
+    page.locator("input[name=q]").fill("Feather")
+    expect(page.locator("[data-said]")).to_have_text("1 reading")
+    page.wait_for_url("**/readings/?q=Feather*")
+    page.reload()
+    expect(page.locator("#reading-results tbody tr")).to_have_count(1)
+    page.get_by_role("link", name="Show all readings").click()
+    expect(page.locator("#reading-results tbody tr")).to_have_count(len(readings))
