@@ -140,13 +140,22 @@ def find(name: str) -> ModelVersion | None:
     return ModelVersion.objects.filter(name=name).first()
 
 
+class NameInUse(ValueError):  # noqa: N818
+    """The model that reads films has this name, and another bundle."""
+
+
 def register(folder: Path) -> ModelVersion:
     """Makes a verified bundle known, or renews the row of one that is known; activates nothing.
 
     Raises:
         ModelUnavailable: the bundle is missing or damaged.
+        NameInUse: the active model has this name and another bundle. To renew its row would let
+            a bundle read films that `activate` never looked at.
     """
     loaded = load(folder)
+    known = find(loaded.name)
+    if known is not None and known.is_active and known.bundle_sha256 != loaded.sha256:
+        raise NameInUse(f"The active model is named {loaded.name!r}; name the new one otherwise.")
     try:
         path = folder.resolve().relative_to(Path(settings.BUNDLE_DIR).resolve())
     except ValueError:

@@ -65,16 +65,16 @@ def digest(content: bytes) -> str:
 
 
 def read(folder: Path) -> Bundle:
-    """Reads a bundle and verifies every file of it.
+    """Reads a bundle and verifies every file that its card names; others are never read.
 
     Raises:
         FileNotFoundError: there is no bundle at `folder`.
-        BundleError: a file is missing, altered or added, or the card lacks something.
+        BundleError: a file is missing, altered or unreadable, or the card lacks something.
     """
     card_path = folder / CARD
     if not card_path.is_file():
         raise FileNotFoundError(f"No bundle at {folder}: it holds no {CARD}.")
-    content = card_path.read_bytes()
+    content = _read_inside(folder, CARD)
     card = _parse(content)
     files = card["files"]
     for name in REQUIRED_FILES:
@@ -110,6 +110,8 @@ def _read_inside(folder: Path, name: str) -> bytes:
         return (folder / name).read_bytes()
     except FileNotFoundError as error:
         raise BundleError(f"{name} is missing.") from error
+    except OSError as error:
+        raise BundleError(f"{name} cannot be read: {error.strerror}.") from error
 
 
 def write(root: Path, card: Mapping[str, Any], files: Mapping[str, bytes]) -> Bundle:

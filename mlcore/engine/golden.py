@@ -81,26 +81,32 @@ def check(folder: Path, card: Mapping[str, Any], run: Run) -> float:
         The largest difference found, relative to 1 or the expected value, the larger.
 
     Raises:
-        BundleError: an answer differs by more than the tolerance, or there is none.
+        BundleError: an answer differs by more than the tolerance, or there is none; or this code
+            cannot prepare films as the card says, or cannot read `golden.json`.
     """
-    spec = Preprocessing.from_card(card["preprocessing"])
-    golden = json.loads((folder / GOLDEN).read_bytes())
-    worst = 0.0
-    for number, case in enumerate(golden["cases"]):
-        data = base64.b64decode(case["film_png"])
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-            film = np.asarray(image, np.uint8)
-        try:
-            output = run(prepare(film, size=card["input_size"], spec=spec))
-        except (OutputError, ValueError) as error:
-            raise BundleError(f"Golden input {number} fails: {error}") from error
-        worst = max(worst, *(_differences(case, output)))
-    if not golden["cases"] or worst > golden["tolerance"]:
+    try:
+        spec = Preprocessing.from_card(card["preprocessing"])
+        golden = json.loads((folder / GOLDEN).read_bytes())
+        tolerance = float(golden["tolerance"])
+        differences = [
+            _check_case(case, run, size=card["input_size"], spec=spec) for case in golden["cases"]
+        ]
+    except (OutputError, OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"The golden inputs cannot be run: {error!r}") from error
+    worst = max(differences, default=np.inf)
+    if not worst <= tolerance:
         raise BundleError(
             f"The network's answers differ from the golden ones by {worst:.2g}; "
-            f"at most {golden['tolerance']:g} is allowed."
+            f"at most {tolerance:g} is allowed."
         )
     return worst
+
+
+def _check_case(case: Mapping[str, Any], run: Run, *, size: int, spec: Preprocessing) -> float:
+    data = base64.b64decode(case["film_png"])
+    with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+        film = np.asarray(image, np.uint8)
+    return max(_differences(case, run(prepare(film, size=size, spec=spec))))
 
 
 def _differences(case: Mapping[str, Any], output: Output) -> list[float]:

@@ -5,6 +5,7 @@ A run that starts with the state of an earlier one of the same options goes on a
 epoch, and ends where an uninterrupted run would have. Importing this module imports Keras.
 """
 
+import hashlib
 import json
 import time
 from collections.abc import Iterator
@@ -97,6 +98,13 @@ class TrainingSet:
     films: Films
     labels: Labels
 
+    def sha256(self) -> str:
+        """Returns the hash of every pixel and label, in their order."""
+        digest = hashlib.sha256(repr(self.films.shape).encode())
+        digest.update(self.films.tobytes())
+        digest.update(self.labels.astype(np.int64).tobytes())
+        return digest.hexdigest()
+
 
 def train(
     options: Options,
@@ -113,7 +121,7 @@ def train(
         initial: a network to go on from, of the same architecture and size.
 
     Raises:
-        ValueError: a class is missing, or the state on disk is of other options.
+        ValueError: a class is missing, or the state on disk is of other options or films.
     """
     for name, part in (("training", training), ("validation", validation)):
         if len(np.unique(part.labels)) != 2:
@@ -275,6 +283,10 @@ class _Run:
         # `variables` holds the dropout's random state too, which `get_weights` leaves out.
         return [*self.model.variables, *self.trainer.optimizer.variables]
 
+    def _identity(self) -> dict[str, Any]:
+        """What decides a run: two with the same identity end the same."""
+        return {"options": self.options.to_card(), "films_sha256": self.data.sha256()}
+
     def save(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         arrays = {f"v{i}": np.asarray(v) for i, v in enumerate(self._variables())}
@@ -284,7 +296,7 @@ class _Run:
         temporary = self.folder / f".{STATE_FILE}.part"
         with temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
-        (self.folder / OPTIONS_FILE).write_text(json.dumps(self.options.to_card()))
+        (self.folder / OPTIONS_FILE).write_text(json.dumps(self._identity()))
         temporary.replace(self.folder / STATE_FILE)
 
     def resume(self) -> int:
@@ -293,9 +305,9 @@ class _Run:
         if not path.exists():
             return 0
         earlier = json.loads((self.folder / OPTIONS_FILE).read_text())
-        if earlier != json.loads(json.dumps(self.options.to_card())):
+        if earlier != json.loads(json.dumps(self._identity())):
             raise ValueError(
-                f"{self.folder} holds the state of a run with other options. "
+                f"{self.folder} holds the state of a run with other options or films. "
                 "Remove the folder to start afresh."
             )
         with np.load(path, allow_pickle=False) as state:

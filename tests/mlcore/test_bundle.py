@@ -96,6 +96,40 @@ def test_golden_answers_that_differ_are_noticed(bundles):
         golden.check(found.folder, found.card, slightly_off)
 
 
+def rewritten(bundles, *, card=None, files=None):
+    """Writes the shipped bundle again elsewhere, whole, with other card entries or files."""
+    found = bundle.read(bundles / SHIPPED)
+    kept = {key: found.card[key] for key in found.card if key not in {"files", "format_version"}}
+    content = {name: (found.folder / name).read_bytes() for name in found.card["files"]}
+    return bundle.write(bundles / "other", kept | (card or {}), content | (files or {})).folder
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"card": {"preprocessing": {"id": "not-yet-invented", "parameters": {}}}},
+        {"card": {"preprocessing": {"id": "squash-equalise-1", "parameters": {"sharpen": 2}}}},
+        {"card": {"input_size": 128}},
+        {"files": {"golden.json": b"{}"}},
+        {"files": {"golden.json": b"no JSON"}},
+        {"files": {"golden.json": b'{"tolerance": 0.001, "cases": []}'}},
+        {"files": {"golden.json": b'{"tolerance": 0.001, "cases": [{"film_png": "AAAA"}]}'}},
+    ],
+)
+def test_a_bundle_that_this_code_cannot_serve_is_damaged(bundles, change):
+    with pytest.raises(registry.ModelUnavailable) as error:
+        registry.load(rewritten(bundles, **change))
+    assert error.value.code == "damaged"
+
+
+def test_a_file_that_cannot_be_read_is_damaged(bundles):
+    (bundles / SHIPPED / "model.tflite").unlink()
+    (bundles / SHIPPED / "model.tflite").mkdir()
+    with pytest.raises(registry.ModelUnavailable) as error:
+        registry.load(bundles / SHIPPED)
+    assert error.value.code == "damaged"
+
+
 def test_a_bundle_is_written_whole_or_not_at_all(tmp_path):
     with pytest.raises(bundle.BundleError, match="lacks"):
         bundle.write(tmp_path, {"name": "half"}, {"model.tflite": b"x"})
@@ -219,6 +253,16 @@ def test_a_model_not_fit_for_service_is_not_activated(bundles, key, lack):
 def test_an_unknown_model_is_not_activated(bundles):
     with pytest.raises(CommandError, match="missing"):
         call_command("activate_model", "no-such-model")
+
+
+@pytest.mark.django_db
+def test_registering_never_changes_what_reads_films(bundles):
+    version = active(bundles)
+    unfit = rewritten(bundles, card={"threshold": {"value": 0.01, "chosen_on": "test"}})
+    with pytest.raises(registry.NameInUse, match=SHIPPED):
+        registry.register(unfit)
+    assert registry.active_version().bundle_sha256 == version.bundle_sha256
+    assert registry.register(bundles / SHIPPED) == version
 
 
 @pytest.mark.django_db

@@ -77,11 +77,17 @@ def test_training_writes_a_whole_bundle_and_activates_nothing(var, films):
     assert manage("shell", "-v0", "-c", shell, var=var).stdout.strip() == "drawn"
 
 
-def test_a_name_that_is_taken_is_refused(var, films):
-    run = manage("train_model", "--data", films, "--name", "drawn", "--epochs", 1,
-                 "--image-size", 64, var=var, check=False)  # fmt: skip
-    assert run.returncode == 1
-    assert "exists already" in run.stderr
+def test_a_name_that_is_taken_is_refused(var, films, tmp_path):
+    def refused(name: str, *more: object) -> str:
+        run = manage("train_model", "--data", films, "--name", name, "--epochs", 1,
+                     "--image-size", 64, *more, var=var, check=False)  # fmt: skip
+        assert run.returncode == 1
+        return run.stderr
+
+    (var / "b" / "taken").mkdir()
+    assert "exists already" in refused("taken")
+    assert "active model is named 'drawn'" in refused("drawn", "--out", tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_evaluate_says_the_same_each_time(var, films, tmp_path):
@@ -224,6 +230,8 @@ def films(n):
     return training.TrainingSet((rng.random((n, 32, 32)) * 120 + 100 * labels[:, None, None]
                                  ).astype(np.uint8), labels)
 first, second = films(64), films(16)
+if sys.argv[2] == "other films":
+    first.labels[:2] = first.labels[1::-1]
 class Progress:
     def resumed(self, epoch): print("resumed", epoch)
     def step(self, epoch, done, steps, loss, accuracy):
@@ -254,6 +262,8 @@ def test_a_run_that_was_killed_ends_where_an_uninterrupted_one_does(tmp_path):
     assert resumed.returncode == 0, resumed.stderr
     assert resumed.stdout.splitlines()[0] == "resumed 1"
     assert resumed.stdout.splitlines()[-1] == whole.stdout.splitlines()[-1]
+    changed = run("killed", "other films")
+    assert "other options or films" in changed.stderr
 
 
 def test_plots_are_pictures():

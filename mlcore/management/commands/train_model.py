@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
@@ -68,6 +69,7 @@ class Command(BaseCommand):
         if options["epochs"] < 1:
             raise CommandError(f"At least one epoch is needed, got {options['epochs']}.")
         root = options["out"] or Path(settings.BUNDLE_DIR)
+        self._refuse_name_in_use(options["name"])
         console = Console()
         console.print(f"Auditing {options['data']} ...")
         try:
@@ -85,6 +87,17 @@ class Command(BaseCommand):
             f"Registered {version.name} ({bundle.sha256[:12]}), not active. To read films with "
             f"it: manage.py activate_model {version.name}"
         )
+
+    def _refuse_name_in_use(self, name: str) -> None:
+        """Asks before the training what `registry.register` would refuse after it."""
+        try:
+            version = registry.find(name)
+        except DatabaseError as error:
+            raise CommandError(
+                f"The database is not ready ({error}). Run migrate first."
+            ) from error
+        if version is not None and version.is_active:
+            raise CommandError(f"The active model is named {name!r}; choose another name.")
 
     def _refuse_leaks(self, manifest: dataset.Manifest) -> None:
         stated = any(film.split for film in manifest.films)
