@@ -133,7 +133,7 @@ class ReadingAdmin(admin.ModelAdmin):
 
     @admin.display(description=_("Probability of pneumonia"))
     def shown_probability(self, reading: Reading) -> str:
-        return "–" if reading.is_out_of_scope else f"{reading.probability:.3f}"
+        return "–" if reading.is_out_of_scope else reading.probability_text
 
     @admin.display(description=_("Why it is outside the scope"))
     def shown_reasons(self, reading: Reading) -> str:

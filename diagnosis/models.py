@@ -123,6 +123,15 @@ class Reading(models.Model):
         return float(self.probabilities[Label.PNEUMONIA])
 
     @property
+    def probability_text(self) -> str:
+        """`probability` to three places; never the certainty that no network has."""
+        if self.probability >= 0.9995:
+            return "> 0.999"
+        if self.probability < 0.0005:
+            return "< 0.001"
+        return f"{self.probability:.3f}"
+
+    @property
     def percent(self) -> float:
         """`probability` as a length on a scale of 100."""
         return round(100 * self.probability, 2)

@@ -7,6 +7,7 @@ import pytest
 from auditlog.models import LogEntry
 from django.conf import settings
 from django.core.files.storage import storages
+from django.utils.html import escape
 
 from diagnosis.models import Reading
 from diagnosis.validators import REFUSALS
@@ -29,7 +30,7 @@ def test_a_doctor_reads_a_film_and_sees_the_result(lenient_model, as_doctor, fil
     page = as_doctor.get(response.headers["Location"]).content.decode()
     assert reading.label in {"NORMAL", "PNEUMONIA"}
     assert str(reading.get_label_display()) in page
-    assert f"{reading.probability:.3f}" in page
+    assert escape(reading.probability_text) in page
     assert f"{reading.threshold:.3f}" in page
     for shown in ("陳小明", "A123", reading.model_name, reading.bundle_sha256[:12]):
         assert shown in page
@@ -240,3 +241,12 @@ def test_no_plain_label_on_the_page_of_a_film_out_of_scope(active_model, as_doct
     assert "outside the ages" in main
     assert "PNEUMONIA" not in main
     assert "Probability" not in main
+
+
+@pytest.mark.parametrize(
+    ("probability", "shown"),
+    [(1.0, "> 0.999"), (0.9994, "0.999"), (0.5, "0.500"), (0.0006, "0.001"), (0.0, "< 0.001")],
+)
+def test_no_probability_is_shown_as_certain(probability, shown):
+    reading = Reading(probabilities={"NORMAL": 1 - probability, "PNEUMONIA": probability})
+    assert reading.probability_text == shown
