@@ -39,20 +39,6 @@ from mlcore.engine.training import (
 SCOPE_QUANTILE = 0.98
 LIBRARIES = ("tensorflow", "keras", "ai-edge-litert", "numpy", "Pillow", "scikit-learn")
 
-# Whom the films of the public paediatric set show (Kermany, Zhang, Goldbaum 2018).
-POPULATION: dict[str, Any] = {
-    "age_years": [1, 5],
-    "view": ["AP", "PA"],
-    "modality": ["CR", "DX", "DR", "RG"],
-    "body_part": ["CHEST", "THORAX", "LUNG"],
-    "sites": ["Guangzhou Women and Children's Medical Center"],
-    "source": (
-        "Kermany, Zhang, Goldbaum: Labeled Optical Coherence Tomography (OCT) and Chest X-Ray "
-        "Images for Classification, Mendeley Data (2018)"
-    ),
-    "licence": "CC BY 4.0",
-}
-
 
 @dataclass(frozen=True, eq=False)
 class Side:
@@ -97,7 +83,7 @@ def build(
     root: Path,
     progress: Progress,
     on_stage: Callable[[str], None],
-    population: dict[str, Any] = POPULATION,
+    population: dict[str, Any],
 ) -> bundle.Bundle:
     """Trains on a manifest and writes the bundle; see `training.train` for resuming.
 
@@ -105,6 +91,7 @@ def build(
         manifest: of `dataset.scan`. Where its folders state no split, films are split by patient.
         root: folder of bundles.
         on_stage: told, in a few words, what begins.
+        population: whom the films show, for the card; see `mlcore.engine.population`.
 
     Raises:
         DatasetError: the films cannot be split by patient with both labels on each side.

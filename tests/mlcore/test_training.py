@@ -16,6 +16,10 @@ from tests.films import write_dataset
 pytestmark = pytest.mark.xdist_group("training")
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+DRAWN = {
+    "age_years": [1, 5], "view": ["PA"], "modality": ["DX"], "body_part": ["CHEST"],
+    "sites": ["drawn by a computer"], "source": "tests/films.py", "licence": "Apache-2.0",
+}  # fmt: skip
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
 
 
@@ -53,8 +57,10 @@ def var(tmp_path_factory, films) -> Path:
 
 
 def train(var: Path, films: Path, name: str, *, epochs: int) -> str:
+    stated = films.parent / "population.json"
+    stated.write_text(json.dumps(DRAWN))
     run = manage("train_model", "--data", films, "--name", name, "--epochs", epochs,
-                 "--image-size", 64, "--seed", 3, var=var)  # fmt: skip
+                 "--image-size", 64, "--seed", 3, "--population", stated, var=var)  # fmt: skip
     return run.stdout
 
 
@@ -64,6 +70,7 @@ def test_training_writes_a_whole_bundle_and_activates_nothing(var, films):
     assert card["labels"] == ["NORMAL", "PNEUMONIA"]
     assert card["threshold"]["chosen_on"] == "validation"
     assert card["training"]["arguments"]["seed"] == 3
+    assert card["population"] == DRAWN
     assert set(card["files"]) >= {
         "model.keras", "model.tflite", "golden.json", "history.csv", "roc.png", "curves.png",
         "reliability.png", "confusion.png",
@@ -75,6 +82,16 @@ def test_training_writes_a_whole_bundle_and_activates_nothing(var, films):
     assert "activate_model second" in output
     shell = "from mlcore.models import *; print(ModelVersion.objects.get(is_active=True))"
     assert manage("shell", "-v0", "-c", shell, var=var).stdout.strip() == "drawn"
+
+
+def test_a_population_that_is_not_stated_whole_is_refused(var, films, tmp_path):
+    path = tmp_path / "population.json"
+    for content, said in (("{", "cannot be read as JSON"), ('{"view": []}', "age_years")):
+        path.write_text(content)
+        run = manage("train_model", "--data", films, "--name", "other", "--population", path,
+                     var=var, check=False)  # fmt: skip
+        assert run.returncode == 1
+        assert said in run.stderr
 
 
 def test_a_name_that_is_taken_is_refused(var, films, tmp_path):

@@ -30,6 +30,9 @@ WHITENOISE_AUTOREFRESH = True
 DATABASES = {
     "default": env.database("TEST_DATABASE_URL", default=f"sqlite:///{_TMP / 'db.sqlite3'}")
 }
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # A file, not memory: a browser still fetching pictures and the test share it without locks.
+    DATABASES["default"]["TEST"] = {"NAME": str(_TMP / "test.sqlite3")}
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"

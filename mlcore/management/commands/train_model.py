@@ -1,3 +1,4 @@
+import json
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from mlcore import registry
 from mlcore.engine import dataset
 from mlcore.engine.bundle import BundleError
+from mlcore.engine.population import PUBLIC_PAEDIATRIC
 
 if TYPE_CHECKING:
     from mlcore.engine.training import EpochResult
@@ -63,6 +65,13 @@ class Command(BaseCommand):
             "--out", type=Path, default=None, help="folder of bundles (default: the site's)"
         )
 
+        parser.add_argument(
+            "--population",
+            type=Path,
+            help="JSON file that says whom the films show, as a card's `population` does; "
+            "without it they are taken to be those of the public paediatric set",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         if not options["name"].replace("-", "").replace("_", "").isalnum():
             raise CommandError("A model's name holds letters, digits, '-' and '_' only.")
@@ -70,7 +79,12 @@ class Command(BaseCommand):
             raise CommandError(f"At least one epoch is needed, got {options['epochs']}.")
         root = options["out"] or Path(settings.BUNDLE_DIR)
         self._refuse_name_in_use(options["name"])
+        population = self._population(options["population"])
         console = Console()
+        console.print(
+            f"The card will say that the films show ages {population['age_years']} from "
+            f"{', '.join(population['sites'])}. For others, give --population."
+        )
         console.print(f"Auditing {options['data']} ...")
         try:
             manifest = dataset.scan(options["data"])
@@ -80,7 +94,7 @@ class Command(BaseCommand):
         for unreadable in manifest.unreadable:
             console.print(f"Left out: {unreadable.path}: {unreadable.reason}")
         console.print("Loading TensorFlow ...")
-        bundle = self._build(options, manifest, root, console)
+        bundle = self._build(options, manifest, root, console, population)
         version = registry.register(bundle.folder)
         self._report(bundle.card, console)
         console.print(
@@ -109,8 +123,25 @@ class Command(BaseCommand):
                 "two sides. See: manage.py audit_dataset"
             )
 
+    def _population(self, path: Path | None) -> dict[str, Any]:
+        if path is None:
+            return PUBLIC_PAEDIATRIC
+        try:
+            stated = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CommandError(f"{path} cannot be read as JSON: {error}") from error
+        missing = sorted(set(PUBLIC_PAEDIATRIC) - set(stated if isinstance(stated, dict) else ()))
+        if missing:
+            raise CommandError(f"{path} does not say: {', '.join(missing)}.")
+        return stated
+
     def _build(
-        self, options: dict[str, Any], manifest: dataset.Manifest, root: Path, console: Console
+        self,
+        options: dict[str, Any],
+        manifest: dataset.Manifest,
+        root: Path,
+        console: Console,
+        population: dict[str, Any],
     ) -> Any:
         from mlcore.engine import build, training
 
@@ -135,6 +166,7 @@ class Command(BaseCommand):
                     root=root,
                     progress=progress,
                     on_stage=lambda stage: console.print(f"{stage.capitalize()} ..."),
+                    population=population,
                 )
             except (ValueError, dataset.DatasetError, BundleError) as error:
                 raise CommandError(str(error)) from error
