@@ -65,13 +65,7 @@ def submit_reading(
             raise SubmissionTakenError
         return earlier
     film = upload.film
-    header = film.header
-    stated = inference.Stated(
-        age_years=patient.age_years,
-        modality=header.modality if header else None,
-        view=header.view_position if header else None,
-        body_part=header.body_part if header else None,
-    )
+    stated = inference.Stated(age_years=patient.age_years).completed_by(film.header)
     prediction = inference.predict(film, stated=stated)
     reading = Reading(
         id=submission,
@@ -98,6 +92,16 @@ def _particulars(patient: Particulars) -> dict[str, object]:
         "patient_age_years": patient.age_years,
         "exam_date": patient.exam_date,
     }
+
+
+def _stated(reading: Reading) -> inference.Stated:
+    """What doctor and file state of a reading's film, as it is stored."""
+    return inference.Stated(
+        age_years=reading.patient_age_years,
+        modality=reading.film_modality or None,
+        view=reading.film_view or None,
+        body_part=reading.film_body_part or None,
+    )
 
 
 def _result(prediction: inference.Prediction) -> dict[str, object]:
@@ -165,12 +169,7 @@ def edit_reading(*, doctor: "User", reading_id: uuid.UUID, patient: Particulars)
         reading.model_version.card,
         probabilities=reading.probabilities,
         scope_score=reading.scope_score,
-        stated=inference.Stated(
-            age_years=patient.age_years,
-            modality=reading.film_modality or None,
-            view=reading.film_view or None,
-            body_part=reading.film_body_part or None,
-        ),
+        stated=_stated(reading),
     )
     reading.scope_reasons = list(reasons)
     reading.save()
@@ -259,13 +258,7 @@ def replay(reading: Reading) -> list[str]:
         mlcore.inference.ModelUnavailable: the model is gone or its bundle is another.
     """
     model = inference.model_named(reading.model_version.name, sha256=reading.bundle_sha256)
-    stated = inference.Stated(
-        age_years=reading.patient_age_years,
-        modality=reading.film_modality or None,
-        view=reading.film_view or None,
-        body_part=reading.film_body_part or None,
-    )
-    again = inference.predict(original_film(reading), stated=stated, model=model)
+    again = inference.predict(original_film(reading), stated=_stated(reading), model=model)
     pairs = {
         "label": (reading.label, again.label),
         "threshold": (reading.threshold, again.threshold),
