@@ -8,7 +8,7 @@ Every network maps a film tensor (batch, size, size, 1), float32 in [0, 1], to a
 - ``descriptor`` (batch, d): pooled features of several depths, which the scope gate measures.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 from keras import Model as Network
@@ -133,3 +133,68 @@ def resnet_small(
     logit = layers.GlobalAveragePooling2D(name="logit")(evidence)
     outputs = {"logit": logit, "evidence": evidence, "descriptor": descriptor}
     return keras.Model(film, outputs, name="resnet_small")
+
+
+@register("seed_cnn")
+def seed_cnn(*, size: int, filters: int = 32, units: int = 128, seed: int = 0) -> Network:
+    """The network of classic tutorials: two convolutions with pooling, flatten, dense, softmax.
+
+    The baseline of the model study. It keeps no place of what it saw, so its evidence map is
+    flat: the film's log-odds in every cell.
+
+    Args:
+        size: side of the input in pixels; the tutorials use 64.
+        filters: of each 3x3 convolution.
+        units: of the dense layer.
+        seed: takes part for the common interface; the network has no dropout.
+    """
+    del seed
+    film = keras.Input((size, size, 1), name="film")
+    x = film
+    for number in (1, 2):
+        x = layers.Conv2D(filters, 3, activation="relu", name=f"conv{number}")(x)
+        x = layers.MaxPooling2D(2, name=f"pool{number}")(x)
+    descriptor = layers.Dense(units, activation="relu", name="descriptor")(
+        layers.Flatten(name="flatten")(x)
+    )
+    # A softmax over two labels is the sigmoid of their scores' difference, which is one score.
+    logit = layers.Dense(1, name="logit")(descriptor)
+    cells = layers.Reshape((1, 1, 1), name="cell")(logit)
+    evidence = layers.UpSampling2D(size // 16, name="evidence")(cells)
+    outputs = {"logit": logit, "evidence": evidence, "descriptor": descriptor}
+    return keras.Model(film, outputs, name="seed_cnn")
+
+
+def averaged(members: Sequence[Network]) -> Network:
+    """Joins trained networks into one that averages their log-odds and evidence maps.
+
+    The mean of the averaged map is still the film's log-odds. The descriptor is the first
+    member's: a distance needs one space. One member is returned as it is.
+
+    Raises:
+        ValueError: no members, or they take films of different sizes.
+    """
+    if not members:
+        raise ValueError("At least one network is needed.")
+    shapes = {tuple(member.input.shape) for member in members}
+    if len(shapes) != 1:
+        raise ValueError(f"The networks take films of different shapes: {sorted(shapes)}.")
+    if len(members) == 1:
+        return members[0]
+    film = keras.Input(members[0].input.shape[1:], name="film")
+    answers = []
+    for number, member in enumerate(members, start=1):
+        member.name = f"member{number}"
+        answers.append(member(film))
+    outputs = {
+        "logit": layers.Average(name="logit")([answer["logit"] for answer in answers]),
+        "evidence": layers.Average(name="evidence")([answer["evidence"] for answer in answers]),
+        "descriptor": answers[0]["descriptor"],
+    }
+    return keras.Model(film, outputs, name="averaged")
+
+
+def members_of(model: Network) -> list[Network]:
+    """Returns the networks that `averaged` joined, or the one network that `model` is."""
+    found = [layer for layer in model.layers if isinstance(layer, keras.Model)]
+    return found or [model]

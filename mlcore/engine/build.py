@@ -1,18 +1,14 @@
-"""From a folder of films to a bundle: audit, split, train, calibrate, measure, write.
+"""From a folder of films to a bundle: split, train, calibrate, gate, measure, write.
 
 Importing this module imports Keras.
 """
 
 import csv
-import datetime
-import importlib.metadata
 import io
-import os
-import platform
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +16,12 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from mlcore.engine import bundle, export, golden, metrics, plots
-from mlcore.engine.calibration import Calibration, choose_threshold, fit
+from mlcore.engine import architectures, bundle, card, export, fitting, folds, golden, plots
 from mlcore.engine.dataset import LABELS, FilmRecord, Manifest, split_by_patient
-from mlcore.engine.explain import Reference
 from mlcore.engine.film import read_film
+from mlcore.engine.fitting import Development
 from mlcore.engine.preprocess import prepare_bytes
-from mlcore.engine.runtime import Output
+from mlcore.engine.runtime import Output, Session
 from mlcore.engine.training import (
     EpochResult,
     Options,
@@ -36,28 +31,43 @@ from mlcore.engine.training import (
     train,
 )
 
-SCOPE_QUANTILE = 0.98
-LIBRARIES = ("tensorflow", "keras", "ai-edge-litert", "numpy", "Pillow", "scikit-learn")
+History = list[list[EpochResult]]
 
 
-@dataclass(frozen=True, eq=False)
-class Side:
-    """One side of the split: its records, films and what the trained network says of them."""
+@dataclass(frozen=True)
+class Plan:
+    """What to build, besides how a network is trained.
 
-    records: list[FilmRecord]
-    data: TrainingSet
-    logits: npt.NDArray[Any]
-    descriptors: npt.NDArray[Any]
-    evidence: npt.NDArray[Any]
+    Attributes:
+        name: of the bundle.
+        root: folder of bundles.
+        population: whom the films show, for the card; see `mlcore.engine.population`.
+        members: networks to train and average. With two or more, each leaves another block of
+            patients out (see `folds.blocks`), and calibration, threshold and abstention rest on
+            what each says of the block it left out. With one, on the split's validation side.
+        outliers: files of films outside the population, which the scope gate learns to refuse.
+        start: a bundle's network to go on from.
+        started_from: that bundle's name.
+    """
+
+    name: str
+    root: Path
+    population: dict[str, Any] = field(hash=False)
+    members: int = 1
+    outliers: tuple[Path, ...] = ()
+    start: keras.Model | None = None
+    started_from: str | None = None
 
 
-def load_films(
-    manifest: Manifest,
-    records: Sequence[FilmRecord],
-    options: Options,
-    *,
-    on_progress: Callable[[int], None] | None = None,
-) -> TrainingSet:
+def read_pixels(root: Path, records: Sequence[FilmRecord]) -> list[npt.NDArray[np.uint8]]:
+    """Reads films of a manifest: (H, W) uint8 each."""
+    with ThreadPoolExecutor(4) as pool:
+        return list(
+            pool.map(lambda record: read_film((root / record.path).read_bytes()).pixels, records)
+        )
+
+
+def load_films(manifest: Manifest, records: Sequence[FilmRecord], options: Options) -> TrainingSet:
     """Reads and prepares films into memory: one byte a pixel of the network's input."""
 
     def one(record: FilmRecord) -> npt.NDArray[np.uint8]:
@@ -69,215 +79,55 @@ def load_films(
     with ThreadPoolExecutor(4) as pool:
         for place, film in enumerate(pool.map(one, records)):
             films[place] = film
-            if on_progress:
-                on_progress(place + 1)
     labels = np.array([LABELS.index(record.label) for record in records])
     return TrainingSet(films=films, labels=labels)
 
 
 def build(
-    name: str,
+    plan: Plan,
     manifest: Manifest,
     options: Options,
     *,
-    root: Path,
     progress: Progress,
     on_stage: Callable[[str], None],
-    population: dict[str, Any],
 ) -> bundle.Bundle:
     """Trains on a manifest and writes the bundle; see `training.train` for resuming.
 
     Args:
         manifest: of `dataset.scan`. Where its folders state no split, films are split by patient.
-        root: folder of bundles.
         on_stage: told, in a few words, what begins.
-        population: whom the films show, for the card; see `mlcore.engine.population`.
 
     Raises:
         DatasetError: the films cannot be split by patient with both labels on each side.
         BundleError: a bundle of that name exists.
+        ValueError: too few films for so many members, or the state of an earlier run differs.
     """
-    if (root / name).exists():
-        raise bundle.BundleError(f"A bundle named {name!r} exists already in {root}.")
+    if (plan.root / plan.name).exists():
+        raise bundle.BundleError(f"A bundle named {plan.name!r} exists already in {plan.root}.")
     if any(not film.split for film in manifest.films):
         manifest = split_by_patient(manifest, seed=options.seed)
     on_stage("reading films")
-    parts = {
-        split: (manifest.of(split), load_films(manifest, manifest.of(split), options))
-        for split in ("train", "validation", "test")
-    }
-    on_stage("training")
+    records = [film for film in manifest.films if film.split != "test"]
+    left_out = _left_out(records, plan.members)
+    data = load_films(manifest, records, options)
     started = time.perf_counter()
-    state = root / f".training-{name}"
-    model, history = train(
-        options, parts["train"][1], parts["validation"][1], state_folder=state, progress=progress
-    )
+    state = plan.root / f".training-{plan.name}"
+    members, history = _train_members(plan, options, data, left_out, state, progress, on_stage)
     seconds = time.perf_counter() - started
-    on_stage("measuring")
-    sides = {split: _measured(model, *part) for split, part in parts.items()}
-    fitted = _fit(sides, options)
-    on_stage("writing the bundle")
-    card = _card(name, manifest, options, sides, fitted, history, seconds, population)
-    written = bundle.write(root, card, _files(model, options, sides, fitted, history))
-    for leftover in state.glob("*"):
-        leftover.unlink()
-    state.rmdir()
-    return written
-
-
-def _measured(model: keras.Model, records: list[FilmRecord], data: TrainingSet) -> Side:
-    outputs = outputs_of(model, data.films)
-    return Side(
-        records,
-        data,
-        outputs["logit"][:, 0],
-        outputs["descriptor"],
-        outputs["evidence"][..., 0],
+    on_stage("asking each network for the films it left out")
+    development = _development(members, records, data, left_out)
+    fitted = fitting.fit(
+        members[0], development, options, outliers=plan.outliers, on_stage=on_stage
     )
-
-
-@dataclass(frozen=True, eq=False)
-class _Fitted:
-    """What is fitted after training: on validation films, but the gate's form on training ones."""
-
-    calibration: Calibration
-    threshold: float
-    gate: export.ScopeGate
-    scope_threshold: float
-    reference: Reference
-
-
-def _fit(sides: dict[str, Side], options: Options) -> _Fitted:
-    validation = sides["validation"]
-    calibration = fit(validation.data.labels, validation.logits)
-    cut = choose_threshold(validation.data.labels, validation.logits, seed=options.seed)
-    gate = export.ScopeGate.fit(sides["train"].descriptors, sides["train"].data.labels)
-    scores = gate.score(validation.descriptors)
-    return _Fitted(
-        calibration=calibration,
-        threshold=float(calibration.probabilities(cut)),
-        gate=gate,
-        scope_threshold=float(np.quantile(scores, SCOPE_QUANTILE)),
-        reference=Reference.fit(validation.evidence[validation.data.labels == 0]),
-    )
-
-
-def _card(
-    name: str,
-    manifest: Manifest,
-    options: Options,
-    sides: dict[str, Side],
-    fitted: _Fitted,
-    history: list[EpochResult],
-    seconds: float,
-    population: dict[str, Any],
-) -> dict[str, Any]:
-    figures = {split: _figures(side, fitted) for split, side in sides.items() if split != "train"}
-    return {
-        "name": name,
-        "labels": list(LABELS),
-        "input_size": options.image_size,
-        "preprocessing": {
-            "id": options.preprocessing.id,
-            "parameters": options.preprocessing.parameters(),
-        },
-        **_decisions(fitted, figures),
-        "explanation": fitted.reference.to_card(),
-        "population": population,
-        "metrics": figures,
-        "data": {
-            "manifest_sha256": manifest.sha256(),
-            "counts": manifest.counts(),
-            "patients": len({film.patient for film in manifest.films}),
-            "split": "by patient, copies kept together, stratified by label and series",
-        },
-        "training": _provenance(options, len(history), seconds),
-        "plots": ["curves.png", "roc.png", "reliability.png", "confusion.png"],
-    }
-
-
-def _decisions(fitted: _Fitted, figures: dict[str, Any]) -> dict[str, Any]:
-    """The card's threshold, calibration and scope, each with where it was chosen."""
-    return {
-        "threshold": {
-            "value": fitted.threshold,
-            "chosen_on": "validation",
-            "how": (
-                "median over 500 bootstrap samples of the place where sensitivity plus "
-                "specificity is largest"
-            ),
-        },
-        "calibration": {
-            "method": "Platt: log-odds / temperature + bias",
-            "temperature": fitted.calibration.temperature,
-            "bias": fitted.calibration.bias,
-            "fitted_on": "validation",
-            "ece": figures["validation"]["ece"],
-            "brier": figures["validation"]["brier"],
-        },
-        "scope": {
-            "method": (
-                "Mahalanobis distance of features pooled at several depths to the nearer class "
-                "mean of the training films, Ledoit-Wolf covariance"
-            ),
-            "threshold": fitted.scope_threshold,
-            "chosen_on": "validation",
-            "how": f"quantile {SCOPE_QUANTILE} of the validation films' scores",
-            "flagged": {split: figure["out_of_scope_rate"] for split, figure in figures.items()},
-        },
-    }
-
-
-def _provenance(options: Options, epochs: int, seconds: float) -> dict[str, Any]:
-    return {
-        "arguments": options.to_card(),
-        "epochs": epochs,
-        "seconds": round(seconds, 1),
-        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "machine": (
-            f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors, "
-            f"Python {platform.python_version()}"
-        ),
-        "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
-    }
-
-
-def _figures(side: Side, fitted: _Fitted) -> dict[str, Any]:
-    probabilities = fitted.calibration.probabilities(side.logits)
-    figures = metrics.evaluate(side.data.labels, probabilities, threshold=fitted.threshold)
-    flagged = int((fitted.gate.score(side.descriptors) > fitted.scope_threshold).sum())
-    figures["out_of_scope_rate"] = flagged / figures["n"]
-    figures["out_of_scope_rate_ci"] = metrics.wilson_interval(flagged, figures["n"])
-    called = probabilities >= fitted.threshold
-    figures["by_series"] = {
-        series: _series(side, called, series)
-        for series in sorted({record.series for record in side.records} - {""})
-    }
-    return figures
-
-
-def _series(side: Side, called: npt.NDArray[Any], series: str) -> dict[str, Any]:
-    members = np.array([record.series == series for record in side.records])
-    right = int((called == (side.data.labels == 1))[members].sum())
-    n = int(members.sum())
-    return {"n": n, "accuracy": right / n, "accuracy_ci": metrics.wilson_interval(right, n)}
-
-
-def _files(
-    model: keras.Model,
-    options: Options,
-    sides: dict[str, Side],
-    fitted: _Fitted,
-    history: list[EpochResult],
-) -> dict[str, bytes]:
+    on_stage("measuring on held-out films")
+    model = architectures.averaged(members)
     serving = export.serving_network(model, calibration=fitted.calibration, gate=fitted.gate)
-    held_out = sides["test"]
-    labels = held_out.data.labels
-    probabilities = fitted.calibration.probabilities(held_out.logits)
-    counts = metrics.confusion(labels, probabilities, fitted.threshold)
-    return {
+    served = export.to_litert(serving)
+    report = card.Report(plan, manifest, options, development, fitted, history, seconds)
+    written_card, files = report.measured(Session(served), on_stage=on_stage)
+    files |= {
         bundle.KERAS: export.to_keras_file(model),
-        bundle.TFLITE: export.to_litert(serving),
+        bundle.TFLITE: served,
         bundle.GOLDEN: golden.make(
             lambda film: run_keras(serving, film),
             size=options.image_size,
@@ -285,10 +135,73 @@ def _files(
         ),
         "history.csv": _history_csv(history),
         "curves.png": plots.curves(history),
-        "roc.png": plots.roc(labels, probabilities, threshold=fitted.threshold),
-        "reliability.png": plots.reliability(labels, probabilities),
-        "confusion.png": plots.confusion(counts, LABELS),
     }
+    on_stage("writing the bundle")
+    written = bundle.write(plan.root, written_card, files)
+    _remove_state(state)
+    return written
+
+
+def _left_out(records: list[FilmRecord], members: int) -> list[npt.NDArray[np.bool_]]:
+    """Returns, for each member, which of the records it does not learn from."""
+    if members == 1:
+        return [np.array([record.split == "validation" for record in records])]
+    fold = folds.blocks(records, members)
+    return [fold == number for number in range(members)]
+
+
+def _train_members(
+    plan: Plan,
+    options: Options,
+    data: TrainingSet,
+    left_out: list[npt.NDArray[np.bool_]],
+    state: Path,
+    progress: Progress,
+    on_stage: Callable[[str], None],
+) -> tuple[list[keras.Model], History]:
+    starts: list[Any] = [None] * plan.members
+    if plan.start is not None:
+        found = architectures.members_of(plan.start)
+        starts = [found[number % len(found)] for number in range(plan.members)]
+    models, history = [], []
+    for number, held in enumerate(left_out):
+        on_stage(f"training network {number + 1} of {plan.members}")
+        progress.member(number + 1, plan.members)
+        model, epochs = train(
+            replace(options, seed=options.seed + number),
+            data.only(~held),
+            data.only(held),
+            state_folder=state / f"member-{number + 1}",
+            progress=progress,
+            initial=starts[number],
+        )
+        models.append(model)
+        history.append(epochs)
+    return models, history
+
+
+def _development(
+    members: list[keras.Model],
+    records: list[FilmRecord],
+    data: TrainingSet,
+    left_out: list[npt.NDArray[np.bool_]],
+) -> Development:
+    """Collects, for each film that a member left out, what that member says of it."""
+    logits = np.full(len(records), np.nan)
+    cells = members[0].output["evidence"].shape[1:3]
+    evidence = np.full((len(records), *cells), np.nan, np.float32)
+    for model, held in zip(members, left_out, strict=True):
+        outputs = outputs_of(model, data.films[held])
+        logits[held] = outputs["logit"][:, 0]
+        evidence[held] = outputs["evidence"][..., 0]
+    return Development(
+        records=records,
+        data=data,
+        judged=~np.isnan(logits),
+        unseen=left_out[0],
+        logits=logits,
+        evidence=evidence,
+    )
 
 
 def run_keras(serving: keras.Model, film: npt.NDArray[np.float32]) -> Output:
@@ -301,9 +214,19 @@ def run_keras(serving: keras.Model, film: npt.NDArray[np.float32]) -> Output:
     )
 
 
-def _history_csv(history: list[EpochResult]) -> bytes:
+def _history_csv(history: History) -> bytes:
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(asdict(history[0])), lineterminator="\n")
+    columns = ["member", *asdict(history[0][0])]
+    writer = csv.DictWriter(text, fieldnames=columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(result) for result in history)
+    for member, epochs in enumerate(history, start=1):
+        writer.writerows({"member": member, **asdict(result)} for result in epochs)
     return text.getvalue().encode()
+
+
+def _remove_state(state: Path) -> None:
+    for folder in state.glob("member-*"):
+        for leftover in folder.glob("*"):
+            leftover.unlink()
+        folder.rmdir()
+    state.rmdir()

@@ -7,6 +7,7 @@ it stands for the whole folder. Nothing in it is pickled.
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -114,12 +115,22 @@ def _read_inside(folder: Path, name: str) -> bytes:
         raise BundleError(f"{name} cannot be read: {error.strerror}.") from error
 
 
+def finite(value: Any) -> Any:
+    """Returns `value` with every NaN as None: JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def write(root: Path, card: Mapping[str, Any], files: Mapping[str, bytes]) -> Bundle:
     """Writes a bundle under `root`, whole or not at all.
 
     Args:
         root: the folder of bundles; made where it is missing.
-        card: everything but `format_version` and `files`; its `name` becomes the folder's.
+        card: everything but `format_version` and `files`; its `name` becomes the folder's, and a
+            NaN becomes null.
         files: content of each file but the card.
 
     Returns:
@@ -135,7 +146,7 @@ def write(root: Path, card: Mapping[str, Any], files: Mapping[str, bytes]) -> Bu
         "format_version": FORMAT_VERSION,
         "files": {name: digest(content) for name, content in sorted(files.items())},
     }
-    text = json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(finite(whole), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     root.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=".part-", dir=root))
     try:

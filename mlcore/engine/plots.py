@@ -27,16 +27,20 @@ def _drawn(draw: Callable[[Axes], None], *, size: tuple[float, float] = (5.0, 4.
     return buffer.getvalue()
 
 
-def curves(history: Sequence[Any]) -> bytes:
-    """Losses and validation AUC by epoch, of `training.EpochResult`s."""
+def curves(history: Sequence[Sequence[Any]]) -> bytes:
+    """Losses and validation AUC by epoch, of each member's `training.EpochResult`s."""
 
     def draw(axes: Axes) -> None:
-        epochs = [result.epoch for result in history]
-        axes.plot(epochs, [r.loss for r in history], color=BLUE, label="training loss")
-        axes.plot(epochs, [r.val_loss for r in history], color=ORANGE, label="validation loss")
-        axes.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
         right = axes.twinx()
-        right.plot(epochs, [r.val_auc for r in history], color=GREY, ls="--")
+        for number, member in enumerate(history):
+            epochs = [result.epoch for result in member]
+            # One line of each kind is named; the other members' are drawn the same.
+            named: dict[str, Any] = {"label": "training loss"} if number == 0 else {}
+            axes.plot(epochs, [r.loss for r in member], color=BLUE, lw=1.2, **named)
+            named = {"label": "validation loss"} if number == 0 else {}
+            axes.plot(epochs, [r.val_loss for r in member], color=ORANGE, lw=1.2, **named)
+            right.plot(epochs, [r.val_auc for r in member], color=GREY, ls="--", lw=1.2)
+        axes.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
         right.set_ylabel("validation AUC (dashed)")
         axes.legend(loc="center right")
 

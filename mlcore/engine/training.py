@@ -18,7 +18,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from mlcore.engine import architectures, metrics
+from mlcore.engine import architectures, backend, metrics
 from mlcore.engine.augment import Augmentation, augment
 from mlcore.engine.calibration import log_loss
 from mlcore.engine.preprocess import Preprocessing, as_input
@@ -44,6 +44,9 @@ class Options:
         label_smoothing: how far the targets are drawn from 0 and 1 towards one half.
         average: momentum of the weights' running average, which is what is kept.
         balance: whether both classes weigh the same in the loss.
+        patience: epochs without a lower validation loss after which training stops and the best
+            epoch's weights are kept; 0 trains to the end and keeps the last ones.
+        mixed_precision: whether layers compute in bfloat16, for machines that are faster so.
         seed: of initial weights, order, augmentation and dropout.
     """
 
@@ -56,6 +59,8 @@ class Options:
     label_smoothing: float = 0.1
     average: float = 0.995
     balance: bool = True
+    patience: int = 0
+    mixed_precision: bool = False
     seed: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
@@ -66,11 +71,16 @@ class Options:
 
 @dataclass(frozen=True)
 class EpochResult:
-    """One line of `history.csv`: losses, accuracies at one half, and validation AUC."""
+    """One line of `history.csv`: losses, accuracies at one half, AUC; seconds, and those waited.
+
+    The training figures are running means over the epoch's changed films; those of validation
+    are of the averaged weights.
+    """
 
     epoch: int
     loss: float
     accuracy: float
+    auc: float
     val_loss: float
     val_accuracy: float
     val_auc: float
@@ -81,11 +91,16 @@ class EpochResult:
 class Progress(Protocol):
     """What a run reports; the command owns the console."""
 
+    def member(self, number: int, members: int) -> None:
+        """Network `number` (from 1) of `members` begins."""
+
     def resumed(self, epoch: int) -> None:
         """The run goes on after `epoch` epochs of an earlier one."""
 
-    def step(self, epoch: int, done: int, steps: int, loss: float, accuracy: float) -> None:
-        """A step of epoch `epoch` (from 1) is done; running means of the epoch so far."""
+    def step(
+        self, epoch: int, done: int, steps: int, loss: float, accuracy: float, auc: float
+    ) -> None:
+        """A step of epoch `epoch` (from 1) is done; running figures of the epoch so far."""
 
     def epoch(self, result: EpochResult) -> None:
         """An epoch is done and its state is on disk."""
@@ -97,6 +112,10 @@ class TrainingSet:
 
     films: Films
     labels: Labels
+
+    def only(self, chosen: npt.NDArray[np.bool_]) -> "TrainingSet":
+        """Returns the films that `chosen` (n,) marks."""
+        return TrainingSet(self.films[chosen], self.labels[chosen])
 
     def sha256(self) -> str:
         """Returns the hash of every pixel and label, in their order."""
@@ -134,14 +153,17 @@ def train(
     if done:
         progress.resumed(done)
     for epoch in range(done + 1, options.epochs + 1):
+        if run.has_stopped_improving():
+            break
         started = time.perf_counter()
-        loss, accuracy, waited = run.one_epoch(epoch, progress)
-        val_logits = run.averaged_logits(validation.films)
+        (loss, accuracy, auc), waited = run.one_epoch(epoch, progress)
+        val_logits = logits_of(run.averaged_model(), validation.films)
         run.history.append(
             EpochResult(
                 epoch=epoch,
                 loss=loss,
                 accuracy=accuracy,
+                auc=auc,
                 val_loss=log_loss(validation.labels, val_logits),
                 val_accuracy=float(np.mean((val_logits >= 0) == (validation.labels == 1))),
                 val_auc=metrics.auc(validation.labels, val_logits),
@@ -149,10 +171,10 @@ def train(
                 waited=waited,
             )
         )
+        run.keep_if_best()
         run.save()
         progress.epoch(run.history[-1])
-    run.use_average()
-    return run.model, run.history
+    return run.kept_model(), run.history
 
 
 def logits_of(model: keras.Model, films: Films, *, batch_size: int = 64) -> npt.NDArray[Any]:
@@ -172,13 +194,26 @@ def outputs_of(
     return {name: np.concatenate(values) for name, values in parts.items()}
 
 
+def _network(options: Options, *, mixed: bool) -> keras.Model:
+    """Builds the network under a precision of its own, whatever the process has set."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
+    try:
+        return architectures.build(options.arch, size=options.image_size, seed=options.seed)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
 class _Run:
     """The moving parts of one training run."""
 
     def __init__(self, options: Options, data: TrainingSet, folder: Path) -> None:
         keras.utils.set_random_seed(options.seed)
         self.options, self.data, self.folder = options, data, folder
-        self.model = architectures.build(options.arch, size=options.image_size, seed=options.seed)
+        # One network learns, in bfloat16 where asked; another, in float32, is measured and kept.
+        self.model = _network(options, mixed=options.mixed_precision)
+        self.measured = _network(options, mixed=False)
+        self.best: list[npt.NDArray[Any]] = []
         self.steps = max(1, len(data.films) // options.batch_size)
         self.trainer = keras.Model(self.model.input, self.model.output["logit"])
         self.trainer.compile(
@@ -188,7 +223,10 @@ class _Run:
             loss=keras.losses.BinaryCrossentropy(
                 from_logits=True, label_smoothing=options.label_smoothing
             ),
-            metrics=[keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)],
+            metrics=[
+                keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0),
+                keras.metrics.AUC(name="auc", from_logits=True),
+            ],
         )
         self.trainer.optimizer.build(self.trainer.trainable_variables)
         self.history: list[EpochResult] = []
@@ -209,20 +247,22 @@ class _Run:
         self.average = [weight.copy() for weight in self.model.get_weights()]
         self.updates = 0
 
-    def one_epoch(self, epoch: int, progress: Progress) -> tuple[float, float, float]:
-        """Returns (loss, accuracy, seconds in which the network waited for films)."""
-        total, waited = np.zeros(2), 0.0
+    def one_epoch(self, epoch: int, progress: Progress) -> tuple[list[float], float]:
+        """Returns (loss, accuracy, AUC) and the seconds in which the network waited for films."""
+        waited = 0.0
+        figures = [np.nan] * 3
+        self.trainer.reset_metrics()
         batches = self._batches(epoch)
         for step in range(1, self.steps + 1):
             asked = time.perf_counter()
-            films, labels, weights = next(batches)
+            films, labels, weights = backend.parted(*next(batches))
             waited += time.perf_counter() - asked
-            self.trainer.reset_metrics()
-            total += self.trainer.train_on_batch(films, labels, sample_weight=weights)[:2]
+            # Keras keeps the running figures of the epoch until they are reset.
+            answer = self.trainer.train_on_batch(films, labels, sample_weight=weights)
+            figures = [float(value) for value in answer]
             self._update_average()
-            progress.step(epoch, step, self.steps, *(total / step).tolist())
-        loss, accuracy = (total / self.steps).tolist()
-        return loss, accuracy, waited
+            progress.step(epoch, step, self.steps, *figures)
+        return figures, waited
 
     def _update_average(self) -> None:
         self.updates += 1
@@ -269,15 +309,24 @@ class _Run:
             return np.ones(2, np.float32)
         return (counts.sum() / (2 * counts)).astype(np.float32)
 
-    def averaged_logits(self, films: Films) -> npt.NDArray[Any]:
-        present = self.model.get_weights()
-        self.use_average()
-        logits = logits_of(self.model, films)
-        self.model.set_weights(present)
-        return logits
+    def averaged_model(self) -> keras.Model:
+        """Returns the float32 network with the averaged weights; good until the next call."""
+        self.measured.set_weights(self.average)
+        return self.measured
 
-    def use_average(self) -> None:
-        self.model.set_weights(self.average)
+    def has_stopped_improving(self) -> bool:
+        patience = self.options.patience
+        losses = [result.val_loss for result in self.history]
+        return bool(patience) and len(losses) - 1 - int(np.argmin([*losses, np.inf])) >= patience
+
+    def keep_if_best(self) -> None:
+        losses = [result.val_loss for result in self.history]
+        if self.options.patience and losses[-1] == min(losses):
+            self.best = [weight.copy() for weight in self.average]
+
+    def kept_model(self) -> keras.Model:
+        self.measured.set_weights(self.best or self.average)
+        return self.measured
 
     def _variables(self) -> list[Any]:
         # `variables` holds the dropout's random state too, which `get_weights` leaves out.
@@ -291,6 +340,7 @@ class _Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         arrays = {f"v{i}": np.asarray(v) for i, v in enumerate(self._variables())}
         arrays |= {f"a{i}": value for i, value in enumerate(self.average)}
+        arrays |= {f"b{i}": value for i, value in enumerate(self.best)}
         history = json.dumps([asdict(result) for result in self.history])
         arrays |= {"history": np.array(history), "updates": np.array(self.updates)}
         temporary = self.folder / f".{STATE_FILE}.part"
@@ -314,6 +364,7 @@ class _Run:
             for i, variable in enumerate(self._variables()):
                 variable.assign(state[f"v{i}"])
             self.average = [state[f"a{i}"] for i in range(len(self.average))]
+            self.best = [state[f"b{i}"] for i in range(len(self.average)) if f"b{i}" in state]
             self.updates = int(state["updates"])
             self.history = [EpochResult(**entry) for entry in json.loads(str(state["history"]))]
         return len(self.history)

@@ -1,7 +1,6 @@
 """What the commands share: which model, which folder, where results go."""
 
 import json
-import math
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from django.core.management.base import CommandError
 from django.db import DatabaseError
 
 from mlcore import registry
+from mlcore.engine.bundle import finite
 from mlcore.registry import LoadedModel, ModelUnavailable
 
 SHIPPED_MODEL = "pneumonia-1"
@@ -39,15 +39,6 @@ def _active_version() -> Any:
         return registry.active_version()
     except DatabaseError:
         return None
-
-
-def finite(value: Any) -> Any:
-    """Returns `value` with every NaN as None: JSON has no NaN."""
-    if isinstance(value, dict):
-        return {key: finite(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_json(path: Path, value: Any) -> None:

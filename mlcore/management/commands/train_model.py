@@ -1,4 +1,5 @@
 import json
+import time
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,19 +20,34 @@ if TYPE_CHECKING:
 
 
 class ConsoleProgress:
-    """Shows a run's epochs, steps, loss and accuracy; implements `training.Progress`."""
+    """Shows a run's epochs, steps and figures; implements `training.Progress`."""
 
-    def __init__(self, bar: Progress, epochs: int, films: int) -> None:
-        self.bar, self.epochs, self.films = bar, epochs, films
+    def __init__(self, bar: Progress, epochs: int, batch: int) -> None:
+        self.bar, self.epochs, self.batch = bar, epochs, batch
         self.task: TaskID | None = None
+        self.films = 0
+        self.began = 0.0
+        self.network = ""
+
+    def member(self, number: int, members: int) -> None:
+        self.network = f"Network {number}/{members}, " if members > 1 else ""
 
     def resumed(self, epoch: int) -> None:
-        self.bar.console.print(f"Going on after epoch {epoch} of an earlier run.")
+        self.bar.console.print(f"{self.network}going on after epoch {epoch} of an earlier run.")
 
-    def step(self, epoch: int, done: int, steps: int, loss: float, accuracy: float) -> None:
-        shown = f"loss {loss:.4f}  accuracy {accuracy:.4f}"
+    def step(
+        self, epoch: int, done: int, steps: int, loss: float, accuracy: float, auc: float
+    ) -> None:
         if self.task is None:
-            self.task = self.bar.add_task(f"Epoch {epoch}/{self.epochs}", total=steps, shown=shown)
+            self.began = time.perf_counter()
+            name = f"{self.network}epoch {epoch}/{self.epochs}"
+            self.task = self.bar.add_task(name, total=steps, shown="")
+        self.films = done * self.batch
+        speed = self.films / max(time.perf_counter() - self.began, 1e-3)
+        shown = (
+            f"batch {done}/{steps}  loss {loss:.4f}  accuracy {accuracy:.4f}  AUC {auc:.4f}  "
+            f"{speed:.0f} films/s"
+        )
         self.bar.update(self.task, completed=done, shown=shown)
 
     def epoch(self, result: "EpochResult") -> None:
@@ -39,11 +55,11 @@ class ConsoleProgress:
             self.bar.remove_task(self.task)
             self.task = None
         self.bar.console.print(
-            f"Epoch {result.epoch}/{self.epochs}: loss {result.loss:.4f}, "
-            f"accuracy {result.accuracy:.4f}; validation: loss {result.val_loss:.4f}, "
-            f"accuracy {result.val_accuracy:.4f}, AUC {result.val_auc:.4f}; "
-            f"{result.seconds:.0f} s, {self.films / result.seconds:.0f} films/s, "
-            f"waited for films {result.waited / result.seconds:.0%}"
+            f"{self.network}epoch {result.epoch}/{self.epochs}: loss {result.loss:.4f}, "
+            f"accuracy {result.accuracy:.4f}, AUC {result.auc:.4f}; validation: loss "
+            f"{result.val_loss:.4f}, accuracy {result.val_accuracy:.4f}, AUC "
+            f"{result.val_auc:.4f}; {result.seconds:.0f} s, {self.films / result.seconds:.0f} "
+            f"films/s, waited for films {result.waited / result.seconds:.0%}"
         )
 
 
@@ -55,28 +71,48 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--data", type=Path, required=True, help="folder of class folders")
-        parser.add_argument("--name", required=True, help="name of the new model")
-        parser.add_argument("--epochs", type=int, default=15)
-        parser.add_argument("--image-size", type=int, default=224, help="multiple of 16")
-        parser.add_argument("--seed", type=int, default=0)
-        parser.add_argument("--arch", default="resnet_small")
-        parser.add_argument(
-            "--out", type=Path, default=None, help="folder of bundles (default: the site's)"
+        add = parser.add_argument
+        add("--data", type=Path, required=True, help="folder of class folders")
+        add("--name", required=True, help="name of the new model")
+        add("--epochs", type=int, default=15)
+        add("--image-size", type=int, default=224, help="multiple of 16")
+        add("--seed", type=int, default=0)
+        add("--arch", default="resnet_small")
+        add("--out", type=Path, default=None, help="folder of bundles (default: the site's)")
+        add(
+            "--members",
+            type=int,
+            default=1,
+            help="networks to train and average, each leaving another block of patients out; "
+            "calibration and threshold then rest on every patient (default: 1)",
         )
-
-        parser.add_argument(
+        add(
+            "--outliers",
+            type=Path,
+            help="folder of chest films outside the population, such as adults', which the "
+            "model learns to refuse; part of their patients is kept aside to measure that",
+        )
+        add(
             "--population",
             type=Path,
             help="JSON file that says whom the films show, as a card's `population` does; "
             "without it they are taken to be those of the public paediatric set",
         )
+        add("--from", dest="start", help="name or folder of a bundle to go on training from")
+        add("--patience", type=int, default=0, help="stop after so many epochs without gain")
+        add("--mixed-precision", action="store_true", help="compute in bfloat16")
+        add("--deterministic", action="store_true", help="the same weights to the bit each time")
+        add(
+            "--strategy",
+            choices=("none", "mirrored", "workers"),
+            default="none",
+            help="several GPUs of this machine (mirrored), or several machines as TF_CONFIG "
+            "says (workers)",
+        )
+        add("--unaudited", action="store_true", help="train on data that audit_dataset faults")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if not options["name"].replace("-", "").replace("_", "").isalnum():
-            raise CommandError("A model's name holds letters, digits, '-' and '_' only.")
-        if options["epochs"] < 1:
-            raise CommandError(f"At least one epoch is needed, got {options['epochs']}.")
+        self._refuse_nonsense(options)
         root = options["out"] or Path(settings.BUNDLE_DIR)
         self._refuse_name_in_use(options["name"])
         population = self._population(options["population"])
@@ -85,14 +121,7 @@ class Command(BaseCommand):
             f"The card will say that the films show ages {population['age_years']} from "
             f"{', '.join(population['sites'])}. For others, give --population."
         )
-        console.print(f"Auditing {options['data']} ...")
-        try:
-            manifest = dataset.scan(options["data"])
-        except dataset.DatasetError as error:
-            raise CommandError(str(error)) from error
-        self._refuse_leaks(manifest)
-        for unreadable in manifest.unreadable:
-            console.print(f"Left out: {unreadable.path}: {unreadable.reason}")
+        manifest = self._audited(options["data"], console, forgiving=options["unaudited"])
         console.print("Loading TensorFlow ...")
         bundle = self._build(options, manifest, root, console, population)
         version = registry.register(bundle.folder)
@@ -101,6 +130,17 @@ class Command(BaseCommand):
             f"Registered {version.name} ({bundle.sha256[:12]}), not active. To read films with "
             f"it: manage.py activate_model {version.name}"
         )
+
+    def _refuse_nonsense(self, options: dict[str, Any]) -> None:
+        if not options["name"].replace("-", "").replace("_", "").isalnum():
+            raise CommandError("A model's name holds letters, digits, '-' and '_' only.")
+        for name in ("epochs", "members"):
+            if options[name] < 1:
+                raise CommandError(f"--{name} must be at least 1, got {options[name]}.")
+        if options["patience"] < 0:
+            raise CommandError(f"--patience must not be negative, got {options['patience']}.")
+        if options["outliers"] and not options["outliers"].is_dir():
+            raise CommandError(f"{options['outliers']} is not a folder.")
 
     def _refuse_name_in_use(self, name: str) -> None:
         """Asks before the training what `registry.register` would refuse after it."""
@@ -113,15 +153,24 @@ class Command(BaseCommand):
         if version is not None and version.is_active:
             raise CommandError(f"The active model is named {name!r}; choose another name.")
 
-    def _refuse_leaks(self, manifest: dataset.Manifest) -> None:
-        stated = any(film.split for film in manifest.films)
-        leaks = dataset.find_leaks(manifest)
-        if stated and leaks:
+    def _audited(self, data: Path, console: Console, *, forgiving: bool) -> dataset.Manifest:
+        """Scans a data set and refuses one that leaks, or whose copies bear both labels."""
+        console.print(f"Auditing {data} ...")
+        try:
+            manifest = dataset.scan(data)
+        except dataset.DatasetError as error:
+            raise CommandError(str(error)) from error
+        for unreadable in manifest.unreadable:
+            console.print(f"Left out: {unreadable.path}: {unreadable.reason}")
+        faults = _faults(manifest)
+        if faults and not forgiving:
             raise CommandError(
-                f"The data set's own split leaks: {len(leaks.patients)} patients, "
-                f"{len(leaks.exact)} exact and {len(leaks.near)} near-duplicate pairs are on "
-                "two sides. See: manage.py audit_dataset"
+                f"{' '.join(faults)} See: manage.py audit_dataset --data {data}. To train all the "
+                "same, give --unaudited."
             )
+        for fault in faults:
+            console.print(f"Warning: {fault}")
+        return manifest
 
     def _population(self, path: Path | None) -> dict[str, Any]:
         if path is None:
@@ -143,12 +192,14 @@ class Command(BaseCommand):
         console: Console,
         population: dict[str, Any],
     ) -> Any:
-        from mlcore.engine import build, training
+        from mlcore.engine import backend, build, training
 
         chosen = training.Options(
             arch=options["arch"],
             image_size=options["image_size"],
             epochs=options["epochs"],
+            patience=options["patience"],
+            mixed_precision=options["mixed_precision"],
             seed=options["seed"],
         )
         columns = (
@@ -156,24 +207,31 @@ class Command(BaseCommand):
             BarColumn(),
             TextColumn("{task.fields[shown]}"),
         )
-        with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
-            progress = ConsoleProgress(bar, chosen.epochs, len(manifest.films) * 8 // 10)
-            try:
+        try:
+            backend.prepare(options["strategy"], deterministic=options["deterministic"])
+            plan = build.Plan(
+                name=options["name"],
+                root=root,
+                population=population,
+                members=options["members"],
+                outliers=_pictures(options["outliers"]),
+                start=_network(options["start"]),
+                started_from=options["start"],
+            )
+            with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
                 return build.build(
-                    options["name"],
+                    plan,
                     manifest,
                     chosen,
-                    root=root,
-                    progress=progress,
+                    progress=ConsoleProgress(bar, chosen.epochs, chosen.batch_size),
                     on_stage=lambda stage: console.print(f"{stage.capitalize()} ..."),
-                    population=population,
                 )
-            except (ValueError, dataset.DatasetError, BundleError) as error:
-                raise CommandError(str(error)) from error
-            except KeyboardInterrupt as error:
-                raise CommandError(
-                    "Interrupted. The same command goes on after the last finished epoch."
-                ) from error
+        except (ValueError, dataset.DatasetError, BundleError) as error:
+            raise CommandError(str(error)) from error
+        except KeyboardInterrupt as error:
+            raise CommandError(
+                "Interrupted. The same command goes on after the last finished epoch."
+            ) from error
 
     def _report(self, card: dict[str, Any], console: Console) -> None:
         for name, figures in card["metrics"].items():
@@ -181,5 +239,45 @@ class Command(BaseCommand):
                 f"{name}: n {figures['n']}, AUC {figures['auc']:.4f}, "
                 f"accuracy {figures['accuracy']:.4f}, sensitivity {figures['sensitivity']:.4f}, "
                 f"specificity {figures['specificity']:.4f}, ECE {figures['ece']:.4f}, "
+                f"unsure {figures['unsure_rate']:.4f}, "
                 f"out of scope {figures['out_of_scope_rate']:.4f}"
             )
+
+
+def _faults(manifest: dataset.Manifest) -> list[str]:
+    """Says what an audit of the films finds that would spoil a training."""
+    faults = []
+    leaks = dataset.find_leaks(manifest)
+    if leaks and any(film.split for film in manifest.films):
+        faults.append(
+            f"The data set's own split leaks: {len(leaks.patients)} patients, "
+            f"{len(leaks.exact)} exact and {len(leaks.near)} near-duplicate pairs are on two sides."
+        )
+    labels: dict[str, set[str]] = {}
+    for film in manifest.films:
+        labels.setdefault(film.pixels_sha256, set()).add(film.label)
+    if conflicts := sum(len(found) > 1 for found in labels.values()):
+        faults.append(f"{conflicts} films are in the data set under both labels.")
+    return faults
+
+
+def _pictures(folder: Path | None) -> tuple[Path, ...]:
+    if folder is None:
+        return ()
+    return tuple(path for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def _network(name: str | None) -> Any:
+    """Loads the trained network of a verified bundle."""
+    if name is None:
+        return None
+    import keras
+
+    from mlcore.engine import architectures, bundle
+
+    del architectures  # imported for the layers that it registers
+    folder = Path(name) if "/" in name else registry.folder_of(name)
+    try:
+        return keras.models.load_model(bundle.read(folder).folder / bundle.KERAS)
+    except FileNotFoundError as error:
+        raise CommandError(str(error)) from error
