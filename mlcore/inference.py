@@ -11,6 +11,7 @@ import numpy as np
 from django.conf import settings
 
 from mlcore import registry
+from mlcore.engine.conformal import Abstention
 from mlcore.engine.explain import decode_activation_map, encode_activation_map, render_heatmap
 from mlcore.engine.film import DicomHeader, Film, read_film, render_film
 from mlcore.engine.film_error import FilmError
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 OUT_OF_SCOPE = "OUT_OF_SCOPE"
+UNSURE = "UNSURE"
 
 # Threads that a network run is waited for on. A run that hangs keeps its thread; the others
 # still serve, and a worker whose threads all hang answers "timeout" until it is restarted.
@@ -68,7 +70,7 @@ class Prediction:
     """One film's reading.
 
     Attributes:
-        label: one of the card's labels, or OUT_OF_SCOPE.
+        label: one of the card's labels, UNSURE, or OUT_OF_SCOPE.
         probabilities: calibrated, by label; they sum to 1.
         threshold: probability of PNEUMONIA from which the label is PNEUMONIA.
         scope_score: how unlike the validated films this one is; above `scope_threshold` the
@@ -177,6 +179,10 @@ def decide(
     if reasons:
         return OUT_OF_SCOPE, reasons
     negative, positive = card["labels"]
+    if "conformal" in card and Abstention.from_card(card["conformal"]).is_unsure(
+        probabilities[positive]
+    ):
+        return UNSURE, ()
     is_positive = probabilities[positive] >= card["threshold"]["value"]
     return (positive if is_positive else negative), ()
 

@@ -11,19 +11,16 @@ import numpy.typing as npt
 
 from mlcore.engine import (
     conformal,
-    corruptions,
     failures,
     lungs,
     metrics,
     outliers,
     plots,
-    probe,
     provenance,
     scope,
+    weaknesses,
 )
-from mlcore.engine.conformal import Abstention
 from mlcore.engine.dataset import LABELS, FilmRecord, Manifest
-from mlcore.engine.explain import Reference
 from mlcore.engine.fitting import Development, Fitted
 from mlcore.engine.preprocess import Preprocessing, prepare
 from mlcore.engine.runtime import Output, Session
@@ -81,7 +78,13 @@ class Report:
             name: card["metrics"]["validation"][name] for name in ("ece", "brier")
         }
         card["scope"] |= self._scope_measured(run, films, answers, card["metrics"])
-        card |= weaknesses(run, films, labels, self.fitted)
+        card["robustness"] = {"on": "test"} | weaknesses.robustness(
+            run, films, labels, threshold=self.fitted.threshold, limit=scope.THRESHOLD
+        )
+        if self.fitted.lung_field is not None:
+            card["shortcuts"] = {"on": "test"} | weaknesses.shortcuts(
+                run, films, labels, self.fitted.lung_field, self.fitted.reference
+            )
         card["failures"] = self._failures(films, records, labels, answers)
         files = self._plots(labels, answers) | {
             "predictions.csv": self._predictions(scores, records, answers)
@@ -238,7 +241,7 @@ class Report:
         held = self.fitted.outsiders.held
         if len(held):
             sets.append(("adult films held out", self._scores_of_prepared(held)))
-        turned = ask(run, films, change=lambda film: outliers.turned(film, rng), workers=1)
+        turned = ask(run, films, change=lambda film, _: outliers.turned(film, rng), workers=1)
         sets.append(("turned or upside-down films", turned.scope_scores))
         pictures = [outliers.made(rng, size=size) for _ in range(PICTURES)]
         sets.append(("pictures that are no chest film", ask(run, pictures).scope_scores))
@@ -321,58 +324,3 @@ def roc_points(labels: Vector, probabilities: Vector) -> dict[str, list[float]]:
         "sensitivity": [round(float(value), 6) for value in true[kept]],
         "specificity": [round(float(1 - value), 6) for value in false[kept]],
     }
-
-
-def weaknesses(run: Run, films: list[Pixels], labels: Vector, fitted: Fitted) -> dict[str, Any]:
-    """Measures shortcuts and robustness on held-out films; returns both of the card's entries."""
-    found: dict[str, Any] = {
-        "robustness": robustness(run, films, labels, fitted.threshold, scope.THRESHOLD)
-    }
-    if fitted.lung_field is not None:
-        found["shortcuts"] = shortcuts(run, films, labels, fitted.lung_field, fitted.reference)
-    return found
-
-
-def shortcuts(
-    run: Run, films: list[Pixels], labels: Vector, field: lungs.Field, reference: Reference
-) -> dict[str, Any]:
-    """Returns the card's `shortcuts`; see `probe.report`."""
-
-    def answers(change: Callable[[Pixels], Pixels]) -> tuple[Vector, Vector]:
-        given = ask(run, films, change=change)
-        return given.probabilities, given.maps
-
-    found = probe.report(labels, answers, field, local_evidence=reference.local_evidence)
-    return {"on": "test"} | found
-
-
-def robustness(
-    run: Run, films: list[Pixels], labels: Vector, threshold: float, limit: float
-) -> dict[str, Any]:
-    """Returns the card's `robustness`: figures under each corruption at each severity."""
-    rows = []
-    for kind in corruptions.KINDS:
-        for severity in corruptions.SEVERITIES:
-            changed = [
-                corruptions.corrupt(film, kind, severity, seed=place)
-                for place, film in enumerate(films)
-            ]
-            given = ask(run, changed)
-            called = given.probabilities >= threshold
-            rows.append(
-                {
-                    "corruption": kind,
-                    "severity": severity,
-                    "auc": metrics.auc(labels, given.probabilities),
-                    "sensitivity": float(called[labels == 1].mean()),
-                    "specificity": float((~called[labels == 0]).mean()),
-                    "out_of_scope_rate": float((given.scope_scores > limit).mean()),
-                }
-            )
-    return {"on": "test", "n": len(labels), "rows": rows}
-
-
-def abstention_of(card: dict[str, Any]) -> Abstention | None:
-    """Returns a card's abstention; None for models that always decide."""
-    entry = card.get("conformal")
-    return Abstention.from_card(entry) if entry else None

@@ -14,6 +14,7 @@ from PIL import Image
 
 from mlcore.engine import lungs, metrics
 from mlcore.engine.lungs import Field
+from mlcore.engine.served import Change
 
 Pixels = npt.NDArray[np.uint8]
 FRAME = 0.11
@@ -49,7 +50,7 @@ def masked(film: Pixels, probe: str, field: Field) -> Pixels:
 
 def report(
     labels: npt.NDArray[Any],
-    answers: Callable[[Callable[[Pixels], Pixels]], tuple[npt.NDArray[Any], npt.NDArray[Any]]],
+    answers: Callable[[Change], tuple[npt.NDArray[Any], npt.NDArray[Any]]],
     field: Field,
     *,
     local_evidence: Callable[[Any], npt.NDArray[Any]],
@@ -65,7 +66,7 @@ def report(
     """
     rows, share = [], {}
     for name in PROBES:
-        probabilities, maps = answers(partial(masked, probe=name, field=field))
+        probabilities, maps = answers(partial(_masked, name, field))
         area = metrics.auc(labels, probabilities)
         interval = list(metrics.auc_interval(labels, probabilities))
         rows.append({"probe": name, "auc": area, "auc_ci": interval})
@@ -73,6 +74,10 @@ def report(
             shown = [local_evidence(maps[i]) for i in np.flatnonzero(labels).tolist()]
             share = activation_in_lungs(shown, field)
     return {"n": len(labels), "probes": rows, "activation_in_lungs": share}
+
+
+def _masked(probe: str, field: Field, film: Pixels, place: int) -> Pixels:
+    return masked(film, probe, field)
 
 
 def activation_in_lungs(maps: Sequence[npt.NDArray[Any]], field: Field) -> dict[str, float]:

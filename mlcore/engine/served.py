@@ -4,9 +4,10 @@ Films go through reading, preparation and LiteRT exactly as a doctor's film does
 the card is one that the command beside it gives again.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,13 @@ import numpy.typing as npt
 
 from mlcore.engine import metrics
 from mlcore.engine.conformal import Abstention
+from mlcore.engine.film import read_film
 from mlcore.engine.runtime import Output
 
 Pixels = npt.NDArray[np.uint8]
 Vector = npt.NDArray[Any]
+# A film and its place among the films -> what is shown to the network instead.
+Change = Callable[[Pixels, int], Pixels]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,26 +47,42 @@ class Answers:
         )
 
 
+class FilmFiles(Sequence[Pixels]):
+    """Films read from disk each time they are asked for, so that thousands need no memory."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = paths
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return FilmFiles(self.paths[place])
+        return read_film(self.paths[place].read_bytes()).pixels
+
+
 def ask(
     run: Callable[[Pixels], Output],
-    films: Iterable[Pixels],
+    films: Sequence[Pixels],
     *,
-    change: Callable[[Pixels], Pixels] | None = None,
+    change: Change | None = None,
     workers: int = 2,
 ) -> Answers:
     """Runs a network over films.
 
     Args:
         run: (H, W) uint8 pixels -> output, preparation included; threads may share it.
-        films: at least one.
-        change: made to each film first.
+        films: at least one; read once each, in any order.
+        change: made to each film first, given the film and its place.
     """
 
-    def one(film: Pixels) -> Output:
-        return run(change(film) if change else film)
+    def one(place: int) -> Output:
+        film = films[place]
+        return run(change(film, place) if change else film)
 
     with ThreadPoolExecutor(workers) as pool:
-        return Answers.of(list(pool.map(one, films)))
+        return Answers.of(list(pool.map(one, range(len(films)))))
 
 
 def figures(

@@ -1,19 +1,29 @@
 from argparse import ArgumentParser
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.progress import track
 
-from mlcore.engine import dataset, metrics
+from mlcore.engine import dataset, lungs, served, weaknesses
+from mlcore.engine.conformal import Abstention
+from mlcore.engine.explain import Reference
 from mlcore.engine.film import FilmError, read_film
 from mlcore.engine.runtime import Output, OutputError
 from mlcore.management.commands._common import chosen_model, write_json
+from mlcore.registry import LoadedModel
 
-SHOWN = ("auc", "accuracy", "sensitivity", "specificity", "ppv", "npv", "brier", "ece")
+SHOWN = (
+    "auc", "accuracy", "sensitivity", "specificity", "ppv", "npv", "brier", "ece",
+    "out_of_scope_rate", "unsure_rate", "coverage", "accuracy_when_sure",
+)  # fmt: skip
+# A film's path and its label.
+File = tuple[Path, str]
 
 
 class Command(BaseCommand):
@@ -24,65 +34,174 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--data", type=Path, required=True, help="folder of class folders")
-        parser.add_argument("--model", help="name of a model (default: the active one)")
-        parser.add_argument("--json", type=Path, help="write the figures there")
+        add = parser.add_argument
+        add("--data", type=Path, required=True, help="folder of class folders")
+        add("--model", help="name of a model (default: the active one)")
+        add("--json", type=Path, help="write the figures there")
+        add(
+            "--split",
+            choices=("validation", "test"),
+            help="measure on that side of the split the model was made with alone; DIR must be "
+            "the folder that it was trained on",
+        )
+        add(
+            "--shortcut-probe",
+            action="store_true",
+            help="also measure with the lungs, the frame or the corners blacked out, and on the "
+            "frame alone",
+        )
+        add(
+            "--robustness",
+            action="store_true",
+            help="also measure under nine kinds of corruption in three severities",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        model = chosen_model(options["model"])
+        files = self._files(options["data"], options["split"], model)
+        outputs, kept, unreadable = self._answers(model, files)
+        if not outputs:
+            raise CommandError("None of the files is a readable film.")
+        labels = np.array([dataset.LABELS.index(label) for _, label in kept])
+        figures = self._measured(model.card, served.Answers.of(outputs), kept, labels)
+        figures |= {"model": model.name, "bundle_sha256": model.sha256, "unreadable": unreadable}
+        films = served.FilmFiles([path for path, _ in kept])
+        figures |= self._extras(model, films, labels, options)
+        self._report(figures)
+        if options["json"]:
+            write_json(options["json"], figures)
+
+    def _files(self, data: Path, split: str | None, model: LoadedModel) -> list[File]:
         try:
-            files = dataset.find_files(options["data"])
+            if split is None:
+                return [(path, label) for path, label, _ in dataset.find_files(data)]
+            self.stderr.write("Reading the folder to find that side of the split ...")
+            manifest = dataset.scan(data)
+            if any(not film.split for film in manifest.films):
+                seed = model.card["training"]["arguments"]["seed"]
+                manifest = dataset.split_by_patient(manifest, seed=seed)
         except dataset.DatasetError as error:
             raise CommandError(str(error)) from error
-        model = chosen_model(options["model"])
-        labels, outputs, unreadable = [], [], []
+        if manifest.sha256() != model.card["data"]["manifest_sha256"]:
+            raise CommandError(
+                f"{data} is not the folder that {model.name} was trained on, so its split is not "
+                "known. Leave --split out to measure on every film."
+            )
+        return [(data / film.path, film.label) for film in manifest.of(split)]
+
+    def _answers(
+        self, model: LoadedModel, files: list[File]
+    ) -> tuple[list[Output], list[File], list[dict[str, str]]]:
+        """Returns outputs, the files they are of, and the files that gave none."""
+        outputs, kept, unreadable = [], [], []
         with ThreadPoolExecutor(4) as pool:
-            answers = pool.map(lambda file: _answer(file[0], model.run), files)
             shown = track(
-                zip(files, answers, strict=True),
+                zip(files, pool.map(lambda file: _answer(file[0], model.run), files), strict=True),
                 total=len(files),
                 description="Reading films",
                 console=Console(stderr=True),
                 transient=True,
             )
-            for (path, label, _split), answer in shown:
+            for file, answer in shown:
                 if isinstance(answer, Output):
-                    labels.append(dataset.LABELS.index(label))
                     outputs.append(answer)
+                    kept.append(file)
                 else:
-                    unreadable.append({"file": str(path), "error": answer})
-        figures = self._figures(np.array(labels), outputs, model.card)
-        figures |= {"model": model.name, "bundle_sha256": model.sha256, "unreadable": unreadable}
-        self._report(figures)
-        if options["json"]:
-            write_json(options["json"], figures)
+                    unreadable.append({"file": str(file[0]), "error": answer})
+        return outputs, kept, unreadable
 
-    def _figures(
-        self, labels: np.ndarray, outputs: list[Output], card: dict[str, Any]
+    def _measured(
+        self,
+        card: dict[str, Any],
+        answers: served.Answers,
+        kept: list[File],
+        labels: npt.NDArray[Any],
     ) -> dict[str, Any]:
-        if not outputs:
-            raise CommandError("None of the files is a readable film.")
-        probabilities = np.array([output.probability for output in outputs])
-        figures = metrics.evaluate(labels, probabilities, threshold=card["threshold"]["value"])
-        limit = card["scope"]["threshold"]
-        flagged = sum(output.scope_score > limit for output in outputs)
-        figures["out_of_scope_rate"] = flagged / len(outputs)
-        figures["out_of_scope_rate_ci"] = metrics.wilson_interval(flagged, len(outputs))
+        threshold = card["threshold"]["value"]
+        abstention = Abstention.from_card(card["conformal"]) if "conformal" in card else None
+        figures = served.figures(
+            labels,
+            answers.probabilities,
+            threshold=threshold,
+            abstention=abstention,
+            flagged=int((answers.scope_scores > card["scope"]["threshold"]).sum()),
+        )
+        figures["by_series"] = served.by_series(
+            [dataset.identify(path.stem)[1] for path, _ in kept],
+            labels,
+            answers.probabilities,
+            threshold=threshold,
+            abstention=abstention,
+        )
         return figures
+
+    def _extras(
+        self,
+        model: LoadedModel,
+        films: served.FilmFiles,
+        labels: npt.NDArray[Any],
+        options: dict[str, Any],
+    ) -> dict[str, Any]:
+        card, found = model.card, {}
+        if options["shortcut_probe"]:
+            if not card.get("lung_field"):
+                raise CommandError(
+                    f"The card of {model.name} does not say where the lungs lie; models trained "
+                    "by this version's train_model do."
+                )
+            field = lungs.from_card(card["lung_field"])
+            reference = Reference.from_card(card["explanation"])
+            found["shortcuts"] = weaknesses.shortcuts(model.run, films, labels, field, reference)
+        if options["robustness"]:
+            found["robustness"] = weaknesses.robustness(
+                model.run,
+                films,
+                labels,
+                threshold=card["threshold"]["value"],
+                limit=card["scope"]["threshold"],
+            )
+        return found
 
     def _report(self, figures: dict[str, Any]) -> None:
         write = self.stdout.write
         write(f"Model {figures['model']} ({figures['bundle_sha256'][:12]}), n = {figures['n']}")
         for name in SHOWN:
-            low, high = figures[f"{name}_ci"]
-            write(f"  {name:<12} {figures[name]:.4f}  (95 % {low:.4f} to {high:.4f})")
+            if name in figures:
+                low, high = figures[f"{name}_ci"]
+                shown = name.removesuffix("_rate").replace("_", " ")
+                write(f"  {shown:<18} {figures[name]:.4f}  (95 % {low:.4f} to {high:.4f})")
         counts = ", ".join(f"{key} {count}" for key, count in figures["confusion"].items())
-        write(f"  threshold    {figures['threshold']:.4f}  ({counts})")
-        write(f"  out of scope {figures['out_of_scope_rate']:.4f}")
+        write(f"  threshold          {figures['threshold']:.4f}  ({counts})")
+        for series, row in figures["by_series"].items():
+            low, high = row["accuracy_ci"]
+            write(
+                f"  {series:<12} n {row['n']:<5} right {row['accuracy']:.4f}  "
+                f"(95 % {low:.4f} to {high:.4f})"
+            )
+        self._report_weaknesses(figures)
         for entry in figures["unreadable"]:
             write(f"  left out: {entry['file']}: {entry['error']}")
 
+    def _report_weaknesses(self, figures: dict[str, Any]) -> None:
+        write = self.stdout.write
+        if "shortcuts" in figures:
+            for row in figures["shortcuts"]["probes"]:
+                low, high = row["auc_ci"]
+                write(f"  probe {row['probe']:<16} AUC {row['auc']:.4f}  ({low:.4f} to {high:.4f})")
+            inside = figures["shortcuts"]["activation_in_lungs"]
+            write(
+                f"  activation inside the lung field {inside['share']:.2f}, which takes "
+                f"{inside['area']:.2f} of the film"
+            )
+        for row in figures.get("robustness", {}).get("rows", []):
+            write(
+                f"  {row['corruption']:<10} {row['severity']}  AUC {row['auc']:.4f}  sensitivity "
+                f"{row['sensitivity']:.3f}  specificity {row['specificity']:.3f}  out of scope "
+                f"{row['out_of_scope_rate']:.3f}"
+            )
 
-def _answer(path: Path, run: Any) -> Output | str:
+
+def _answer(path: Path, run: Callable[[npt.NDArray[np.uint8]], Output]) -> Output | str:
     try:
         return run(read_film(path.read_bytes()).pixels)
     except (FilmError, OutputError, OSError) as error:
