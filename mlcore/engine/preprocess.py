@@ -34,7 +34,7 @@ class Preprocessing:
     id: str = LOCAL_CONTRAST
     squash: int = 224
     histogram_margin: float = 0.0
-    window: float = 0.1
+    window: float = 0.15
 
     def parameters(self) -> dict[str, Any]:
         """Returns the fields that this algorithm reads, for the card."""
@@ -109,7 +109,7 @@ def equalise(film: np.ndarray, *, margin: float = 0.0) -> np.ndarray:
     return np.rint(255 * rank).astype(np.uint8)[film]
 
 
-def local_contrast(film: np.ndarray, *, window: float = 0.1) -> np.ndarray:
+def local_contrast(film: np.ndarray, *, window: float = 0.15) -> np.ndarray:
     """Measures each pixel in standard deviations of its own neighbourhood.
 
     What exposure, collimation and the thickness of the body do to a film changes slowly across

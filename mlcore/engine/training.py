@@ -51,12 +51,12 @@ class Options:
     """
 
     arch: str = "resnet_small"
-    image_size: int = 224
+    image_size: int = 128
     epochs: int = 15
     batch_size: int = 32
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
-    label_smoothing: float = 0.1
+    label_smoothing: float = 0.05
     average: float = 0.995
     balance: bool = True
     patience: int = 0

@@ -75,7 +75,7 @@ class Command(BaseCommand):
         add("--data", type=Path, required=True, help="folder of class folders")
         add("--name", required=True, help="name of the new model")
         add("--epochs", type=int, default=15)
-        add("--image-size", type=int, default=224, help="multiple of 16")
+        add("--image-size", type=int, default=128, help="multiple of 16")
         add("--seed", type=int, default=0)
         add("--arch", default="resnet_small")
         add("--out", type=Path, default=None, help="folder of bundles (default: the site's)")
