@@ -130,7 +130,8 @@ def local_contrast(film: np.ndarray, *, window: float = 0.15) -> np.ndarray:
     light = film.astype(np.float64) / 255
     residue = light - weights @ light @ weights.T
     spread = np.sqrt(weights @ (residue * residue) @ weights.T + _SPREAD_FLOOR)
-    return np.rint(255 * np.clip(0.5 + 0.2 * residue / spread, 0, 1)).astype(np.uint8)
+    # The middle is a whole number: rounding error must not decide what a flat region becomes.
+    return np.clip(np.rint(128 + 51 * residue / spread), 0, 255).astype(np.uint8)
 
 
 @lru_cache(maxsize=8)
