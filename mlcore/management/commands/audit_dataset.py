@@ -1,83 +1,136 @@
+import math
 from argparse import ArgumentParser
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
-from mlcore.engine import dataset
+from mlcore.engine import audit, audit_report, dataset
+from mlcore.engine.audit import audited
 from mlcore.management.commands._common import write_json
+
+__all__ = ["Command", "audited", "receipts_folder"]
 
 LISTED = 10
 
 
+def receipts_folder() -> Path:
+    """Returns where receipts of audits lie: the setting AUDIT_DIR, or `audits` beside the data."""
+    return Path(getattr(settings, "AUDIT_DIR", None) or settings.VAR_DIR / "audits")
+
+
 class Command(BaseCommand):
     help = (
-        "Says what a data set holds and whether its splits leak: a patient, a copy or a "
-        "near-copy on two sides. Exits with 1 on a leak."
+        "Says what a data set holds, what is doubtful in it, what gives the class away, and "
+        "whether its splits leak: a patient, a copy or a near-copy on two sides. Exits with 1 on "
+        "a leak; else leaves a receipt that training may ask for."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--data", type=Path, required=True, help="folder of class folders")
         parser.add_argument("--json", type=Path, help="write the audit there")
+        parser.add_argument(
+            "--html",
+            type=Path,
+            help="write a report with the films in question there; it shows patients' films",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        for path in (options["json"], options["html"]):
+            if path is not None and not path.parent.is_dir():
+                # Said before the work, not after it.
+                raise CommandError(f"{path} cannot be written: {path.parent} is no folder.")
         try:
             with Progress(console=Console(stderr=True), transient=True) as bar:
-                task = bar.add_task("Reading films", total=None)
-                manifest = dataset.scan(
-                    options["data"],
-                    on_progress=lambda done, n: bar.update(task, completed=done, total=n),
-                )
-        except dataset.DatasetError as error:
+                manifest, found = _audit(options["data"], _stages(bar))
+        except (dataset.DatasetError, OSError) as error:
             raise CommandError(str(error)) from error
-        audit = audited(manifest)
-        self._report(audit)
+        self._report(found)
         if options["json"]:
-            write_json(options["json"], audit)
-        if audit["leaks"]["found"]:
+            write_json(options["json"], found)
+        try:
+            if options["html"]:
+                audit_report.write(options["html"], manifest, found)
+                self.stdout.write(
+                    f"{options['html']} shows patients' films: do not share it, delete it later."
+                )
+            if not found["leaks"]["found"]:
+                audit.write_receipt(receipts_folder(), manifest, found)
+        except OSError as error:
+            raise CommandError(f"{error.filename or ''} cannot be written: {error}") from error
+        if found["leaks"]["found"]:
             raise CommandError("The splits leak; figures measured on them would be too good.")
 
-    def _report(self, audit: dict[str, Any]) -> None:
+    def _report(self, found: dict[str, Any]) -> None:
         write = self.stdout.write
-        write(f"{audit['films']} films of {audit['patients']} patients in {audit['data']}")
-        for split, counts in audit["counts"].items():
-            shown = ", ".join(f"{label} {count}" for label, count in counts.items())
+        per = found["films_per_patient"]
+        write(f"{found['films']} films of {found['patients']} patients in {found['data']}")
+        for split, counts in found["counts"].items():
+            shown = ", ".join(
+                f"{label} {count} ({found['shares'][split][label]:.1%})"
+                for label, count in counts.items()
+            )
             write(f"  {split or 'no split stated'}: {shown}")
-        write(f"  copies (pairs): {audit['duplicates']['exact_pairs']} exact, "
-              f"{audit['duplicates']['near_pairs']} near")  # fmt: skip
-        for entry in audit["unreadable"]:
-            write(f"  unreadable: {entry['path']}: {entry['reason']}")
+        write(f"  films per patient: at most {per['max']} ({per['max_patient']})")
+        write(f"  copies (pairs): {found['duplicates']['exact_pairs']} exact, "
+              f"{found['duplicates']['near_pairs']} near")  # fmt: skip
+        self._list("the same film under two labels", found["label_conflicts"], _conflict)
+        self._list("unreadable", found["unreadable"], lambda e: f"{e['path']}: {e['reason']}")
+        self._list("suspect, maybe no radiograph", found["suspects"], _suspect)
+        write(f"  told apart without seeing a lung (AUC): {_shortcuts(found['shortcuts'])}")
         for kind in ("patients", "exact", "near"):
-            found = audit["leaks"][kind]
-            write(f"  leaks between splits, {kind}: {len(found)}")
-            for entry in found[:LISTED]:
-                write(f"    {entry if isinstance(entry, str) else ' = '.join(entry)}")
-            if len(found) > LISTED:
-                write(f"    and {len(found) - LISTED} more")
+            self._list(f"leaks between splits, {kind}", found["leaks"][kind], _leak)
+
+    def _list(self, what: str, entries: list[Any], line: Callable[[Any], str]) -> None:
+        self.stdout.write(f"  {what}: {len(entries)}")
+        for entry in entries[:LISTED]:
+            self.stdout.write(f"    {line(entry)}")
+        if len(entries) > LISTED:
+            self.stdout.write(f"    and {len(entries) - LISTED} more")
 
 
-def audited(manifest: dataset.Manifest) -> dict[str, Any]:
-    """Returns what `--json` holds of a data set."""
-    leaks = dataset.find_leaks(manifest)
-    near = dataset.near_duplicates(manifest.films)
-    exact = sum(manifest.films[i].pixels_sha256 == manifest.films[j].pixels_sha256 for i, j in near)
-    return {
-        "data": str(manifest.root),
-        "manifest_sha256": manifest.sha256(),
-        "films": len(manifest.films),
-        "patients": len({film.patient for film in manifest.films}),
-        "counts": manifest.counts(),
-        "duplicates": {"exact_pairs": exact, "near_pairs": len(near) - exact},
-        "unreadable": [
-            {"path": entry.path, "code": entry.code, "reason": entry.reason}
-            for entry in manifest.unreadable
-        ],
-        "leaks": {
-            "found": bool(leaks),
-            "patients": list(leaks.patients),
-            "exact": [list(pair) for pair in leaks.exact],
-            "near": [list(pair) for pair in leaks.near],
-        },
-    }
+def _audit(
+    root: Path, say: Callable[[str, int, int], None]
+) -> tuple[dataset.Manifest, dict[str, Any]]:
+    manifest = dataset.scan(root, on_progress=lambda done, n: say("Reading films", done, n))
+    return manifest, audited(manifest, on_progress=say)
+
+
+def _stages(bar: Progress) -> Callable[[str, int, int], None]:
+    """Returns what shows each stage of the work on a line of its own."""
+    tasks: dict[str, TaskID] = {}
+
+    def say(stage: str, done: int, total: int) -> None:
+        if stage not in tasks:
+            tasks[stage] = bar.add_task(stage, total=total)
+        bar.update(tasks[stage], completed=done, total=total)
+
+    return say
+
+
+def _conflict(entry: dict[str, Any]) -> str:
+    return " = ".join(entry["films"]) + f" ({entry['kind']})"
+
+
+def _suspect(entry: dict[str, Any]) -> str:
+    return f"{entry['path']}: " + "; ".join(reason["reason"] for reason in entry["reasons"])
+
+
+def _leak(entry: str | list[str]) -> str:
+    return entry if isinstance(entry, str) else " = ".join(entry)
+
+
+def _shortcuts(shortcuts: dict[str, Any]) -> str:
+    names = {
+        "frame": "frame alone", "grey_mean": "mean grey", "grey_spread": "spread of grey",
+        "aspect": "aspect ratio", "pixels": "number of pixels",
+    }  # fmt: skip
+    figures = {name: shortcuts[key]["auc"] for key, name in names.items()}
+    return ", ".join(
+        f"{name} {'undefined' if math.isnan(auc) else f'{auc:.3f}'}"
+        for name, auc in figures.items()
+    )
