@@ -204,6 +204,17 @@ def _network(options: Options, *, mixed: bool) -> keras.Model:
         keras.config.set_dtype_policy(before)
 
 
+@keras.saving.register_keras_serializable("xraysite")
+class Trainer(keras.Model):
+    """A model whose figures run on from batch to batch until the epoch ends."""
+
+    def reset_metrics(self) -> None:
+        """Does nothing: `train_on_batch` would start the figures afresh with every batch."""
+
+    def begin_epoch(self) -> None:
+        super().reset_metrics()
+
+
 class _Run:
     """The moving parts of one training run."""
 
@@ -215,7 +226,7 @@ class _Run:
         self.measured = _network(options, mixed=False)
         self.best: list[npt.NDArray[Any]] = []
         self.steps = max(1, len(data.films) // options.batch_size)
-        self.trainer = keras.Model(self.model.input, self.model.output["logit"])
+        self.trainer = Trainer(self.model.input, self.model.output["logit"])
         self.trainer.compile(
             optimizer=keras.optimizers.AdamW(
                 self._schedule(), weight_decay=options.weight_decay, global_clipnorm=5.0
@@ -251,13 +262,12 @@ class _Run:
         """Returns (loss, accuracy, AUC) and the seconds in which the network waited for films."""
         waited = 0.0
         figures = [np.nan] * 3
-        self.trainer.reset_metrics()
+        self.trainer.begin_epoch()
         batches = self._batches(epoch)
         for step in range(1, self.steps + 1):
             asked = time.perf_counter()
             films, labels, weights = backend.parted(*next(batches))
             waited += time.perf_counter() - asked
-            # Keras keeps the running figures of the epoch until they are reset.
             answer = self.trainer.train_on_batch(films, labels, sample_weight=weights)
             figures = [float(value) for value in answer]
             self._update_average()
