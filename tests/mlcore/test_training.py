@@ -56,11 +56,12 @@ def var(tmp_path_factory, films) -> Path:
     return var
 
 
-def train(var: Path, films: Path, name: str, *, epochs: int) -> str:
+def train(var: Path, films: Path, name: str, *more: object, epochs: int) -> str:
     stated = films.parent / "population.json"
     stated.write_text(json.dumps(DRAWN))
     run = manage("train_model", "--data", films, "--name", name, "--epochs", epochs,
-                 "--image-size", 64, "--seed", 3, "--population", stated, var=var)  # fmt: skip
+                 "--image-size", 64, "--seed", 3, "--population", stated, *more,
+                 var=var)  # fmt: skip
     return run.stdout
 
 
@@ -73,7 +74,7 @@ def test_training_writes_a_whole_bundle_and_activates_nothing(var, films):
     assert card["population"] == DRAWN
     assert set(card["files"]) >= {
         "model.keras", "model.tflite", "golden.json", "history.csv", "roc.png", "curves.png",
-        "reliability.png", "confusion.png",
+        "reliability.png", "confusion.png", "predictions.csv",
     }  # fmt: skip
     assert (folder / "history.csv").read_text().count("\n") == 3
     assert not (var / "b" / ".training-drawn").exists()
@@ -250,8 +251,9 @@ first, second = films(64), films(16)
 if sys.argv[2] == "other films":
     first.labels[:2] = first.labels[1::-1]
 class Progress:
+    def member(self, number, members): pass
     def resumed(self, epoch): print("resumed", epoch)
-    def step(self, epoch, done, steps, loss, accuracy):
+    def step(self, epoch, done, steps, loss, accuracy, auc):
         if sys.argv[2] == "kill" and epoch == 2 and done == 2:
             import os, signal
             os.kill(os.getpid(), signal.SIGKILL)
@@ -298,3 +300,134 @@ def test_plots_are_pictures():
     for content in drawn:
         with Image.open(io.BytesIO(content)) as picture:
             assert min(picture.size) > 300
+
+
+@pytest.fixture(scope="module")
+def card(var, films):
+    """Of two networks trained for an epoch, with films outside the population."""
+    outside = write_dataset(films.parent / "outside", per_class=6, seed=900, size=96)
+    output = train(var, films, "pair", "--members", 2, "--outliers", outside, epochs=1)
+    assert "Network 2/2, epoch 1/1" in output
+    return json.loads((var / "b" / "pair" / "card.json").read_text())
+
+
+class TestMembers:
+    """Two networks, each on other patients, averaged into one served graph."""
+
+    def test_every_patient_that_is_not_held_out_was_asked_of_a_network_that_had_not_seen_it(
+        self, card
+    ):
+        counts = card["data"]["counts"]
+        development = sum(sum(counts[split].values()) for split in ("train", "validation"))
+        assert card["metrics"]["validation"]["n"] == development
+        assert card["metrics"]["test"]["n"] == sum(counts["test"].values())
+        assert card["members"] == 2
+        assert "2 networks" in card["threshold"]["how"]
+        assert card["conformal"]["lower"] <= card["threshold"]["value"]
+        assert card["threshold"]["value"] <= card["conformal"]["upper"]
+
+    def test_the_command_on_the_card_gives_the_card_again(self, card, var, films, tmp_path):
+        typed = card["commands"]["robustness"].replace("DIR", str(films)).split()[1:]
+        manage(*typed, "--shortcut-probe", "--json", tmp_path / "again", var=var)
+        again = json.loads((tmp_path / "again").read_text())
+        for name in ("n", "auc", "sensitivity", "specificity", "ece", "unsure_rate"):
+            assert again[name] == card["metrics"]["test"][name]
+        assert again["by_series"] == card["metrics"]["test"]["by_series"]
+        assert again["robustness"]["rows"] == card["robustness"]["rows"]
+        assert again["shortcuts"]["probes"] == card["shortcuts"]["probes"]
+
+    def test_another_folder_has_no_known_split(self, card, var, tmp_path):
+        other = write_dataset(tmp_path / "other", per_class=4, seed=77, size=96)
+        run = manage("evaluate_model", "--data", other, "--model", "pair", "--split", "test",
+                     var=var, check=False)  # fmt: skip
+        assert run.returncode == 1
+        assert "is not the folder that pair was trained on" in run.stderr
+
+    def test_predictions_name_no_patient_and_give_the_figures_again(self, card, var):
+        import csv
+
+        text = (var / "b" / "pair" / "predictions.csv").read_text()
+        assert "person" not in text
+        assert "IM-" not in text.replace("NORMAL2-IM", "")
+        rows = list(csv.DictReader(io.StringIO(text)))
+        test = [row for row in rows if row["split"] == "test"]
+        called = [float(row["probability"]) >= card["threshold"]["value"] for row in test]
+        right = [c == (row["label"] == "PNEUMONIA") for c, row in zip(called, test, strict=True)]
+        assert sum(right) / len(right) == card["metrics"]["test"]["accuracy"]
+
+    def test_a_bundle_is_where_training_goes_on_from(self, card, var, films):
+        output = train(var, films, "onward", "--members", 2, "--from", "pair", epochs=1)
+        assert "not active" in output
+        onward = json.loads((var / "b" / "onward" / "card.json").read_text())
+        assert onward["training"]["started_from"] == "pair"
+        run = manage("train_model", "--data", films, "--name", "x", "--image-size", 64,
+                     "--from", "no-such", var=var, check=False)  # fmt: skip
+        assert run.returncode == 1
+        assert "No bundle at" in run.stderr
+
+
+def test_the_same_seed_gives_the_same_network_to_the_bit(var, films):
+    digests = []
+    for name in ("once", "twice"):
+        train(var, films, name, "--deterministic", "--mixed-precision", "--patience", 1, epochs=2)
+        card = json.loads((var / "b" / name / "card.json").read_text())
+        digests.append(card["files"]["predictions.csv"])
+        assert card["training"]["arguments"]["mixed_precision"] is True
+    assert digests[0] == digests[1]
+
+
+def test_a_set_that_leaks_is_refused_unless_told(var, films, tmp_path):
+    leaking = tmp_path / "leaking"
+    for split in ("train", "val", "test"):
+        write_dataset(leaking / split, per_class=4, seed=0, size=96)
+    arguments = ("train_model", "--data", leaking, "--name", "leaky", "--image-size", 64,
+                 "--epochs", 1)  # fmt: skip
+    refused = manage(*arguments, var=var, check=False)
+    assert refused.returncode == 1
+    assert "split leaks" in refused.stderr
+    assert "--unaudited" in refused.stderr
+    assert not (var / "b" / "leaky").exists()
+
+
+def test_a_batch_is_parted_among_the_replicas():
+    """Two logical processors stand for two GPUs: both strategies learn the same."""
+    code = """
+import sys
+import numpy as np, tensorflow as tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+from pathlib import Path
+from mlcore.engine import backend, training
+if sys.argv[1] == "mirrored":
+    tf.distribute.experimental_set_strategy(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
+parted, = backend.parted(np.arange(8.0))
+print(len(tf.distribute.get_strategy().experimental_local_results(parted)))
+rng = np.random.default_rng(0)
+def films(n):
+    labels = np.arange(n) % 2
+    return training.TrainingSet((rng.random((n, 32, 32)) * 120 + 100 * labels[:, None, None]
+                                 ).astype(np.uint8), labels)
+class Progress:
+    def member(self, *a): pass
+    def resumed(self, *a): pass
+    def step(self, *a): pass
+    def epoch(self, result): pass
+options = training.Options(image_size=32, epochs=2, batch_size=16, seed=5, arch="seed_cnn")
+model, history = training.train(options, films(64), films(16),
+                                state_folder=Path(sys.argv[2]), progress=Progress())
+print(history[-1].loss)
+"""
+    import tempfile
+
+    answers = {}
+    for strategy in ("none", "mirrored"):
+        with tempfile.TemporaryDirectory() as folder:
+            run = subprocess.run(
+                [sys.executable, "-c", code, strategy, folder], cwd=ROOT,
+                env=os.environ | QUIET, capture_output=True, text=True, check=False, timeout=200,
+            )  # fmt: skip
+        assert run.returncode == 0, run.stderr
+        answers[strategy] = run.stdout.split()
+    # The first line of one replica is the array's own length: it was not parted.
+    assert answers["mirrored"][0] == "2"
+    assert abs(float(answers["none"][1]) - float(answers["mirrored"][1])) < 0.02
