@@ -141,6 +141,27 @@ class Reading(models.Model):
         return round(100 * self.threshold, 2)
 
     @property
+    def unsure_band(self) -> tuple[float, float] | None:
+        """The probabilities between which the model does not decide, by its card.
+
+        None for a model that always decides, and where the version's row no longer is of the
+        bundle that read this film.
+        """
+        version = self.model_version
+        band = version.card.get("conformal")
+        if not band or version.bundle_sha256 != self.bundle_sha256:
+            return None
+        return float(band["lower"]), min(1.0, float(band["upper"]))
+
+    @property
+    def unsure_percents(self) -> tuple[float, float] | None:
+        """`unsure_band` as start and width on a scale of 100."""
+        if self.unsure_band is None:
+            return None
+        lower, upper = self.unsure_band
+        return round(100 * lower, 2), round(100 * (upper - lower), 2)
+
+    @property
     def is_out_of_scope(self) -> bool:
         return self.label == Label.OUT_OF_SCOPE
 

@@ -1,0 +1,97 @@
+"""The third answer: neither NORMAL nor PNEUMONIA where the model errs too often."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+from django.urls import reverse
+from django.utils import translation
+
+from diagnosis.models import Label, Reading
+from mlcore import inference, registry
+from mlcore.models import ModelVersion
+from tests.conftest import SHIPPED_MODEL, post_film
+
+CARD = {
+    "labels": ["NORMAL", "PNEUMONIA"],
+    "threshold": {"value": 0.6},
+    "scope": {"threshold": 1.0},
+    "conformal": {"coverage": 0.97, "lower": 0.4, "upper": 0.8},
+    "population": {"age_years": [1, 5], "modality": ["DX"], "view": ["PA"], "body_part": ["CHEST"]},
+}
+
+
+@pytest.mark.parametrize(
+    ("probability", "label"),
+    [(0.0, "NORMAL"), (0.399, "NORMAL"), (0.4, "UNSURE"), (0.6, "UNSURE"), (0.799, "UNSURE"),
+     (0.8, "PNEUMONIA"), (1.0, "PNEUMONIA")],
+)  # fmt: skip
+def test_between_the_bounds_the_model_does_not_decide(probability, label):
+    chances = {"NORMAL": 1 - probability, "PNEUMONIA": probability}
+    decided = inference.decide(
+        CARD, probabilities=chances, scope_score=0.5, stated=inference.Stated()
+    )
+    assert decided == (label, ())
+
+
+def test_outside_the_scope_comes_first():
+    label, reasons = inference.decide(
+        CARD,
+        probabilities={"NORMAL": 0.5, "PNEUMONIA": 0.5},
+        scope_score=2.0,
+        stated=inference.Stated(age_years=40),
+    )
+    assert label == "OUT_OF_SCOPE"
+    assert reasons == ("picture", "age")
+
+
+def test_a_model_without_a_band_always_decides():
+    card = {key: value for key, value in CARD.items() if key != "conformal"}
+    label, _ = inference.decide(
+        card,
+        probabilities={"NORMAL": 0.41, "PNEUMONIA": 0.59},
+        scope_score=0.5,
+        stated=inference.Stated(),
+    )
+    assert label == "NORMAL"
+
+
+@pytest.fixture
+def undecided_model(db, tmp_path: Path, settings) -> ModelVersion:
+    """The shipped network, with a gate that lets all through and a band that takes all."""
+    folder = tmp_path / "bundles" / SHIPPED_MODEL
+    shutil.copytree(registry.folder_of(SHIPPED_MODEL), folder)
+    card = json.loads((folder / "card.json").read_text())
+    card["scope"]["threshold"] = 1e9
+    card["conformal"] = {"coverage": 0.97, "lower": 0.0, "upper": 1.0000001}
+    (folder / "card.json").write_text(json.dumps(card))
+    settings.BUNDLE_DIR = folder.parent
+    call_command("activate_model", SHIPPED_MODEL, verbosity=0)
+    return ModelVersion.objects.get(name=SHIPPED_MODEL)
+
+
+def test_the_doctor_is_told_that_and_why_and_what_next(undecided_model, as_doctor, film_bytes):
+    assert post_film(as_doctor, film_bytes).status_code == 302
+    reading = Reading.objects.get()
+    assert reading.label == Label.UNSURE
+    assert reading.unsure_band == (0.0, 1.0)
+    with translation.override("en"):
+        page = as_doctor.get(
+            reverse("readings:detail", args=[reading.pk]), headers={"accept-language": "en"}
+        ).content.decode()
+    assert "The model cannot tell normal from pneumonia on this film." in page
+    assert "lies between 0.000 and 1.000" in page
+    assert "Read the film yourself or ask a radiologist." in page
+    assert "at or above it the film is called pneumonia" not in page
+
+
+def test_a_band_of_another_bundle_is_not_shown(reading):
+    version = reading.model_version
+    version.card["conformal"] = {"coverage": 0.97, "lower": 0.2, "upper": 0.7}
+    version.save()
+    assert Reading.objects.get().unsure_band == (0.2, 0.7)
+    version.bundle_sha256 = "0" * 64
+    version.save()
+    assert Reading.objects.get().unsure_band is None
