@@ -1,0 +1,325 @@
+"""What a reading costs: the shipped bundle under LiteRT beside what one would pick instead.
+
+    python benchmarks/bench_inference.py [--bundle DIR] [--repeats N] [--json F]
+
+Every contestant runs in a process of its own, on one core, and reads the same drawn film one at a
+time, as a doctor sends them. No patient's film is needed.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from measuring import (
+    ROOT,
+    machine,
+    milliseconds,
+    pin_to_one_core,
+    resident_mb,
+    say_machine,
+    summary,
+    table,
+)
+
+CONTESTANTS = {
+    "litert": "LiteRT, this project",
+    "function": "Keras in tf.function",
+    "predict": "Keras model.predict",
+    "seed_cnn": "tutorial CNN, model.predict",
+}
+READY = "ready"
+SEED_CNN_SIZE = 64
+
+
+def drawn_film(megapixels: float) -> bytes:
+    """Draws a chest film of about that size as JPEG bytes."""
+    from tests.films import draw_film, encode
+
+    return encode(draw_film("PNEUMONIA", seed=7, size=round((megapixels * 1e6) ** 0.5)), "jpeg")
+
+
+def prepared(card: dict[str, Any]) -> Any:
+    """The film that every contestant reads, as the network takes it."""
+    from mlcore.engine import golden
+    from mlcore.engine.preprocess import Preprocessing, prepare
+
+    spec = Preprocessing.from_card(card["preprocessing"])
+    return prepare(golden.draw(0), size=card["input_size"], spec=spec)
+
+
+def read_with(name: str, folder: Path) -> tuple[Callable[[], Any], Callable[[], float | None]]:
+    """Loads a contestant; returns what reads the film, and what tells its log-odds."""
+    if name == "litert":
+        from mlcore.engine import bundle, runtime
+
+        found = bundle.read(folder)
+        session = runtime.Session(found.tflite, threads=1)
+        film = prepared(found.card)
+        return lambda: session.run(film), lambda: float(session.run(film).activation_map.mean())
+    import keras
+    import numpy as np
+
+    from mlcore.engine import architectures
+
+    if name == "seed_cnn":
+        network = architectures.build("seed_cnn", size=SEED_CNN_SIZE)
+        film = np.random.default_rng(0).random((1, SEED_CNN_SIZE, SEED_CNN_SIZE, 1), np.float32)
+        return lambda: network.predict(film, verbose=0), lambda: None
+    network = keras.models.load_model(folder / "model.keras", compile=False)
+    film = prepared(json.loads((folder / "card.json").read_text()))[np.newaxis]
+    if name == "predict":
+        read = lambda: network.predict(film, verbose=0)  # noqa: E731
+    else:
+        import tensorflow as tf
+
+        call = tf.function(lambda x: network(x, training=False))
+        read = lambda: {k: v.numpy() for k, v in call(film).items()}  # noqa: E731
+    return read, lambda: float(read()["logit"][0, 0])
+
+
+def contestant(name: str, folder: Path, repeats: int) -> dict[str, Any]:
+    """Runs in the contestant's own process: says when it is ready, then measures."""
+    read, log_odds = read_with(name, folder)
+    read()
+    print(READY, flush=True)
+    return {**milliseconds(read, repeats), "memory_mb": resident_mb(), "log_odds": log_odds()}
+
+
+def web_process(folder: Path, repeats: int, film: bytes) -> dict[str, Any]:
+    """Runs in a process of its own: what gunicorn's worker loads, and a reading's whole way."""
+    memory = {"python": resident_mb()}
+    os.environ["DJANGO_SETTINGS_MODULE"] = "xraysite.settings.local"
+    import xraysite.wsgi  # noqa: F401
+
+    memory["with_django"] = resident_mb()
+    from mlcore import inference, registry
+
+    loaded = registry.load(folder)
+    memory["with_model"] = resident_mb()
+    whole = milliseconds(lambda: inference.predict(film, model=loaded), repeats)
+    memory["after_readings"] = resident_mb()
+    print(READY, flush=True)
+    return {"film_bytes": len(film), "memory_mb": memory, "whole_ms": whole,
+            "stages_ms": stages(film, loaded, repeats)}  # fmt: skip
+
+
+def stages(film: bytes, loaded: Any, repeats: int) -> dict[str, dict[str, float]]:
+    """Times each stage from the file's bytes to what a reading stores."""
+    from mlcore.engine.explain import encode_activation_map
+    from mlcore.engine.film import read_film
+    from mlcore.engine.preprocess import Preprocessing, prepare
+
+    spec = Preprocessing.from_card(loaded.card["preprocessing"])
+    times: dict[str, list[float]] = {"decode": [], "prepare": [], "network": [], "answer": []}
+    for number in range(repeats + 3):
+        marks = [time.perf_counter()]
+        pixels = read_film(film).pixels
+        marks.append(time.perf_counter())
+        ready = prepare(pixels, size=loaded.card["input_size"], spec=spec)
+        marks.append(time.perf_counter())
+        output = loaded.session.run(ready)
+        marks.append(time.perf_counter())
+        encode_activation_map(loaded.local_evidence(output))
+        marks.append(time.perf_counter())
+        if number >= 3:
+            for place, stage in enumerate(times.values()):
+                stage.append(1000 * (marks[place + 1] - marks[place]))
+    return {name: summary(stage) for name, stage in times.items()}
+
+
+def processor_and_work(folder: Path) -> dict[str, Any]:
+    """Runs in a process of its own: one core's peak, and what the network asks of it."""
+    import numpy as np
+
+    # Small enough for the core's own cache, where a product comes nearest to the peak.
+    side = 384
+    left = np.random.default_rng(0).random((side, side), np.float32)
+    best = min(_seconds(lambda: left @ left) for _ in range(300))
+    import keras
+
+    from mlcore.engine import architectures
+
+    network = keras.models.load_model(folder / "model.keras", compile=False)
+    seed_cnn = architectures.build("seed_cnn", size=SEED_CNN_SIZE)
+    print(READY, flush=True)
+    return {
+        "peak_gflops": 2 * side**3 / best / 1e9,
+        "macs": macs(network),
+        "parameters": network.count_params(),
+        "seed_cnn_macs": macs(seed_cnn),
+        "seed_cnn_parameters": seed_cnn.count_params(),
+    }
+
+
+def _seconds(run: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+def macs(network: Any) -> int:
+    """Multiply-accumulates of one film in a Keras network's convolutions and dense layers.
+
+    Normalisation, pooling and activation are left out: together they are a few per cent.
+    """
+    import math
+
+    import keras
+
+    total = 0
+    for layer in network.layers:
+        if isinstance(layer, keras.Model):
+            total += macs(layer)
+        elif isinstance(layer, keras.layers.DepthwiseConv2D | keras.layers.Conv2D):
+            # Each of the kernel's weights is used once at each place of the output.
+            _, height, width, _ = layer.output.shape
+            total += height * width * math.prod(layer.kernel.shape)
+        elif isinstance(layer, keras.layers.Dense):
+            total += math.prod(layer.kernel.shape)
+    return total
+
+
+def in_own_process(part: str, options: argparse.Namespace, *, repeats: int) -> dict[str, Any]:
+    """Runs a part of this file in a fresh process; adds `cold_s`, from start to first answer."""
+    command = [
+        sys.executable, __file__, "--part", part, "--bundle", options.bundle,
+        "--repeats", repeats, "--film", options.film,
+    ]  # fmt: skip
+    with tempfile.TemporaryDirectory() as var, tempfile.TemporaryFile("w+") as complaints:
+        # The web part must not touch the site's own folder.
+        environment = os.environ | {"XRAYSITE_VAR": var, "PRIVATE_MEDIA_ROOT": f"{var}/private"}
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            list(map(str, command)), stdout=subprocess.PIPE, stderr=complaints, text=True,
+            env=environment, cwd=ROOT,
+        )  # fmt: skip
+        assert process.stdout is not None  # noqa: S101
+        cold, last = float("nan"), ""
+        for line in process.stdout:
+            if line.strip() == READY:
+                cold = time.perf_counter() - started
+            last = line
+        if process.wait() != 0:
+            complaints.seek(0)
+            raise SystemExit(f"{part} failed:\n{complaints.read()}")
+    return {**json.loads(last), "cold_s": cold}
+
+
+def measured(options: argparse.Namespace) -> dict[str, Any]:
+    """Runs every part, one after another."""
+    found: dict[str, Any] = {"machine": machine(), "bundle": str(options.bundle)}
+    found["contestants"] = {}
+    for name in options.only:
+        result = in_own_process(name, options, repeats=options.repeats)
+        again = (in_own_process(name, options, repeats=1) for _ in range(options.starts - 1))
+        starts = [result["cold_s"], *(start["cold_s"] for start in again)]
+        result["cold_s"] = summary(starts)["median"]
+        found["contestants"][name] = result
+    found["web"] = in_own_process("web", options, repeats=options.repeats)
+    found["work"] = in_own_process("work", options, repeats=1)
+    litert = found["contestants"].get("litert")
+    if litert:
+        # The best of each: another process's turn on the core is neither's doing.
+        reached = 2 * found["work"]["macs"] / litert["best"] / 1e6
+        found["work"]["network_gflops"] = reached
+        found["work"]["share_of_peak"] = reached / found["work"]["peak_gflops"]
+    return found
+
+
+def report(found: dict[str, Any]) -> None:
+    """Prints the tables."""
+    say_machine(found["machine"])
+    contestants = found["contestants"]
+    own = contestants.get("litert")
+
+    def beside(result: dict[str, Any], key: str, form: str) -> str:
+        ratio = f" ({result[key] / own[key]:.1f}x)" if own else ""
+        return f"{result[key]:{form}}{ratio}"
+
+    print("\nOne film at a time, one core, prepared film to answer (beside LiteRT)\n")
+    rows = [
+        (CONTESTANTS[name], f"{result['best']:.2f}", beside(result, "median", ".2f"),
+         beside(result, "p95", ".2f"),
+         beside(result, "memory_mb", ".0f"), beside(result, "cold_s", ".2f"))
+        for name, result in contestants.items()
+    ]  # fmt: skip
+    print(table(("", "best ms", "median ms", "p95 ms", "memory MB", "cold start s"), rows))
+    odds = [result["log_odds"] for result in contestants.values() if result["log_odds"] is not None]
+    if len(odds) > 1:
+        print(f"\nThe same film's log-odds differ by {max(odds) - min(odds):.1e} at most.")
+    web, work = found["web"], found["work"]
+    print(f"\nA whole reading, JPEG of {web['film_bytes'] / 1e6:.2f} MB to what is stored\n")
+    stage_rows = [
+        (name, f"{times['best']:.2f}", f"{times['median']:.2f}", f"{times['p95']:.2f}")
+        for name, times in (
+            *web["stages_ms"].items(),
+            ("mlcore.inference.predict", web["whole_ms"]),
+        )
+    ]
+    print(table(("stage", "best ms", "median ms", "p95 ms"), stage_rows))
+    print("\nMemory of a web process, MB")
+    print("  " + ", ".join(f"{name} {value:.0f}" for name, value in web["memory_mb"].items()))
+    print(
+        f"\nThe network: {work['macs'] / 1e6:.0f} million multiply-accumulates, "
+        f"{work['parameters'] / 1e6:.2f} M parameters; the tutorial CNN at {SEED_CNN_SIZE} pixels: "
+        f"{work['seed_cnn_macs'] / 1e6:.0f} million, {work['seed_cnn_parameters'] / 1e6:.2f} M."
+    )
+    if own:
+        print(
+            f"One core multiplies float32 matrices at {work['peak_gflops']:.0f} GFLOP/s, the peak "
+            f"in practice; the network runs at {work['network_gflops']:.0f}, "
+            f"{work['share_of_peak']:.0%} of it (both at their best)."
+        )
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    shipped = max((ROOT / "mlcore" / "bundles").glob("*/card.json")).parent
+    parser.add_argument("--bundle", type=Path, default=shipped, help="default: the shipped one")
+    parser.add_argument("--repeats", type=int, default=200, help="readings to time")
+    parser.add_argument("--starts", type=int, default=3, help="cold starts of each")
+    parser.add_argument("--megapixels", type=float, default=2.0, help="of the drawn film")
+    parser.add_argument("--only", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS))
+    parser.add_argument("--json", type=Path, help="write every figure there")
+    parser.add_argument("--part", help=argparse.SUPPRESS)
+    parser.add_argument("--film", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if min(options.repeats, options.starts) < 1 or options.megapixels <= 0.004:
+        parser.error("--repeats and --starts must be 1 or more, --megapixels above 0.004")
+    if not (options.bundle / "card.json").is_file():
+        parser.error(f"{options.bundle} holds no bundle")
+    options.bundle = options.bundle.resolve()
+    return options
+
+
+def main() -> None:
+    options = parsed()
+    if options.part:
+        pin_to_one_core()
+        if options.part == "web":
+            result = web_process(options.bundle, options.repeats, options.film.read_bytes())
+        elif options.part == "work":
+            result = processor_and_work(options.bundle)
+        else:
+            result = contestant(options.part, options.bundle, options.repeats)
+        print(json.dumps(result))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        # Drawn here, so that no measured process holds what draws it.
+        options.film = Path(folder) / "film.jpeg"
+        options.film.write_bytes(drawn_film(options.megapixels))
+        found = measured(options)
+    report(found)
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""The benchmarks run from the root and state every figure; how large it is, is no test."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.films import write_dataset
+
+pytestmark = pytest.mark.xdist_group("benchmarks")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def run(name: str, *arguments: object, check: bool = True) -> subprocess.CompletedProcess:
+    done = subprocess.run(
+        [sys.executable, f"benchmarks/{name}.py", *map(str, arguments)],
+        cwd=ROOT, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}, capture_output=True, text=True,
+        timeout=240, check=False,
+    )  # fmt: skip
+    if check:
+        assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def test_inference_sets_litert_beside_keras(tmp_path):
+    out = tmp_path / "figures.json"
+    printed = run(
+        "bench_inference", "--repeats", 3, "--starts", 1, "--megapixels", 0.1,
+        "--only", "litert", "predict", "--json", out,
+    ).stdout  # fmt: skip
+    found = json.loads(out.read_text())
+    ours, theirs = (found["contestants"][name] for name in ("litert", "predict"))
+    for figures in (ours, theirs):
+        assert 0 < figures["best"] <= figures["median"] <= figures["p95"]
+        assert figures["cold_s"] > 0
+    # One film, one network: they must answer alike, or the race is between different works.
+    assert ours["log_odds"] == pytest.approx(theirs["log_odds"], abs=1e-3)
+    assert ours["memory_mb"] < theirs["memory_mb"]
+    assert set(found["web"]["stages_ms"]) == {"decode", "prepare", "network", "answer"}
+    assert 0 < found["work"]["share_of_peak"] < 1.5
+    assert found["work"]["macs"] > 1e6
+    for said in ("median ms", "memory MB", "cold start", "GFLOP/s", "Memory of a web process"):
+        assert said in printed
+
+
+def test_the_work_of_a_network_is_counted_as_on_paper():
+    code = """
+import sys
+sys.path.insert(0, "benchmarks")
+import keras
+from bench_inference import macs
+film = keras.Input((8, 8, 1))
+x = keras.layers.Conv2D(4, 3, padding="same")(film)
+x = keras.layers.Conv2D(2, 3, strides=2, padding="same")(x)
+inner = keras.Model(film, keras.layers.Dense(5)(keras.layers.Flatten()(x)))
+print(macs(keras.Model(film, inner(film))))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True,
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}, timeout=120,
+    )  # fmt: skip
+    assert int(done.stdout) == 8 * 8 * 9 * 4 + 4 * 4 * 9 * 4 * 2 + 32 * 5
+
+
+@pytest.mark.parametrize("source", ["drawn", "folder"])
+def test_training_sets_the_pipeline_beside_ready_batches(source, tmp_path):
+    out = tmp_path / "figures.json"
+    extra: tuple[object, ...] = ()
+    if source == "folder":
+        extra = ("--data", write_dataset(tmp_path / "set", per_class=8, size=96))
+    run(
+        "bench_training", "--arch", "seed_cnn", "--films", 16,
+         "--image-size", 32, "--batch-size", 4, "--epochs", 2,
+        "--json", out, *extra,
+    )  # fmt: skip
+    found = json.loads(out.read_text())
+    assert found["films"] == 16
+    assert found["training"]["films_per_s"] > 0
+    assert found["steps_alone_films_per_s"] > 0
+    assert 0 <= found["training"]["waited"] < 1
+
+
+def test_a_folder_without_a_bundle_is_said_so(tmp_path):
+    done = run("bench_inference", "--bundle", tmp_path, check=False)
+    assert done.returncode == 2
+    assert "holds no bundle" in done.stderr
