@@ -25,8 +25,14 @@ PERMISSIONS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("mlcore", "modelversion", "view_modelversion"),
         ("auditlog", "logentry", "view_logentry"),
     ),
-    ML_STAFF: (("mlcore", "modelversion", "view_modelversion"),),
+    ML_STAFF: (
+        ("mlcore", "modelversion", "view_modelversion"),
+        ("mlcore", "modelversion", "activate_modelversion"),
+    ),
 }
+
+# Roles whose people work in the admin; there each sees what the permissions above show.
+IN_ADMIN = frozenset({SUPERVISOR, ML_STAFF})
 
 
 def install(apps: Any) -> None:

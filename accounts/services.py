@@ -20,7 +20,7 @@ def create_account(
     """Creates an approved account with one role.
 
     Args:
-        role: one of the keys of `roles.PERMISSIONS`. A supervisor is let into the admin.
+        role: one of the keys of `roles.PERMISSIONS`. Those of `roles.IN_ADMIN` get into the admin.
 
     Raises:
         ValueError: if the role is unknown.
@@ -34,7 +34,7 @@ def create_account(
         hospital=hospital,
         department=department,
         approval=User.Approval.APPROVED,
-        is_staff=role == roles.SUPERVISOR,
+        is_staff=role in roles.IN_ADMIN,
     )
     user.groups.add(Group.objects.get(name=role))
     return user

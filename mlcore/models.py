@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 
@@ -28,6 +29,7 @@ class ModelVersion(models.Model):
         verbose_name = _("model version")
         verbose_name_plural = _("model versions")
         ordering: ClassVar = ["-is_active", "-created_at"]
+        permissions: ClassVar = [("activate_modelversion", "Can choose the model that reads films")]
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["is_active"],
@@ -38,6 +40,9 @@ class ModelVersion(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("models:detail", args=[self.name])
 
     @property
     def folder(self) -> Path:

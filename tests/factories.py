@@ -46,6 +46,7 @@ class SupervisorFactory(UserFactory):
 
 
 class MLStaffFactory(UserFactory):
+    is_staff = True
     role = holding(roles.ML_STAFF)
 
 
