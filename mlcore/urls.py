@@ -5,5 +5,6 @@ from mlcore import views
 app_name = "models"
 urlpatterns = [
     path("", views.model_list, name="list"),
+    path("<str:name>/", views.model_detail, name="detail"),
     path("<str:name>/plots/<str:file>", views.plot, name="plot"),
 ]

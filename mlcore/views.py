@@ -4,14 +4,23 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
+from mlcore import cards
 from mlcore.models import ModelVersion
 
 
 @require_safe
 def model_list(request: HttpRequest) -> HttpResponse:
-    """Shows the card of the active model first, then of the others."""
+    """Shows the active model first, then the others, each with its main figures."""
     versions = ModelVersion.objects.filter(set_aside_reason="")
-    return render(request, "mlcore/model_list.html", {"versions": versions})
+    shown = [{"version": found, "headline": cards.headline(found.card)} for found in versions]
+    return render(request, "mlcore/model_list.html", {"shown": shown})
+
+
+@require_safe
+def model_detail(request: HttpRequest, name: str) -> HttpResponse:
+    """Shows a model's card; also of one that was set aside, for readings still name it."""
+    version = get_object_or_404(ModelVersion, name=name)
+    return render(request, "mlcore/model_detail.html", cards.page(version))
 
 
 @require_safe
