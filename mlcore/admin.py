@@ -1,18 +1,63 @@
+"""The registry in the admin: every model's card, two side by side, and which one reads films."""
+
+from collections.abc import Callable
 from typing import Any
 
-from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError
+from django.db.models import QuerySet
+from django.forms import Script
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.functional import Promise
+from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_http_methods, require_safe
 
+from mlcore import cards, registry
+from mlcore.compare import CannotCompare, compare
 from mlcore.models import ModelVersion
+from mlcore.templatetags.cards import figure
+
+CHANGELIST = "admin:mlcore_modelversion_changelist"
+
+NOT_ACTIVATED: dict[str, Promise] = {
+    "missing": gettext_lazy("its files are missing"),
+    "damaged": gettext_lazy("its files are damaged, or not those that were registered"),
+    "unfit": gettext_lazy("its card lacks what a model needs before doctors may read with it"),
+    "changed": gettext_lazy("another model was activated meanwhile; look again"),
+}
+NOT_COMPARED: dict[str, Promise] = {
+    "no_predictions": gettext_lazy(
+        "%(model)s has no predictions.csv: its answers to single films are not known."
+    ),
+    "altered": gettext_lazy("The predictions.csv of %(model)s is not the one that was registered."),
+    "unreadable": gettext_lazy("The predictions.csv of %(model)s cannot be read."),
+    "no_films": gettext_lazy("The two were not measured on the same films, of both labels."),
+    "labels_differ": gettext_lazy("The two were given different labels for the same films."),
+}
 
 
 @admin.register(ModelVersion)
 class ModelVersionAdmin(admin.ModelAdmin):
     """Which models this installation knows. They come and go by `manage.py` alone."""
 
-    list_display = ["name", "is_active", "bundle_sha256", "created_at", "activated_at"]
-    list_filter = ["is_active"]
+    list_display = [
+        "name",
+        "is_active",
+        "auc",
+        "sensitivity",
+        "specificity",
+        "short_hash",
+        "created_at",
+        "activated_at",
+    ]
     search_fields = ["name", "bundle_sha256"]
+    actions = ["compare_chosen"]
     fields = [
         "name",
         "is_active",
@@ -21,8 +66,11 @@ class ModelVersionAdmin(admin.ModelAdmin):
         "set_aside_reason",
         "created_at",
         "activated_at",
-        "card",
     ]
+
+    class Media:
+        css = {"all": ["css/admin_models.css", "css/models.css"]}
+        js = [Script("js/models.js", type="module")]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -32,3 +80,155 @@ class ModelVersionAdmin(admin.ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    @staticmethod
+    def may_activate(request: HttpRequest) -> bool:
+        return request.user.has_perm("mlcore.activate_modelversion")
+
+    def get_urls(self) -> list[URLPattern]:
+        def address(route: str, view: Callable[..., HttpResponse], name: str) -> URLPattern:
+            return path(route, self.admin_site.admin_view(view), name=f"mlcore_modelversion_{name}")
+
+        return [
+            address("compare/", require_safe(self.compare_view), "compare"),
+            address("roll-back/", require_http_methods(["GET", "POST"])(self.roll_back_view),
+                    "rollback"),
+            address("<int:object_id>/activate/",
+                    require_http_methods(["GET", "POST"])(self.activate_view), "activate"),
+            *super().get_urls(),
+        ]  # fmt: skip
+
+    @admin.display(description="AUC")
+    def auc(self, version: ModelVersion) -> str:
+        return _held_out(version, "auc")
+
+    @admin.display(description=gettext_lazy("Sensitivity"))
+    def sensitivity(self, version: ModelVersion) -> str:
+        return _held_out(version, "sensitivity")
+
+    @admin.display(description=gettext_lazy("Specificity"))
+    def specificity(self, version: ModelVersion) -> str:
+        return _held_out(version, "specificity")
+
+    @admin.display(description=gettext_lazy("Version"))
+    def short_hash(self, version: ModelVersion) -> str:
+        return version.bundle_sha256[:12]
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        extra = {
+            "may_activate": self.may_activate(request),
+            "earlier": registry.earlier_version(),
+        }
+        return super().changelist_view(request, (extra_context or {}) | extra)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        version = self.get_object(request, object_id)
+        extra: dict[str, Any] = {"may_activate": self.may_activate(request)}
+        if version is not None:
+            extra |= cards.page(version)
+        return super().change_view(request, object_id, form_url, (extra_context or {}) | extra)
+
+    @admin.action(description=gettext_lazy("Compare two models"), permissions=["view"])
+    def compare_chosen(
+        self, request: HttpRequest, chosen: QuerySet[ModelVersion]
+    ) -> HttpResponseRedirect | None:
+        keys = list(chosen.order_by("created_at").values_list("pk", flat=True)[:3])
+        if len(keys) != 2:
+            messages.error(request, _("Choose two models to compare."))
+            return None
+        query = urlencode({"first": keys[0], "second": keys[1]})
+        return HttpResponseRedirect(f"{reverse('admin:mlcore_modelversion_compare')}?{query}")
+
+    def compare_view(self, request: HttpRequest) -> HttpResponse:
+        """Shows two models side by side, and what the same films say of their difference."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        versions = ModelVersion.objects.order_by("created_at")
+        asked = (request.GET.get("first", ""), request.GET.get("second", ""))
+        first, second = (next((v for v in versions if str(v.pk) == key), None) for key in asked)
+        context: dict[str, Any] = {"versions": versions, "first": first, "second": second}
+        if first is not None and second is not None and first != second:
+            context["figures"] = cards.side_by_side(first.card, second.card)
+            try:
+                context["comparison"] = compare(first, second)
+            except CannotCompare as error:
+                context["cannot"] = NOT_COMPARED[error.code] % {"model": error.model}
+        elif any(asked):
+            messages.error(request, _("Choose two models to compare."))
+        return self._page(request, "compare.html", _("Compare two models"), context)
+
+    def activate_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """Asks, and on POST makes this model the one that reads films."""
+        if not self.may_activate(request):
+            raise PermissionDenied
+        version = get_object_or_404(ModelVersion, pk=object_id)
+        if version.is_active:
+            messages.info(request, _("%(name)s is active already.") % {"name": version})
+            return redirect(CHANGELIST)
+        if request.method == "POST":
+            return self._carried_out(request, version, lambda: registry.activate(version))
+        return self._confirmation(request, _("Activate a model"), version)
+
+    def roll_back_view(self, request: HttpRequest) -> HttpResponse:
+        """Asks, and on POST makes the model that was active before the one that reads films."""
+        if not self.may_activate(request):
+            raise PermissionDenied
+        earlier = registry.earlier_version()
+        if earlier is None:
+            messages.error(
+                request, _("No model was active before, so there is none to go back to.")
+            )
+            return redirect(CHANGELIST)
+        if request.method == "POST":
+            # A form sent twice must not go back and forth again.
+            if request.POST.get("expected") != str(earlier.pk):
+                return self._refused(request, earlier, "changed")
+            return self._carried_out(request, earlier, registry.roll_back)
+        return self._confirmation(request, _("Roll back to the earlier model"), earlier)
+
+    def _carried_out(
+        self, request: HttpRequest, version: ModelVersion, change: Callable[[], ModelVersion]
+    ) -> HttpResponse:
+        try:
+            active = change()
+        except registry.NotFitToActivate as error:
+            return self._refused(request, version, "unfit", str(error))
+        except registry.ModelUnavailable as error:
+            return self._refused(request, version, error.code, error.detail)
+        except IntegrityError:
+            return self._refused(request, version, "changed")
+        messages.success(request, _("%(name)s reads films from now on.") % {"name": active})
+        return redirect(CHANGELIST)
+
+    def _refused(
+        self, request: HttpRequest, version: ModelVersion, code: str, detail: str = ""
+    ) -> HttpResponse:
+        said = _("%(name)s was not activated: %(reason)s.") % {
+            "name": version,
+            "reason": NOT_ACTIVATED.get(code, code),
+        }
+        messages.error(request, f"{said} {detail}".strip())
+        return redirect(CHANGELIST)
+
+    def _confirmation(self, request: HttpRequest, title: str, to: ModelVersion) -> HttpResponse:
+        active = registry.active_version()
+        context = {
+            "to": to,
+            "now": active,
+            "figures": cards.side_by_side(active.card if active else {}, to.card),
+        }
+        return self._page(request, "confirm.html", title, context)
+
+    def _page(
+        self, request: HttpRequest, template: str, title: str, context: dict[str, Any]
+    ) -> HttpResponse:
+        shared = self.admin_site.each_context(request)
+        shared |= {"opts": self.opts, "media": self.media, "title": title}
+        shared |= {"may_activate": self.may_activate(request)}
+        return TemplateResponse(request, f"admin/mlcore/modelversion/{template}", shared | context)
+
+
+def _held_out(version: ModelVersion, key: str) -> str:
+    return figure(version.card.get("metrics", {}).get("test", {}).get(key))

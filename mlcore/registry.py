@@ -135,6 +135,25 @@ def folder_of(name: str) -> Path:
     return Path(settings.BUNDLE_DIR) / name
 
 
+def file_of(version: ModelVersion, name: str) -> bytes:
+    """Returns a file of a version's bundle, where it is still the one that was registered.
+
+    Raises:
+        ModelUnavailable: "missing" where the card names no such file or it is gone, "damaged"
+            where it was altered.
+    """
+    sha256 = version.card.get("files", {}).get(name)
+    if sha256 is None:
+        raise ModelUnavailable("missing", f"{version.name} has no {name}")
+    try:
+        content = (version.folder / name).read_bytes()
+    except OSError as error:
+        raise ModelUnavailable("missing", f"{name} of {version.name}: {error.strerror}") from error
+    if bundles.digest(content) != sha256:
+        raise ModelUnavailable("damaged", f"{name} of {version.name} was altered")
+    return content
+
+
 def find(name: str) -> ModelVersion | None:
     """Returns the registered version of that name, or None."""
     return ModelVersion.objects.filter(name=name).first()
@@ -199,17 +218,23 @@ def activate(version: ModelVersion) -> ModelVersion:
     return version
 
 
-def roll_back() -> ModelVersion:
-    """Activates the model that was active before the present one.
-
-    Raises:
-        ModelUnavailable: there is none, or its bundle is missing or damaged.
-    """
-    earlier = (
+def earlier_version() -> ModelVersion | None:
+    """Returns the version that was active before the present one, or None."""
+    return (
         ModelVersion.objects.filter(is_active=False, activated_at__isnull=False)
         .order_by("-activated_at")
         .first()
     )
+
+
+def roll_back() -> ModelVersion:
+    """Activates the model that was active before the present one.
+
+    Raises:
+        NotFitToActivate: its card lacks what this software asks for by now.
+        ModelUnavailable: there is none, or its bundle is missing or damaged.
+    """
+    earlier = earlier_version()
     if earlier is None:
         raise ModelUnavailable("missing", "no model was active before")
     return activate(earlier)

@@ -44,6 +44,7 @@ MATRIX: dict[str, Row] = {
     "readings:edit": Row(OWN.get, (LOGIN, 302, 404, 404, 404)),
     "readings:delete": Row(OWN.get, (LOGIN, 302, 404, 404, 404)),
     "models:list": STAFF,
+    "models:detail": STAFF,
     "models:plot": STAFF,
     "account_login": GUESTS,
     "account_logout": Row((302, 200, 200, 200, 200)),
@@ -79,10 +80,27 @@ ADMIN_OPEN_TO_SUPERVISOR = {
     "mlcore_modelversion_changelist",
     "mlcore_modelversion_change",
     "mlcore_modelversion_history",
+    "mlcore_modelversion_compare",
     "auditlog_logentry_changelist",
     "auditlog_logentry_change",
     "auditlog_logentry_history",
 }
+
+ADMIN_OPEN_TO_ML_STAFF = {
+    "index",
+    "jsi18n",
+    "password_change",
+    "password_change_done",
+    "login",
+    "logout",
+    "mlcore_modelversion_changelist",
+    "mlcore_modelversion_change",
+    "mlcore_modelversion_history",
+    "mlcore_modelversion_compare",
+    "mlcore_modelversion_activate",
+    "mlcore_modelversion_rollback",
+}
+ADMIN_OPEN_TO = {"supervisor": ADMIN_OPEN_TO_SUPERVISOR, "ml_engineer": ADMIN_OPEN_TO_ML_STAFF}
 
 
 def named_patterns(resolver: URLResolver | None = None, space: str = ""):
@@ -116,6 +134,8 @@ def address_of(name: str, reading: Reading) -> str:
         return reverse(name)
     if name.startswith("readings:"):
         return reverse(name, args=[reading.pk])
+    if name == "models:detail":
+        return reverse(name, args=[reading.model_name])
     if name == "models:plot":
         return reverse(name, args=[reading.model_name, "roc.png"])
     if name == "account_confirm_email":
@@ -167,17 +187,31 @@ def admin_address(name: str, pattern: URLPattern, reading: Reading, person) -> s
 
 
 @pytest.mark.parametrize("name", [name for name in ADMIN_NAMES if name != "None"])
-def test_admin_lets_nobody_in_but_supervisors(name, people, reading, supervisor):
+def test_admin_lets_each_role_see_its_own_pages_and_nobody_else_in(
+    name, people, reading, supervisor
+):
     pattern = dict(named_patterns())[f"admin:{name}"]
     address = admin_address(name, pattern, reading, supervisor)
     for person, browser in people.items():
         status = browser.get(address).status_code
-        if person == "supervisor":
-            if name in ADMIN_OPEN_TO_SUPERVISOR:
+        if person in ADMIN_OPEN_TO:
+            if name in ADMIN_OPEN_TO[person]:
                 assert status in {200, 302, 404, 405}, f"{address}: {status}"
             else:
-                assert status in {302, 403, 404}, f"{address} is open to a supervisor: {status}"
+                assert status in {302, 403, 404}, f"{address} is open to {person}: {status}"
         elif name == "login" and person == "anonymous":
             assert status == 302
         else:
             assert status in {302, 403, 404, 405}, f"{address} answers {status} to {person}"
+
+
+@pytest.mark.parametrize("name", ["activate", "rollback"])
+def test_only_ml_staff_may_choose_the_model(name, people, reading):
+    arguments = [reading.model_version_id] if name == "activate" else []
+    address = reverse(f"admin:mlcore_modelversion_{name}", args=arguments)
+    for person, browser in people.items():
+        response = browser.post(address)
+        if person in {"supervisor", "ml_engineer"}:
+            assert response.status_code == {"supervisor": 403, "ml_engineer": 302}[person]
+        else:
+            assert "/login/" in response.headers["Location"]

@@ -1,0 +1,263 @@
+"""ML staff choose the model that reads films, in the admin; supervisors look on."""
+
+import re
+from pathlib import Path
+
+import pytest
+from auditlog.models import LogEntry
+from django.apps import apps
+from django.db import IntegrityError
+from django.test import Client
+
+from accounts import roles, services
+from mlcore import registry
+from mlcore.models import ModelVersion
+from tests.conftest import signed_in
+from tests.mlcore.full_cards import full_card, predictions, write_bundle
+
+pytestmark = pytest.mark.django_db
+
+LIST = "/admin/mlcore/modelversion/"
+ROLL_BACK = f"{LIST}roll-back/"
+
+
+@pytest.fixture
+def other_model(active_model, tmp_path) -> ModelVersion:
+    """A second model, whole and fit, with its answers to single films."""
+    return write_bundle(tmp_path, full_card("pneumonia-9"), predictions_csv=predictions())
+
+
+@pytest.fixture
+def third_model(active_model, tmp_path) -> ModelVersion:
+    return write_bundle(tmp_path, full_card("pneumonia-10"), predictions_csv=predictions(0.5))
+
+
+def said(response) -> str:
+    """The messages of the page that an answer leads to."""
+    return " ".join(str(message) for message in response.context["messages"])
+
+
+def activate(version: ModelVersion) -> str:
+    return f"{LIST}{version.pk}/activate/"
+
+
+def compare(browser: Client, first: ModelVersion, second: ModelVersion) -> str:
+    response = browser.get(f"{LIST}compare/?first={first.pk}&second={second.pk}")
+    assert response.status_code == 200
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", response.content.decode()))
+
+
+def test_the_list_shows_the_main_figures(active_model, as_supervisor):
+    page = as_supervisor.get(LIST).content.decode()
+    held_out = active_model.card["metrics"]["test"]
+    for shown in ("auc", "sensitivity", "specificity"):
+        assert f"{held_out[shown]:.3f}" in page
+    assert active_model.bundle_sha256[:12] in page
+
+
+def test_the_page_of_a_model_is_its_card_not_its_json(other_model, as_supervisor):
+    page = as_supervisor.get(f"{LIST}{other_model.pk}/change/").content.decode()
+    assert "Missed: pneumonia called normal" in page
+    assert f'src="/models/{other_model.name}/plots/roc.png"' in page
+    assert "&quot;labels&quot;" not in page
+    assert "js/models.js" in page
+    assert 'name="name"' not in page, "nothing can be edited"
+    assert not re.search(r"<style|\sstyle=|\son[a-z]+=", page)
+
+
+def test_ml_staff_see_models_in_the_admin_and_nothing_else(reading, as_ml_engineer):
+    page = as_ml_engineer.get("/admin/").content.decode()
+    assert "/admin/mlcore/modelversion/" in page
+    for other in ("diagnosis/reading", "accounts/user", "auditlog"):
+        assert f"/admin/{other}" not in page
+    assert reading.patient_name not in page
+    assert as_ml_engineer.get("/admin/diagnosis/reading/").status_code == 403
+    assert as_ml_engineer.get(f"/admin/diagnosis/reading/{reading.pk}/change/").status_code == 403
+
+
+def test_new_ml_staff_get_into_the_admin(db):
+    for role in roles.PERMISSIONS:
+        account = services.create_account(
+            email=f"{role}@example.org", display_name=role, password="x" * 20, role=role
+        )
+        assert account.is_staff == (role != roles.DOCTOR)
+
+
+def test_ml_staff_of_an_older_installation_are_let_in(ml_engineer, doctor):
+    import importlib
+
+    ml_engineer.is_staff = False
+    ml_engineer.save()
+    migration = importlib.import_module("accounts.migrations.0003_ml_staff_in_admin")
+    migration.let_ml_staff_in(apps, None)
+    ml_engineer.refresh_from_db()
+    doctor.refresh_from_db()
+    assert (ml_engineer.is_staff, doctor.is_staff) == (True, False)
+
+
+def test_activation_asks_first_and_is_on_record(
+    active_model, other_model, as_ml_engineer, ml_engineer
+):
+    page = as_ml_engineer.get(activate(other_model)).content.decode()
+    assert "instead of" in page
+    assert registry.active_version() == active_model, "a look changes nothing"
+    response = as_ml_engineer.post(activate(other_model), follow=True)
+    assert said(response) == "pneumonia-9 reads films from now on."
+    assert registry.active_version() == other_model
+    rows = LogEntry.objects.get_for_model(ModelVersion).filter(actor=ml_engineer)
+    changed = {row.object_repr: row.changes["is_active"] for row in rows}
+    assert changed == {"pneumonia-9": ["False", "True"], "pneumonia-1": ["True", "False"]}
+
+
+def test_rolling_back_asks_first_and_is_not_done_twice(
+    active_model, other_model, as_ml_engineer, ml_engineer
+):
+    registry.activate(other_model)
+    page = as_ml_engineer.get(ROLL_BACK).content.decode()
+    assert f'name="expected" value="{active_model.pk}"' in page
+    sent = {"expected": active_model.pk}
+    assert "pneumonia-1 reads films" in said(as_ml_engineer.post(ROLL_BACK, sent, follow=True))
+    assert registry.active_version() == active_model
+    assert LogEntry.objects.get_for_model(ModelVersion).filter(actor=ml_engineer).count() == 2
+    again = said(as_ml_engineer.post(ROLL_BACK, sent, follow=True))
+    assert "another model was activated meanwhile" in again
+    assert registry.active_version() == active_model
+
+
+def test_with_nothing_to_go_back_to_it_says_so(active_model, as_ml_engineer):
+    for response in (
+        as_ml_engineer.get(ROLL_BACK, follow=True),
+        as_ml_engineer.post(ROLL_BACK, follow=True),
+    ):
+        assert "none to go back to" in said(response)
+    assert ROLL_BACK not in as_ml_engineer.get(LIST).content.decode()
+
+
+def test_supervisors_look_and_do_not_choose(active_model, other_model, as_supervisor):
+    for address in (activate(other_model), ROLL_BACK):
+        assert as_supervisor.get(address).status_code == 403
+        assert as_supervisor.post(address).status_code == 403
+        assert address not in as_supervisor.get(LIST).content.decode()
+    page = as_supervisor.get(f"{LIST}{other_model.pk}/change/").content.decode()
+    assert activate(other_model) not in page
+    assert registry.active_version() == active_model
+
+
+def test_a_damaged_a_lost_and_an_unfit_bundle_are_refused_in_words(
+    active_model, other_model, third_model, as_ml_engineer
+):
+    with (other_model.folder / "model.tflite").open("ab") as file:
+        file.write(b" ")
+    assert "damaged" in said(as_ml_engineer.post(activate(other_model), follow=True))
+    ModelVersion.objects.filter(pk=third_model.pk).update(path="nowhere")
+    assert "files are missing" in said(as_ml_engineer.post(activate(third_model), follow=True))
+    third_model.card["scope"] = {}
+    third_model.save()
+    refused = said(as_ml_engineer.post(activate(third_model), follow=True))
+    assert "lacks what a model needs" in refused
+    assert "a scope gate" in refused
+    assert registry.active_version() == active_model
+
+
+def test_two_who_activate_at_once_get_an_answer_not_an_error(
+    active_model, other_model, as_ml_engineer, monkeypatch
+):
+    def taken(version):
+        raise IntegrityError("mlcore_one_active_model")
+
+    monkeypatch.setattr(registry, "activate", taken)
+    assert "meanwhile" in said(as_ml_engineer.post(activate(other_model), follow=True))
+
+
+def test_what_is_active_or_unknown_is_not_activated(active_model, as_ml_engineer):
+    assert "active already" in said(as_ml_engineer.post(activate(active_model), follow=True))
+    assert as_ml_engineer.post(f"{LIST}999/activate/").status_code == 404
+    assert as_ml_engineer.put(activate(active_model)).status_code == 405
+
+
+def test_two_chosen_models_are_compared_on_the_same_films(other_model, third_model, as_supervisor):
+    chosen = {"action": "compare_chosen", "_selected_action": [other_model.pk, third_model.pk]}
+    response = as_supervisor.post(LIST, chosen)
+    assert response.headers["Location"].endswith(
+        f"compare/?first={other_model.pk}&second={third_model.pk}"
+    )
+    text = compare(as_supervisor, other_model, third_model)
+    assert "measured on 120 held-out films, 80 of them with pneumonia" in text
+    assert "pneumonia-10 ranks these films better" in text
+    assert "McNemar's exact test, 80 films" in text
+    assert "McNemar's exact test, 40 films" in text
+    assert "pneumonia-10 ranks these films better" in compare(
+        as_supervisor, third_model, other_model
+    )
+    same = compare(as_supervisor, other_model, third_model)
+    assert same == text, "seeded: the same figures each time"
+
+
+def test_models_that_answer_alike_are_not_called_different(active_model, tmp_path, as_supervisor):
+    pair = [
+        write_bundle(tmp_path, full_card(name), predictions_csv=predictions())
+        for name in ("first", "second")
+    ]
+    assert "do not show which of the two ranks better" in compare(as_supervisor, *pair)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_two_models_are_asked_for(count, active_model, other_model, third_model, as_supervisor):
+    keys = [active_model.pk, other_model.pk, third_model.pk][:count]
+    sent = {"action": "compare_chosen", "_selected_action": keys}
+    response = as_supervisor.post(LIST, sent, follow=True)
+    assert response.status_code == 200
+    if count:
+        assert said(response) == "Choose two models to compare."
+
+
+@pytest.mark.parametrize("query", ["?first=1&second=1", "?first=x&second=", "?first=1&second=99"])
+def test_a_pair_that_is_none_is_asked_for_again(query, active_model, as_supervisor):
+    query = query.replace("=1", f"={active_model.pk}")
+    response = as_supervisor.get(f"{LIST}compare/{query}")
+    assert response.status_code == 200
+    assert said(response) == "Choose two models to compare."
+
+
+def test_why_two_models_cannot_be_compared_is_said(
+    active_model, other_model, third_model, tmp_path, as_supervisor
+):
+    no_predictions = compare(as_supervisor, active_model, other_model)
+    assert "pneumonia-1 has no predictions.csv" in no_predictions
+    assert "As each card states" in no_predictions, "the cards can still be read side by side"
+    elsewhere = write_bundle(
+        tmp_path, full_card("elsewhere"), predictions_csv=predictions(start=5000)
+    )
+    assert "not measured on the same films" in compare(as_supervisor, other_model, elsewhere)
+    broken = write_bundle(tmp_path, full_card("broken"), predictions_csv=b"no,header\n")
+    assert "of broken cannot be read" in compare(as_supervisor, other_model, broken)
+    turned = predictions().replace(b"NORMAL,IM", b"PNEUMONIA,virus", 1)
+    relabelled = write_bundle(tmp_path, full_card("relabelled"), predictions_csv=turned)
+    assert "different labels" in compare(as_supervisor, other_model, relabelled)
+    Path(third_model.folder, "predictions.csv").write_bytes(predictions(0.9))
+    altered = compare(as_supervisor, other_model, third_model)
+    assert "of pneumonia-10 is not the one that was registered" in altered
+    Path(third_model.folder, "predictions.csv").unlink()
+    assert "has no predictions.csv" in compare(as_supervisor, other_model, third_model)
+
+
+def test_the_admin_speaks_chinese_too(active_model, other_model, third_model, ml_engineer):
+    client = signed_in(ml_engineer)
+    client.defaults["HTTP_ACCEPT_LANGUAGE"] = "zh-hant"
+    text = compare(client, other_model, third_model)
+    assert "對這批影像的鑑別較佳" in text
+    page = client.get(activate(other_model)).content.decode()
+    assert "取代" in page
+    assert "啟用 pneumonia-9" in page
+
+
+def test_comparing_loads_nothing_heavy():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; import mlcore.engine.compare; "
+        "print(sorted({'scipy', 'sklearn', 'tensorflow', 'keras'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
