@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from auditlog.models import LogEntry
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError
@@ -127,7 +128,7 @@ class ModelVersionAdmin(admin.ModelAdmin):
         version = self.get_object(request, object_id)
         extra: dict[str, Any] = {"may_activate": self.may_activate(request)}
         if version is not None:
-            extra |= cards.page(version)
+            extra |= cards.page(version) | {"activations": _activations(version)}
         return super().change_view(request, object_id, form_url, (extra_context or {}) | extra)
 
     @admin.action(description=gettext_lazy("Compare two models"), permissions=["view"])
@@ -228,6 +229,16 @@ class ModelVersionAdmin(admin.ModelAdmin):
         shared |= {"opts": self.opts, "media": self.media, "title": title}
         shared |= {"may_activate": self.may_activate(request)}
         return TemplateResponse(request, f"admin/mlcore/modelversion/{template}", shared | context)
+
+
+def _activations(version: ModelVersion) -> list[dict[str, Any]]:
+    """Returns who made this model active or replaced it, and when, the latest first."""
+    rows = LogEntry.objects.get_for_object(version).select_related("actor")
+    return [
+        {"at": row.timestamp, "by": row.actor, "activated": row.changes["is_active"][1] == "True"}
+        for row in rows
+        if "is_active" in (row.changes or {}) and row.action == LogEntry.Action.UPDATE
+    ]
 
 
 def _held_out(version: ModelVersion, key: str) -> str:

@@ -7,12 +7,13 @@ from django.conf import settings
 from django.db import models
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class ModelVersion(models.Model):
     """A bundle that was registered. At most one is active."""
 
-    name = models.CharField(_("name"), max_length=100, unique=True)
+    name = models.CharField(pgettext_lazy("model", "name"), max_length=100, unique=True)
     bundle_sha256 = models.CharField(_("bundle SHA-256"), max_length=64)
     path = models.CharField(
         _("folder"),

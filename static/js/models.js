@@ -115,12 +115,13 @@ function followTheReader() {
   const observer = new IntersectionObserver(
     (entries) => {
       for (const entry of entries) {
-        if (!entry.isIntersecting) continue;
-        for (const link of links.values()) link.removeAttribute("aria-current");
-        links.get(entry.target.id)?.setAttribute("aria-current", "true");
+        const link = links.get(entry.target.id);
+        if (entry.isIntersecting) link?.setAttribute("aria-current", "true");
+        else link?.removeAttribute("aria-current");
       }
     },
-    { rootMargin: "-20% 0px -70% 0px" },
+    // A line a quarter of the way down: one section at most lies on it.
+    { rootMargin: "-25% 0px -75% 0px" },
   );
   for (const section of document.querySelectorAll(".card-section")) observer.observe(section);
 }

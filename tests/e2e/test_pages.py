@@ -21,6 +21,7 @@ SIGNED_IN = [
     "/readings/?q=nobody",
     "/readings/new/",
     "/models/",
+    "/models/pneumonia-1/",
     "/accounts/profile/",
     "/accounts/password/change/",
     "/accounts/logout/",

@@ -107,6 +107,10 @@ def test_activation_asks_first_and_is_on_record(
     rows = LogEntry.objects.get_for_model(ModelVersion).filter(actor=ml_engineer)
     changed = {row.object_repr: row.changes["is_active"] for row in rows}
     assert changed == {"pneumonia-9": ["False", "True"], "pneumonia-1": ["True", "False"]}
+    page = as_ml_engineer.get(f"{LIST}{other_model.pk}/change/").content.decode()
+    table = page[page.index("Activations, from the audit log") :].split("</table>")[0]
+    assert ml_engineer.display_name in table
+    assert table.count("<tr>") == 2, "the heading and one activation"
 
 
 def test_rolling_back_asks_first_and_is_not_done_twice(
