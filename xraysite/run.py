@@ -10,11 +10,10 @@ import socket
 import sys
 
 import django
+from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import DatabaseError
-
-SHIPPED_MODEL = "pneumonia-1"
 
 
 def say(text: str) -> None:
@@ -48,10 +47,16 @@ def prepare() -> None:
     say("[3/4] Model:")
     from mlcore import registry
 
-    if registry.active_version() is None:
-        call_command("activate_model", SHIPPED_MODEL)
+    active = registry.active_version()
+    if active is None:
+        call_command("activate_model", settings.SHIPPED_MODEL)
     else:
-        say(f"  {registry.active_version()} is active.")
+        say(f"  {active} is active.")
+        if active.name != settings.SHIPPED_MODEL:
+            say(
+                f"  This version ships {settings.SHIPPED_MODEL}; to read films with it: manage.py "
+                f"activate_model {settings.SHIPPED_MODEL}"
+            )
     say("[4/4] Accounts:")
     call_command("create_demo_accounts")
 

@@ -130,26 +130,11 @@ class Report:
     def _decisions(self) -> dict[str, Any]:
         """Threshold, calibration, abstention and scope, each with where it was chosen."""
         fitted, development = self.fitted, self.development
-        judged = development.judged
-        labels = development.data.labels[judged]
-        probabilities = fitted.calibration.probabilities(development.logits[judged])
-        on = (
-            "the validation side of the split"
-            if self.plan.members == 1
-            else f"out-of-fold predictions of {self.plan.members} networks, each asked for the "
-            "block of consecutive patients that it left out"
-        )
+        labels = development.data.labels[development.judged]
+        probabilities = fitted.calibration.probabilities(development.logits[development.judged])
         abstention = fitted.abstention
         return {
-            "threshold": {
-                "value": fitted.threshold,
-                "chosen_on": "validation",
-                "how": (
-                    "median over 500 bootstrap samples of the place where sensitivity plus "
-                    f"specificity is largest, on {on}"
-                ),
-                "share_of_pneumonia": float(labels.mean()),
-            },
+            "threshold": self._threshold(labels),
             "calibration": {
                 "method": "Platt: log-odds / temperature + bias",
                 "temperature": fitted.calibration.temperature,
@@ -165,23 +150,32 @@ class Report:
                 "n": {label: int((labels == i).sum()) for i, label in enumerate(LABELS)},
             },
             "scope": {
-                "method": (
-                    "the larger of two: distance of features pooled at several depths to the "
-                    "nearer class mean of the training films (Mahalanobis, Ledoit-Wolf), and a "
-                    "small network that learnt films outside the population and pictures made by "
-                    "rule"
-                ),
+                "method": scope.METHOD,
                 "threshold": scope.THRESHOLD,
                 "chosen_on": "validation",
-                "how": (
-                    f"quantiles {1 - scope.DISTANCE_SHARE} of the distance and "
-                    f"{1 - scope.NETWORK_SHARE} of the network's log-odds, on films that neither "
-                    "learnt from"
-                ),
+                "how": scope.HOW,
             },
             "explanation": fitted.reference.to_card(),
             "lung_field": None if fitted.lung_field is None else lungs.to_card(fitted.lung_field),
             "roc_validation": roc_points(labels, probabilities),
+        }
+
+    def _threshold(self, labels: Vector) -> dict[str, Any]:
+        members = self.plan.members
+        on = (
+            "the validation side of the split"
+            if members == 1
+            else f"out-of-fold predictions of {members} networks, each asked for the block of "
+            "consecutive patients that it left out"
+        )
+        return {
+            "value": self.fitted.threshold,
+            "chosen_on": "validation",
+            "how": (
+                "median over 500 bootstrap samples of the place where sensitivity plus "
+                f"specificity is largest, on {on}"
+            ),
+            "share_of_pneumonia": float(labels.mean()),
         }
 
     def _development_scores(self) -> Vector:

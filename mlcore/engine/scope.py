@@ -28,6 +28,15 @@ Films = npt.NDArray[np.uint8]
 # Share of validation films that either witness may call outside.
 DISTANCE_SHARE, NETWORK_SHARE = 0.005, 0.017
 THRESHOLD = 1.0
+METHOD = (
+    "the larger of two: distance of features pooled at several depths to the nearer class mean of "
+    "the training films (Mahalanobis, Ledoit-Wolf), and a small network that learnt films outside "
+    "the population and pictures made by rule"
+)
+HOW = (
+    f"quantiles {1 - DISTANCE_SHARE} of the distance and {1 - NETWORK_SHARE} of the network's "
+    "log-odds, on films that neither learnt from"
+)
 EPOCHS, BATCH = 12, 32
 
 

@@ -5,14 +5,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import DatabaseError
 
 from mlcore import registry
 from mlcore.engine.bundle import finite
 from mlcore.registry import LoadedModel, ModelUnavailable
-
-SHIPPED_MODEL = "pneumonia-1"
 
 
 def chosen_model(name: str | None) -> LoadedModel:
@@ -28,7 +27,11 @@ def chosen_model(name: str | None) -> LoadedModel:
             version = _active_version()
             if version is not None:
                 return registry.loaded_version(version)
-        folder = Path(name) if name and "/" in name else registry.folder_of(name or SHIPPED_MODEL)
+        folder = (
+            Path(name)
+            if name and "/" in name
+            else registry.folder_of(name or settings.SHIPPED_MODEL)
+        )
         return registry.load(folder)
     except ModelUnavailable as error:
         raise CommandError(f"The model cannot be used ({error}).") from error

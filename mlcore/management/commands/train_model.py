@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from mlcore import registry
-from mlcore.engine import dataset
+from mlcore.engine import audit, dataset
 from mlcore.engine.bundle import BundleError
 from mlcore.engine.population import PUBLIC_PAEDIATRIC
+from mlcore.management.commands.audit_dataset import receipts_folder
 
 if TYPE_CHECKING:
     from mlcore.engine.training import EpochResult
@@ -154,15 +155,20 @@ class Command(BaseCommand):
             raise CommandError(f"The active model is named {name!r}; choose another name.")
 
     def _audited(self, data: Path, console: Console, *, forgiving: bool) -> dataset.Manifest:
-        """Scans a data set and refuses one that leaks, or whose copies bear both labels."""
-        console.print(f"Auditing {data} ...")
+        """Scans a data set; audits it where nobody has, and refuses one with faults."""
+        console.print(f"Reading {data} ...")
         try:
             manifest = dataset.scan(data)
         except dataset.DatasetError as error:
             raise CommandError(str(error)) from error
         for unreadable in manifest.unreadable:
             console.print(f"Left out: {unreadable.path}: {unreadable.reason}")
-        faults = _faults(manifest)
+        folder = receipts_folder()
+        if audit.has_receipt(folder, manifest):
+            return manifest
+        console.print("Nobody has audited these films; auditing them ...")
+        found = audit.audited(manifest)
+        faults = _faults(found)
         if faults and not forgiving:
             raise CommandError(
                 f"{' '.join(faults)} See: manage.py audit_dataset --data {data}. To train all the "
@@ -170,6 +176,8 @@ class Command(BaseCommand):
             )
         for fault in faults:
             console.print(f"Warning: {fault}")
+        if not faults:
+            audit.write_receipt(folder, manifest, found)
         return manifest
 
     def _population(self, path: Path | None) -> dict[str, Any]:
@@ -244,19 +252,17 @@ class Command(BaseCommand):
             )
 
 
-def _faults(manifest: dataset.Manifest) -> list[str]:
-    """Says what an audit of the films finds that would spoil a training."""
+def _faults(found: dict[str, Any]) -> list[str]:
+    """Says what an audit found that would spoil a training."""
     faults = []
-    leaks = dataset.find_leaks(manifest)
-    if leaks and any(film.split for film in manifest.films):
+    leaks = found["leaks"]
+    if leaks["found"]:
         faults.append(
-            f"The data set's own split leaks: {len(leaks.patients)} patients, "
-            f"{len(leaks.exact)} exact and {len(leaks.near)} near-duplicate pairs are on two sides."
+            f"The data set's own split leaks: {len(leaks['patients'])} patients, "
+            f"{len(leaks['exact'])} exact and {len(leaks['near'])} near-duplicate pairs are on "
+            "two sides."
         )
-    labels: dict[str, set[str]] = {}
-    for film in manifest.films:
-        labels.setdefault(film.pixels_sha256, set()).add(film.label)
-    if conflicts := sum(len(found) > 1 for found in labels.values()):
+    if conflicts := len(found["label_conflicts"]):
         faults.append(f"{conflicts} films are in the data set under both labels.")
     return faults
 
