@@ -16,12 +16,23 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from mlcore.engine import architectures, bundle, card, export, fitting, folds, golden, plots
+from mlcore.engine import (
+    architectures,
+    bundle,
+    card,
+    corruptions,
+    export,
+    fitting,
+    folds,
+    golden,
+    plots,
+)
 from mlcore.engine.dataset import LABELS, FilmRecord, Manifest, split_by_patient
 from mlcore.engine.film import read_film
 from mlcore.engine.fitting import Development
 from mlcore.engine.preprocess import prepare_bytes
 from mlcore.engine.runtime import Output, Session
+from mlcore.engine.served import Change
 from mlcore.engine.training import (
     EpochResult,
     Options,
@@ -67,17 +78,28 @@ def read_pixels(root: Path, records: Sequence[FilmRecord]) -> list[npt.NDArray[n
         )
 
 
-def load_films(manifest: Manifest, records: Sequence[FilmRecord], options: Options) -> TrainingSet:
-    """Reads and prepares films into memory: one byte a pixel of the network's input."""
+def load_films(
+    manifest: Manifest,
+    records: Sequence[FilmRecord],
+    options: Options,
+    *,
+    change: Change | None = None,
+) -> TrainingSet:
+    """Reads and prepares films into memory: one byte a pixel of the network's input.
 
-    def one(record: FilmRecord) -> npt.NDArray[np.uint8]:
-        film = read_film((manifest.root / record.path).read_bytes())
-        return prepare_bytes(film.pixels, size=options.image_size, spec=options.preprocessing)
+    Args:
+        change: made to each film first, given the film and its place.
+    """
+
+    def one(place: int) -> npt.NDArray[np.uint8]:
+        pixels = read_film((manifest.root / records[place].path).read_bytes()).pixels
+        pixels = change(pixels, place) if change else pixels
+        return prepare_bytes(pixels, size=options.image_size, spec=options.preprocessing)
 
     size = options.image_size
     films = np.empty((len(records), size, size), np.uint8)
     with ThreadPoolExecutor(4) as pool:
-        for place, film in enumerate(pool.map(one, records)):
+        for place, film in enumerate(pool.map(one, range(len(records)))):
             films[place] = film
     labels = np.array([LABELS.index(record.label) for record in records])
     return TrainingSet(films=films, labels=labels)
@@ -108,14 +130,15 @@ def build(
         manifest = split_by_patient(manifest, seed=options.seed)
     on_stage("reading films")
     records = [film for film in manifest.films if film.split != "test"]
-    left_out = _left_out(records, plan.members)
+    left_out = blocks_left_out(records, plan.members)
     data = load_films(manifest, records, options)
     started = time.perf_counter()
     state = plan.root / f".training-{plan.name}"
     members, history = _train_members(plan, options, data, left_out, state, progress, on_stage)
     seconds = time.perf_counter() - started
     on_stage("asking each network for the films it left out")
-    development = _development(members, records, data, left_out)
+    changed = load_films(manifest, records, options, change=corruptions.any_of)
+    development = collect(members, records, data, changed, left_out)
     fitted = fitting.fit(
         members[0], development, options, outliers=plan.outliers, on_stage=on_stage
     )
@@ -142,7 +165,7 @@ def build(
     return written
 
 
-def _left_out(records: list[FilmRecord], members: int) -> list[npt.NDArray[np.bool_]]:
+def blocks_left_out(records: list[FilmRecord], members: int) -> list[npt.NDArray[np.bool_]]:
     """Returns, for each member, which of the records it does not learn from."""
     if members == 1:
         return [np.array([record.split == "validation" for record in records])]
@@ -180,26 +203,34 @@ def _train_members(
     return models, history
 
 
-def _development(
+def collect(
     members: list[keras.Model],
     records: list[FilmRecord],
     data: TrainingSet,
+    changed: TrainingSet,
     left_out: list[npt.NDArray[np.bool_]],
 ) -> Development:
-    """Collects, for each film that a member left out, what that member says of it."""
-    logits = np.full(len(records), np.nan)
+    """Collects, for each film that a member left out, what that member says of it.
+
+    Args:
+        changed: the same films, each under some corruption.
+        left_out: for each member, which films it did not learn from.
+    """
+    logits, changed_logits = np.full((2, len(records)), np.nan)
     cells = members[0].output["evidence"].shape[1:3]
     evidence = np.full((len(records), *cells), np.nan, np.float32)
     for model, held in zip(members, left_out, strict=True):
         outputs = outputs_of(model, data.films[held])
         logits[held] = outputs["logit"][:, 0]
         evidence[held] = outputs["evidence"][..., 0]
+        changed_logits[held] = outputs_of(model, changed.films[held])["logit"][:, 0]
     return Development(
         records=records,
         data=data,
         judged=~np.isnan(logits),
         unseen=left_out[0],
         logits=logits,
+        changed_logits=changed_logits,
         evidence=evidence,
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-COVERAGE = 0.97
+COVERAGE = 0.98
 METHOD = "split-conformal, a quantile for each label (Mondrian), on the calibrated probability"
 
 

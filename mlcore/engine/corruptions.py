@@ -34,6 +34,13 @@ def corrupt(film: Pixels, kind: str, severity: int, *, seed: int) -> Pixels:
     return _CORRUPTIONS[kind](film, severity - 1, rng)
 
 
+def any_of(film: Pixels, place: int) -> Pixels:
+    """Returns a film under a corruption of a kind and severity that its place decides."""
+    rng = np.random.default_rng([place, 23])
+    kind, severity = KINDS[rng.integers(len(KINDS))], int(rng.integers(1, 4))
+    return corrupt(film, kind, severity, seed=place)
+
+
 def _table(film: Pixels, levels: npt.NDArray[np.float64]) -> Pixels:
     return np.clip(np.rint(255 * levels), 0, 255).astype(np.uint8)[film]
 

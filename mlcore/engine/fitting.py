@@ -37,6 +37,7 @@ class Development:
         judged: (n,) whether `logits` and `evidence` hold an answer.
         unseen: (n,) films that the first network did not learn from.
         logits: (n,) log-odds, NaN where not judged.
+        changed_logits: (n,) of the same films, each under some corruption.
         evidence: (n, h, w) local log-odds.
     """
 
@@ -45,7 +46,14 @@ class Development:
     judged: npt.NDArray[np.bool_]
     unseen: npt.NDArray[np.bool_]
     logits: Vector
+    changed_logits: Vector
     evidence: Vector
+
+    def clean_and_changed(self) -> tuple[Vector, Vector]:
+        """Returns labels and log-odds (2 m,) of the judged films, as they are and changed."""
+        labels = self.data.labels[self.judged]
+        logits = [self.logits[self.judged], self.changed_logits[self.judged]]
+        return np.tile(labels, 2), np.concatenate(logits)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,16 +101,20 @@ def fit(
     """
     judged, labels = development.judged, development.data.labels
     calibration = fit_calibration(labels[judged], development.logits[judged])
-    cut = choose_threshold(labels[judged], development.logits[judged], seed=options.seed)
+    # Chosen on films as other machines send them too: most changes push NORMAL films upwards,
+    # and a threshold that only clean films chose would call too many of them.
+    both_labels, both_logits = development.clean_and_changed()
+    cut = choose_threshold(both_labels, both_logits, seed=options.seed)
     threshold = float(calibration.probabilities(cut))
-    probabilities = calibration.probabilities(development.logits[judged])
     on_stage("training the scope gate")
     outsiders = read_outsiders(outliers, options)
     return Fitted(
         first=first,
         calibration=calibration,
         threshold=threshold,
-        abstention=conformal.fit(labels[judged], probabilities, threshold=threshold),
+        abstention=conformal.fit(
+            both_labels, calibration.probabilities(both_logits), threshold=threshold
+        ),
         gate=_gate(first, development, options, outsiders),
         reference=Reference.fit(development.evidence[judged & (labels == 0)]),
         outsiders=outsiders,

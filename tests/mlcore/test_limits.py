@@ -220,6 +220,11 @@ class TestCorruptions:
             strength = [np.abs(film.astype(int) - before).mean() for film in done]
             assert 0 < strength[0] < strength[2]
 
+    def test_a_place_decides_which_one(self):
+        some = [corruptions.any_of(self.film, place) for place in range(12)]
+        assert np.array_equal(some[3], corruptions.any_of(self.film, 3))
+        assert len({film.tobytes() for film in some}) > 8
+
     def test_an_unknown_one_is_refused(self):
         with pytest.raises(ValueError, match="Received: 'rain'"):
             corruptions.corrupt(self.film, "rain", 1, seed=0)
