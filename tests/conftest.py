@@ -19,7 +19,7 @@ from mlcore.models import ModelVersion
 from tests import factories
 from tests.films import draw_film, encode
 
-SHIPPED_MODEL = "pneumonia-1"
+SHIPPED_MODEL: str = settings.SHIPPED_MODEL
 
 
 @pytest.fixture(autouse=True)

@@ -64,7 +64,7 @@ from django.core.management import call_command
 from django.test import Client
 from django.core.files.uploadedfile import SimpleUploadedFile
 call_command("migrate", verbosity=0)
-call_command("activate_model", "pneumonia-1", verbosity=0)
+call_command("activate_model", settings.SHIPPED_MODEL, verbosity=0)
 from accounts import roles, services
 doctor = services.create_account(
     email="d@example.org", display_name="D", password="x" * 20, role=roles.DOCTOR

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
@@ -56,7 +57,7 @@ def site(live_server, transactional_db) -> str:
     from accounts import roles
 
     roles.install(apps)
-    call_command("activate_model", "pneumonia-1", verbosity=0)
+    call_command("activate_model", settings.SHIPPED_MODEL, verbosity=0)
     return live_server.url
 
 

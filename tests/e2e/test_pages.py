@@ -21,7 +21,7 @@ SIGNED_IN = [
     "/readings/?q=nobody",
     "/readings/new/",
     "/models/",
-    "/models/pneumonia-1/",
+    "/models/pneumonia-2/",
     "/accounts/profile/",
     "/accounts/password/change/",
     "/accounts/logout/",

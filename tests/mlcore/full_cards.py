@@ -9,13 +9,14 @@ from mlcore import registry
 from mlcore.engine import bundle
 from mlcore.models import ModelVersion
 
-SHIPPED = "pneumonia-1"
+# The first bundle: its card lacks what later ones hold.
+EARLY = "pneumonia-1"
 SERIES = {"IM": 60, "NORMAL2-IM": 75, "bacteria": 250, "virus": 142}
 
 
 def full_card(name: str = "pneumonia-9", **changes: Any) -> dict[str, Any]:
-    """The shipped card with every key of later bundles."""
-    card: dict[str, Any] = json.loads((registry.folder_of(SHIPPED) / bundle.CARD).read_text())
+    """The early card with every key of later bundles."""
+    card: dict[str, Any] = json.loads((registry.folder_of(EARLY) / bundle.CARD).read_text())
     del card["files"], card["format_version"]
     threshold = card["threshold"]["value"]
     card |= {
@@ -140,7 +141,7 @@ def write_bundle(root: Path, card: dict[str, Any], **files: bytes) -> ModelVersi
     Args:
         files: content of further files, by their name with `_` for its dot.
     """
-    source = registry.folder_of(SHIPPED)
+    source = registry.folder_of(EARLY)
     content = {
         path.name: path.read_bytes() for path in source.iterdir() if path.name != bundle.CARD
     }

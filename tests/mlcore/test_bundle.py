@@ -13,7 +13,7 @@ from mlcore.engine.runtime import Output, OutputError, Session, SessionError
 from mlcore.models import ModelVersion
 from tests.films import draw_film, encode
 
-SHIPPED = "pneumonia-1"
+SHIPPED = "pneumonia-2"
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from accounts import roles, services
 from mlcore import registry
 from mlcore.models import ModelVersion
 from tests.conftest import signed_in
-from tests.mlcore.full_cards import full_card, predictions, write_bundle
+from tests.mlcore.full_cards import EARLY, full_card, predictions, write_bundle
 
 pytestmark = pytest.mark.django_db
 
@@ -106,7 +106,7 @@ def test_activation_asks_first_and_is_on_record(
     assert registry.active_version() == other_model
     rows = LogEntry.objects.get_for_model(ModelVersion).filter(actor=ml_engineer)
     changed = {row.object_repr: row.changes["is_active"] for row in rows}
-    assert changed == {"pneumonia-9": ["False", "True"], "pneumonia-1": ["True", "False"]}
+    assert changed == {"pneumonia-9": ["False", "True"], active_model.name: ["True", "False"]}
     page = as_ml_engineer.get(f"{LIST}{other_model.pk}/change/").content.decode()
     table = page[page.index("Activations, from the audit log") :].split("</table>")[0]
     assert ml_engineer.display_name in table
@@ -120,7 +120,8 @@ def test_rolling_back_asks_first_and_is_not_done_twice(
     page = as_ml_engineer.get(ROLL_BACK).content.decode()
     assert f'name="expected" value="{active_model.pk}"' in page
     sent = {"expected": active_model.pk}
-    assert "pneumonia-1 reads films" in said(as_ml_engineer.post(ROLL_BACK, sent, follow=True))
+    answer = said(as_ml_engineer.post(ROLL_BACK, sent, follow=True))
+    assert f"{active_model.name} reads films" in answer
     assert registry.active_version() == active_model
     assert LogEntry.objects.get_for_model(ModelVersion).filter(actor=ml_engineer).count() == 2
     again = said(as_ml_engineer.post(ROLL_BACK, sent, follow=True))
@@ -226,8 +227,9 @@ def test_a_pair_that_is_none_is_asked_for_again(query, active_model, as_supervis
 def test_why_two_models_cannot_be_compared_is_said(
     active_model, other_model, third_model, tmp_path, as_supervisor
 ):
-    no_predictions = compare(as_supervisor, active_model, other_model)
-    assert "pneumonia-1 has no predictions.csv" in no_predictions
+    early = registry.register(registry.folder_of(EARLY))
+    no_predictions = compare(as_supervisor, early, other_model)
+    assert f"{EARLY} has no predictions.csv" in no_predictions
     assert "As each card states" in no_predictions, "the cards can still be read side by side"
     elsewhere = write_bundle(
         tmp_path, full_card("elsewhere"), predictions_csv=predictions(start=5000)

@@ -115,7 +115,7 @@ FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 # --- The model --------------------------------------------------------------------------------
 
 # The bundle that comes with this version, and reads films until another is activated.
-SHIPPED_MODEL = "pneumonia-1"
+SHIPPED_MODEL = "pneumonia-2"
 BUNDLE_DIR = env.directory("BUNDLE_DIR", default=BASE_DIR / "mlcore" / "bundles")
 INFERENCE_TIMEOUT_S = 10
 
