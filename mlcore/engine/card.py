@@ -269,7 +269,10 @@ class Report:
             for i in range(len(labels))
         ]
         series = [record.series for record in records]
-        return failures.describe(films, labels, series, answers, shown, called != (labels == 1))
+        maps = [fitted.reference.local_evidence(cells) for cells in answers.maps]
+        return failures.describe(
+            films, labels, series, answers, maps, shown, called != (labels == 1)
+        )
 
     def _plots(self, labels: Vector, answers: Answers) -> dict[str, bytes]:
         p, threshold = answers.probabilities, self.fitted.threshold

@@ -31,6 +31,7 @@ def describe(
     labels: npt.NDArray[Any],
     series: Sequence[str],
     answers: Answers,
+    shown_maps: Sequence[npt.NDArray[Any]],
     shown: Sequence[str],
     wrong: npt.NDArray[np.bool_],
 ) -> list[dict[str, Any]]:
@@ -41,6 +42,7 @@ def describe(
         labels: (n,) 0 or 1.
         series: of each film, "" where unknown.
         answers: of the films.
+        shown_maps: (h, w) in [0, 1] each, the map that a doctor sees.
         shown: what a doctor would have been told: a label, UNSURE or OUT_OF_SCOPE.
         wrong: (n,) whether the film is on the wrong side of the threshold.
     """
@@ -54,7 +56,7 @@ def describe(
             "answer": shown[i],
             "probability": float(answers.probabilities[i]),
             "series": series[i],
-            "where": _strongest(answers.maps[i]),
+            "where": _strongest(shown_maps[i]),
             "traits": _words(traits[i], low, high),
         }
         for i in order
@@ -73,10 +75,13 @@ def _words(traits: npt.NDArray[Any], low: npt.NDArray[Any], high: npt.NDArray[An
 
 
 def _strongest(evidence: npt.NDArray[Any]) -> str:
-    """Names the part of the picture, as it is looked at, where the map is strongest."""
+    """Names the part of the picture, as it is looked at, where the map is strongest.
+
+    "" where it shows nothing.
+    """
     height, width = evidence.shape
     row, column = np.unravel_index(int(np.argmax(evidence)), evidence.shape)
-    if min(height, width) < 3:
+    if min(height, width) < 3 or evidence.max() <= 0:
         return ""
     if abs(column + 0.5 - width / 2) < width / 8:
         return "middle"

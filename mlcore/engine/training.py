@@ -188,9 +188,10 @@ def outputs_of(
     """Runs the network over (n, size, size) uint8 films; returns each output stacked."""
     parts: dict[str, list[Any]] = {}
     for start in range(0, len(films), batch_size):
-        answer = model.predict_on_batch(as_input(films[start : start + batch_size]))
-        for name, value in answer.items():
-            parts.setdefault(name, []).append(np.asarray(value))
+        batch = films[start : start + batch_size]
+        for name, value in model.predict_on_batch(as_input(batch)).items():
+            # Under a strategy every replica answers for the whole batch, one after the other.
+            parts.setdefault(name, []).append(np.asarray(value)[: len(batch)])
     return {name: np.concatenate(values) for name, values in parts.items()}
 
 
@@ -240,6 +241,10 @@ class _Run:
             ],
         )
         self.trainer.optimizer.build(self.trainer.trainable_variables)
+        # Keras builds its metrics on a whole batch; one that is parted among replicas has no shape.
+        side = options.image_size
+        blank = np.zeros((2, side, side, 1), np.float32), np.zeros((2, 1), np.float32)
+        self.trainer.test_on_batch(*blank, sample_weight=np.ones(2, np.float32))
         self.history: list[EpochResult] = []
         self.restart_average()
 

@@ -51,7 +51,8 @@ def test_the_map_is_fine_enough_to_tell_a_doctor_where():
     found = bundle.read(registry.folder_of(SHIPPED))
     size = found.card["input_size"]
     output = Session(found.tflite).run(np.zeros((size, size, 1), np.float32))
-    assert min(output.activation_map.shape) >= 14
+    # As the last stage of a residual network gives it (7x7 on ImageNet); a lung takes some cells.
+    assert min(output.activation_map.shape) >= 8
 
 
 @pytest.mark.parametrize("name", ["model.tflite", "model.keras", "golden.json", "history.csv"])
@@ -109,7 +110,7 @@ def rewritten(bundles, *, card=None, files=None):
     [
         {"card": {"preprocessing": {"id": "not-yet-invented", "parameters": {}}}},
         {"card": {"preprocessing": {"id": "squash-equalise-1", "parameters": {"sharpen": 2}}}},
-        {"card": {"input_size": 128}},
+        {"card": {"input_size": 96}},
         {"files": {"golden.json": b"{}"}},
         {"files": {"golden.json": b"no JSON"}},
         {"files": {"golden.json": b'{"tolerance": 0.001, "cases": []}'}},
@@ -293,8 +294,10 @@ def test_rolling_back_activates_the_one_before(bundles):
 )
 def test_the_rule_of_the_card(stated, reasons):
     card = bundle.read(registry.folder_of(SHIPPED)).card
-    threshold = card["threshold"]["value"]
-    for probability, plain in ((threshold, "PNEUMONIA"), (threshold - 1e-6, "NORMAL")):
+    lower, upper = card["conformal"]["lower"], card["conformal"]["upper"]
+    for probability, plain in (
+        (upper, "PNEUMONIA"), (upper - 1e-6, "UNSURE"), (lower, "UNSURE"), (lower - 1e-6, "NORMAL"),
+    ):  # fmt: skip
         label, why = inference.decide(
             card,
             probabilities={"NORMAL": 1 - probability, "PNEUMONIA": probability},

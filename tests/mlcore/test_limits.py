@@ -264,7 +264,7 @@ def test_failures_are_told_in_words_surest_first():
     maps[3, 7, 0] = maps[5, 0, 4] = 1
     answers = Answers(probabilities, np.zeros(20), maps)
     told = failures.describe(
-        films, labels, ["IM"] * 20, answers, ["PNEUMONIA"] * 20, probabilities > 0.5
+        films, labels, ["IM"] * 20, answers, list(maps), ["PNEUMONIA"] * 20, probabilities > 0.5
     )
     assert [entry["probability"] for entry in told] == [0.95, 0.8]
     assert [entry["where"] for entry in told] == ["middle", "lower_left"]

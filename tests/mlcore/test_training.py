@@ -307,8 +307,8 @@ def test_plots_are_pictures():
 def card(var, films):
     """Of two networks trained for an epoch, with films outside the population."""
     outside = write_dataset(films.parent / "outside", per_class=6, seed=900, size=96)
-    output = train(var, films, "pair", "--members", 2, "--outliers", outside, epochs=4)
-    assert "Network 2/2, epoch 4/4" in output
+    output = train(var, films, "pair", "--members", 2, "--outliers", outside, epochs=20)
+    assert "Network 2/2, epoch 20/20" in output
     return json.loads((var / "b" / "pair" / "card.json").read_text())
 
 
