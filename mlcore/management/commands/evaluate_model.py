@@ -77,11 +77,9 @@ class Command(BaseCommand):
                 return [(path, label) for path, label, _ in dataset.find_files(data)]
             self.stderr.write("Reading the folder to find that side of the split ...")
             manifest = dataset.scan(data)
-            if any(not film.split for film in manifest.films):
-                seed = model.card["training"]["arguments"]["seed"]
-                manifest = dataset.split_by_patient(manifest, seed=seed)
         except dataset.DatasetError as error:
             raise CommandError(str(error)) from error
+        manifest = _as_split(manifest, seed=model.card["training"]["arguments"]["seed"])
         if manifest.sha256() != model.card["data"]["manifest_sha256"]:
             raise CommandError(
                 f"{data} is not the folder that {model.name} was trained on, so its split is not "
@@ -206,3 +204,13 @@ def _answer(path: Path, run: Callable[[npt.NDArray[np.uint8]], Output]) -> Outpu
         return run(read_film(path.read_bytes()).pixels)
     except (FilmError, OutputError, OSError) as error:
         return str(error)
+
+
+def _as_split(manifest: dataset.Manifest, *, seed: int) -> dataset.Manifest:
+    """Splits films as training does; films that cannot be split are no model's."""
+    if all(film.split for film in manifest.films):
+        return manifest
+    try:
+        return dataset.split_by_patient(manifest, seed=seed)
+    except dataset.DatasetError:
+        return manifest
