@@ -26,8 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from mlcore.engine import augment, calibration, corruptions, dataset, metrics, probe
 from mlcore.engine import training as trainings
-from mlcore.engine.build import read_pixels
 from mlcore.engine.preprocess import EQUALISE, LOCAL_CONTRAST, Preprocessing, prepare_bytes
+from mlcore.engine.served import FilmFiles
 
 HOLD_OUT = ("patients", "IM", "NORMAL2-IM", "low-numbers", "bacteria", "virus")
 Pixels = npt.NDArray[np.uint8]
@@ -168,7 +168,7 @@ def main() -> None:
     args = parser.parse_args()
     manifest = dataset.scan(args.data)
     records = list(manifest.films)
-    films = read_pixels(manifest.root, records)
+    films = list(FilmFiles([manifest.root / record.path for record in records]))
     lines = [one_seed(films, records, args, seed) for seed in args.seeds]
     for name in lines[0]["clean"]:
         values = np.array([line["clean"][name] for line in lines])

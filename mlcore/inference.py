@@ -179,9 +179,8 @@ def decide(
     if reasons:
         return OUT_OF_SCOPE, reasons
     negative, positive = card["labels"]
-    if "conformal" in card and Abstention.from_card(card["conformal"]).is_unsure(
-        probabilities[positive]
-    ):
+    abstention = Abstention.of(card)
+    if abstention is not None and abstention.is_unsure(probabilities[positive]):
         return UNSURE, ()
     is_positive = probabilities[positive] >= card["threshold"]["value"]
     return (positive if is_positive else negative), ()

@@ -9,6 +9,7 @@ Every network maps a film tensor (batch, size, size, 1), float32 in [0, 1], to a
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import keras
 from keras import Model as Network
@@ -192,6 +193,11 @@ def averaged(members: Sequence[Network]) -> Network:
         "descriptor": answers[0]["descriptor"],
     }
     return keras.Model(film, outputs, name="averaged")
+
+
+def read(path: Path) -> Network:
+    """Reads a `.keras` file of one of these networks; this module knows their own layers."""
+    return keras.saving.load_model(path)
 
 
 def members_of(model: Network) -> list[Network]:

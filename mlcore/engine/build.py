@@ -70,14 +70,6 @@ class Plan:
     started_from: str | None = None
 
 
-def read_pixels(root: Path, records: Sequence[FilmRecord]) -> list[npt.NDArray[np.uint8]]:
-    """Reads films of a manifest: (H, W) uint8 each."""
-    with ThreadPoolExecutor(4) as pool:
-        return list(
-            pool.map(lambda record: read_film((root / record.path).read_bytes()).pixels, records)
-        )
-
-
 def load_films(
     manifest: Manifest,
     records: Sequence[FilmRecord],

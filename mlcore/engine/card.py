@@ -24,8 +24,8 @@ from mlcore.engine.dataset import LABELS, FilmRecord, Manifest
 from mlcore.engine.fitting import Development, Fitted
 from mlcore.engine.preprocess import Preprocessing, prepare
 from mlcore.engine.runtime import Output, Session
-from mlcore.engine.served import Answers, ask, by_series, figures
-from mlcore.engine.training import EpochResult, Options
+from mlcore.engine.served import Answers, FilmFiles, ask, by_series, figures
+from mlcore.engine.training import EpochResult, Options, outputs_of
 
 if TYPE_CHECKING:
     from mlcore.engine.build import Plan
@@ -60,11 +60,9 @@ class Report:
         Returns:
             The card, and the files that go with it: plots and `predictions.csv`.
         """
-        from mlcore.engine.build import read_pixels
-
         run = runner(session, self.options.preprocessing, self.options.image_size)
         records = self.manifest.of("test")
-        films = read_pixels(self.manifest.root, records)
+        films = list(FilmFiles([self.manifest.root / record.path for record in records]))
         labels = np.array([LABELS.index(record.label) for record in records])
         answers = ask(run, films)
         on_stage("looking for shortcuts and weaknesses")
@@ -180,13 +178,9 @@ class Report:
 
     def _development_scores(self) -> Vector:
         """Scope scores of the films that neither witness learnt from, NaN for the others."""
-        from mlcore.engine.training import outputs_of
-
         unseen = self.development.unseen
-        films = self.development.data.films[unseen]
         scores = np.full(len(unseen), np.nan)
-        first = self.fitted.first
-        scores[unseen] = self.fitted.gate.score(outputs_of(first, films)["descriptor"], films)
+        scores[unseen] = self._scores_of_prepared(self.development.data.films[unseen])
         return scores
 
     def _validation_figures(self, scores: Vector) -> dict[str, Any]:
@@ -253,8 +247,6 @@ class Report:
         }
 
     def _scores_of_prepared(self, films: Pixels) -> Vector:
-        from mlcore.engine.training import outputs_of
-
         return self.fitted.gate.score(outputs_of(self.fitted.first, films)["descriptor"], films)
 
     def _failures(

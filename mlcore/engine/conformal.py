@@ -32,9 +32,10 @@ class Abstention:
     upper: float
 
     @classmethod
-    def from_card(cls, entry: Mapping[str, Any]) -> "Abstention":
-        """Reads `card["conformal"]`."""
-        return cls(entry["coverage"], entry["lower"], entry["upper"])
+    def of(cls, card: Mapping[str, Any]) -> "Abstention | None":
+        """Reads a card's `conformal`; None for a model that always decides."""
+        entry = card.get("conformal")
+        return cls(entry["coverage"], entry["lower"], entry["upper"]) if entry else None
 
     def is_unsure(self, probability: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Probabilities of PNEUMONIA of any shape -> whether the model does not decide."""

@@ -1,7 +1,6 @@
 """What the commands share: which model, which folder, where results go."""
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from django.core.management.base import CommandError
 from django.db import DatabaseError
 
 from mlcore import registry
+from mlcore.engine.audit import write_whole
 from mlcore.engine.bundle import finite
 from mlcore.registry import LoadedModel, ModelUnavailable
 
@@ -51,12 +51,7 @@ def write_json(path: Path, value: Any) -> None:
         CommandError: the file cannot be written.
     """
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=f".{path.name}.", encoding="utf-8", delete=False
-        ) as file:
-            json.dump(finite(value), file, indent=2, ensure_ascii=False, allow_nan=False)
-            file.write("\n")
-        Path(file.name).chmod(0o644)
-        Path(file.name).replace(path)
+        text = json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False)
+        write_whole(path, text + "\n")
     except OSError as error:
         raise CommandError(f"{path} cannot be written: {error}") from error

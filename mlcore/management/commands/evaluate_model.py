@@ -116,7 +116,7 @@ class Command(BaseCommand):
         labels: npt.NDArray[Any],
     ) -> dict[str, Any]:
         threshold = card["threshold"]["value"]
-        abstention = Abstention.from_card(card["conformal"]) if "conformal" in card else None
+        abstention = Abstention.of(card)
         figures = served.figures(
             labels,
             answers.probabilities,

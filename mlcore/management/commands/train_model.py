@@ -277,13 +277,10 @@ def _network(name: str | None) -> Any:
     """Loads the trained network of a verified bundle."""
     if name is None:
         return None
-    import keras
-
     from mlcore.engine import architectures, bundle
 
-    del architectures  # imported for the layers that it registers
     folder = Path(name) if "/" in name else registry.folder_of(name)
     try:
-        return keras.models.load_model(bundle.read(folder).folder / bundle.KERAS)
+        return architectures.read(bundle.read(folder).folder / bundle.KERAS)
     except FileNotFoundError as error:
         raise CommandError(str(error)) from error
