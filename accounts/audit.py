@@ -1,42 +1,66 @@
 """django-auditlog, wired: who saw and changed what.
 
-Rows are written by the library; this module says which models and which fields, and offers
-`record_access` for what no signal shows: that somebody looked.
+Rows of changes are written by the library; this module says which models and which fields, and
+offers `record_access` for what no signal shows, that somebody looked, and `during` to name what
+the changes of a service are.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from auditlog.models import LogEntry
 from auditlog.registry import auditlog
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.db.models import Model
 from django.http import HttpRequest
 
-from accounts.models import User
+from accounts.audit_trail import occasion
+from accounts.models import AuditEntry, User
 
 
 def register() -> None:
     """Registers the models of this app and the signals of signing in and out."""
-    auditlog.register(User, exclude_fields=["last_login", "password"], m2m_fields={"groups"})
+    auditlog.register(
+        User,
+        exclude_fields=["last_login", "password", "avatar"],
+        m2m_fields={"groups", "user_permissions"},
+    )
     user_logged_in.connect(_record_sign_in, dispatch_uid="accounts.audit.sign_in")
     user_logged_out.connect(_record_sign_out, dispatch_uid="accounts.audit.sign_out")
 
 
-def record_access(instance: Model, *, what: str, by: Any = None) -> None:
+def record_access(
+    instance: Model, *, what: str, by: Any = None, detail: dict[str, Any] | None = None
+) -> None:
     """Records that somebody was shown `instance`.
 
     Args:
         what: the form it was shown in, such as "page", "film" or "heatmap".
         by: the user; without one, the user of the current request.
+        detail: more about it, in words a supervisor understands; no password, no film.
     """
-    LogEntry.objects.log_create(
+    AuditEntry.objects.log_create(
         instance,
         force_log=True,
-        action=LogEntry.Action.ACCESS,
+        action=AuditEntry.Action.ACCESS,
         changes={},
-        additional_data={"what": what},
+        what=what,
+        additional_data=detail,
         **({"actor": by, "actor_email": getattr(by, "email", None)} if by is not None else {}),
     )
+
+
+@contextmanager
+def during(what: str, **detail: Any) -> Iterator[None]:
+    """Names the changes made inside: their rows say `what`, not "changed", and hold `detail`.
+
+    The innermost name counts.
+    """
+    token = occasion.set((what, detail))
+    try:
+        yield
+    finally:
+        occasion.reset(token)
 
 
 def _record_sign_in(sender: type, request: HttpRequest | None, user: User, **kwargs: Any) -> None:

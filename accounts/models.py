@@ -1,10 +1,12 @@
 """Who a person is: an account signs in by e-mail and gets in only when approved."""
 
+import uuid
 from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser, BaseUserManager
 from django.db import models
+from django.db.models import QuerySet
 from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
@@ -26,12 +28,37 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """Creates an approved account that may do everything."""
+        """Creates an approved account that may do everything.
+
+        Whoever creates it, at the server's console, vouches for the address.
+        """
         fields |= {"is_staff": True, "is_superuser": True, "approval": User.Approval.APPROVED}
-        return self.create_user(email, password, **fields)
+        user = self.create_user(email, password, **fields)
+        user.vouch_for_email()
+        return user
+
+    def waiting(self) -> QuerySet["User"]:
+        """Returns the accounts that a supervisor has to decide on, longest waiting first.
+
+        An applicant counts once the e-mail address is verified.
+        """
+        return (
+            self.filter(
+                approval=User.Approval.PENDING,
+                emailaddress__verified=True,
+                emailaddress__primary=True,
+            )
+            .order_by("date_joined")
+            .distinct()
+        )
 
     def get_by_natural_key(self, username: str | None) -> "User":
         return self.get(email__iexact=username)
+
+
+def avatar_name(user: "User", filename: str) -> str:
+    """Returns where an avatar is kept: a name that tells nothing and is never used again."""
+    return f"avatars/{uuid.uuid4().hex}.webp"
 
 
 class User(AbstractUser):
@@ -55,8 +82,20 @@ class User(AbstractUser):
     language = models.CharField(
         _("language"), max_length=10, choices=settings.LANGUAGES, blank=True
     )
+    time_zone = models.CharField(_("time zone"), max_length=64, blank=True)
+    avatar = models.FileField(_("avatar"), upload_to=avatar_name, blank=True)
     approval = models.CharField(
         _("approval"), max_length=10, choices=Approval.choices, default=Approval.PENDING
+    )
+    approval_reason = models.TextField(_("reason for the decision"), blank=True, max_length=1000)
+    approval_decided_at = models.DateTimeField(_("decided at"), null=True, blank=True)
+    approval_decided_by = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("decided by"),
     )
 
     USERNAME_FIELD = "email"
@@ -70,6 +109,7 @@ class User(AbstractUser):
         constraints = [
             models.UniqueConstraint(Lower("email"), name="accounts_user_email_ci_unique"),
         ]
+        indexes = [models.Index(fields=["approval", "date_joined"], name="accounts_user_queue")]
 
     def __str__(self) -> str:
         return self.display_name or self.email
@@ -80,6 +120,12 @@ class User(AbstractUser):
     def get_short_name(self) -> str:
         return self.display_name
 
+    def vouch_for_email(self) -> None:
+        """Marks the account's address as verified, as one does who made the account by hand."""
+        self.emailaddress_set.update_or_create(
+            email=self.email, defaults={"verified": True, "primary": True}
+        )
+
     @property
     def is_approved(self) -> bool:
         return self.approval == self.Approval.APPROVED
@@ -88,3 +134,7 @@ class User(AbstractUser):
 def display_name(user: User) -> str:
     """Returns what allauth calls an account in its pages and mails."""
     return str(user)
+
+
+# Django looks for models here.
+from accounts.audit_trail import AuditEntry, AuditHead  # noqa: E402, F401

@@ -23,7 +23,7 @@ PERMISSIONS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("diagnosis", "reading", "oversee_reading"),
         ("accounts", "user", "view_user"),
         ("mlcore", "modelversion", "view_modelversion"),
-        ("auditlog", "logentry", "view_logentry"),
+        ("accounts", "auditentry", "view_auditentry"),
     ),
     ML_STAFF: (
         ("mlcore", "modelversion", "view_modelversion"),

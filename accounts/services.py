@@ -37,6 +37,7 @@ def create_account(
         is_staff=role in roles.IN_ADMIN,
     )
     user.groups.add(Group.objects.get(name=role))
+    user.vouch_for_email()
     return user
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from auditlog.models import LogEntry
+from auditlog import get_logentry_model
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError
@@ -233,11 +233,11 @@ class ModelVersionAdmin(admin.ModelAdmin):
 
 def _activations(version: ModelVersion) -> list[dict[str, Any]]:
     """Returns who made this model active or replaced it, and when, the latest first."""
-    rows = LogEntry.objects.get_for_object(version).select_related("actor")
+    rows = get_logentry_model().objects.get_for_object(version).select_related("actor")
     return [
         {"at": row.timestamp, "by": row.actor, "activated": row.changes["is_active"][1] == "True"}
         for row in rows
-        if "is_active" in (row.changes or {}) and row.action == LogEntry.Action.UPDATE
+        if "is_active" in (row.changes or {}) and row.action == row.Action.UPDATE
     ]
 
 

@@ -34,6 +34,12 @@ class UserFactory(factory.django.DjangoModelFactory):
     approval = User.Approval.APPROVED
     password = factory.django.Password(PASSWORD)
 
+    @factory.post_generation
+    def verified(self: User, create: bool, extracted: object, **kwargs: object) -> None:
+        """`verified=False` makes an account whose address nobody has proved."""
+        if extracted is not False:
+            self.vouch_for_email()
+
 
 class DoctorFactory(UserFactory):
     display_name = factory.Sequence(lambda n: f"Doctor {n}")

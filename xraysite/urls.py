@@ -17,6 +17,8 @@ urlpatterns = [
     path("i18n/set/", login_not_required(set_language), name="set_language"),
     path("accounts/", include("accounts.urls")),
     path("accounts/", include("allauth.account.urls")),
+    path("accounts/2fa/", include("allauth.mfa.urls")),
+    path("accounts/sessions/", include("allauth.usersessions.urls")),
     path("readings/", include("diagnosis.urls")),
     path("models/", include("mlcore.urls")),
     path("admin/", admin.site.urls),

@@ -1,13 +1,12 @@
 """Signing in: by e-mail, for approved accounts alone."""
 
 import pytest
-from auditlog.models import LogEntry
 from django.contrib.auth.models import Group
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError
 
 from accounts import roles, services
-from accounts.models import User
+from accounts.models import AuditEntry, User
 from tests.factories import PASSWORD, DoctorFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -55,8 +54,8 @@ def test_signing_in_and_out_is_on_record(client):
     doctor = DoctorFactory()
     sign_in(client, doctor.email)
     client.post("/accounts/logout/")
-    rows = LogEntry.objects.filter(action=LogEntry.Action.ACCESS).order_by("pk")
-    assert [row.additional_data["what"] for row in rows] == ["sign-in", "sign-out"]
+    rows = AuditEntry.objects.filter(action=AuditEntry.Action.ACCESS).order_by("pk")
+    assert [row.what for row in rows] == ["sign-in", "sign-out"]
     assert {row.actor for row in rows} == {doctor}
 
 
@@ -64,7 +63,7 @@ def test_no_password_is_on_record():
     user = UserFactory()
     user.set_password("another long one")
     user.save()
-    assert not any("password" in row.changes_dict for row in LogEntry.objects.all())
+    assert not any("password" in row.changes_dict for row in AuditEntry.objects.all())
 
 
 def test_sign_up_is_closed(client):

@@ -4,11 +4,11 @@ import uuid
 from pathlib import Path
 
 import pytest
-from auditlog.models import LogEntry
 from django.conf import settings
 from django.core.files.storage import storages
 from django.utils.html import escape
 
+from accounts.models import AuditEntry
 from diagnosis.models import Reading
 from diagnosis.validators import REFUSALS
 from mlcore import inference
@@ -200,10 +200,10 @@ def test_a_reading_needs_few_queries(
 def test_each_look_at_a_reading_is_on_record(reading, as_doctor, doctor):
     for what in ("", "film/", "film/?size=thumb", "heatmap/", "report/"):
         assert as_doctor.get(f"/readings/{reading.pk}/{what}").status_code == 200
-    rows = LogEntry.objects.filter(
-        object_pk=str(reading.pk), action=LogEntry.Action.ACCESS
+    rows = AuditEntry.objects.filter(
+        object_pk=str(reading.pk), action=AuditEntry.Action.ACCESS
     ).order_by("pk")
-    assert [row.additional_data["what"] for row in rows] == [
+    assert [row.what for row in rows] == [
         "page",
         "film",
         "thumbnail",
@@ -216,7 +216,7 @@ def test_each_look_at_a_reading_is_on_record(reading, as_doctor, doctor):
 
 def test_an_address_claimed_in_a_header_is_not_believed(reading, as_doctor):
     as_doctor.get(f"/readings/{reading.pk}/", headers={"x-forwarded-for": "6.6.6.6"})
-    assert not LogEntry.objects.filter(remote_addr="6.6.6.6").exists()
+    assert not AuditEntry.objects.filter(remote_addr="6.6.6.6").exists()
 
 
 def test_films_are_for_no_cache_and_run_nothing(reading, as_doctor):

@@ -6,11 +6,11 @@ import uuid
 from pathlib import Path
 
 import pytest
-from auditlog.models import LogEntry
 from django.core.exceptions import PermissionDenied
 from django.core.files.storage import storages
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from accounts.models import AuditEntry
 from diagnosis import films, services
 from diagnosis.models import Label, Reading
 from diagnosis.services import Particulars
@@ -180,11 +180,11 @@ def test_what_changed_is_on_record_without_the_film(active_model, doctor, film_b
     )
     pk = str(reading.pk)
     services.delete_reading(doctor=doctor, reading_id=reading.pk)
-    entries = LogEntry.objects.filter(object_pk=pk).order_by("pk")
+    entries = AuditEntry.objects.filter(object_pk=pk).order_by("pk")
     assert [entry.action for entry in entries] == [
-        LogEntry.Action.CREATE,
-        LogEntry.Action.UPDATE,
-        LogEntry.Action.DELETE,
+        AuditEntry.Action.CREATE,
+        AuditEntry.Action.UPDATE,
+        AuditEntry.Action.DELETE,
     ]
     assert entries[1].changes_dict["patient_name"] == ["陳小明", "B"]
     assert all("activation_map" not in entry.changes_dict for entry in entries)

@@ -4,12 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
-from auditlog.models import LogEntry
 from django.apps import apps
 from django.db import IntegrityError
 from django.test import Client
 
 from accounts import roles, services
+from accounts.models import AuditEntry
 from mlcore import registry
 from mlcore.models import ModelVersion
 from tests.conftest import signed_in
@@ -104,7 +104,7 @@ def test_activation_asks_first_and_is_on_record(
     response = as_ml_engineer.post(activate(other_model), follow=True)
     assert said(response) == "pneumonia-9 reads films from now on."
     assert registry.active_version() == other_model
-    rows = LogEntry.objects.get_for_model(ModelVersion).filter(actor=ml_engineer)
+    rows = AuditEntry.objects.get_for_model(ModelVersion).filter(actor=ml_engineer)
     changed = {row.object_repr: row.changes["is_active"] for row in rows}
     assert changed == {"pneumonia-9": ["False", "True"], active_model.name: ["True", "False"]}
     page = as_ml_engineer.get(f"{LIST}{other_model.pk}/change/").content.decode()
@@ -123,7 +123,7 @@ def test_rolling_back_asks_first_and_is_not_done_twice(
     answer = said(as_ml_engineer.post(ROLL_BACK, sent, follow=True))
     assert f"{active_model.name} reads films" in answer
     assert registry.active_version() == active_model
-    assert LogEntry.objects.get_for_model(ModelVersion).filter(actor=ml_engineer).count() == 2
+    assert AuditEntry.objects.get_for_model(ModelVersion).filter(actor=ml_engineer).count() == 2
     again = said(as_ml_engineer.post(ROLL_BACK, sent, follow=True))
     assert "another model was activated meanwhile" in again
     assert registry.active_version() == active_model
