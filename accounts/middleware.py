@@ -5,6 +5,8 @@ from collections.abc import Callable
 from auditlog.middleware import AuditlogMiddleware
 from django.http import HttpRequest, HttpResponseBase
 
+from accounts.addresses import client_address
+
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 
@@ -25,14 +27,11 @@ class PrivatePagesMiddleware:
 
 
 class AuditMiddleware(AuditlogMiddleware):
-    """Names the user and the address in each audit row.
-
-    The address is where the connection came from, never what a header claims.
-    """
+    """Names the user and the address in each audit row."""
 
     @staticmethod
     def _get_remote_addr(request: HttpRequest) -> str | None:
-        return request.META.get("REMOTE_ADDR") or None
+        return client_address(request)
 
     @staticmethod
     def _get_remote_port(request: HttpRequest) -> int | None:

@@ -1,5 +1,6 @@
 """Typed readings of the environment, on top of django-environ."""
 
+import ipaddress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -79,4 +80,24 @@ def origins(name: str) -> list[str]:
             raise ImproperlyConfigured(
                 f"{name} holds {value!r}; an origin looks like https://xray.example.org"
             )
+    return values
+
+
+def networks(name: str) -> list[str]:
+    """Returns the comma-separated networks (or "unix") that the variable holds.
+
+    Raises:
+        ImproperlyConfigured: if one of them is neither an address, a network nor "unix".
+    """
+    values: list[str] = env.list(name, default=[])
+    for value in values:
+        if value == "unix":
+            continue
+        try:
+            ipaddress.ip_network(value)
+        except ValueError:
+            raise ImproperlyConfigured(
+                f"{name} holds {value!r}; a network looks like 10.0.0.0/8, an address like "
+                "192.0.2.7, and the proxy at a Unix socket is called unix."
+            ) from None
     return values

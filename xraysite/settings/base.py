@@ -166,6 +166,9 @@ EMAIL_CONFIG = env.env.email_url("EMAIL_URL", default="consolemail://")
 vars().update(EMAIL_CONFIG)
 DEFAULT_FROM_EMAIL = env.env.str("DEFAULT_FROM_EMAIL", default="xraysite@localhost")
 
+# Whose word on a client's address counts: networks, or "unix" for a proxy at a Unix socket.
+TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
+
 # --- Language and time ------------------------------------------------------------------------
 
 LANGUAGE_CODE = "zh-hant"
