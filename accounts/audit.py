@@ -10,7 +10,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from auditlog.registry import auditlog
-from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.db.models import Model
 from django.http import HttpRequest
 
@@ -27,6 +30,7 @@ def register() -> None:
     )
     user_logged_in.connect(_record_sign_in, dispatch_uid="accounts.audit.sign_in")
     user_logged_out.connect(_record_sign_out, dispatch_uid="accounts.audit.sign_out")
+    user_login_failed.connect(_record_failure, dispatch_uid="accounts.audit.failure")
 
 
 def record_access(
@@ -72,3 +76,26 @@ def _record_sign_out(
 ) -> None:
     if user is not None:
         record_access(user, what="sign-out", by=user)
+
+
+def _record_failure(
+    sender: str, credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any
+) -> None:
+    """Records whose account was tried; never what was typed where it is no address."""
+    typed = str(credentials.get("email") or credentials.get("username") or "")
+    user = User.objects.filter(email=typed.strip().lower()).first() if typed else None
+    if user is not None:
+        record_access(user, what="sign-in-failed")
+        return
+    try:
+        validate_email(typed)
+    except ValidationError:
+        typed = "(not an e-mail address)"
+    AuditEntry.objects.create(
+        what="sign-in-failed",
+        action=AuditEntry.Action.ACCESS,
+        content_type=ContentType.objects.get_for_model(User),
+        object_pk="",
+        object_repr=typed[:254],
+        changes={},
+    )

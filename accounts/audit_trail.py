@@ -6,16 +6,21 @@ put in. Taking away the newest rows together with an old copy of the head is wha
 show by itself; compare with a head that was noted elsewhere (`verify_audit --head`).
 """
 
+import getpass
 import json
+import os
 from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any, ClassVar, NoReturn
 
+from auditlog.context import auditlog_value
 from auditlog.models import AbstractLogEntry, LogEntryManager
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models, transaction
+from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
 from django.utils.translation import gettext_lazy as _
 
@@ -45,11 +50,22 @@ SEALED_FIELDS = (
 )
 
 
+# What a change of one of these fields is called, where nothing else names it.
+NAMED_FIELDS = {
+    ("user", "groups"): "role-changed",
+    ("user", "user_permissions"): "role-changed",
+    ("user", "is_superuser"): "role-changed",
+    ("user", "is_staff"): "role-changed",
+    ("user", "approval"): "approval-changed",
+    ("modelversion", "is_active"): "model-activated",
+}
+
+
 class AuditTrailError(Exception):
     """The audit log was asked to forget."""
 
 
-def mac(text: str, secret: str) -> str:
+def mac(text: str, secret: str | bytes) -> str:
     return salted_hmac(SALT, text, secret=secret, algorithm="sha256").hexdigest()
 
 
@@ -57,6 +73,14 @@ def is_mac(seal: str, text: str) -> bool:
     """Returns whether `seal` was made of `text` with this site's key, or one it had before."""
     keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     return any(constant_time_compare(seal, mac(text, key)) for key in keys)
+
+
+def console_user() -> str:
+    """Returns who runs this process, for changes that no request made."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return str(os.getuid())
 
 
 class ActorKeyField(models.PositiveBigIntegerField):
@@ -83,7 +107,7 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
     def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise AuditTrailError("Rows of the audit log are never changed or deleted.")
 
-    update = delete = bulk_create = bulk_update = _refuse  # type: ignore[assignment]
+    update = delete = bulk_create = bulk_update = _refuse
 
 
 class AuditEntry(AbstractLogEntry):
@@ -144,6 +168,7 @@ class AuditEntry(AbstractLogEntry):
         with transaction.atomic():
             head = AuditHead.objects.locked()
             self.sequence = head.sequence + 1
+            self.timestamp = timezone.now()
             self.previous_seal = head.seal
             super().save(*args, force_insert=True)
             head.move_to(self)
@@ -155,10 +180,23 @@ class AuditEntry(AbstractLogEntry):
         now = occasion.get()
         if now is not None and not self.what:
             self.what = now[0]
-            self.additional_data = {**now[1], **(self.additional_data or {})} or None
+            self._add_detail(now[1])
         if not self.what:
-            names = {self.Action.CREATE: "created", self.Action.DELETE: "deleted"}
-            self.what = names.get(self.action, "changed")
+            self.what = self._usual_name()
+        if self.actor_id is None and auditlog_value.get(None) is None:
+            self._add_detail({"console": console_user()})
+
+    def _add_detail(self, detail: dict[str, Any]) -> None:
+        self.additional_data: dict[str, Any] | None = {**detail, **(self.additional_data or {})}
+
+    def _usual_name(self) -> str:
+        if self.action != self.Action.UPDATE:
+            return {self.Action.CREATE: "created", self.Action.DELETE: "deleted"}.get(
+                self.action, "viewed"
+            )
+        model = self.content_type.model
+        named = (NAMED_FIELDS.get((model, field)) for field in self.changes or {})
+        return next(filter(None, named), "changed")
 
     def sealed_text(self) -> str:
         """Returns what the seal is computed over: the seal before and every field, as JSON."""
@@ -212,7 +250,11 @@ def check_trail(*, head: tuple[int, str] | None = None) -> Iterator[str]:
     Args:
         head: number and seal of a row as noted elsewhere before; it must still be there.
     """
-    newest = AuditHead.objects.filter(pk=1).first() or AuditHead()
+    newest = AuditHead.objects.filter(pk=1).first()
+    if newest is None:
+        newest = AuditHead()
+        if AuditEntry.objects.exists() or get_user_model().objects.exists():
+            yield "The head of the log is missing: the log was emptied or its end taken away."
     last, last_seal, noted = 0, "", None
     for entry in AuditEntry.objects.order_by("sequence").iterator(chunk_size=2000):
         if entry.sequence > newest.sequence and not _written_meanwhile(newest):

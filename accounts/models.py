@@ -122,8 +122,10 @@ class User(AbstractUser):
 
     def vouch_for_email(self) -> None:
         """Marks the account's address as verified, as one does who made the account by hand."""
-        self.emailaddress_set.update_or_create(
-            email=self.email, defaults={"verified": True, "primary": True}
+        from allauth.account.models import EmailAddress
+
+        EmailAddress.objects.update_or_create(
+            user=self, email=self.email, defaults={"verified": True, "primary": True}
         )
 
     @property

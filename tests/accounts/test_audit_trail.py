@@ -1,0 +1,234 @@
+"""The audit log: what is in it, and that nobody tampers with it unnoticed."""
+
+import re
+from io import StringIO
+
+import pytest
+from auditlog.context import auditlog_value
+from django.core.management import CommandError, call_command
+from django.db import connection, transaction
+from django.test import override_settings
+
+from accounts import audit, roles, services
+from accounts.audit_trail import AuditTrailError, check_trail
+from accounts.models import AuditEntry, AuditHead, User
+from tests.factories import PASSWORD, DoctorFactory, UserFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def log() -> list[AuditEntry]:
+    """Five rows or more of ordinary use outside any request, newest last."""
+    auditlog_value.set(None)
+    doctor = services.create_account(
+        email="d@example.org", display_name="D", password=PASSWORD, role=roles.DOCTOR
+    )
+    audit.record_access(doctor, what="sign-in", by=doctor)
+    audit.record_access(doctor, what="page", by=doctor, detail={"of": "陳小明", "score": 0.25})
+    doctor.hospital = "H"
+    doctor.save()
+    return list(AuditEntry.objects.order_by("sequence"))
+
+
+def altered(column: str) -> str:
+    return f"UPDATE accounts_auditentry SET {column} = %s WHERE sequence = 4"  # noqa: S608
+
+
+def by_hand(sql: str, *values: object) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+
+
+def verify(*arguments: str) -> str:
+    out = StringIO()
+    call_command("verify_audit", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def test_a_log_of_ordinary_use_is_whole(log):
+    said = verify()
+    assert f"whole: {len(log)} rows" in said
+    assert f"Head: {len(log)}:{log[-1].seal}" in said
+    assert [row.sequence for row in log] == list(range(1, len(log) + 1))
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("object_repr", "somebody else"),
+        ("actor_email", "other@example.org"),
+        ("remote_addr", "192.0.2.66"),
+        ("timestamp", "2020-01-01 00:00:00"),
+        ("what", "sign-out"),
+        ("additional_data", '{"of": "nobody"}'),
+        ("changes", '{"hospital": ["", "X"]}'),
+        ("seal", "0" * 64),
+        ("previous_seal", "0" * 64),
+        ("actor_pk", None),
+    ],
+)
+def test_a_row_changed_by_hand_is_named_and_no_other(log, column, value):
+    by_hand(altered(column), value)
+    out = StringIO()
+    with pytest.raises(CommandError, match="not whole"):
+        call_command("verify_audit", stdout=out)
+    named = {int(number) for number in re.findall(r"Row (\d+) \(", out.getvalue())}
+    # A forged seal also parts the row from the next.
+    assert named == ({4, 5} if column == "seal" else {4}), out.getvalue()
+
+
+def test_an_account_put_in_place_of_another_is_named(log):
+    other = UserFactory()
+    by_hand("UPDATE accounts_auditentry SET actor_id = %s WHERE sequence = 4", other.pk)
+    assert len(found := list(check_trail())) == 1
+    assert found[0].startswith("Row 4 ")
+    assert "another account" in found[0]
+
+
+@pytest.mark.parametrize("gone", [1, 3])
+def test_a_row_taken_away_is_named(log, gone):
+    by_hand("DELETE FROM accounts_auditentry WHERE sequence = %s", gone)
+    assert list(check_trail()) == [f"Row {gone} is missing."]
+
+
+def test_rows_taken_away_at_the_end_are_named(log):
+    by_hand("DELETE FROM accounts_auditentry WHERE sequence >= 4")
+    assert list(check_trail()) == [f"Rows 4 to {len(log)} are missing."]
+
+
+def test_taking_the_head_back_too_is_noticed(log):
+    by_hand("DELETE FROM accounts_auditentry WHERE sequence >= 4")
+    by_hand("UPDATE accounts_audithead SET sequence = 3, seal = %s", log[2].seal)
+    assert any("head of the log" in sentence for sentence in check_trail())
+
+
+def test_emptying_the_log_is_noticed(log):
+    by_hand("DELETE FROM accounts_auditentry")
+    by_hand("DELETE FROM accounts_audithead")
+    assert any("emptied" in sentence for sentence in check_trail())
+
+
+def test_an_old_copy_of_rows_and_head_is_noticed_with_a_head_noted_elsewhere(log):
+    old = AuditHead.objects.get()
+    audit.record_access(User.objects.get(), what="film")
+    noted = str(AuditHead.objects.get())
+    assert "whole" in verify("--head", noted)
+    by_hand("DELETE FROM accounts_auditentry WHERE sequence = %s", old.sequence + 1)
+    by_hand(
+        "UPDATE accounts_audithead SET sequence = %s, seal = %s, own_seal = %s",
+        old.sequence, old.seal, old.own_seal,
+    )  # fmt: skip
+    assert list(check_trail()) == []
+    with pytest.raises(CommandError):
+        verify("--head", noted)
+
+
+def test_a_row_put_in_by_hand_is_named(log):
+    columns = ", ".join(
+        field.column for field in AuditEntry._meta.concrete_fields
+        if field.name not in {"id", "sequence"}
+    )  # fmt: skip
+    by_hand(
+        f"INSERT INTO accounts_auditentry (sequence, {columns}) "  # noqa: S608
+        f"SELECT {len(log) + 1}, {columns} FROM accounts_auditentry WHERE sequence = 4"
+    )
+    found = list(check_trail())
+    assert any("put in by hand" in sentence for sentence in found)
+    assert all(sentence.startswith(f"Row {len(log) + 1} ") for sentence in found)
+
+
+def test_two_rows_exchanged_are_noticed(log):
+    by_hand("UPDATE accounts_auditentry SET sequence = 1003 WHERE sequence = 3")
+    by_hand("UPDATE accounts_auditentry SET sequence = 3 WHERE sequence = 4")
+    by_hand("UPDATE accounts_auditentry SET sequence = 4 WHERE sequence = 1003")
+    named = {number for s in check_trail() for number in re.findall(r"^Row (\d+)", s)}
+    assert {"3", "4"} <= named
+
+
+def test_whoever_lacks_the_key_cannot_make_a_seal(log):
+    with override_settings(SECRET_KEY="another key, of somebody who has the database only"):
+        audit.record_access(User.objects.get(), what="film")
+    found = list(check_trail())
+    assert any(f"Row {len(log) + 1} " in sentence for sentence in found)
+
+
+def test_a_changed_key_keeps_the_old_rows_good(log, settings):
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "the next key, which the site got in the yearly change"
+    audit.record_access(User.objects.get(), what="film")
+    assert list(check_trail()) == []
+    settings.SECRET_KEY_FALLBACKS = []
+    assert list(check_trail()) != []
+
+
+def test_nothing_in_the_program_changes_or_deletes_a_row(log):
+    row = log[3]
+    for attempt in (
+        row.save,
+        row.delete,
+        AuditEntry.objects.all().delete,
+        AuditEntry.objects.filter(pk=row.pk).delete,
+        lambda: AuditEntry.objects.update(what="x"),
+        lambda: AuditEntry.objects.bulk_update([row], ["what"]),
+        lambda: AuditEntry.objects.bulk_create([AuditEntry(what="x")]),
+    ):
+        with pytest.raises(AuditTrailError):
+            attempt()
+    assert list(check_trail()) == []
+
+
+def test_rows_outlive_the_account_they_speak_of(log):
+    doctor = User.objects.get()
+    doctor.delete()
+    rows = AuditEntry.objects.filter(what="sign-in")
+    assert [(row.actor, row.actor_email, row.object_repr) for row in rows] == [
+        (None, "d@example.org", "D")
+    ]
+    assert list(check_trail()) == []
+
+
+def test_a_change_that_is_undone_leaves_no_row_and_no_gap(log):
+    with transaction.atomic():
+        UserFactory()
+        transaction.set_rollback(True)
+    UserFactory()
+    assert list(check_trail()) == []
+
+
+def test_changes_of_a_service_carry_its_name_and_reason(log):
+    doctor = User.objects.get()
+    with audit.during("suspended", reason="left the hospital"):
+        doctor.approval = User.Approval.SUSPENDED
+        doctor.save()
+    row = AuditEntry.objects.latest("sequence")
+    assert row.what == "suspended"
+    assert row.additional_data["reason"] == "left the hospital"
+    assert row.changes == {"approval": ["APPROVED", "SUSPENDED"]}
+
+
+def test_what_is_done_at_the_console_says_whose_console(log):
+    assert all(row.additional_data["console"] for row in log if row.actor is None)
+
+
+def test_a_failed_sign_in_names_the_account_that_was_tried_and_no_password(client):
+    doctor = DoctorFactory()
+    for typed in (doctor.email, "nobody@example.org"):
+        client.post("/accounts/login/", {"login": typed, "password": "my secret words"})
+    rows = AuditEntry.objects.filter(what="sign-in-failed").order_by("sequence")
+    assert [row.object_repr for row in rows] == [str(doctor), "nobody@example.org"]
+    assert [row.object_pk for row in rows] == [str(doctor.pk), ""]
+    assert all(row.remote_addr == "127.0.0.1" for row in rows)
+    everything = "".join(str(vars(row)) for row in AuditEntry.objects.all())
+    assert "my secret words" not in everything
+
+
+def test_a_password_typed_as_the_address_is_not_kept(client):
+    client.post("/accounts/login/", {"login": "my secret words", "password": "x"})
+    assert "my secret" not in "".join(str(vars(row)) for row in AuditEntry.objects.all())
+
+
+@pytest.mark.parametrize("head", ["12", "x:" + "0" * 64, "12:abc"])
+def test_a_head_that_is_none_is_refused(head):
+    with pytest.raises(CommandError, match="is no head"):
+        verify("--head", head)
