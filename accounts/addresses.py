@@ -32,6 +32,10 @@ def client_address(request: HttpRequest) -> str | None:
     return str(nearest) if nearest is not None else None
 
 
+def is_address(text: str) -> bool:
+    return _parsed(text) is not None
+
+
 def _parsed(text: str) -> Address | None:
     try:
         address = ipaddress.ip_address(text.strip().strip("[]"))

@@ -81,9 +81,9 @@ ADMIN_OPEN_TO_SUPERVISOR = {
     "mlcore_modelversion_change",
     "mlcore_modelversion_history",
     "mlcore_modelversion_compare",
-    "auditlog_logentry_changelist",
-    "auditlog_logentry_change",
-    "auditlog_logentry_history",
+    "accounts_auditentry_changelist",
+    "accounts_auditentry_change",
+    "accounts_auditentry_history",
 }
 
 ADMIN_OPEN_TO_ML_STAFF = {

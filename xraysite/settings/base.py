@@ -11,6 +11,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent.parent
 VAR_DIR = env.directory("XRAYSITE_VAR", default=BASE_DIR / "var")
 
 INSTALLED_APPS = [
+    "auditlog",
     "xraysite",
     "accounts",
     "diagnosis",
@@ -19,7 +20,6 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.usersessions",
-    "auditlog",
     "crispy_forms",
     "crispy_bootstrap5",
     "django_filters",

@@ -1,0 +1,143 @@
+"""The audit log as supervisors read it. Nobody changes or deletes a row here, whoever they are."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from accounts.addresses import is_address
+from accounts.audit_events import EVENTS, name_of
+from accounts.audit_trail import is_mac
+from accounts.models import AuditEntry
+from xraysite.paging import BoundedPaginator
+
+# Registered by the library, with a page of its own making.
+admin.site.unregister(AuditEntry)
+
+
+class EventFilter(admin.SimpleListFilter):
+    """By event, from the list of those there are: the table is never asked for them."""
+
+    title = _("event")
+    parameter_name = "what"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return sorted(
+            ((what, str(name)) for what, name in EVENTS.items()), key=lambda pair: pair[1]
+        )
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[AuditEntry]
+    ) -> QuerySet[AuditEntry]:
+        return queryset.filter(what=self.value()) if self.value() else queryset
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(admin.ModelAdmin):
+    """Every event, newest first."""
+
+    list_display = ["when", "who", "event", "about", "summary", "remote_addr"]
+    list_display_links = ["when"]
+    list_filter = [EventFilter, "timestamp"]
+    list_select_related = ["actor", "content_type"]
+    list_per_page = 50
+    sortable_by = ()
+    show_full_result_count = False
+    paginator = BoundedPaginator
+    search_fields = ["actor_email", "object_pk", "remote_addr"]
+    search_help_text = _("A whole e-mail address, network address, or reading's number")
+    ordering = ["-sequence"]
+    actions = None
+    fields = [
+        "sequence", "when", "who", "event", "about", "all_changes", "detail",
+        "remote_addr", "sealed",
+    ]  # fmt: skip
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEntry]:
+        return super().get_queryset(request).defer("serialized_data", "changes_text")
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return NewestFirst
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[AuditEntry], search_term: str
+    ) -> tuple[QuerySet[AuditEntry], bool]:
+        """Finds whole values, each by an index."""
+        for word in search_term.split():
+            wanted = Q(actor_email=word.lower()) | Q(object_pk=word)
+            if is_address(word):
+                wanted |= Q(remote_addr=word)
+            queryset = queryset.filter(wanted)
+        return queryset, False
+
+    @admin.display(description=_("When"))
+    def when(self, entry: AuditEntry) -> Any:
+        return entry.timestamp
+
+    @admin.display(description=_("Who"))
+    def who(self, entry: AuditEntry) -> str:
+        if entry.actor is not None:
+            return f"{entry.actor} · {entry.actor_email}"
+        console = (entry.additional_data or {}).get("console")
+        if entry.actor_email:
+            return str(entry.actor_email)
+        return str(_("at the console: %(name)s") % {"name": console}) if console else "–"
+
+    @admin.display(description=_("Event"))
+    def event(self, entry: AuditEntry) -> str:
+        return name_of(entry.what)
+
+    @admin.display(description=_("About"))
+    def about(self, entry: AuditEntry) -> str:
+        return f"{entry.content_type.name} · {entry.object_repr}"
+
+    @admin.display(description=_("Changes"))
+    def summary(self, entry: AuditEntry) -> str:
+        return ", ".join(str(name) for name in list(entry.changes_dict)[:4]) or "–"
+
+    @admin.display(description=_("Changes"))
+    def all_changes(self, entry: AuditEntry) -> SafeString:
+        rows = [
+            (name, *(pair if isinstance(pair, list) else [pair.get("operation", ""), pair]))
+            for name, pair in entry.changes_dict.items()
+        ]
+        if not rows:
+            return format_html("–")
+        head = format_html(
+            "<tr><th>{}</th><th>{}</th><th>{}</th></tr>", _("Field"), _("Before"), _("After")
+        )
+        return format_html(
+            "<table>{}{}</table>",
+            head,
+            format_html_join("", "<tr><td>{}</td><td>{}</td><td>{}</td></tr>", rows),
+        )
+
+    @admin.display(description=_("Detail"))
+    def detail(self, entry: AuditEntry) -> str:
+        detail = entry.additional_data or {}
+        return "; ".join(f"{name}: {value}" for name, value in detail.items()) or "–"
+
+    @admin.display(description=_("Sealed"), boolean=True)
+    def sealed(self, entry: AuditEntry) -> bool:
+        return is_mac(entry.seal, entry.sealed_text())
+
+
+class NewestFirst(ChangeList):
+    """Sorts by the row's number alone, which is the order of events and has an index."""
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet) -> list[Any]:
+        return ["-sequence"]

@@ -1,0 +1,30 @@
+"""What the events of the audit log are called."""
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+EVENTS: dict[str, str | Promise] = {
+    "sign-in": _("signed in"),
+    "sign-in-failed": _("failed to sign in"),
+    "sign-out": _("signed out"),
+    "created": _("created"),
+    "changed": _("changed"),
+    "deleted": _("deleted"),
+    "viewed": _("viewed"),
+    "page": _("looked at the page"),
+    "film": _("looked at the film"),
+    "thumbnail": _("looked at the small film"),
+    "heatmap": _("looked at the heatmap"),
+    "report": _("looked at the report"),
+    "admin page": _("looked at the admin page"),
+    "exported": _("exported"),
+    "access-searched": _("asked who saw a patient"),
+    "model-activated": _("activated or replaced the model"),
+    "role-changed": _("changed roles"),
+    "approval-changed": _("changed the approval"),
+}
+
+
+def name_of(what: str) -> str:
+    """Returns the event in the reader's language; an unknown one as it is stored."""
+    return str(EVENTS.get(what, what))
