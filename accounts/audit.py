@@ -54,6 +54,23 @@ def record_access(
     )
 
 
+def record_event(model: type[Model], *, what: str, about: str, detail: dict[str, Any]) -> None:
+    """Records what concerns many objects of a kind at once: a search, an export.
+
+    Args:
+        about: the objects in words, such as the filter of a list.
+    """
+    AuditEntry.objects.create(
+        what=what,
+        action=AuditEntry.Action.ACCESS,
+        content_type=ContentType.objects.get_for_model(model),
+        object_pk="",
+        object_repr=about,
+        changes={},
+        additional_data=detail or None,
+    )
+
+
 @contextmanager
 def during(what: str, **detail: Any) -> Iterator[None]:
     """Names the changes made inside: their rows say `what`, not "changed", and hold `detail`.
@@ -91,11 +108,4 @@ def _record_failure(
         validate_email(typed)
     except ValidationError:
         typed = "(not an e-mail address)"
-    AuditEntry.objects.create(
-        what="sign-in-failed",
-        action=AuditEntry.Action.ACCESS,
-        content_type=ContentType.objects.get_for_model(User),
-        object_pk="",
-        object_repr=typed[:254],
-        changes={},
-    )
+    record_event(User, what="sign-in-failed", about=typed[:254], detail={})

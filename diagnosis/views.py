@@ -15,7 +15,7 @@ from django.views import View
 from django.views.decorators.http import require_safe
 
 from accounts.audit import record_access
-from diagnosis import services, serving
+from diagnosis import access, services, serving
 from diagnosis.filters import ReadingFilter
 from diagnosis.forms import FilmForm, ParticularsForm, ReadingForm, header_fields
 from diagnosis.models import Reading
@@ -173,6 +173,7 @@ def _reading_page(request: HttpRequest, pk: uuid.UUID, template: str, *, what: s
         "reading": reading,
         "card": reading.model_version.card,
         "is_own": reading.doctor_id == request.user.pk,
+        "others_who_looked": access.others_who_looked(reading),
     }
     return render(request, template, context)
 

@@ -46,6 +46,7 @@ MATRIX: dict[str, Row] = {
     "models:list": STAFF,
     "models:detail": STAFF,
     "models:plot": STAFF,
+    "who_saw": Row((LOGIN, "admin", "admin", 200, 403)),
     "account_login": GUESTS,
     "account_logout": Row((302, 200, 200, 200, 200)),
     "account_signup": GUESTS,
@@ -146,7 +147,10 @@ def address_of(name: str, reading: Reading) -> str:
 
 
 def assert_answers(response, expected: object) -> None:
-    if expected == LOGIN:
+    if expected == "admin":
+        assert response.status_code == 302
+        assert response.headers["Location"].startswith("/admin/login/?next=")
+    elif expected == LOGIN:
         assert response.status_code == 302
         assert response.headers["Location"].startswith("/accounts/login/?next=")
     else:

@@ -221,6 +221,7 @@ X_FRAME_OPTIONS = "DENY"
 
 AUDITLOG_INCLUDE_ALL_MODELS = False
 AUDITLOG_LOGENTRY_MODEL = "accounts.AuditEntry"
+AUDITLOG_CID_HEADER = None  # a stranger's header has no place in the log
 
 LOGGING = {
     "version": 1,
