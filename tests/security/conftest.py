@@ -1,0 +1,14 @@
+import pytest
+from django.test import Client
+
+from tests.conftest import signed_in
+from tests.factories import UserFactory
+
+
+@pytest.fixture
+def people(doctor, supervisor, ml_engineer):
+    """Each kind of person with a browser signed in, and nobody with one that is not."""
+    root = UserFactory(is_staff=True, is_superuser=True, display_name="Root")
+    users = {"doctor": doctor, "supervisor": supervisor, "ml_engineer": ml_engineer, "root": root}
+    browsers = {name: (user, signed_in(user)) for name, user in users.items()}
+    return browsers | {None: (None, Client(headers={"accept-language": "en"}))}
