@@ -83,6 +83,19 @@ def console_user() -> str:
         return str(os.getuid())
 
 
+class ActorField(models.ForeignKey):
+    """Who did it; empty in the row that says that this very account was deleted."""
+
+    def pre_save(self, model_instance: Any, add: bool) -> Any:
+        value = super().pre_save(model_instance, add)
+        is_own_end = (
+            model_instance.action == model_instance.Action.DELETE
+            and model_instance.content_type.model_class() is self.related_model
+            and str(value) == str(model_instance.object_pk)
+        )
+        return None if is_own_end else value
+
+
 class ActorKeyField(models.PositiveBigIntegerField):
     """The number of the account that `actor` names; it stays when the account goes."""
 
@@ -120,7 +133,7 @@ class AuditEntry(AbstractLogEntry):
     what = models.CharField(_("event"), max_length=32, editable=False)
     actor_pk = ActorKeyField(_("account number"), null=True, editable=False)
     # Both have indexes below that begin with them.
-    actor = models.ForeignKey(
+    actor = ActorField(
         settings.AUTH_USER_MODEL,
         on_delete=models.SET_NULL,
         null=True,

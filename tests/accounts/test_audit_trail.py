@@ -4,7 +4,7 @@ import re
 from io import StringIO
 
 import pytest
-from auditlog.context import auditlog_value
+from auditlog.context import auditlog_value, set_actor
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.test import override_settings
@@ -186,6 +186,17 @@ def test_rows_outlive_the_account_they_speak_of(log):
         (None, "d@example.org", "D")
     ]
     assert list(check_trail()) == []
+
+
+def test_who_deletes_their_own_account_is_still_named():
+    root = User.objects.create_superuser("root@example.org", PASSWORD, display_name="Root")
+    with set_actor(root):
+        root.delete()
+    row = AuditEntry.objects.latest("sequence")
+    assert (row.what, row.actor, row.actor_email) == ("deleted", None, "root@example.org")
+    assert row.actor_pk == int(row.object_pk)
+    assert list(check_trail()) == []
+    connection.check_constraints()
 
 
 def test_a_change_that_is_undone_leaves_no_row_and_no_gap(log):

@@ -1,0 +1,215 @@
+"""Whatever is typed into a form, the site answers in words, and nothing typed becomes code."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.django import TestCase
+
+from accounts.models import AuditEntry
+from diagnosis.models import Reading
+from tests.conftest import post_film, signed_in
+from tests.factories import PASSWORD, DoctorFactory, SupervisorFactory
+from tests.films import draw_film, encode_dicom
+from tests.security.crawl import Form, addresses, forms_of, page_of, send
+
+MARK = "xss7f3"
+MARKUP = f"\"'><{MARK} onmouseover=alert(1)><script>{MARK}()</script>"
+HOSTILE = [
+    MARKUP,
+    "javascript:alert(1)",
+    "\x00",
+    "a\x00b",
+    "'; DROP TABLE accounts_user; --",
+    "' OR '1'='1",
+    "{{ 7|add:7 }}{% load i18n %}${7*7}",
+    "%s%n%(name)s{0}{name}",
+    "../../../../etc/passwd",
+    "\r\nSet-Cookie: stolen=1\r\n\r\n<b>",
+    "‮txt.exe‬",
+    "\u200b\u200b",
+    "𠮷" * 300,
+    "A" * 100_000,
+    "9" * 400,
+    "-1",
+    "1e309",
+    "NaN",
+    "１２３",
+    "0000-00-00",
+    "99999-12-31",
+    "2026-02-30",
+    "1899-01-01",
+    "[]",
+    '{"$ne": null}',
+    "on",
+    " ",
+]
+PERSONS = ["doctor", "supervisor", "root", None]
+
+
+def harm(response, form: Form, value: str) -> list[str]:
+    """Says where the answer is an error of the server, or holds the markup as markup."""
+    is_page = not response.streaming and response.headers.get("Content-Type", "")[:9] == "text/html"
+    if (
+        response.status_code < 500
+        and "stolen" not in response.cookies
+        and not (is_page and f"<{MARK}" in response.content.decode().lower())
+    ):
+        return []
+    return [f"{form.method} {form.action} with {value[:60]!r}: {response.status_code}"]
+
+
+@pytest.fixture(autouse=True)
+def _errors_are_answers(people):
+    """A browser gets the page of an error; the tests then say which forms led to one."""
+    for _, browser in people.values():
+        browser.raise_request_exception = False
+
+
+@pytest.mark.parametrize("person", PERSONS)
+def test_every_form_bears_every_hostile_input(person, people, reading):
+    user, browser = people[person]
+    forms = forms_of(browser, list(addresses(reading, user or reading.doctor).values()))
+    assert len(forms) >= 3
+    found = []
+    for form in forms:
+        for value in HOSTILE:
+            found += harm(send(browser, form, dict.fromkeys(form.written, value)), form, value)
+        # A form may have ended the session, or changed its owner's password.
+        if user is not None:
+            user.refresh_from_db()
+            browser = signed_in(user)
+            browser.raise_request_exception = False
+    assert found == []
+
+
+@pytest.mark.parametrize("person", PERSONS)
+def test_every_form_bears_each_field_alone(person, people, reading):
+    """The other fields as they were, so that one bad field is not hidden by another."""
+    user, browser = people[person]
+    forms = forms_of(browser, list(addresses(reading, user or reading.doctor).values()))
+    found = []
+    for form in forms:
+        if "logout" in form.action:
+            continue
+        for name in form.written:
+            for value in (MARKUP, "a\x00b", "9" * 400, "𠮷" * 300):
+                response = send(browser, form, form.values | {name: value})
+                found += harm(response, form, f"{name}={value}")
+    assert found == []
+
+
+@pytest.mark.parametrize("person", ["doctor", "supervisor", "root"])
+def test_every_page_bears_hostile_queries(person, people, reading):
+    user, browser = people[person]
+    keys = ["q", "page", "p", "o", "next", "label", "result", "date_from", "size", "format", "e"]
+    found = []
+    for name, address in addresses(reading, user).items():
+        for value in (MARKUP, "a\x00b", "9" * 400, "-1", "NaN"):
+            response = browser.get(address, dict.fromkeys(keys, value))
+            found += harm(response, Form(name, address, "get"), value)
+    assert found == []
+
+
+def test_after_signing_in_nobody_is_led_elsewhere(client, doctor):
+    for there in ("https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:x"):
+        response = client.post(
+            "/accounts/login/", {"login": doctor.email, "password": PASSWORD, "next": there}
+        )
+        assert "evil" not in response.headers.get("Location", "")
+        assert not response.headers.get("Location", "").startswith("javascript")
+        client.logout()
+
+
+def stored_markup(reading: Reading) -> list[str]:
+    """Names of the fields that hold the markup now."""
+    return [
+        field.name
+        for field in Reading._meta.concrete_fields
+        if MARK in str(getattr(reading, field.name))
+    ]
+
+
+def test_markup_that_is_stored_comes_out_as_text_everywhere(active_model, people, film_bytes):
+    """Typed into every text field a person has, then every page looked at by everybody."""
+    doctor, browser = people["doctor"]
+    short = MARKUP[:70]
+    header = f"<{MARK}>"
+    made = post_film(
+        browser, film_bytes, name=f"{short}.png", patient_name=MARKUP, patient_number=short[:60]
+    )
+    assert made.status_code == 302
+    dicom = encode_dicom(
+        draw_film("NORMAL", seed=2, size=300),
+        patient_name=header, patient_id=header, age="003Y", study_date="20260102",
+    )  # fmt: skip
+    assert post_film(browser, dicom, name="x.dcm", patient_name=MARKUP).status_code == 302
+    reading = Reading.objects.order_by("created_at").first()
+    assert {"patient_name", "patient_number"} <= set(stored_markup(reading))
+
+    # Every other field that a form stores: whatever is taken is taken.
+    where = list(addresses(reading, doctor).values())
+    taken = 0
+    for form in forms_of(browser, where):
+        if form.method != "post" or "logout" in form.action or "password" in form.action:
+            continue
+        values = {
+            name: short if form.kinds[name] in {"text", "textarea", "search"} else value
+            for name, value in form.values.items()
+        }
+        taken += send(browser, form, values).status_code in {200, 201, 302}
+    assert taken >= 3
+    doctor.refresh_from_db()
+    assert MARK in doctor.display_name, "the profile form was not reached"
+
+    browser.get("/readings/", headers={"user-agent": MARKUP, "x-forwarded-for": MARKUP})
+    browser.post("/accounts/login/", {"login": MARKUP, "password": MARKUP})
+    looked_at = 0
+    for user, other in people.values():
+        for address in addresses(reading, user or doctor).values():
+            page = page_of(other, address)
+            if page is not None:
+                looked_at += MARK in page
+                assert f"<{MARK}" not in page.lower(), f"{address} for {user}"
+    assert looked_at >= 8, "the markup was on too few pages for this test to mean anything"
+    assert AuditEntry.objects.filter(object_repr__contains=MARK).exists()
+
+
+TEXT = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=200) | st.from_regex(
+    r"[<>\"'&;/\\%{}$]{1,30}", fullmatch=True
+)
+
+
+class TestAnyText(TestCase):
+    """Hypothesis types into the forms that people use most."""
+
+    def setUp(self) -> None:
+        self.doctor = DoctorFactory()
+        self.supervisor = SupervisorFactory()
+
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(name=TEXT, hospital=TEXT, department=TEXT)
+    def test_the_profile(self, name, hospital, department):
+        browser = signed_in(self.doctor)
+        response = browser.post(
+            "/accounts/profile/",
+            {"display_name": name, "hospital": hospital, "department": department},
+        )
+        assert response.status_code in {200, 302}
+
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(words=TEXT)
+    def test_the_searches(self, words):
+        for user, address in (
+            (self.doctor, "/readings/"),
+            (self.supervisor, "/admin/diagnosis/reading/"),
+            (self.supervisor, "/admin/accounts/auditentry/"),
+            (self.supervisor, "/admin/who-saw/"),
+        ):
+            assert signed_in(user).get(address, {"q": words}).status_code in {200, 302}
+
+    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(email=TEXT, password=TEXT)
+    def test_the_sign_in(self, email, password):
+        response = self.client.post("/accounts/login/", {"login": email, "password": password})
+        assert response.status_code in {200, 302}
+        assert "_auth_user_id" not in self.client.session
