@@ -1,0 +1,75 @@
+"""What every page carries, whoever looks at it."""
+
+import re
+
+import pytest
+
+from tests.security.crawl import addresses
+
+INLINE = re.compile(r"<style|\sstyle=|\son[a-z]+\s*=\s*[\"']")
+SCRIPT = re.compile(r"<script(?P<attributes>[^>]*)>")
+ELSEWHERE = re.compile(
+    r"""<(?:script|link|img|iframe|source)[^>]*(?:src|href)=["'](?:https?:)?//"""
+)
+
+
+def faults(name: str, response, signed_in: bool) -> list[str]:
+    wrong = []
+    headers = response.headers
+    policy = headers.get("Content-Security-Policy", "")
+    if "default-src 'none'" not in policy or "unsafe" in policy:
+        wrong.append(f"has the policy {policy!r}")
+    if headers.get("X-Content-Type-Options") != "nosniff":
+        wrong.append("lets a browser guess the type")
+    if headers.get("Referrer-Policy") != "same-origin":
+        wrong.append("tells other sites where its readers come from")
+    if headers.get("X-Frame-Options") != "DENY":
+        wrong.append("can be framed")
+    if "camera=()" not in headers.get("Permissions-Policy", ""):
+        wrong.append("has no permissions policy")
+    if signed_in and "no-store" not in headers.get("Cache-Control", ""):
+        wrong.append("may stay in a cache")
+    if not response.streaming and headers.get("Content-Type", "").startswith("text/html"):
+        wrong += faults_of_text(name, response.content.decode())
+    return [f"{name} {fault}" for fault in wrong]
+
+
+def faults_of_text(name: str, page: str) -> list[str]:
+    wrong = []
+    # Django's own admin pages carry data, and a style or two that the policy keeps from working.
+    own = not name.startswith("admin:")
+    if own and (found := INLINE.search(page)):
+        wrong.append(f"holds {found.group()!r}")
+    for script in SCRIPT.finditer(page):
+        attributes = script["attributes"]
+        if "src=" not in attributes and "application/json" not in attributes:
+            wrong.append("holds an inline script")
+    if ELSEWHERE.search(page):
+        wrong.append("fetches from elsewhere")
+    return wrong
+
+
+@pytest.mark.parametrize("person", ["doctor", "supervisor", "ml_engineer", "root", None])
+def test_every_page_is_sealed_against_the_outside(person, people, reading):
+    user, browser = people[person]
+    found, looked_at = [], 0
+    for name, address in addresses(reading, user or reading.doctor).items():
+        response = browser.get(address)
+        looked_at += response.status_code == 200
+        found += faults(name, response, signed_in=user is not None)
+    assert looked_at > 5
+    assert found == []
+
+
+@pytest.mark.parametrize("person", ["doctor", "supervisor", "root"])
+def test_no_page_holds_a_key_or_a_password(person, people, reading, settings):
+    user, browser = people[person]
+    for name, address in addresses(reading, user).items():
+        response = browser.get(address)
+        if response.streaming:
+            continue
+        text = response.content.decode(errors="replace")
+        assert settings.SECRET_KEY not in text, name
+        assert user.password not in text, name
+        if user is not reading.doctor:
+            assert reading.doctor.password not in text, name

@@ -1,0 +1,95 @@
+"""The site as a hospital runs it, looked at from outside: another process, its own settings."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+GOOD_KEY = "3f1c9a7e5b2d8064" * 5
+
+LOOK = """
+import django
+django.setup()
+from django.core.management import call_command
+from django.test import Client
+call_command("migrate", verbosity=0)
+call_command("collectstatic", interactive=False, verbosity=0)
+browser = Client(headers={"host": "xray.example.org"})
+plain = browser.get("/accounts/login/")
+print("plain", plain.status_code, plain.headers["Location"])
+page = browser.get("/accounts/login/", secure=True)
+print("status", page.status_code)
+for name, value in page.headers.items():
+    print("header", name, value)
+for name, cookie in page.cookies.items():
+    print("cookie", name, cookie["secure"], cookie["httponly"], cookie["samesite"], cookie["path"])
+other = Client(headers={"host": "evil.example"})
+print("other host", other.get("/", secure=True).status_code)
+"""
+
+
+def run(tmp_path: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
+        env=inherited | {
+            "DJANGO_SETTINGS_MODULE": "xraysite.settings.production",
+            "ALLOWED_HOSTS": "xray.example.org",
+            "XRAYSITE_VAR": str(tmp_path),
+        } | environment,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        None,
+        "",
+        "secret",
+        "change-me",
+        "a" * 64,
+        "django-insecure-0123456789abcdefghijklmnopqrstuvwxyz0123456789",
+    ],
+)
+def test_production_does_not_start_with_a_default_secret(tmp_path, key):
+    environment = {} if key is None else {"SECRET_KEY": key}
+    done = run(tmp_path, "manage.py", "check", **environment)
+    assert done.returncode != 0
+    assert "SECRET_KEY" in done.stderr.splitlines()[-1]
+
+
+def test_production_does_not_start_without_its_host_name(tmp_path):
+    inherited = {"ALLOWED_HOSTS": ""}
+    done = run(tmp_path, "manage.py", "check", "--deploy", "--fail-level", "WARNING",
+               SECRET_KEY=GOOD_KEY, **inherited)  # fmt: skip
+    assert done.returncode != 0
+
+
+def test_the_deployment_check_is_silent(tmp_path):
+    done = run(tmp_path, "manage.py", "check", "--deploy", "--fail-level", "WARNING",
+               SECRET_KEY=GOOD_KEY)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "no issues (0 silenced)" in done.stdout
+
+
+def test_what_a_browser_gets_in_production(tmp_path):
+    done = run(tmp_path, "-c", LOOK, SECRET_KEY=GOOD_KEY)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert "plain 301 https://xray.example.org/accounts/login/" in lines
+    assert "status 200" in lines
+    assert "other host 400" in lines
+    said = "\n".join(lines)
+    assert "header Strict-Transport-Security max-age=31536000; includeSubDomains; preload" in lines
+    assert "header Referrer-Policy same-origin" in lines
+    assert "header Cross-Origin-Opener-Policy same-origin" in lines
+    assert "unsafe" not in said
+    cookies = [line.split() for line in lines if line.startswith("cookie")]
+    assert cookies
+    for _, name, secure, _, same_site, path in cookies:
+        assert name.startswith("__Host-") or name == "django_language", said
+        assert (secure, same_site, path) == ("True", "Lax", "/"), said
