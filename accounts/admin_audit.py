@@ -4,8 +4,11 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -18,6 +21,19 @@ from xraysite.paging import BoundedPaginator
 
 # Registered by the library, with a page of its own making.
 admin.site.unregister(AuditEntry)
+
+
+SHOWN_KEY = 8
+SHOWN_CHANGES = 3
+
+
+def field_name(entry: AuditEntry, name: str) -> str:
+    """Returns what people call a field of the object that `entry` is about."""
+    model = entry.content_type.model_class()
+    try:
+        return str(getattr(model._meta.get_field(name), "verbose_name", name)) if model else name
+    except FieldDoesNotExist:
+        return name
 
 
 class EventFilter(admin.SimpleListFilter):
@@ -48,6 +64,8 @@ class AuditEntryAdmin(admin.ModelAdmin):
     list_per_page = 50
     sortable_by = ()
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    list_max_show_all = 0
     paginator = BoundedPaginator
     search_fields = ["actor_email", "object_pk", "remote_addr"]
     search_help_text = _("A whole e-mail address, network address, or reading's number")
@@ -85,13 +103,13 @@ class AuditEntryAdmin(admin.ModelAdmin):
         return queryset, False
 
     @admin.display(description=_("When"))
-    def when(self, entry: AuditEntry) -> Any:
-        return entry.timestamp
+    def when(self, entry: AuditEntry) -> str:
+        return date_format(timezone.localtime(entry.timestamp), "Y-m-d H:i:s")
 
     @admin.display(description=_("Who"))
-    def who(self, entry: AuditEntry) -> str:
+    def who(self, entry: AuditEntry) -> str | SafeString:
         if entry.actor is not None:
-            return f"{entry.actor} · {entry.actor_email}"
+            return format_html("{}<br><small>{}</small>", entry.actor, entry.actor_email)
         console = (entry.additional_data or {}).get("console")
         if entry.actor_email:
             return str(entry.actor_email)
@@ -102,17 +120,27 @@ class AuditEntryAdmin(admin.ModelAdmin):
         return name_of(entry.what)
 
     @admin.display(description=_("About"))
-    def about(self, entry: AuditEntry) -> str:
-        return f"{entry.content_type.name} · {entry.object_repr}"
+    def about(self, entry: AuditEntry) -> SafeString:
+        shown = entry.object_repr
+        if shown == entry.object_pk and len(shown) > SHOWN_KEY:
+            shown = f"{shown[:SHOWN_KEY]}…"
+        return format_html(
+            '{}<br><small title="{}">{}</small>', entry.content_type.name, entry.object_pk, shown
+        )
 
     @admin.display(description=_("Changes"))
     def summary(self, entry: AuditEntry) -> str:
-        return ", ".join(str(name) for name in list(entry.changes_dict)[:4]) or "–"
+        names = [field_name(entry, name) for name in list(entry.changes_dict)]
+        more = "…" if len(names) > SHOWN_CHANGES else ""
+        return (", ".join(names[:SHOWN_CHANGES]) + more) or "–"
 
     @admin.display(description=_("Changes"))
     def all_changes(self, entry: AuditEntry) -> SafeString:
         rows = [
-            (name, *(pair if isinstance(pair, list) else [pair.get("operation", ""), pair]))
+            (
+                field_name(entry, name),
+                *(pair if isinstance(pair, list) else [pair.get("operation", ""), pair]),
+            )
             for name, pair in entry.changes_dict.items()
         ]
         if not rows:
