@@ -54,6 +54,17 @@ def record_access(
     )
 
 
+def record_change(instance: Model, *, what: str, changes: dict[str, list[Any]]) -> None:
+    """Records a change about `instance` that is no change of its own row.
+
+    Args:
+        changes: by field, what it was and what it is.
+    """
+    AuditEntry.objects.log_create(
+        instance, force_log=True, action=AuditEntry.Action.UPDATE, changes=changes, what=what
+    )
+
+
 def record_event(model: type[Model], *, what: str, about: str, detail: dict[str, Any]) -> None:
     """Records what concerns many objects of a kind at once: a search, an export.
 

@@ -11,4 +11,6 @@ class DiagnosisConfig(AppConfig):
 
         from diagnosis.models import Reading
 
-        auditlog.register(Reading, exclude_fields=["activation_map", "updated_at"])
+        # These follow from others.
+        derived = ["patient_name_key", "patient_number_key", "agreement", "age_scope"]
+        auditlog.register(Reading, exclude_fields=["activation_map", "updated_at", *derived])

@@ -50,6 +50,15 @@ def rendering_name(sha256: str, max_side: int) -> str:
     return f"rendering/{sha256[:2]}/{sha256}-{max_side}.jpg"
 
 
+def sha256_of(filename: str) -> str:
+    """Returns the hash of the film that a stored file is of; of a part file, nothing useful."""
+    return filename.partition("-")[0]
+
+
+def is_sha256(text: str) -> bool:
+    return len(text) == 64 and set(text) <= set("0123456789abcdef")
+
+
 def keep(name: str, content: bytes) -> bool:
     """Stores `content` unless `name` exists; returns whether it was stored now."""
     storage = storages["films"]

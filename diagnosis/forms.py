@@ -5,13 +5,15 @@ from typing import Any
 
 from crispy_forms.helper import FormHelper
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from diagnosis.models import MAX_AGE_YEARS, Reading
+from diagnosis.models import MAX_AGE_YEARS, HidingReason, Reading, Review, Verdict
+from diagnosis.retention import UNDO_WINDOW
 from diagnosis.services import Particulars
 from diagnosis.uploads import TOO_LARGE_KEY
 from diagnosis.validators import UploadedFilm, too_large, validate_film
@@ -64,6 +66,42 @@ class ParticularsForm(forms.ModelForm):
             age_years=data["patient_age_years"],
             exam_date=data["exam_date"],
         )
+
+
+class DeletionForm(forms.Form):
+    """Why a record is deleted. Left open, it counts as made properly, and is kept as such."""
+
+    reason = forms.ChoiceField(
+        label=_("Why?"),
+        choices=HidingReason.choices,
+        widget=forms.RadioSelect(attrs={"class": "form-check-input"}),
+        initial=HidingReason.NOT_NEEDED,
+        required=False,
+    )
+
+    @property
+    def undo_minutes(self) -> int:
+        return int(UNDO_WINDOW.total_seconds() // 60)
+
+    @property
+    def retention_years(self) -> int:
+        return int(settings.RETENTION_YEARS)
+
+    def clean_reason(self) -> HidingReason:
+        return HidingReason(self.cleaned_data["reason"] or HidingReason.NOT_NEEDED)
+
+
+class ReviewForm(forms.ModelForm):
+    """What the doctor reads on the film. Nothing is chosen in advance, least of all the model's."""
+
+    verdict = forms.ChoiceField(
+        label=_("What do you see?"), choices=Verdict.choices, widget=forms.RadioSelect
+    )
+
+    class Meta:
+        model = Review
+        fields = ["verdict", "note"]
+        widgets = {"note": forms.Textarea(attrs={"rows": 2, "class": "form-control"})}
 
 
 class FilmForm(forms.Form):

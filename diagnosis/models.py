@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from diagnosis.querysets import ReadingQuerySet
+from diagnosis.search import SearchKeyField
 
 MAX_AGE_YEARS = 130
 
@@ -24,6 +25,36 @@ class Label(models.TextChoices):
     OUT_OF_SCOPE = "OUT_OF_SCOPE", pgettext_lazy("reading", "Outside validated scope")
 
 
+class Verdict(models.TextChoices):
+    """What a doctor reads on the film."""
+
+    NORMAL = "NORMAL", pgettext_lazy("own reading", "Normal")
+    PNEUMONIA = "PNEUMONIA", pgettext_lazy("own reading", "Pneumonia")
+    OTHER = "OTHER", pgettext_lazy("own reading", "Other finding")
+    CANNOT_TELL = "CANNOT_TELL", pgettext_lazy("own reading", "Cannot tell")
+
+
+class Agreement(models.TextChoices):
+    """Whether doctor and model say the same, where both say normal or pneumonia."""
+
+    AGREE = "AGREE", _("Doctor and model agree")
+    DISAGREE = "DISAGREE", _("Doctor and model disagree")
+
+
+class AgeScope(models.TextChoices):
+    """Whether the patient is of an age that the model which read the film was validated on."""
+
+    INSIDE = "INSIDE", _("Within the validated ages")
+    OUTSIDE = "OUTSIDE", _("Outside the validated ages")
+
+
+class HidingReason(models.TextChoices):
+    """Why a doctor deleted a record; it decides how long the record is kept."""
+
+    NOT_NEEDED = "NOT_NEEDED", _("The record is no longer needed")
+    MISTAKE = "MISTAKE", _("Made by mistake: wrong patient or wrong film")
+
+
 SCOPE_REASONS = {
     "picture": _("The picture does not look like the films that the model was validated on."),
     "age": _("The patient's age is outside the ages that the model was validated on."),
@@ -33,12 +64,50 @@ SCOPE_REASONS = {
 }
 
 
+SHOWN = models.Q(hidden_at__isnull=True)
+NEWEST = ["-created_at", "-id"]
+
+READING_INDEXES = [
+    # A doctor's own history.
+    models.Index(fields=["doctor", *NEWEST], condition=SHOWN, name="reading_own_newest"),
+    models.Index(fields=["doctor", "label", *NEWEST], condition=SHOWN, name="reading_own_label"),
+    models.Index(fields=["doctor", "exam_date"], condition=SHOWN, name="reading_own_exam_date"),
+    # The supervisors' list: one for each filter, in the order of the list.
+    models.Index(fields=NEWEST, name="reading_newest"),
+    models.Index(fields=["label", *NEWEST], name="reading_label"),
+    models.Index(fields=["doctor", *NEWEST], name="reading_doctor"),
+    models.Index(fields=["model_version", *NEWEST], name="reading_model"),
+    models.Index(fields=["agreement", *NEWEST], name="reading_agreement"),
+    models.Index(fields=["age_scope", *NEWEST], name="reading_age_scope"),
+    models.Index(fields=["-exam_date", *NEWEST], name="reading_exam_date"),
+    models.Index(fields=NEWEST, condition=~SHOWN, name="reading_hidden"),
+    # The figures of the office, and the list without the hidden; figures are read off it alone.
+    models.Index(
+        fields=[*NEWEST, "doctor", "label", "agreement", "film_bytes"],
+        condition=SHOWN,
+        name="reading_shown",
+    ),
+    # Beginnings of names and numbers; the operator class is for PostgreSQL, in any locale.
+    models.Index(
+        fields=["patient_name_key", "-created_at"],
+        opclasses=["varchar_pattern_ops", "timestamptz_ops"],
+        name="reading_name_key",
+    ),
+    models.Index(
+        fields=["patient_number_key", "-created_at"],
+        opclasses=["varchar_pattern_ops", "timestamptz_ops"],
+        name="reading_number_key",
+    ),
+]
+
+
 class Reading(models.Model):
     """What a model said of a film, and whose film it is.
 
     The fields of the film and of the model are written once, by `services.submit_reading`.
     A doctor may correct the patient's particulars. Where a corrected age moves the patient into
     or out of the validated ages, `label` and `scope_reasons` follow from the stored figures.
+    What a doctor deletes is hidden (`hidden_at`) until a supervisor restores or purges it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -46,6 +115,7 @@ class Reading(models.Model):
         settings.AUTH_USER_MODEL,
         on_delete=models.PROTECT,
         related_name="readings",
+        db_index=False,  # indexes below begin with it
         verbose_name=_("doctor"),
     )
 
@@ -55,6 +125,8 @@ class Reading(models.Model):
         _("patient's age (years)"), validators=[MaxValueValidator(MAX_AGE_YEARS)]
     )
     exam_date = models.DateField(_("exam date"))
+    patient_name_key = SearchKeyField(source="patient_name")
+    patient_number_key = SearchKeyField(source="patient_number")
 
     film_sha256 = models.CharField(_("film SHA-256"), max_length=64, db_index=True)
     film_format = models.CharField(_("film format"), max_length=8)
@@ -77,6 +149,7 @@ class Reading(models.Model):
         "mlcore.ModelVersion",
         on_delete=models.PROTECT,
         related_name="+",
+        db_index=False,  # an index below begins with it
         verbose_name=_("model version"),
     )
     bundle_sha256 = models.CharField(_("bundle SHA-256"), max_length=64)
@@ -86,6 +159,36 @@ class Reading(models.Model):
     created_at = models.DateTimeField(_("read at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed at"), auto_now=True)
 
+    hidden_at = models.DateTimeField(_("deleted at"), null=True, blank=True, editable=False)
+    hidden_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("deleted by"),
+    )
+    hidden_reason = models.CharField(
+        _("why it was deleted"),
+        max_length=10,
+        choices=HidingReason.choices,
+        blank=True,
+        editable=False,
+    )
+
+    # Both follow from other fields; they are kept so that an index can find them.
+    agreement = models.CharField(
+        _("doctor and model"), max_length=8, choices=Agreement.choices, blank=True, editable=False
+    )
+    age_scope = models.CharField(
+        _("patient's age"),
+        max_length=7,
+        choices=AgeScope.choices,
+        default=AgeScope.INSIDE,
+        editable=False,
+    )
+
     objects: ClassVar = ReadingQuerySet.as_manager()
 
     class Meta:
@@ -93,14 +196,7 @@ class Reading(models.Model):
         verbose_name_plural = _("readings")
         ordering: ClassVar = ["-created_at", "-id"]
         permissions: ClassVar = [("oversee_reading", "Can oversee every doctor's readings")]
-        indexes: ClassVar = [
-            models.Index(fields=["doctor", "-created_at", "-id"], name="reading_own_newest"),
-            models.Index(fields=["doctor", "label", "-created_at"], name="reading_own_label"),
-            models.Index(fields=["doctor", "exam_date"], name="reading_own_exam_date"),
-            models.Index(fields=["-created_at", "-id"], name="reading_newest"),
-            models.Index(fields=["label", "-created_at"], name="reading_label"),
-            models.Index(fields=["exam_date"], name="reading_exam_date"),
-        ]
+        indexes: ClassVar = READING_INDEXES
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=models.Q(label__in=Label.values), name="reading_label_known"
@@ -166,9 +262,52 @@ class Reading(models.Model):
         return self.label == Label.OUT_OF_SCOPE
 
     @property
+    def is_hidden(self) -> bool:
+        return self.hidden_at is not None
+
+    @property
     def scope_reason_texts(self) -> list[str]:
         return [str(SCOPE_REASONS.get(code, code)) for code in self.scope_reasons]
 
     @property
     def model_name(self) -> str:
         return self.model_version.name
+
+
+class Review(models.Model):
+    """The doctor's own reading of the film, so that disagreement with the model can be counted."""
+
+    reading = models.OneToOneField(
+        Reading, on_delete=models.CASCADE, related_name="review", verbose_name=_("reading")
+    )
+    doctor = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        related_name="+",
+        verbose_name=_("doctor"),
+    )
+    verdict = models.CharField(_("own reading"), max_length=12, choices=Verdict.choices)
+    note = models.CharField(_("note"), max_length=500, blank=True)
+    created_at = models.DateTimeField(_("stated at"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("changed at"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("doctor's own reading")
+        verbose_name_plural = _("doctors' own readings")
+        default_permissions = ()
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=models.Q(verdict__in=Verdict.values), name="review_verdict_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.reading_id)
+
+
+def agreement_of(label: str, verdict: str) -> str:
+    """Returns whether model and doctor agree; "" where one of them called neither."""
+    comparable = {Label.NORMAL, Label.PNEUMONIA}
+    if label not in comparable or verdict not in comparable:
+        return ""
+    return Agreement.AGREE if label == verdict else Agreement.DISAGREE

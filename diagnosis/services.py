@@ -4,14 +4,16 @@ import datetime
 import hashlib
 import logging
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
 
+from accounts import audit
 from diagnosis import films
-from diagnosis.models import Label, Reading
+from diagnosis.models import AgeScope, Label, Reading, Review, Verdict, agreement_of
 from diagnosis.validators import UploadedFilm
 from mlcore import inference
 from mlcore.models import ModelVersion
@@ -36,7 +38,7 @@ class Particulars:
 
 
 class SubmissionTakenError(Exception):
-    """The submission's id is that of a reading which is not this doctor's."""
+    """The submission's id is that of a reading which this doctor does not have."""
 
 
 def submit_reading(
@@ -53,7 +55,7 @@ def submit_reading(
 
     Raises:
         PermissionDenied: if the account may not read films.
-        SubmissionTakenError: if `submission` is another doctor's reading.
+        SubmissionTakenError: if `submission` is another doctor's reading, or a deleted one.
         mlcore.inference.ModelUnavailable: if no trustworthy answer can be had now; nothing is
             stored then.
     """
@@ -61,7 +63,7 @@ def submit_reading(
         raise PermissionDenied
     earlier = Reading.objects.filter(pk=submission).first()
     if earlier is not None:
-        if earlier.doctor_id != doctor.pk:
+        if earlier.doctor_id != doctor.pk or earlier.is_hidden:
             raise SubmissionTakenError
         return earlier
     film = upload.film
@@ -111,7 +113,7 @@ def _result(prediction: inference.Prediction) -> dict[str, object]:
         "threshold": prediction.threshold,
         "scope_score": prediction.scope_score,
         "scope_threshold": prediction.scope_threshold,
-        "scope_reasons": list(prediction.scope_reasons),
+        **_scope(prediction.scope_reasons),
         "activation_map": inference.encode_activation_map(prediction.activation_map),
         "model_version": ModelVersion.objects.get(name=prediction.model),
         "bundle_sha256": prediction.bundle_sha256,
@@ -120,13 +122,20 @@ def _result(prediction: inference.Prediction) -> dict[str, object]:
     }
 
 
+def _scope(reasons: Collection[str]) -> dict[str, object]:
+    return {
+        "scope_reasons": list(reasons),
+        "age_scope": AgeScope.OUTSIDE if "age" in reasons else AgeScope.INSIDE,
+    }
+
+
 def _store(reading: Reading, data: bytes) -> None:
     """Stores film and row; where the row fails, a film that came with it goes too."""
     name = films.original_name(reading.film_sha256)
     kept_now = False
     try:
-        with transaction.atomic():
-            _lock_film(reading.film_sha256)
+        with transaction.atomic(), audit.during("created"):
+            lock_film(reading.film_sha256)
             kept_now = films.keep(name, data)
             reading.save(force_insert=True)
     except BaseException:
@@ -135,7 +144,7 @@ def _store(reading: Reading, data: bytes) -> None:
         raise
 
 
-def _lock_film(sha256: str) -> None:
+def lock_film(sha256: str) -> None:
     """Keeps other transactions from storing or forgetting the same film until this one ends.
 
     SQLite's IMMEDIATE transactions exclude each other already.
@@ -171,35 +180,44 @@ def edit_reading(*, doctor: "User", reading_id: uuid.UUID, patient: Particulars)
         scope_score=reading.scope_score,
         stated=_stated(reading),
     )
-    reading.scope_reasons = list(reasons)
-    reading.save()
+    for field, value in _scope(reasons).items():
+        setattr(reading, field, value)
+    own = Review.objects.filter(reading=reading).first()
+    reading.agreement = agreement_of(reading.label, own.verdict if own else "")
+    with audit.during("edited"):
+        reading.save()
     return reading
 
 
-def delete_reading(*, doctor: "User", reading_id: uuid.UUID) -> None:
-    """Deletes an own reading, and its film where no other reading is of the same film.
+@transaction.atomic
+def review_reading(
+    *, doctor: "User", reading_id: uuid.UUID, verdict: Verdict | str, note: str = ""
+) -> Review:
+    """States, or states anew, what the doctor reads on the film.
 
     Raises:
         Reading.DoesNotExist: if it is no reading of this doctor.
+        ValueError: if there is no such verdict.
     """
-    with transaction.atomic():
-        reading = Reading.objects.own_of(doctor).select_for_update().get(pk=reading_id)
-        sha256 = reading.film_sha256
-        reading.delete()
-        transaction.on_commit(lambda: _forget_film_without_reading(sha256))
-
-
-@transaction.atomic
-def _forget_film_without_reading(sha256: str) -> None:
-    _lock_film(sha256)
-    if not Reading.objects.filter(film_sha256=sha256).exists():
-        films.forget(
-            [
-                films.original_name(sha256),
-                films.rendering_name(sha256, VIEWER_SIDE),
-                films.rendering_name(sha256, THUMBNAIL_SIDE),
-            ]
+    verdict = Verdict(verdict)
+    reading = Reading.objects.own_of(doctor).select_for_update().get(pk=reading_id)
+    own = Review.objects.filter(reading=reading).first() or Review(reading=reading)
+    changes = {
+        name: [before, after]
+        for name, before, after in (
+            ("verdict", own.verdict, verdict.value),
+            ("note", own.note, note),
         )
+        if before != after
+    }
+    if not changes:
+        return own
+    own.doctor, own.verdict, own.note = doctor, verdict, note
+    own.save()
+    # Not `save`: the record itself, and when it was last changed, stay as they are.
+    Reading.objects.filter(pk=reading.pk).update(agreement=agreement_of(reading.label, verdict))
+    audit.record_change(reading, what="reviewed", changes=changes)
+    return own
 
 
 class FilmMissingError(Exception):

@@ -15,10 +15,17 @@ from django.views import View
 from django.views.decorators.http import require_safe
 
 from accounts.audit import record_access
-from diagnosis import access, services, serving
+from diagnosis import access, retention, services, serving
 from diagnosis.filters import ReadingFilter
-from diagnosis.forms import FilmForm, ParticularsForm, ReadingForm, header_fields
-from diagnosis.models import Reading
+from diagnosis.forms import (
+    DeletionForm,
+    FilmForm,
+    ParticularsForm,
+    ReadingForm,
+    ReviewForm,
+    header_fields,
+)
+from diagnosis.models import Reading, Review
 from mlcore.inference import ModelUnavailable, render_film
 
 PAGE_SIZE = 20
@@ -56,7 +63,7 @@ class ReadingListView(DoctorsOnlyMixin, View):
     """A doctor's own history, newest first."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        own = Reading.objects.own_of(request.user).select_related("model_version")
+        own = Reading.objects.own_of(request.user).select_related("model_version", "review")
         search = ReadingFilter(request.GET, queryset=own.defer("activation_map"))
         page = Paginator(search.qs, PAGE_SIZE).get_page(request.GET.get("page"))
         asked = request.GET.copy()
@@ -72,6 +79,7 @@ class ReadingListView(DoctorsOnlyMixin, View):
             "total": page.paginator.count,
             "querystring": asked.urlencode(),
             "is_filtered": any(asked.values()),
+            "deletion": DeletionForm(),
         }
         return render(request, template, context)
 
@@ -166,16 +174,49 @@ def reading_report(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     return _reading_page(request, pk, "diagnosis/reading_report.html", what="report")
 
 
-def _reading_page(request: HttpRequest, pk: uuid.UUID, template: str, *, what: str) -> HttpResponse:
+def _reading_page(
+    request: HttpRequest,
+    pk: uuid.UUID,
+    template: str,
+    *,
+    what: str,
+    own_form: ReviewForm | None = None,
+) -> HttpResponse:
     reading = serving.reading_for(request, pk)
     record_access(reading, what=what)
+    own = Review.objects.filter(reading=reading).first()
     context = {
         "reading": reading,
         "card": reading.model_version.card,
-        "is_own": reading.doctor_id == request.user.pk,
+        "is_own": reading.doctor_id == request.user.pk and not reading.is_hidden,
         "others_who_looked": access.others_who_looked(reading),
+        "review": own,
+        "review_form": own_form or ReviewForm(instance=own),
+        "deletion": DeletionForm(),
     }
     return render(request, template, context)
+
+
+class ReviewView(OwnReadingMixin, View):
+    """Takes the doctor's own reading of a film, stated on the reading's page."""
+
+    def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        self.own_reading(pk)
+        form = ReviewForm(request.POST)
+        if not form.is_valid():
+            template = "diagnosis/reading_detail.html"
+            return _reading_page(request, pk, template, what="page", own_form=form)
+        try:
+            services.review_reading(
+                doctor=request.user,  # type: ignore[arg-type]
+                reading_id=pk,
+                verdict=form.cleaned_data["verdict"],
+                note=form.cleaned_data["note"],
+            )
+        except Reading.DoesNotExist:
+            raise no_such_record() from None
+        messages.success(request, _("Your own reading is noted."))
+        return redirect("readings:detail", pk)
 
 
 class EditReadingView(OwnReadingMixin, View):
@@ -214,16 +255,47 @@ class EditReadingView(OwnReadingMixin, View):
 
 
 class DeleteReadingView(OwnReadingMixin, View):
-    """Asks, then deletes."""
+    """Asks, then deletes: hides from everyone but supervisors."""
 
     def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-        context = {"reading": self.own_reading(pk)}
+        return self._ask(request, pk, DeletionForm())
+
+    def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        form = DeletionForm(request.POST)
+        if not form.is_valid():
+            return self._ask(request, pk, form)
+        try:
+            retention.hide_reading(
+                doctor=request.user,  # type: ignore[arg-type]
+                reading_id=pk,
+                reason=form.cleaned_data["reason"],
+            )
+        except Reading.DoesNotExist:
+            raise no_such_record() from None
+        # The message carries a button that posts to this address.
+        messages.success(
+            request, _("Record deleted."), extra_tags=reverse("readings:undelete", args=[pk])
+        )
+        return redirect("readings:list")
+
+    def _ask(self, request: HttpRequest, pk: uuid.UUID, form: DeletionForm) -> HttpResponse:
+        context = {"reading": self.own_reading(pk), "deletion": form}
         return render(request, "diagnosis/reading_confirm_delete.html", context)
+
+
+class UndeleteReadingView(OwnReadingMixin, View):
+    """Takes a deletion back, for some minutes."""
 
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         try:
-            services.delete_reading(doctor=request.user, reading_id=pk)  # type: ignore[arg-type]
+            reading = retention.undo_hiding(doctor=request.user, reading_id=pk)  # type: ignore[arg-type]
         except Reading.DoesNotExist:
             raise no_such_record() from None
-        messages.success(request, _("Record deleted."))
-        return redirect(reverse("readings:list"))
+        except retention.TooLateError:
+            messages.error(
+                request,
+                _("It is too late to undo the deletion here. A supervisor can restore the record."),
+            )
+            return redirect("readings:list")
+        messages.success(request, _("The record is back."))
+        return redirect(reading)

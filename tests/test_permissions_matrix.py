@@ -43,6 +43,8 @@ MATRIX: dict[str, Row] = {
     "readings:heatmap": OWN_OR_OVERSEEN,
     "readings:edit": Row(OWN.get, (LOGIN, 302, 404, 404, 404)),
     "readings:delete": Row(OWN.get, (LOGIN, 302, 404, 404, 404)),
+    "readings:undelete": Row((LOGIN, 405, 405, 404, 404), (LOGIN, 404, 404, 404, 404)),
+    "readings:review": Row((LOGIN, 405, 405, 404, 404), (LOGIN, 302, 404, 404, 404)),
     "models:list": STAFF,
     "models:detail": STAFF,
     "models:plot": STAFF,
@@ -167,7 +169,7 @@ def test_get(name, person, people, reading):
 @pytest.mark.parametrize("person", PEOPLE)
 @pytest.mark.parametrize("name", sorted(name for name, row in MATRIX.items() if row.post))
 def test_post(name, person, people, reading):
-    response = people[person].post(address_of(name, reading), particulars())
+    response = people[person].post(address_of(name, reading), particulars(verdict="NORMAL"))
     row = MATRIX[name].post
     assert row is not None
     assert_answers(response, row[PEOPLE.index(person)])

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.contrib.admin import apps as admin_apps
 
 
 class XraysiteConfig(AppConfig):
@@ -6,3 +7,10 @@ class XraysiteConfig(AppConfig):
 
     def ready(self) -> None:
         from xraysite import checks  # noqa: F401
+
+
+class OfficeAdminConfig(admin_apps.AdminConfig):
+    """Django's admin, with the office as its first page."""
+
+    default = False  # of this package, that is the one above
+    default_site = "xraysite.office.OfficeSite"

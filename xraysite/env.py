@@ -67,6 +67,20 @@ def secret(name: str, *, min_length: int = 50) -> str:
     return value
 
 
+def whole_number(name: str, *, default: int, least: int = 1) -> int:
+    """Returns the whole number that the variable holds.
+
+    Raises:
+        ImproperlyConfigured: if it holds no whole number, or one less than `least`.
+    """
+    text: str = env.str(name, default=str(default))
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise ImproperlyConfigured(
+            f"{name} holds {text!r}; it takes a whole number, at least {least}."
+        )
+    return int(text)
+
+
 def origins(name: str) -> list[str]:
     """Returns the comma-separated origins (scheme and host) that the variable holds.
 

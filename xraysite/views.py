@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from diagnosis.forms import DeletionForm
 from diagnosis.models import Reading
 from mlcore import registry
 
@@ -29,13 +30,14 @@ def _dashboard(request: HttpRequest) -> dict[str, Any]:
     own = Reading.objects.own_of(request.user)
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     return {
-        "recent": own.select_related("model_version")[:5],
+        "recent": own.select_related("model_version", "review").defer("activation_map")[:5],
         "counts": {
             "today": own.filter(created_at__gte=midnight).count(),
             "week": own.filter(created_at__gte=midnight - timedelta(days=6)).count(),
             "total": own.count(),
         },
         "active_model": registry.active_version(),
+        "deletion": DeletionForm(),
     }
 
 

@@ -141,22 +141,29 @@ def test_an_age_that_leaves_the_scope_withdraws_the_label_and_says_so(reading, a
     assert reading.label == Label.OUT_OF_SCOPE
 
 
-def test_delete_asks_first(reading, as_doctor):
-    page = as_doctor.get(f"/readings/{reading.pk}/delete/")
-    assert "陳小明" in page.content.decode()
-    assert Reading.objects.filter(pk=reading.pk).exists()
+def test_delete_asks_first_and_can_be_undone(reading, as_doctor):
+    page = as_doctor.get(f"/readings/{reading.pk}/delete/").content.decode()
+    assert "陳小明" in page
+    assert "a supervisor can still restore it" in page
+    assert names(as_doctor) == ["陳小明"]
     response = as_doctor.post(f"/readings/{reading.pk}/delete/", follow=True)
     assert [str(message) for message in response.context["messages"]] == ["Record deleted."]
-    assert not Reading.objects.exists()
+    assert names(as_doctor) == []
+    assert as_doctor.get(f"/readings/{reading.pk}/").status_code == 404
+    undo = f"/readings/{reading.pk}/undelete/"
+    assert f'action="{undo}"' in response.content.decode()
+    response = as_doctor.post(undo, follow=True)
+    assert [str(message) for message in response.context["messages"]] == ["The record is back."]
+    assert names(as_doctor) == ["陳小明"]
 
 
 @pytest.mark.parametrize("page", ["", "edit/", "delete/", "film/", "heatmap/", "report/"])
-def test_what_is_not_there_and_what_is_anothers_look_the_same(
+def test_what_is_deleted_and_what_is_anothers_look_the_same(
     page, reading, as_doctor, as_other_doctor
 ):
     address = f"/readings/{reading.pk}/{page}"
     anothers = as_other_doctor.get(address)
-    Reading.objects.all().delete()
+    as_doctor.post(f"/readings/{reading.pk}/delete/")
     gone = as_doctor.get(address)
     assert anothers.status_code == gone.status_code == 404
     assert "No such record." in gone.content.decode()

@@ -11,7 +11,7 @@ from django.core.files.storage import storages
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from accounts.models import AuditEntry
-from diagnosis import films, services
+from diagnosis import films, retention, services
 from diagnosis.models import Label, Reading
 from diagnosis.services import Particulars
 from diagnosis.validators import validate_film
@@ -119,22 +119,7 @@ def test_nobody_edits_or_deletes_anothers_reading(active_model, doctor, other_do
     with pytest.raises(Reading.DoesNotExist):
         services.edit_reading(doctor=other_doctor, reading_id=reading.pk, patient=PATIENT)
     with pytest.raises(Reading.DoesNotExist):
-        services.delete_reading(doctor=other_doctor, reading_id=reading.pk)
-
-
-def test_a_film_goes_with_its_last_reading(
-    active_model, doctor, other_doctor, film_bytes, django_capture_on_commit_callbacks
-):
-    first, second = submit(doctor, film_bytes), submit(other_doctor, film_bytes)
-    services.film_rendering(first, max_side=services.THUMBNAIL_SIDE)
-    services.film_rendering(first, max_side=services.VIEWER_SIDE)
-    assert len(stored_files()) == 3
-    with django_capture_on_commit_callbacks(execute=True):
-        services.delete_reading(doctor=doctor, reading_id=first.pk)
-    assert services.original_film(second) == film_bytes
-    with django_capture_on_commit_callbacks(execute=True):
-        services.delete_reading(doctor=other_doctor, reading_id=second.pk)
-    assert stored_files() == []
+        retention.hide_reading(doctor=other_doctor, reading_id=reading.pk, reason="MISTAKE")
 
 
 def test_where_the_row_cannot_be_stored_the_film_is_not_kept(
@@ -178,16 +163,15 @@ def test_what_changed_is_on_record_without_the_film(active_model, doctor, film_b
         reading_id=reading.pk,
         patient=Particulars(name="B", age_years=4, exam_date=PATIENT.exam_date),
     )
-    pk = str(reading.pk)
-    services.delete_reading(doctor=doctor, reading_id=reading.pk)
-    entries = AuditEntry.objects.filter(object_pk=pk).order_by("pk")
-    assert [entry.action for entry in entries] == [
-        AuditEntry.Action.CREATE,
-        AuditEntry.Action.UPDATE,
-        AuditEntry.Action.DELETE,
-    ]
+    services.review_reading(
+        doctor=doctor, reading_id=reading.pk, verdict="OTHER", note="old fracture"
+    )
+    entries = AuditEntry.objects.filter(object_pk=str(reading.pk)).order_by("pk")
+    assert [entry.what for entry in entries] == ["created", "edited", "reviewed"]
     assert entries[1].changes_dict["patient_name"] == ["陳小明", "B"]
-    assert all("activation_map" not in entry.changes_dict for entry in entries)
+    assert entries[2].changes_dict == {"verdict": ["", "OTHER"], "note": ["", "old fracture"]}
+    for field in ("activation_map", "patient_name_key", "agreement"):
+        assert all(field not in entry.changes_dict for entry in entries)
 
 
 def test_a_rendering_carries_no_metadata(active_model, doctor):

@@ -24,7 +24,7 @@ INSTALLED_APPS = [
     "crispy_bootstrap5",
     "django_filters",
     "django_htmx",
-    "django.contrib.admin",
+    "xraysite.apps.OfficeAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.humanize",
@@ -113,6 +113,9 @@ FILE_UPLOAD_HANDLERS = [
 ]
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
+
+# How long a record is kept that its doctor deleted, but did not make by mistake.
+RETENTION_YEARS = env.whole_number("RETENTION_YEARS", default=7)
 
 # --- The model --------------------------------------------------------------------------------
 

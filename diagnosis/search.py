@@ -1,0 +1,57 @@
+"""How patients are found by the beginning of a name or number, by an index on every database."""
+
+import unicodedata
+from typing import Any
+
+from django.db import models
+from django.db.models.lookups import Lookup
+
+LAST_CHARACTER = "\U0010ffff"
+MAX_LENGTH = 255
+
+
+def search_key(text: str) -> str:
+    """Returns what `text` is compared by: without case, width and surplus spaces."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(folded.split())[:MAX_LENGTH]
+
+
+class SearchKeyField(models.CharField):
+    """The search key of another field of the row, computed whenever the row is saved."""
+
+    def __init__(self, *args: Any, source: str, **kwargs: Any) -> None:
+        self.source = source
+        kwargs |= {"max_length": MAX_LENGTH, "editable": False, "default": ""}
+        super().__init__(*args, **kwargs)
+
+    def deconstruct(self) -> Any:
+        name, path, args, kwargs = super().deconstruct()
+        for fixed in ("max_length", "editable", "default"):
+            kwargs.pop(fixed, None)
+        return name, path, args, kwargs | {"source": self.source}
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> str:
+        key = search_key(getattr(model_instance, self.source))
+        setattr(model_instance, self.attname, key)
+        return key
+
+
+@SearchKeyField.register_lookup
+class Begins(Lookup):
+    """`key__begins`: true where the key begins with the given one.
+
+    SQLite compares bytes, so that a beginning is a range. PostgreSQL compares by locale and wants
+    a pattern, for which it has the operator class of the indexes.
+    """
+
+    lookup_name = "begins"
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
+        column, values = self.process_lhs(compiler, connection)
+        bounds = (self.rhs, f"{self.rhs}{LAST_CHARACTER}")
+        return f"({column} >= %s AND {column} < %s)", (*values, bounds[0], *values, bounds[1])
+
+    def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
+        column, values = self.process_lhs(compiler, connection)
+        pattern = connection.ops.prep_for_like_query(self.rhs)
+        return f"{column} LIKE %s", (*values, f"{pattern}%")

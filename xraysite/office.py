@@ -1,0 +1,7 @@
+"""The first page of the admin."""
+
+from django.contrib.admin import AdminSite
+
+
+class OfficeSite(AdminSite):
+    """Django's admin."""
