@@ -36,6 +36,14 @@ def field_name(entry: AuditEntry, name: str) -> str:
         return name
 
 
+def before_and_after(change: Any) -> tuple[str, str]:
+    """Returns the two values of a change; of many objects, those added or taken away."""
+    if isinstance(change, dict):
+        objects = ", ".join(change.get("objects", []))
+        return (objects, "") if change.get("operation") == "delete" else ("", objects)
+    return change[0], change[1]
+
+
 class EventFilter(admin.SimpleListFilter):
     """By event, from the list of those there are: the table is never asked for them."""
 
@@ -137,11 +145,8 @@ class AuditEntryAdmin(admin.ModelAdmin):
     @admin.display(description=_("Changes"))
     def all_changes(self, entry: AuditEntry) -> SafeString:
         rows = [
-            (
-                field_name(entry, name),
-                *(pair if isinstance(pair, list) else [pair.get("operation", ""), pair]),
-            )
-            for name, pair in entry.changes_dict.items()
+            (field_name(entry, name), *before_and_after(change))
+            for name, change in entry.changes_dict.items()
         ]
         if not rows:
             return format_html("–")

@@ -21,11 +21,18 @@ from accounts.audit_trail import occasion
 from accounts.models import AuditEntry, User
 
 
+# Of an account; no password, and no moment of signing in, which has a row of its own.
+RECORDED_FIELDS = [
+    "email", "display_name", "hospital", "department", "licence_number", "language", "time_zone",
+    "approval", "approval_reason", "approval_decided_by", "is_active", "is_staff", "is_superuser",
+]  # fmt: skip
+
+
 def register() -> None:
     """Registers the models of this app and the signals of signing in and out."""
     auditlog.register(
         User,
-        exclude_fields=["last_login", "password", "avatar"],
+        include_fields=RECORDED_FIELDS,
         m2m_fields={"groups", "user_permissions"},
     )
     user_logged_in.connect(_record_sign_in, dispatch_uid="accounts.audit.sign_in")
