@@ -20,7 +20,6 @@ from django.http import HttpRequest
 from accounts.audit_trail import occasion
 from accounts.models import AuditEntry, User
 
-
 # Of an account; no password, and no moment of signing in, which has a row of its own.
 RECORDED_FIELDS = [
     "email", "display_name", "hospital", "department", "licence_number", "language", "time_zone",
