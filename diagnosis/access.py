@@ -29,7 +29,7 @@ def keys_of_patient(words: str, *, by: User) -> tuple[list[str], bool]:
     Finds readings that are stored, hidden ones included, and those that were purged, by what the
     log says of them.
     """
-    stored = Reading.objects.visible_to(by).about(words).order_by()
+    stored = Reading.objects.visible_to(by).beginning_with(words).order_by()
     keys = [str(key) for key in stored.values_list("pk", flat=True)[: MAX_READINGS + 1]]
     keys += _purged(words)
     return keys[:MAX_READINGS], len(keys) > MAX_READINGS
