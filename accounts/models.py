@@ -110,6 +110,7 @@ class User(AbstractUser):
             models.UniqueConstraint(Lower("email"), name="accounts_user_email_ci_unique"),
         ]
         indexes = [models.Index(fields=["approval", "date_joined"], name="accounts_user_queue")]
+        permissions = [("decide_user", "Can decide who gets in")]
 
     def __str__(self) -> str:
         return self.display_name or self.email

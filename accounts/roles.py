@@ -22,6 +22,7 @@ PERMISSIONS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("diagnosis", "reading", "view_reading"),
         ("diagnosis", "reading", "oversee_reading"),
         ("accounts", "user", "view_user"),
+        ("accounts", "user", "decide_user"),
         ("mlcore", "modelversion", "view_modelversion"),
         ("accounts", "auditentry", "view_auditentry"),
     ),

@@ -8,6 +8,8 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError
 
 PRIVATE_CACHES = ("locmem", "dummy")
+# Shared, but two processes can both believe to have added a key, and lose each other's counts.
+RACING_CACHES = ("filebased",)
 
 
 @register(Tags.security)
@@ -36,8 +38,17 @@ def cache_is_shared(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             Warning(
                 f"The cache {backend} is not shared by the site's processes, so that rate limits "
                 "hold for each of them alone.",
-                hint="Use the file-based, database, Redis or Memcached cache.",
+                hint="Use the database, Redis or Memcached cache.",
                 id="xraysite.W001",
+            )
+        ]
+    if any(name in backend for name in RACING_CACHES):
+        return [
+            Warning(
+                f"The cache {backend} loses counts when processes write at once, so that more "
+                "tries pass than a rate limit allows.",
+                hint="Use the database, Redis or Memcached cache.",
+                id="xraysite.W002",
             )
         ]
     return []

@@ -82,11 +82,14 @@ CRISPY_TEMPLATE_PACK = "bootstrap5"
 DATABASES = {"default": env.database("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'db.sqlite3'}")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Shared by every process of a machine, so that a rate limit is one limit, not one a process.
+# In the database, so that a rate limit is one limit for every process and machine. Its `add` is
+# atomic, which the locks of allauth's rate limits rest upon; that of the file-based cache is not.
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
-        "LOCATION": VAR_DIR / "cache",
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "xraysite_cache",
+        # Far more than a flood of sign-ins can leave behind: what is culled is forgotten.
+        "OPTIONS": {"MAX_ENTRIES": 20_000},
     }
 }
 
