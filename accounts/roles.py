@@ -6,9 +6,17 @@ that changes what a role may do.
 
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
+
 DOCTOR = "doctor"
 SUPERVISOR = "supervisor"
 ML_STAFF = "ml_staff"
+
+NAMES = {
+    DOCTOR: _("Doctor"),
+    SUPERVISOR: _("Supervisor"),
+    ML_STAFF: _("Machine-learning staff"),
+}
 
 # (app label, model, codename)
 PERMISSIONS: dict[str, tuple[tuple[str, str, str], ...]] = {
@@ -46,14 +54,14 @@ def install(apps: Any) -> None:
     permission_model = apps.get_model("auth", "Permission")
     content_type_model = apps.get_model("contenttypes", "ContentType")
     for role, wanted in PERMISSIONS.items():
-        group, _ = group_model.objects.get_or_create(name=role)
+        group, _new = group_model.objects.get_or_create(name=role)
         held = []
         for app_label, model, codename in wanted:
-            content_type, _ = content_type_model.objects.get_or_create(
+            content_type, _new = content_type_model.objects.get_or_create(
                 app_label=app_label, model=model
             )
             # Django itself names permissions only after the last migration has run.
-            permission, _ = permission_model.objects.get_or_create(
+            permission, _new = permission_model.objects.get_or_create(
                 content_type=content_type,
                 codename=codename,
                 defaults={"name": f"Can {codename.replace('_', ' ')}"},

@@ -3,19 +3,12 @@ from django.forms import BaseModelForm
 from django.http import HttpResponse
 from django.urls import reverse_lazy
 from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
 from django.views.generic import UpdateView
 
 from accounts import roles, services
 from accounts.adapter import set_language_cookie
 from accounts.forms import ProfileForm
 from accounts.models import User
-
-ROLE_NAMES = {
-    roles.DOCTOR: _("Doctor"),
-    roles.SUPERVISOR: _("Supervisor"),
-    roles.ML_STAFF: _("Machine-learning staff"),
-}
 
 
 class ProfileView(UpdateView):
@@ -31,7 +24,7 @@ class ProfileView(UpdateView):
     def get_context_data(self, **kwargs):
         names = self.request.user.groups.order_by("name").values_list("name", flat=True)
         return super().get_context_data(**kwargs) | {
-            "roles": [ROLE_NAMES.get(name, name) for name in names]
+            "roles": [roles.NAMES.get(name, name) for name in names]
         }
 
     def form_valid(self, form: BaseModelForm) -> HttpResponse:
