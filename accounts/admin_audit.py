@@ -1,5 +1,6 @@
 """The audit log as supervisors read it. Nobody changes or deletes a row here, whoever they are."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -61,13 +62,61 @@ class EventFilter(admin.SimpleListFilter):
         return queryset.filter(what=self.value()) if self.value() else queryset
 
 
+class WhenFilter(admin.SimpleListFilter):
+    """By time. Rows are in the order of time, so that a time is a row's number."""
+
+    title = _("time")
+    parameter_name = "since"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [
+            ("1", _("Today")),
+            ("7", _("Past 7 days")),
+            ("31", _("Past 31 days")),
+            ("366", _("Past 366 days")),
+        ]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[AuditEntry]
+    ) -> QuerySet[AuditEntry]:
+        if self.value() not in {"1", "7", "31", "366"}:
+            return queryset
+        midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+        return between(queryset, midnight - timedelta(days=int(self.value() or 1) - 1))
+
+
+def between(
+    queryset: QuerySet[AuditEntry], start: datetime, end: datetime | None = None
+) -> QuerySet[AuditEntry]:
+    """Returns the rows written from `start` on, and before `end`, by their numbers."""
+    first = first_since(start)
+    if first is None:
+        return queryset.none()
+    queryset = queryset.filter(sequence__gte=first)
+    last = first_since(end) if end is not None else None
+    return queryset if last is None else queryset.filter(sequence__lt=last)
+
+
+def first_since(moment: datetime) -> int | None:
+    rows = AuditEntry.objects.filter(timestamp__gte=moment).order_by("timestamp")
+    return rows.values_list("sequence", flat=True).first()
+
+
+def day_of(word: str) -> datetime | None:
+    """Returns the start of the day that `word` names, in the reader's time zone."""
+    try:
+        return timezone.make_aware(datetime.strptime(word, "%Y-%m-%d"))
+    except (ValueError, OverflowError):
+        return None
+
+
 @admin.register(AuditEntry)
 class AuditEntryAdmin(admin.ModelAdmin):
     """Every event, newest first."""
 
     list_display = ["when", "who", "event", "about", "summary", "remote_addr"]
     list_display_links = ["when"]
-    list_filter = [EventFilter, "timestamp"]
+    list_filter = [WhenFilter, EventFilter]
     list_select_related = ["actor", "content_type"]
     list_per_page = 50
     sortable_by = ()
@@ -76,7 +125,9 @@ class AuditEntryAdmin(admin.ModelAdmin):
     list_max_show_all = 0
     paginator = BoundedPaginator
     search_fields = ["actor_email", "object_pk", "remote_addr"]
-    search_help_text = _("A whole e-mail address, network address, or reading's number")
+    search_help_text = _(
+        "A whole e-mail address, network address or reading's number; a day as 2026-01-31"
+    )
     ordering = ["-sequence"]
     actions = None
     fields = [
@@ -104,6 +155,9 @@ class AuditEntryAdmin(admin.ModelAdmin):
     ) -> tuple[QuerySet[AuditEntry], bool]:
         """Finds whole values, each by an index."""
         for word in search_term.split():
+            if (day := day_of(word)) is not None:
+                queryset = between(queryset, day, day + timedelta(days=1))
+                continue
             wanted = Q(actor_email=word.lower()) | Q(object_pk=word)
             if is_address(word):
                 wanted |= Q(remote_addr=word)

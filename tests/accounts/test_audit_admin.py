@@ -1,0 +1,113 @@
+"""The audit log as a supervisor reads it."""
+
+import datetime
+
+import pytest
+import time_machine
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from accounts.audit import record_access
+from accounts.models import AuditEntry
+from tests.conftest import signed_in
+from tests.factories import DoctorFactory, SupervisorFactory, UserFactory
+
+pytestmark = pytest.mark.django_db
+LIST = "/admin/accounts/auditentry/"
+
+
+def shown(page) -> list[str]:
+    return [row.what for row in page.context["cl"].result_list]
+
+
+def at(month: int, day: int = 5):
+    """A moment of 2026, at noon in Taipei."""
+    return time_machine.travel(datetime.datetime(2026, month, day, 4, tzinfo=datetime.UTC))
+
+
+@pytest.fixture
+def days(db):
+    """A year in which one event happens a month, and its end, when a supervisor looks."""
+    with at(1, 1):
+        doctor = DoctorFactory(email="d@example.org")
+        supervisor = SupervisorFactory()
+    for month in range(1, 12):
+        with at(month):
+            record_access(doctor, what="page" if month % 2 else "film", by=doctor)
+    with at(11, 10):
+        yield signed_in(supervisor)
+
+
+def test_the_newest_event_comes_first_with_who_what_and_where(as_supervisor, doctor):
+    record_access(doctor, what="film", by=doctor)
+    page = as_supervisor.get(LIST)
+    text = page.content.decode()
+    assert shown(page)[0] == "film"
+    assert doctor.email in text
+    assert "looked at the film" in text
+
+
+def test_by_event(days):
+    assert set(shown(days.get(LIST, {"what": "film"}))) == {"film"}
+
+
+def test_by_day_and_person(days):
+    assert shown(days.get(LIST, {"q": "2026-03-05"})) == ["page"]
+    assert shown(days.get(LIST, {"q": "2026-04-05 d@example.org"})) == ["film"]
+    assert shown(days.get(LIST, {"q": "2026-04-06"})) == []
+    assert shown(days.get(LIST, {"q": "nobody@example.org"})) == []
+
+
+@pytest.mark.parametrize(("since", "events"), [("1", 0), ("7", 1), ("31", 1), ("366", 11)])
+def test_by_time(days, since, events):
+    seen = [what for what in shown(days.get(LIST, {"since": since})) if what in {"page", "film"}]
+    assert len(seen) == events
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["", "?what=film", "?since=7", "?q=a%40example.org", "?q=10.0.0.1", "?q=2026-03-05", "?p=2"],
+)
+def test_every_query_of_the_list_uses_an_index(supervisor, query, django_assert_max_num_queries):
+    for number in range(60):
+        record_access(supervisor, what="film", by=UserFactory() if number < 3 else supervisor)
+    browser = signed_in(supervisor)
+    with django_assert_max_num_queries(12), CaptureQueriesContext(connection) as seen:
+        assert browser.get(f"{LIST}{query}").status_code == 200
+    asked = [entry["sql"] for entry in seen if '"accounts_auditentry"' in entry["sql"]]
+    asked = [sql for sql in asked if sql.startswith("SELECT")]
+    assert asked
+    if connection.vendor != "sqlite":
+        pytest.skip("The plan is read on SQLite only.")
+    with connection.cursor() as cursor:
+        for sql in asked:
+            cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
+            plan = " | ".join(row[-1] for row in cursor.fetchall())
+            # Without a condition, the first rows are counted up to the bound, or taken in order.
+            assert "SCAN accounts_auditentry" not in plan or "LIMIT" in sql, (sql, plan)
+            assert "TEMP B-TREE FOR ORDER BY" not in plan or "LIMIT 50" not in sql, (sql, plan)
+
+
+def test_a_row_shows_its_change_and_its_seal(as_supervisor, supervisor, doctor):
+    doctor.hospital = "臺大醫院"
+    doctor.save()
+    row = AuditEntry.objects.filter(what="changed").latest("sequence")
+    text = as_supervisor.get(f"{LIST}{row.pk}/change/").content.decode()
+    assert "臺大醫院" in text
+    assert "icon-yes" in text
+
+
+def test_nobody_adds_changes_or_deletes_a_row(supervisor):
+    root = UserFactory(is_staff=True, is_superuser=True)
+    record_access(root, what="page", by=root)
+    row = AuditEntry.objects.latest("sequence")
+    for user in (root, supervisor):
+        browser = signed_in(user)
+        for address in ("add/", f"{row.pk}/delete/"):
+            assert browser.get(f"{LIST}{address}").status_code == 403
+            assert browser.post(f"{LIST}{address}", {"post": "yes"}).status_code == 403
+        assert browser.post(f"{LIST}{row.pk}/change/", {"what": "x"}).status_code == 403
+        chosen = {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"}
+        browser.post(LIST, chosen)
+    row.refresh_from_db()
+    assert row.what == "page"
