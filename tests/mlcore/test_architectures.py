@@ -1,0 +1,102 @@
+"""The networks: how fine their maps are, that maps explain answers, that old bundles fit."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlcore import registry
+
+pytestmark = pytest.mark.xdist_group("training")
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+RESIDUAL = ("resnet_small", "resnet_pyramid")
+
+MEASURE = """
+import json, sys
+import keras, numpy as np, tensorflow as tf
+from mlcore.engine import architectures, explain
+
+def gradient_of_the_logit(network, film):
+    evidence, logit = network.get_layer("evidence"), network.get_layer("logit")
+    features = tf.Variable(keras.Model(network.input, evidence.input)(film))
+    with tf.GradientTape() as tape:
+        answer = logit(evidence(features))
+    return features.numpy()[0], tape.gradient(answer, features).numpy()[0], evidence.get_weights()
+
+found = {}
+for name in sys.argv[1:]:
+    keras.utils.set_random_seed(1)
+    network = architectures.build(name, size=128)
+    film = keras.random.uniform((1, 128, 128, 1), seed=2)
+    answer = {key: np.asarray(value) for key, value in network(film).items()}
+    features, gradient, (kernel, bias) = gradient_of_the_logit(network, film)
+    cells = answer["evidence"].shape[1:3]
+    camera = len(gradient) ** 2 * explain.grad_cam(features, gradient) + bias
+    found[name] = {
+        "cells": cells,
+        "parameters": network.count_params(),
+        "smallest": architectures.build(name, size=32).output["evidence"].shape[1:3],
+        "mean_less_logit": float(abs(answer["evidence"].mean() - answer["logit"][0, 0])),
+        "map_less_grad_cam": float(np.abs(answer["evidence"][0, ..., 0] - camera).max()),
+        "spread": float(answer["evidence"].std()),
+    }
+print(json.dumps(found))
+"""
+
+AS_BUILT = """
+import sys
+from pathlib import Path
+import keras, numpy as np
+from mlcore.engine import architectures
+stored = architectures.members_of(architectures.read(Path(sys.argv[1]) / "model.keras"))[0]
+fresh = architectures.build(sys.argv[2], size=stored.input.shape[1])
+assert [layer.name for layer in fresh.layers] == [layer.name for layer in stored.layers]
+fresh.set_weights(stored.get_weights())
+film = keras.random.uniform((1, *stored.input.shape[1:]), seed=3)
+theirs, ours = stored(film), fresh(film)
+print(max(float(np.abs(np.asarray(theirs[key]) - np.asarray(ours[key])).max()) for key in ours))
+"""
+
+
+def run(code: str, *arguments: object) -> str:
+    """Runs code that needs Keras in a process of its own; returns the last line it prints."""
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], cwd=ROOT, env=os.environ | quiet,
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def measured() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run(MEASURE, *RESIDUAL))
+    return found
+
+
+def test_the_pyramid_has_four_times_the_cells_for_little_more(measured):
+    coarse, fine = (measured[name] for name in RESIDUAL)
+    assert coarse["cells"] == [8, 8]
+    assert fine["cells"] == [16, 16]
+    assert fine["smallest"] == [4, 4]
+    assert fine["parameters"] < 1.05 * coarse["parameters"]
+
+
+@pytest.mark.parametrize("name", RESIDUAL)
+def test_the_map_explains_the_answer_exactly(measured, name):
+    """Its mean is the film's log-odds, and it is Grad-CAM of the last features up to scale."""
+    found = measured[name]
+    assert found["spread"] > 0.01  # no flat map, of which both would be true
+    assert found["mean_less_logit"] < 1e-5
+    assert found["map_less_grad_cam"] < 1e-4
+
+
+@pytest.mark.parametrize("name", ["pneumonia-1", "pneumonia-2"])
+def test_the_code_still_builds_the_network_of_an_old_bundle(name):
+    assert float(run(AS_BUILT, registry.folder_of(name), "resnet_small")) == 0
