@@ -7,6 +7,6 @@ class AccountsConfig(AppConfig):
     verbose_name = _("Accounts")
 
     def ready(self) -> None:
-        from accounts import audit
+        from accounts import audit, joining  # noqa: F401 - joining listens to a signal
 
         audit.register()

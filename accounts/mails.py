@@ -56,8 +56,8 @@ def send(name: str, *, to: Iterable[User], **context: Any) -> bool:
 def _mail(name: str, user: User, context: dict[str, Any]) -> EmailMessage:
     context = {"user": user} | context
     with translation.override(language_of(user)):
-        subject = render_to_string(f"accounts/mail/{name}_subject.txt", context)
+        lines = render_to_string(f"accounts/mail/{name}_subject.txt", context)
         body = render_to_string(f"accounts/mail/{name}_message.txt", context)
     # A name may hold a line break; a subject may not.
-    subject = settings.ACCOUNT_EMAIL_SUBJECT_PREFIX + " ".join(subject.split())
+    subject = settings.ACCOUNT_EMAIL_SUBJECT_PREFIX + " ".join(lines.split())
     return EmailMessage(subject, body.strip() + "\n", to=[user.email])

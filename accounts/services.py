@@ -1,10 +1,23 @@
 """Changes of an account: each checks, changes, and leaves its trace in the audit log."""
 
-from django.contrib.auth.models import Group
-from django.db import transaction
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from accounts import roles
+from allauth.account.models import EmailAddress
+from allauth.usersessions.models import UserSession
+from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from accounts import audit, mails, roles
+from accounts.backends import ApprovedAccountBackend
 from accounts.models import User
+
+DECIDE = "accounts.decide_user"
 
 
 @transaction.atomic
@@ -45,3 +58,225 @@ def update_profile(*, user: User) -> User:
     """Stores what the owner of an account may change of it."""
     user.save(update_fields=["display_name", "hospital", "department", "language"])
     return user
+
+
+class DecisionRefusedError(Exception):
+    """The decision cannot be taken; the message tells why to the one who wanted to take it."""
+
+
+@dataclass(frozen=True)
+class Act:
+    """What somebody may decide about an account."""
+
+    name: str
+    # The states that it starts from, and the one that it leads to; the same where it changes none.
+    starts: frozenset[str]
+    ends: str
+
+
+DECIDED_FIELDS = [
+    "approval", "approval_reason", "approval_decided_by", "approval_decided_at", "is_staff",
+]  # fmt: skip
+
+_State = User.Approval
+APPROVE = Act("approve", frozenset({_State.PENDING, _State.REJECTED}), _State.APPROVED)
+REJECT = Act("reject", frozenset({_State.PENDING}), _State.REJECTED)
+SUSPEND = Act("suspend", frozenset({_State.APPROVED}), _State.SUSPENDED)
+REINSTATE = Act("reinstate", frozenset({_State.SUSPENDED}), _State.APPROVED)
+CHANGE_ROLE = Act("role", frozenset({_State.APPROVED}), _State.APPROVED)
+ACTS = (APPROVE, REJECT, SUSPEND, REINSTATE, CHANGE_ROLE)
+
+
+@dataclass
+class Decision:
+    """What became of a decision.
+
+    Attributes:
+        user: the account as it is now.
+        changed: False where somebody had decided the same before.
+        mailed: whether the mail that tells of it was sent; None where none was due.
+    """
+
+    user: User
+    changed: bool = True
+    mailed: bool | None = None
+
+
+def grantable_roles(by: User) -> list[str]:
+    """Returns the roles that `by` may give and take: supervisors make doctors, no supervisors."""
+    return list(roles.PERMISSIONS) if by.is_superuser else [roles.DOCTOR]
+
+
+def roles_of(user: User) -> list[str]:
+    held = user.groups.filter(name__in=roles.PERMISSIONS).values_list("name", flat=True)
+    return sorted(held)
+
+
+def deciders() -> QuerySet[User]:
+    """Returns everybody who may let somebody in."""
+    return (
+        ApprovedAccountBackend()
+        .with_perm(DECIDE)
+        .filter(approval=User.Approval.APPROVED)
+        .order_by("email")
+    )
+
+
+def refusal(*, by: User, user: User, act: Act) -> Promise | str | None:
+    """Returns why `by` cannot do this to `user` as the account is now; None where it can be."""
+    if by.pk == user.pk:
+        return _("Nobody decides about their own account.")
+    if user.is_superuser and not by.is_superuser:
+        return _("Only a superuser decides about a superuser.")
+    if user.approval not in act.starts:
+        return _standing(user)
+    if act is APPROVE and not _has_verified_address(user):
+        return _("The e-mail address is not verified yet; nobody knows whose account this is.")
+    given_or_taken = roles_of(user) if act in (REINSTATE, CHANGE_ROLE) else []
+    if not set(given_or_taken) <= set(grantable_roles(by)):
+        return _("Only a superuser gives or takes the roles that this account holds.")
+    return None
+
+
+def approve_account(*, by: User, user: User, role: str, site: str = "") -> Decision:
+    """Lets an applicant in, with one role, and mails them.
+
+    Args:
+        role: one of `grantable_roles(by)`.
+        site: the address of the site, for the link in the mail.
+
+    Raises:
+        PermissionDenied: if `by` may not decide, or not give this role.
+        DecisionRefusedError: if the account is neither waiting nor rejected, or is one's own.
+    """
+    _require_role(by, role)
+
+    def change(subject: User) -> None:
+        _set_role(subject, role)
+
+    return _decide(by, user, APPROVE, "approved", change=change, detail={"role": role}, site=site)
+
+
+def reject_account(*, by: User, user: User, reason: str, site: str = "") -> Decision:
+    """Turns an applicant away with a reason, which the mail gives. Raises as `approve_account`."""
+    return _decide(by, user, REJECT, "rejected", reason=_required(reason), site=site)
+
+
+def suspend_account(*, by: User, user: User, reason: str, site: str = "") -> Decision:
+    """Shuts an approved account out at once, every session of it. Raises as `approve_account`."""
+    return _decide(
+        by, user, SUSPEND, "suspended", reason=_required(reason), change=end_sessions, site=site
+    )
+
+
+def reinstate_account(*, by: User, user: User, site: str = "") -> Decision:
+    """Lets a suspended account in again, as it was. Raises as `approve_account`."""
+    return _decide(by, user, REINSTATE, "reinstated", site=site)
+
+
+def change_role(*, by: User, user: User, role: str, site: str = "") -> Decision:
+    """Gives an approved account this role instead of those it holds. Raises as
+    `approve_account`."""
+    _require_role(by, role)
+
+    def change(subject: User) -> None:
+        _set_role(subject, role)
+
+    return _decide(
+        by, user, CHANGE_ROLE, "role-changed", change=change, detail={"role": role}, site=site
+    )
+
+
+def end_sessions(user: User) -> None:
+    """Ends every session of the account, on whatever device."""
+    for session in UserSession.objects.filter(user=user):
+        session.end()
+
+
+def tell_deciders(*, user: User, site: str = "") -> bool:
+    """Mails everybody who decides that `user` waits; returns whether it was sent."""
+    return mails.send("waiting", to=deciders(), applicant=user, site=site)
+
+
+def _decide(
+    by: User,
+    user: User,
+    act: Act,
+    event: str,
+    *,
+    reason: str = "",
+    change: Callable[[User], None] | None = None,
+    detail: dict[str, str] | None = None,
+    site: str,
+) -> Decision:
+    """Does what all decisions share: check, change, audit in one transaction; then mail."""
+    if not by.has_perm(DECIDE):
+        raise PermissionDenied
+    with transaction.atomic():
+        subject = User.objects.select_for_update().get(pk=user.pk)
+        if by.pk != user.pk and _is_done(subject, act, detail or {}):
+            return Decision(subject, changed=False)
+        why_not = refusal(by=by, user=subject, act=act)
+        if why_not is not None:
+            raise DecisionRefusedError(why_not)
+        with audit.during(event, **({"reason": reason} if reason else {}), **(detail or {})):
+            if act is not CHANGE_ROLE:
+                subject.approval = act.ends
+                subject.approval_reason = reason
+                subject.approval_decided_by = by
+                subject.approval_decided_at = timezone.now()
+            if change is not None:
+                change(subject)
+            subject.save(update_fields=DECIDED_FIELDS)
+        decision = Decision(subject)
+
+        def tell() -> None:
+            decision.mailed = mails.send(event, to=[subject], reason=reason, site=site)
+
+        transaction.on_commit(tell)
+    return decision
+
+
+def _is_done(subject: User, act: Act, detail: dict[str, str]) -> bool:
+    """Whether somebody has decided just this already, so that doing it again changes nothing."""
+    if subject.approval != act.ends:
+        return False
+    return act.starts != {act.ends} or roles_of(subject) == [detail.get("role")]
+
+
+def _standing(user: User) -> str:
+    """Says what the account is now and who decided so."""
+    state = user.get_approval_display()
+    if user.approval_decided_at is None or user.approval_decided_by is None:
+        return str(_("This account now is: %(state)s.") % {"state": state})
+    return str(
+        _("This account now is: %(state)s. %(name)s decided so on %(when)s.")
+        % {
+            "state": state,
+            "name": user.approval_decided_by,
+            "when": timezone.localtime(user.approval_decided_at).strftime("%Y-%m-%d %H:%M"),
+        }
+    )
+
+
+def _has_verified_address(user: User) -> bool:
+    return EmailAddress.objects.filter(user=user, email=user.email, verified=True).exists()
+
+
+def _require_role(by: User, role: str) -> None:
+    if role not in grantable_roles(by):
+        raise PermissionDenied
+
+
+def _required(reason: str) -> str:
+    if not reason.strip():
+        raise ValueError("A decision against somebody needs a reason.")
+    return reason.strip()
+
+
+def _set_role(user: User, role: str) -> None:
+    """Makes `role` the only role of `user`; groups that are no roles stay."""
+    others: Iterable[Group] = user.groups.filter(name__in=roles.PERMISSIONS).exclude(name=role)
+    user.groups.remove(*others)
+    user.groups.add(Group.objects.get(name=role))
+    user.is_staff = user.is_superuser or role in roles.IN_ADMIN

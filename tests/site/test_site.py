@@ -88,6 +88,8 @@ def test_a_cache_of_one_process_is_warned_of(settings):
     settings.CACHES = {
         "default": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache"}
     }
+    assert [w.id for w in site_checks.cache_is_shared(None)] == ["xraysite.W002"]
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache"}}
     assert site_checks.cache_is_shared(None) == []
 
 

@@ -46,6 +46,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "accounts.waiting_room.WaitingRoomMiddleware",
     "accounts.middleware.PrivatePagesMiddleware",
     "accounts.middleware.AuditMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -69,6 +70,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "xraysite.context.site",
+                "accounts.context.waiting",
             ],
         },
     },
@@ -144,12 +146,26 @@ LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "home"
 
+# Whether strangers may ask for an account. A supervisor decides on each in any case.
+SIGNUP_OPEN = env.env.bool("SIGNUP_OPEN", default=True)
+
 ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_FORMS = {
+    "login": "accounts.signup_forms.SignInForm",
+    "signup": "accounts.signup_forms.SignUpForm",
+    "add_email": "accounts.signup_forms.ChangeEmailForm",
+    "change_password": "accounts.signup_forms.ChangePasswordForm",
+    "reset_password": "accounts.signup_forms.ForgotPasswordForm",
+    "reset_password_from_key": "accounts.signup_forms.NewPasswordForm",
+    "reauthenticate": "accounts.signup_forms.ConfirmPasswordForm",
+}
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 ACCOUNT_CONFIRM_EMAIL_ON_GET = False
+# Whoever opens the link in the browser that signed up is led to the status page.
+ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
 ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_NOTIFICATIONS = True
@@ -157,12 +173,26 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = "[xraysite] "
 ACCOUNT_SESSION_REMEMBER = None
 ACCOUNT_USER_DISPLAY = "accounts.models.display_name"
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False
+# A colleague's unlocked screen is not enough to take the account over by another address.
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+# What is not named here keeps allauth's own limit. A hospital may be one address to us.
+ACCOUNT_RATE_LIMITS: dict[str, str] | bool = {
+    "login_failed": "20/m/ip,5/5m/key",
+    # Wherever they come from: what NIST SP 800-63B allows in a row, in an hour.
+    "login_failed_anywhere": "100/h/key",
+    "reset_password": "20/h/ip,5/h/key",
+    "signup": "20/h/ip",
+}
+PASSWORD_RESET_TIMEOUT = 3600
 
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = "xraysite"
 USERSESSIONS_TRACK_ACTIVITY = False
 
+# Unless "stay signed in" was ticked; then they end after SESSION_COOKIE_AGE.
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+SESSION_COOKIE_AGE = 14 * 24 * 3600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_HTTPONLY = True
@@ -170,6 +200,7 @@ CSRF_COOKIE_SAMESITE = "Lax"
 
 EMAIL_CONFIG = env.env.email_url("EMAIL_URL", default="consolemail://")
 vars().update(EMAIL_CONFIG)
+EMAIL_TIMEOUT = 10  # seconds, for which a page may wait
 DEFAULT_FROM_EMAIL = env.env.str("DEFAULT_FROM_EMAIL", default="xraysite@localhost")
 
 # Whose word on a client's address counts: networks, or "unix" for a proxy at a Unix socket.
