@@ -7,6 +7,8 @@ class AccountsConfig(AppConfig):
     verbose_name = _("Accounts")
 
     def ready(self) -> None:
-        from accounts import audit, joining  # noqa: F401 - joining listens to a signal
+        from accounts import audit, joining, second_factor, sessions  # noqa: F401
 
         audit.register()
+        second_factor.listen()
+        sessions.listen()

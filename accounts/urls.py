@@ -1,10 +1,13 @@
 from django.urls import path
 
-from accounts import joining
+from accounts import joining, second_factor, sessions
 from accounts.views import ProfileView
 
 app_name = "accounts"
 urlpatterns = [
     path("profile/", ProfileView.as_view(), name="profile"),
     path("status/", joining.status, name="status"),
+    path("second-factor/", second_factor.explain, name="second_factor"),
+    path("session/", sessions.session, name="session"),
+    path("session/stay/", sessions.stay, name="stay"),
 ]

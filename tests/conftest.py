@@ -2,16 +2,20 @@
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.test import Client
 from pytest_django.fixtures import Settings
 
+from accounts import second_factor
 from accounts.models import User
 from diagnosis.models import Reading
 from mlcore import registry
@@ -74,10 +78,25 @@ def ml_engineer(db: None) -> User:
 
 
 def signed_in(user: User) -> Client:
-    """Returns a browser of `user` that asks for English pages."""
+    """Returns a browser of `user` that asks for English pages; staff gave their second factor."""
     client = Client(headers={"accept-language": "en"})
     client.force_login(user)
+    if second_factor.is_required(user):
+        give_second_factor(client, user)
     return client
+
+
+def give_second_factor(client: Client, user: User) -> None:
+    """Leaves what a code of the account's authenticator app leaves in a session."""
+    factor = Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).first()
+    if factor is None:
+        factor = TOTP.activate(user, generate_totp_secret()).instance
+    session = client.session
+    session["account_authentication_methods"] = [
+        {"method": "mfa", "at": time.time(), "id": factor.pk, "type": factor.type}
+    ]
+    session["account_authentication_methods_user"] = str(user.pk)
+    session.save()
 
 
 @pytest.fixture

@@ -189,7 +189,7 @@ def admin_address(name: str, pattern: URLPattern, reading: Reading, person) -> s
     if name == "view_on_site":
         wanted["object_id"] = reading.pk
     keys = list(pattern.pattern.converters) or list(pattern.pattern.regex.groupindex)
-    return reverse(f"admin:{name}", kwargs={key: wanted[key] for key in keys})
+    return reverse(f"admin:{name}", kwargs={key: wanted.get(key, reading.pk) for key in keys})
 
 
 @pytest.mark.parametrize("name", [name for name in ADMIN_NAMES if name != "None"])

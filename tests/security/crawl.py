@@ -93,7 +93,8 @@ def addresses(reading: Reading, person: User) -> dict[str, str]:
             address = admin_address(name.removeprefix("admin:"), pattern, reading, person)
         else:
             address = own_address(name, reading)
-        found[name] = address
+        if address is not None:
+            found[name] = address
     assert len(found) > 60, "the walk over the addresses has gone wrong"
     return found
 

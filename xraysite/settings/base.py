@@ -47,8 +47,10 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "accounts.waiting_room.WaitingRoomMiddleware",
+    "accounts.second_factor.SecondFactorMiddleware",
     "accounts.middleware.PrivatePagesMiddleware",
     "accounts.middleware.AuditMiddleware",
+    "accounts.sessions.SessionLimitsMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -71,6 +73,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "xraysite.context.site",
                 "accounts.context.waiting",
+                "accounts.sessions.context",
             ],
         },
     },
@@ -185,6 +188,7 @@ ACCOUNT_RATE_LIMITS: dict[str, str] | bool = {
 }
 PASSWORD_RESET_TIMEOUT = 3600
 
+MFA_ADAPTER = "accounts.mfa_adapter.MFAAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = "xraysite"
@@ -193,6 +197,9 @@ USERSESSIONS_TRACK_ACTIVITY = False
 # Unless "stay signed in" was ticked; then they end after SESSION_COOKIE_AGE.
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SESSION_COOKIE_AGE = 14 * 24 * 3600
+# Whatever was ticked: a session that nobody uses ends, and one of staff ends with the shift.
+SESSION_IDLE_SECONDS = env.env.int("SESSION_IDLE_MINUTES", default=30) * 60
+STAFF_SESSION_SECONDS = env.env.int("STAFF_SESSION_HOURS", default=8) * 3600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_HTTPONLY = True

@@ -13,6 +13,9 @@ if DEBUG:
 ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
 INTERNAL_IPS = ["127.0.0.1"]
 
+# Passkeys work over plain HTTP on the machine's own name, as browsers allow.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = True
+
 # Demo accounts and their printed passwords exist in this mode only.
 DEMO_ACCOUNTS = True
 

@@ -1,0 +1,249 @@
+"""The second factor: staff cannot do without, everybody may use one."""
+
+import re
+import time
+
+import pytest
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, generate_totp_secret, hotp_value
+from django.apps import apps
+from django.core.exceptions import PermissionDenied
+from django.db import connection
+from django.test import Client
+
+from accounts import roles, second_factor
+from accounts.models import AuditEntry
+from accounts.second_factor import ALWAYS_OPEN, OPEN_FOR_SET_UP
+from tests.conftest import give_second_factor, signed_in
+from tests.factories import PASSWORD, DoctorFactory, MLStaffFactory, SupervisorFactory, UserFactory
+from tests.security.crawl import addresses
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def commits(transactional_db):
+    """Transactions end as they do on the site: what waits for a commit happens."""
+    roles.install(apps)
+
+
+def code_of(secret: str) -> str:
+    return format_hotp_value(hotp_value(secret, int(time.time()) // 30))
+
+
+def with_app(user) -> str:
+    """Gives the account an authenticator app and returns its secret."""
+    secret = generate_totp_secret()
+    TOTP.activate(user, secret)
+    return secret
+
+
+def by_password(user) -> Client:
+    """Returns a browser in which the password was given, and nothing else."""
+    client = Client(headers={"accept-language": "en"})
+    client.post("/accounts/login/", {"login": user.email, "password": PASSWORD})
+    return client
+
+
+def confirmed(client: Client) -> Client:
+    """Gives the password once more, as changes of the account's security ask for."""
+    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    return client
+
+
+def is_in(client: Client) -> bool:
+    return "_auth_user_id" in client.session
+
+
+def test_a_supervisor_without_one_is_led_to_set_one_up_and_then_on(commits, active_model):
+    browser = by_password(SupervisorFactory())
+    assert is_in(browser)
+    wanted = "/admin/diagnosis/reading/"
+    response = browser.get(wanted)
+    assert response.headers["Location"] == "/accounts/second-factor/"
+    assert "One more step" in browser.get("/accounts/second-factor/").content.decode()
+    assert "reauthenticate" in browser.get("/accounts/2fa/totp/activate/").headers["Location"]
+    page = confirmed(browser).get("/accounts/2fa/totp/activate/")
+    secret = page.context["form"].secret
+    done = browser.post("/accounts/2fa/totp/activate/", {"code": code_of(secret)})
+    assert done.headers["Location"] == "/accounts/2fa/recovery-codes/"
+    assert browser.get(wanted).status_code == 200
+    assert browser.get("/accounts/second-factor/").headers["Location"] == wanted
+
+
+def test_nothing_else_opens_before(active_model, reading):
+    for person in (SupervisorFactory(), MLStaffFactory(), UserFactory(is_superuser=True)):
+        browser = Client()
+        browser.force_login(person)
+        closed = 0
+        for name, address in addresses(reading, person).items():
+            if name in ALWAYS_OPEN | OPEN_FOR_SET_UP:
+                continue
+            for answer in (browser.get(address), browser.post(address)):
+                if answer.status_code in {404, 405}:
+                    continue
+                assert answer.status_code == 302, f"{name}: {answer.status_code}"
+                assert "second-factor" in answer.headers["Location"], name
+                closed += 1
+        assert closed > 60
+
+
+def test_signing_in_asks_for_the_code_and_takes_each_once():
+    supervisor = SupervisorFactory()
+    secret = with_app(supervisor)
+    browser = by_password(supervisor)
+    assert not is_in(browser)
+    code = code_of(secret)
+    wrong = f"{(int(code) + 1) % 10**6:06d}"
+    browser.post("/accounts/2fa/authenticate/", {"code": wrong})
+    assert not is_in(browser)
+    browser.post("/accounts/2fa/authenticate/", {"code": code})
+    assert is_in(browser)
+    assert browser.get("/admin/").status_code == 200
+    again = by_password(supervisor)
+    again.post("/accounts/2fa/authenticate/", {"code": code})
+    assert not is_in(again), "a code was taken twice"
+    events = list(AuditEntry.objects.order_by("sequence").values_list("what", flat=True))
+    assert events.count("second-factor-failed") == 2
+    assert events.count("second-factor-given") == 1
+
+
+def test_a_recovery_code_stands_in_once():
+    doctor = DoctorFactory()
+    with_app(doctor)
+    codes = RecoveryCodes.activate(doctor).get_unused_codes()
+    browser = by_password(doctor)
+    browser.post("/accounts/2fa/authenticate/", {"code": codes[0]})
+    assert is_in(browser)
+    again = by_password(doctor)
+    again.post("/accounts/2fa/authenticate/", {"code": codes[0]})
+    assert not is_in(again)
+    assert AuditEntry.objects.filter(what="recovery-code-used").count() == 1
+
+
+def test_guessing_codes_is_stopped(settings):
+    settings.ACCOUNT_RATE_LIMITS = {"login_failed": "5/5m/key"}
+    doctor = DoctorFactory()
+    secret = with_app(doctor)
+    browser = by_password(doctor)
+    right = code_of(secret)
+    for guess in range(6):
+        browser.post(
+            "/accounts/2fa/authenticate/", {"code": f"{(int(right) + 1 + guess) % 10**6:06d}"}
+        )
+    page = browser.post("/accounts/2fa/authenticate/", {"code": right})
+    assert not is_in(browser)
+    assert "Too many" in page.content.decode()
+
+
+def test_doctors_choose_for_themselves():
+    doctor = DoctorFactory()
+    browser = by_password(doctor)
+    assert browser.get("/readings/").status_code == 200
+    assert browser.get("/accounts/second-factor/").headers["Location"] == "/accounts/2fa/"
+
+
+def test_a_session_from_before_the_factor_has_to_give_it():
+    supervisor = SupervisorFactory()
+    old = by_password(supervisor)
+    secret = with_app(supervisor)
+    response = old.get("/admin/")
+    assert response.headers["Location"] == "/accounts/2fa/reauthenticate/?next=%2Fadmin%2F"
+    # ... and cannot set up one of its own instead.
+    assert old.get("/accounts/2fa/totp/activate/").status_code == 302
+    assert "reauthenticate" in old.get("/accounts/2fa/webauthn/add/").headers["Location"]
+    done = old.post("/accounts/2fa/reauthenticate/?next=/admin/", {"code": code_of(secret)})
+    assert done.headers["Location"] == "/admin/"
+    assert old.get("/admin/").status_code == 200
+
+
+def test_a_factor_that_was_removed_opens_nothing_any_more():
+    supervisor = SupervisorFactory()
+    browser = signed_in(supervisor)
+    assert browser.get("/admin/").status_code == 200
+    Authenticator.objects.filter(user=supervisor).delete()
+    assert browser.get("/admin/").headers["Location"] == "/accounts/second-factor/"
+    with_app(supervisor)
+    assert "reauthenticate" in browser.get("/admin/").headers["Location"]
+
+
+def test_recovery_codes_alone_are_no_factor():
+    supervisor = SupervisorFactory()
+    RecoveryCodes.activate(supervisor)
+    browser = by_password(supervisor)
+    assert browser.get("/admin/").headers["Location"] == "/accounts/second-factor/"
+
+
+def test_another_persons_factor_is_not_ones_own():
+    supervisor, other = SupervisorFactory(), SupervisorFactory()
+    with_app(supervisor)
+    browser = Client()
+    browser.force_login(supervisor)
+    give_second_factor(browser, other)
+    session = browser.session
+    session["account_authentication_methods_user"] = str(supervisor.pk)
+    session.save()
+    assert browser.get("/admin/").status_code == 302
+
+
+def test_a_superuser_helps_who_lost_theirs():
+    root, supervisor = UserFactory(is_superuser=True, is_staff=True), SupervisorFactory()
+    with_app(supervisor)
+    RecoveryCodes.activate(supervisor)
+    with pytest.raises(PermissionDenied):
+        second_factor.reset_second_factor(by=supervisor, user=root)
+    with pytest.raises(PermissionDenied):
+        second_factor.reset_second_factor(by=root, user=root)
+    assert second_factor.reset_second_factor(by=root, user=supervisor) == 2
+    assert not Authenticator.objects.filter(user=supervisor).exists()
+    assert AuditEntry.objects.filter(what="second-factor-reset").count() == 1
+
+
+def test_secrets_cannot_be_read_in_the_database():
+    doctor = DoctorFactory()
+    secret = with_app(doctor)
+    RecoveryCodes.activate(doctor)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT data FROM mfa_authenticator")
+        stored = str(cursor.fetchall())
+    assert secret not in stored
+    browser = by_password(doctor)
+    browser.post("/accounts/2fa/authenticate/", {"code": code_of(secret)})
+    assert is_in(browser)
+
+
+def test_a_changed_key_keeps_the_factors(settings):
+    doctor = DoctorFactory()
+    secret = with_app(doctor)
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "the next key, which the site got in the yearly change"
+    browser = by_password(doctor)
+    browser.post("/accounts/2fa/authenticate/", {"code": code_of(secret)})
+    assert is_in(browser)
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hant"])
+def test_every_page_of_it_shows(language, active_model):
+    supervisor = SupervisorFactory(language=language)
+    browser = signed_in(supervisor)
+    browser.cookies["django_language"] = language
+    confirmed(browser)
+    for page in ("", "recovery-codes/generate/", "webauthn/", "webauthn/add/", "totp/deactivate/"):
+        text = browser.get(f"/accounts/2fa/{page}").content.decode()
+        assert f'lang="{language}"' in text, page
+        assert "<h1" in text
+        assert not re.search(r"<script(?![^>]*(?:src=|application/json))", text)
+
+
+def test_setting_up_and_removing_is_on_record(commits, active_model):
+    doctor = DoctorFactory()
+    browser = confirmed(by_password(doctor))
+    secret = browser.get("/accounts/2fa/totp/activate/").context["form"].secret
+    browser.post("/accounts/2fa/totp/activate/", {"code": code_of(secret)})
+    browser.post("/accounts/2fa/totp/deactivate/")
+    rows = AuditEntry.objects.filter(what__startswith="second-factor").order_by("sequence")
+    assert rows[0].what == "second-factor-added"
+    assert "second-factor-removed" in [row.what for row in rows]
+    assert {row.actor for row in rows} == {doctor}
+    assert secret not in str([vars(row) for row in AuditEntry.objects.all()])
