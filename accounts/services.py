@@ -129,7 +129,7 @@ def refusal(*, by: User, user: User, act: Act) -> Promise | str | None:
     if user.is_superuser and not by.is_superuser:
         return _("Only a superuser decides about a superuser.")
     if user.approval not in act.starts:
-        return _standing(user)
+        return standing(user)
     if act is APPROVE and not _has_verified_address(user):
         return _("The e-mail address is not verified yet; nobody knows whose account this is.")
     given_or_taken = roles_of(user) if act in (REINSTATE, CHANGE_ROLE) else []
@@ -187,6 +187,31 @@ def change_role(*, by: User, user: User, role: str, site: str = "") -> Decision:
     )
 
 
+@transaction.atomic
+def admit(*, by: User, user: User, role: str) -> User:
+    """Stores a new account as approved, with one role: `by` made it by hand and vouches for it.
+
+    Raises:
+        PermissionDenied: if `by` may not give this role.
+    """
+    _require_role(by, role)
+    user.approval = User.Approval.APPROVED
+    user.approval_decided_by = by
+    user.approval_decided_at = timezone.now()
+    user.save()
+    _set_role(user, role)
+    user.save(update_fields=["is_staff"])
+    user.vouch_for_email()
+    return user
+
+
+@transaction.atomic
+def vouch_for_new_address(*, user: User) -> None:
+    """Makes the account's address its only one, and verified: a superuser has written it."""
+    EmailAddress.objects.filter(user=user).exclude(email=user.email).delete()
+    user.vouch_for_email()
+
+
 def end_sessions(user: User) -> None:
     """Ends every session of the account, on whatever device."""
     for session in UserSession.objects.filter(user=user):
@@ -230,8 +255,10 @@ def _decide(
             subject.save(update_fields=DECIDED_FIELDS)
         decision = Decision(subject)
 
+        role = roles.NAMES.get((detail or {}).get("role", ""), "")
+
         def tell() -> None:
-            decision.mailed = mails.send(event, to=[subject], reason=reason, site=site)
+            decision.mailed = mails.send(event, to=[subject], reason=reason, role=role, site=site)
 
         transaction.on_commit(tell)
     return decision
@@ -244,7 +271,7 @@ def _is_done(subject: User, act: Act, detail: dict[str, str]) -> bool:
     return act.starts != {act.ends} or roles_of(subject) == [detail.get("role")]
 
 
-def _standing(user: User) -> str:
+def standing(user: User) -> str:
     """Says what the account is now and who decided so."""
     state = user.get_approval_display()
     if user.approval_decided_at is None or user.approval_decided_by is None:

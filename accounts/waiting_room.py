@@ -20,6 +20,9 @@ OPEN_TO_WAITING = frozenset(
         "healthz",
         "set_language",
         "account_logout",
+        # How long the session lasts.
+        "accounts:session",
+        "accounts:stay",
         # The address and the password stay one's own to set right.
         "account_change_password",
         "account_confirm_email",
