@@ -93,6 +93,9 @@ class AccountAdapter(DefaultAccountAdapter):
         set_language_cookie(response, user)
         return response
 
+    def get_signup_redirect_url(self, request: HttpRequest) -> str:
+        return reverse("accounts:status")
+
     def get_login_redirect_url(self, request: HttpRequest) -> str:
         if not getattr(request.user, "is_approved", False):
             return reverse("accounts:status")

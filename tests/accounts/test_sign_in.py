@@ -25,13 +25,21 @@ def test_an_approved_doctor_gets_in_and_is_greeted(client, active_model):
     assert "王怡君" in page
 
 
-@pytest.mark.parametrize("state", ["PENDING", "REJECTED", "SUSPENDED"])
-def test_nobody_else_gets_in(client, state):
-    user = DoctorFactory(approval=state)
+def test_a_suspended_account_does_not_get_in(client):
+    user = DoctorFactory(approval=User.Approval.SUSPENDED)
     response = sign_in(client, user.email)
     assert response.headers["Location"] == "/accounts/inactive/"
     assert "_auth_user_id" not in client.session
+    page = client.get("/accounts/inactive/", headers={"accept-language": "en"}).content.decode()
+    assert "This account is suspended" in page
     assert client.get("/readings/").status_code == 302
+
+
+@pytest.mark.parametrize("state", ["PENDING", "REJECTED"])
+def test_an_account_nobody_approved_gets_to_its_status_page_alone(client, state):
+    user = DoctorFactory(approval=state)
+    assert sign_in(client, user.email).headers["Location"] == "/accounts/status/"
+    assert client.get("/readings/").headers["Location"] == "/accounts/status/"
 
 
 @pytest.mark.parametrize("email", ["nobody@example.org", None])
@@ -47,6 +55,9 @@ def test_suspending_ends_a_session_at_once(client):
     client.force_login(doctor)
     assert client.get("/readings/").status_code == 200
     User.objects.filter(pk=doctor.pk).update(approval=User.Approval.SUSPENDED)
+    assert client.get("/readings/").headers["Location"].startswith("/accounts/login/")
+    # The session is gone, and does not come back with the account.
+    User.objects.filter(pk=doctor.pk).update(approval=User.Approval.APPROVED)
     assert client.get("/readings/").status_code == 302
 
 
@@ -66,8 +77,10 @@ def test_no_password_is_on_record():
     assert not any("password" in row.changes_dict for row in AuditEntry.objects.all())
 
 
-def test_sign_up_is_closed(client):
-    client.post("/accounts/signup/", {"email": "a@example.org", "password1": PASSWORD})
+def test_a_hospital_can_close_the_sign_up(client, settings):
+    settings.SIGNUP_OPEN = False
+    response = client.post("/accounts/signup/", {"email": "a@example.org", "password1": PASSWORD})
+    assert "帳號由您的醫院提供" in response.content.decode()
     assert not User.objects.exists()
 
 

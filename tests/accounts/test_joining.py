@@ -1,0 +1,331 @@
+"""Joining: sign up, verify the address, wait; and nothing else until somebody has decided."""
+
+import smtplib
+
+import pytest
+from allauth.account.models import EmailAddress
+from django.contrib.auth.hashers import MD5PasswordHasher
+from django.core import mail
+from django.core.mail.backends.locmem import EmailBackend
+from django.urls import NoReverseMatch, reverse
+
+from accounts.models import AuditEntry, User
+from accounts.waiting_room import OPEN_TO_WAITING
+from tests.accounts.joining_steps import (
+    APPLICANT,
+    applicant,
+    link_in,
+    sign_in,
+    sign_up,
+    stranger,
+    verify,
+)
+from tests.conftest import signed_in
+from tests.factories import PASSWORD, DoctorFactory, SupervisorFactory, UserFactory
+from tests.test_permissions_matrix import named_patterns
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def hashed(monkeypatch) -> list[str]:
+    """Notes every password that is hashed, which is what takes the time of an answer."""
+    seen: list[str] = []
+    encode = MD5PasswordHasher.encode
+
+    def noting(self, password, salt):
+        seen.append(password)
+        return encode(self, password, salt)
+
+    monkeypatch.setattr(MD5PasswordHasher, "encode", noting)
+    return seen
+
+
+@pytest.fixture
+def dead_mail_server(monkeypatch):
+    def refuse(self, messages):
+        raise smtplib.SMTPServerDisconnected("nobody answers")
+
+    monkeypatch.setattr(EmailBackend, "send_messages", refuse)
+
+
+def test_signing_up_verifying_and_waiting():
+    browser = stranger()
+    response = sign_up(browser)
+    assert response.headers["Location"] == "/accounts/confirm-email/"
+    assert "Look into your mailbox" in browser.get("/accounts/confirm-email/").content.decode()
+    user = User.objects.get()
+    for name in ("display_name", "email", "hospital", "department", "licence_number"):
+        assert getattr(user, name) == APPLICANT[name]
+    assert (user.language, user.approval, user.is_staff) == ("en", "PENDING", False)
+    assert not user.groups.exists()
+    assert not User.objects.waiting().exists()
+
+    assert verify(browser).headers["Location"] == "/accounts/status/"
+    assert list(User.objects.waiting()) == [user]
+    page = browser.get("/accounts/status/").content.decode()
+    assert "Your account waits for approval" in page
+    assert "臺北市立聯合醫院" in page
+    assert 'class="sidebar"' not in page
+
+
+def test_signing_in_before_the_address_is_verified_mails_the_link_again():
+    sign_up(stranger())
+    browser = stranger()
+    response = sign_in(browser, APPLICANT["email"])
+    assert response.headers["Location"] == "/accounts/confirm-email/"
+    assert "_auth_user_id" not in browser.session
+    assert len(mail.outbox) == 2
+    # Elsewhere than where it signed up, the link verifies and signs nobody in.
+    assert verify(stranger()).headers["Location"] == "/accounts/login/"
+    assert sign_in(browser, APPLICANT["email"]).headers["Location"] == "/accounts/status/"
+
+
+def test_looking_at_the_mailed_link_verifies_nothing():
+    sign_up(stranger())
+    stranger().get(link_in(mail.outbox[0]))
+    assert not EmailAddress.objects.filter(verified=True).exists()
+
+
+@pytest.mark.parametrize("name", ["display_name", "email", "password1", "hospital", "department"])
+def test_what_is_needed_is_asked_for(name):
+    response = sign_up(stranger(), **{name: ""})
+    assert response.status_code == 200
+    assert name in response.context["form"].errors
+    assert not User.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("password", "why"),
+    [("short", "too short"), ("password1234", "too common"), ("837261948372", "entirely numeric")],
+)
+def test_a_weak_password_is_refused_in_words(password, why):
+    response = sign_up(stranger(), password1=password, password2=password)
+    assert why in str(response.context["form"].errors["password1"])
+    assert not User.objects.exists()
+
+
+def test_a_mistyped_password_is_refused():
+    response = sign_up(stranger(), password2="another long one")
+    assert "password2" in response.context["form"].errors
+
+
+def test_a_stranger_cannot_write_their_own_approval():
+    sign_up(
+        stranger(), approval="APPROVED", is_staff="on", is_superuser="on", groups="1", verified="on"
+    )
+    user = User.objects.get()
+    assert (user.approval, user.is_staff, user.is_superuser) == ("PENDING", False, False)
+
+
+@pytest.mark.parametrize(
+    ("language", "stored", "subject"),
+    [("en", "en", "Verify your e-mail address"), ("zh-TW", "zh-hant", "驗證您的信箱")],
+)
+def test_the_mail_and_the_account_are_in_the_language_of_the_form(language, stored, subject):
+    sign_up(stranger(language))
+    assert User.objects.get().language == stored
+    assert mail.outbox[0].subject == f"[xraysite] {subject}"
+    assert ("您好" in mail.outbox[0].body) == (stored == "zh-hant")
+
+
+def test_the_mail_to_an_unproved_address_carries_nothing_a_stranger_wrote():
+    sign_up(stranger(), display_name="Buy at http://evil.example")
+    assert "evil" not in mail.outbox[0].body + mail.outbox[0].subject
+
+
+def test_supervisors_are_told_in_their_language_once_the_address_is_verified():
+    SupervisorFactory(email="a@example.org", language="en")
+    SupervisorFactory(email="b@example.org", language="zh-hant")
+    SupervisorFactory(email="c@example.org", approval=User.Approval.SUSPENDED)
+    DoctorFactory(email="d@example.org")
+    browser = stranger()
+    sign_up(browser, display_name="Chen\nBcc: x@example.org")
+    assert [m.to for m in mail.outbox] == [[APPLICANT["email"]]]
+    verify(browser)
+    told = {m.to[0]: m for m in mail.outbox[1:]}
+    assert set(told) == {"a@example.org", "b@example.org"}
+    assert "An account waits for approval: Chen Bcc" in told["a@example.org"].subject
+    assert "有帳號等待核准" in told["b@example.org"].subject
+    assert f"/admin/accounts/user/{User.objects.get(email=APPLICANT['email']).pk}/" in (
+        told["a@example.org"].body
+    )
+
+
+def test_another_address_of_an_applicant_is_no_second_application():
+    SupervisorFactory(email="a@example.org")
+    browser = stranger()
+    user = applicant(browser)
+    browser.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    browser.post("/accounts/email/", {"email": "new@example.org", "action_add": ""})
+    sent = len(mail.outbox)
+    verify(browser)
+    user.refresh_from_db()
+    assert user.email == "new@example.org"
+    assert ["a@example.org"] not in [m.to for m in mail.outbox[sent:]]
+
+
+def test_an_address_that_has_an_account_gets_the_same_answer_in_the_same_time(hashed):
+    DoctorFactory(email=APPLICANT["email"], language="en")
+    known, unknown = stranger(), stranger()
+    answers = []
+    for browser, email in ((known, APPLICANT["email"]), (unknown, "unknown@example.org")):
+        hashed.clear()
+        response = sign_up(browser, email=email)
+        page = browser.get(response.headers["Location"])
+        answers.append(
+            (response.status_code, response.headers["Location"], len(hashed),
+             page.content.decode().replace(email, ""))
+        )  # fmt: skip
+    assert len(mail.outbox) == 2
+    assert answers[0][:3] == answers[1][:3]
+    without_tokens = [
+        "".join(line for line in page.splitlines() if "csrfmiddlewaretoken" not in line)
+        for *_, page in answers
+    ]
+    assert without_tokens[0] == without_tokens[1]
+    assert User.objects.count() == 2
+    # The owner, and nobody else, learns of it.
+    assert mail.outbox[0].subject == "[xraysite] You have an account already"
+    assert "/accounts/password/reset/" in mail.outbox[0].body
+
+
+@pytest.mark.parametrize("state", User.Approval.values)
+def test_a_wrong_password_looks_the_same_whoever_is_asked_for(hashed, state):
+    user = DoctorFactory(approval=state)
+    pages = []
+    for email in (user.email, "nobody@example.org"):
+        hashed.clear()
+        browser = stranger()
+        response = sign_in(browser, email, "a wrong password")
+        pages.append((response.status_code, len(hashed), str(response.context["form"].errors)))
+    assert pages[0] == pages[1]
+    assert pages[0][:2] == (200, 1)
+
+
+def test_two_sign_ups_with_one_address_at_the_same_moment_make_one_account(monkeypatch):
+    """Both forms are found good before either account is stored; then one is."""
+    UserFactory(email=APPLICANT["email"])
+    monkeypatch.setattr(
+        "allauth.account.internal.flows.manage_email.assess_unique_email", lambda *a, **k: True
+    )
+    assert sign_up(stranger()).headers["Location"] == "/accounts/confirm-email/"
+    assert User.objects.count() == 1
+    assert mail.outbox[0].subject == "[xraysite] 您已有帳號"
+
+
+def test_a_dead_mail_server_loses_no_application(dead_mail_server):
+    browser = stranger()
+    page = sign_up(browser)
+    assert page.headers["Location"] == "/accounts/confirm-email/"
+    assert "The mail could not be sent" in browser.get(page.headers["Location"]).content.decode()
+    assert User.objects.filter(email=APPLICANT["email"]).exists()
+
+
+def test_a_dead_mail_server_keeps_nobody_from_verifying(request):
+    SupervisorFactory()
+    browser = stranger()
+    sign_up(browser)
+    link = mail.outbox[0]
+    request.getfixturevalue("dead_mail_server")
+    assert verify(browser, link).headers["Location"] == "/accounts/status/"
+    assert User.objects.waiting().count() == 1
+
+
+def test_an_address_that_another_account_never_proved_is_not_taken_over():
+    squatter = User.objects.create_user("mine@example.org", PASSWORD, display_name="S")
+    owner = DoctorFactory()
+    browser = signed_in(owner)
+    browser.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    browser.post("/accounts/email/", {"email": "mine@example.org", "action_add": ""})
+    assert verify(browser).status_code == 302
+    owner.refresh_from_db()
+    squatter.refresh_from_db()
+    assert owner.email != "mine@example.org"
+    assert squatter.email == "mine@example.org"
+    assert not EmailAddress.objects.filter(email="mine@example.org", verified=True).exists()
+
+
+def test_signing_up_leaves_a_row_without_the_password():
+    sign_up(stranger())
+    row = AuditEntry.objects.get(object_pk=str(User.objects.get().pk), what="created")
+    assert PASSWORD not in str(row.changes)
+    assert row.remote_addr == "127.0.0.1"
+
+
+def walled_in(state: str):
+    user = DoctorFactory(approval=state)
+    return user, signed_in(user)
+
+
+@pytest.mark.parametrize("state", ["PENDING", "REJECTED"])
+def test_every_address_but_those_named_sends_it_to_the_status_page(state, active_model):
+    _, browser = walled_in(state)
+    tried = 0
+    for name, _pattern in named_patterns():
+        try:
+            address = reverse(name)
+        except NoReverseMatch:
+            continue
+        for method in (browser.get, browser.post):
+            if name == "account_logout":
+                continue
+            response = method(address)
+            tried += 1
+            if name in OPEN_TO_WAITING:
+                assert response.headers.get("Location") != "/accounts/status/", name
+            else:
+                assert response.headers.get("Location") == "/accounts/status/", name
+    assert tried > 60
+
+
+def test_addresses_of_objects_are_closed_to_it_too(reading):
+    _, browser = walled_in("PENDING")
+    for path in ("", "film/", "heatmap/", "report/", "edit/", "delete/"):
+        response = browser.get(f"/readings/{reading.pk}/{path}")
+        assert response.headers["Location"] == "/accounts/status/"
+    assert browser.get("/models/pneumonia-2/").status_code == 302
+
+
+def test_everything_that_is_open_to_it_exists():
+    assert {name for name, _ in named_patterns()} >= OPEN_TO_WAITING
+
+
+def test_even_a_supervisor_in_waiting_gets_nowhere():
+    user = UserFactory(approval="PENDING", is_staff=True, is_superuser=True)
+    browser = signed_in(user)
+    assert browser.get("/admin/").headers["Location"] == "/accounts/status/"
+    browser.force_login(SupervisorFactory(approval="REJECTED"))
+    assert browser.get("/admin/accounts/user/").headers["Location"] == "/accounts/status/"
+
+
+def test_it_holds_no_permission():
+    assert DoctorFactory().has_perm("diagnosis.add_reading")
+    for state in ("PENDING", "REJECTED", "SUSPENDED"):
+        assert DoctorFactory(approval=state).get_all_permissions() == set()
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("en", "Your account was not approved"), ("zh-TW", "您的帳號未獲核准")],
+)
+def test_a_rejected_applicant_reads_why(language, words):
+    user = UserFactory(approval="REJECTED", approval_reason="No such <licence>.")
+    browser = stranger(language)
+    browser.force_login(user)
+    page = browser.get("/accounts/status/").content.decode()
+    assert words in page
+    assert "No such &lt;licence&gt;." in page
+
+
+def test_an_applicant_can_still_sign_out_and_change_language():
+    _, browser = walled_in("PENDING")
+    response = browser.post("/i18n/set/", {"language": "zh-hant", "next": "/accounts/status/"})
+    assert response.headers["Location"] == "/accounts/status/"
+    assert "您的帳號正在等待核准" in browser.get("/accounts/status/").content.decode()
+    browser.post("/accounts/logout/")
+    assert "_auth_user_id" not in browser.session
+
+
+def test_an_approved_doctor_has_no_status_page(as_doctor):
+    assert as_doctor.get("/accounts/status/").headers["Location"] == "/"
