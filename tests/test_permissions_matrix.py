@@ -27,6 +27,8 @@ DOCTORS = Row((LOGIN, 200, 200, 403, 403))
 OWN = Row((LOGIN, 200, 404, 404, 404))
 GUESTS = Row((200, 302, 302, 302, 302))  # pages for people who are not signed in
 
+CONFIRMED = Row((LOGIN, 302, 302, 302, 302), (LOGIN, 302, 302, 302, 302))
+
 MATRIX: dict[str, Row] = {
     "home": EVERYBODY,
     "about": EVERYBODY,
@@ -34,6 +36,7 @@ MATRIX: dict[str, Row] = {
     "healthz": EVERYBODY,
     "set_language": Row((302,) * 5, (302,) * 5),
     "accounts:profile": STAFF,
+    "accounts:status": Row((LOGIN, 302, 302, 302, 302)),  # of an approved account: nothing to see
     "readings:list": DOCTORS,
     "readings:new": DOCTORS,
     "readings:inspect": Row((LOGIN, 405, 405, 403, 403), (LOGIN, 422, 422, 403, 403)),
@@ -48,6 +51,24 @@ MATRIX: dict[str, Row] = {
     "models:list": STAFF,
     "models:detail": STAFF,
     "models:plot": STAFF,
+    "accounts:second_factor": Row((LOGIN, 302, 302, 302, 302)),
+    "accounts:session": EVERYBODY,
+    "accounts:stay": Row((LOGIN, 405, 405, 405, 405), (LOGIN, 200, 200, 200, 200)),
+    "mfa_index": STAFF,
+    "mfa_authenticate": Row((302,) * 5),
+    "mfa_reauthenticate": Row((LOGIN, 302, 302, 200, 200)),
+    "mfa_reauthenticate_webauthn": Row((LOGIN, 302, 302, 302, 302)),
+    "mfa_login_webauthn": Row((302,) * 5),
+    # What changes a factor asks for the password once more.
+    "mfa_activate_totp": CONFIRMED,
+    "mfa_deactivate_totp": Row((LOGIN, 404, 404, 302, 302), (LOGIN, 404, 404, 302, 302)),
+    "mfa_view_recovery_codes": Row((LOGIN, 404, 404, 404, 404)),
+    "mfa_generate_recovery_codes": CONFIRMED,
+    "mfa_download_recovery_codes": Row((LOGIN, 404, 404, 404, 404)),
+    "mfa_list_webauthn": STAFF,
+    "mfa_add_webauthn": CONFIRMED,
+    "mfa_edit_webauthn": CONFIRMED,
+    "mfa_remove_webauthn": CONFIRMED,
     "who_saw": Row((LOGIN, "admin", "admin", 200, 403)),
     "account_login": GUESTS,
     "account_logout": Row((302, 200, 200, 200, 200)),
@@ -80,6 +101,11 @@ ADMIN_OPEN_TO_SUPERVISOR = {
     "accounts_user_changelist",
     "accounts_user_change",
     "accounts_user_history",
+    "accounts_user_approve",
+    "accounts_user_reject",
+    "accounts_user_suspend",
+    "accounts_user_reinstate",
+    "accounts_user_role",
     "mlcore_modelversion_changelist",
     "mlcore_modelversion_change",
     "mlcore_modelversion_history",
@@ -143,6 +169,8 @@ def address_of(name: str, reading: Reading) -> str:
         return reverse(name, args=[reading.model_name, "roc.png"])
     if name == "account_confirm_email":
         return reverse(name, args=["not-a-key"])
+    if name in {"mfa_edit_webauthn", "mfa_remove_webauthn"}:
+        return reverse(name, args=[1])
     if name == "account_reset_password_from_key":
         return reverse(name, kwargs={"uidb36": "1", "key": "not-a-key"})
     return reverse(name)
