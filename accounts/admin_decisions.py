@@ -153,7 +153,8 @@ def decide(
     if not by.has_perm(services.DECIDE):
         raise PermissionDenied
     user = get_object_or_404(User, pk=object_id)
-    form = page.form(request.POST or None, by=by, user=user)
+    answers = request.POST if request.method == "POST" else None
+    form = page.form(answers, by=by, user=user)
     if request.method == "POST":
         if form.is_valid():
             return _carry_out(request, page, user, form.cleaned_data)

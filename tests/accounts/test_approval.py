@@ -1,0 +1,477 @@
+"""Deciding about accounts: who may, from which state to which, and what it brings about."""
+
+import threading
+
+import pytest
+from allauth.usersessions.models import UserSession
+from django.apps import apps
+from django.contrib.sessions.models import Session
+from django.core import mail
+from django.core.exceptions import PermissionDenied
+from django.core.mail.backends.locmem import EmailBackend
+from django.db import connection
+
+from accounts import roles, services
+from accounts.audit_events import EVENTS
+from accounts.models import AuditEntry, User
+from tests.accounts.joining_steps import sign_in, stranger
+from tests.conftest import signed_in
+from tests.factories import (
+    PASSWORD,
+    DoctorFactory,
+    SupervisorFactory,
+    UserFactory,
+)
+
+pytestmark = pytest.mark.django_db
+STATES = User.Approval.values
+ACTS = ["approve", "reject", "suspend", "reinstate", "role"]
+ANSWERS = {
+    "approve": {"role": "doctor"},
+    "role": {"role": "doctor"},
+    "reject": {"reason": "No such licence."},
+    "suspend": {"reason": "Left the hospital."},
+    "reinstate": {},
+}
+# What an account is after the act; an act that is missing here changes nothing.
+LEADS_TO = {
+    ("PENDING", "approve"): "APPROVED",
+    ("PENDING", "reject"): "REJECTED",
+    ("REJECTED", "approve"): "APPROVED",
+    ("APPROVED", "suspend"): "SUSPENDED",
+    ("SUSPENDED", "reinstate"): "APPROVED",
+}
+
+
+@pytest.fixture
+def commits(transactional_db):
+    """Transactions end as they do on the site: what waits for a commit happens."""
+    roles.install(apps)
+
+
+@pytest.fixture
+def root():
+    return UserFactory(is_staff=True, is_superuser=True, display_name="Root")
+
+
+def decide(browser, user, act, **changes):
+    return browser.post(f"/admin/accounts/user/{user.pk}/{act}/", ANSWERS[act] | changes)
+
+
+def page_of(browser, user) -> str:
+    return browser.get(f"/admin/accounts/user/{user.pk}/change/").content.decode()
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("act", ACTS)
+def test_every_act_from_every_state(act, state, as_supervisor, supervisor):
+    user = DoctorFactory(approval=state)
+    address = f"/admin/accounts/user/{user.pk}/{act}/"
+    # Changing a role leaves the state alone, and is offered for approved accounts.
+    offered = (state, act) in LEADS_TO or (state, act) == ("APPROVED", "role")
+
+    asked = as_supervisor.get(address)
+    assert asked.status_code == (200 if offered else 302)
+    assert (address in page_of(as_supervisor, user)) == offered
+    user.refresh_from_db()
+    assert user.approval == state, "looking decided"
+
+    assert decide(as_supervisor, user, act).status_code == 302
+    user.refresh_from_db()
+    after = LEADS_TO.get((state, act), state)
+    assert user.approval == after
+    if after != state:
+        assert user.approval_decided_by == supervisor
+        assert user.approval_decided_at is not None
+        assert user.approval_reason == ANSWERS[act].get("reason", "")
+
+
+@pytest.mark.parametrize(
+    ("act", "start", "event", "english", "chinese"),
+    [
+        ("approve", "PENDING", "approved", "Your account was approved", "您的帳號已核准"),
+        ("reject", "PENDING", "rejected", "Your account was not approved", "您的帳號未獲核准"),
+        ("suspend", "APPROVED", "suspended", "Your account was suspended", "您的帳號已停用"),
+        ("reinstate", "SUSPENDED", "reinstated", "Your account is open again", "您的帳號已恢復"),
+    ],
+)
+@pytest.mark.parametrize("language", ["en", "zh-hant", ""])
+def test_the_person_is_told_in_their_language_and_it_is_on_record(
+    act, start, event, english, chinese, language, commits
+):
+    user = DoctorFactory(approval=start, language=language, display_name="O'Brien & Söhne")
+    browser = signed_in(SupervisorFactory(email="boss@example.org"))
+    mail.outbox.clear()
+    decide(browser, user, act)
+    (told,) = mail.outbox
+    assert told.to == [user.email]
+    assert (english if language == "en" else chinese) in told.subject
+    assert "O'Brien & Söhne" in told.body
+    assert ANSWERS[act].get("reason", "") in told.body
+    if act in {"approve", "reinstate"}:
+        assert "http://testserver/accounts/login/" in told.body
+    row = AuditEntry.objects.filter(what=event, object_pk=str(user.pk)).first()
+    assert row.actor_email == "boss@example.org"
+    assert "approval" in row.changes
+    assert row.additional_data.get("reason") == ANSWERS[act].get("reason")
+    assert event in EVENTS
+
+
+def test_a_new_doctor_can_work_at_once(commits, active_model):
+    user = UserFactory(approval="PENDING")
+    decide(signed_in(SupervisorFactory()), user, "approve")
+    browser = stranger()
+    assert sign_in(browser, user.email).headers["Location"] == "/"
+    assert browser.get("/readings/new/").status_code == 200
+
+
+@pytest.mark.parametrize("reason", ["", "   "])
+@pytest.mark.parametrize("act", ["reject", "suspend"])
+def test_a_decision_against_somebody_needs_a_reason(act, reason, as_supervisor, supervisor):
+    user = DoctorFactory(approval="PENDING" if act == "reject" else "APPROVED")
+    before = user.approval
+    response = decide(as_supervisor, user, act, reason=reason)
+    assert response.context["form"].errors["reason"]
+    user.refresh_from_db()
+    assert user.approval == before
+    service = services.reject_account if act == "reject" else services.suspend_account
+    with pytest.raises(ValueError, match="needs a reason"):
+        service(by=supervisor, user=user, reason=reason)
+
+
+def test_an_unverified_address_is_not_approved(as_supervisor):
+    user = UserFactory(approval="PENDING", verified=False)
+    response = as_supervisor.post(
+        f"/admin/accounts/user/{user.pk}/approve/", {"role": "doctor"}, follow=True
+    )
+    assert "not verified yet" in response.content.decode()
+    user.refresh_from_db()
+    assert user.approval == "PENDING"
+
+
+def test_nobody_decides_about_themselves(as_supervisor, supervisor, root):
+    for browser, person in ((as_supervisor, supervisor), (signed_in(root), root)):
+        for act in ACTS:
+            response = browser.post(
+                f"/admin/accounts/user/{person.pk}/{act}/", ANSWERS[act], follow=True
+            )
+            assert "Nobody decides about their own account" in response.content.decode()
+        person.refresh_from_db()
+        assert person.approval == "APPROVED"
+        assert person.is_staff
+
+
+def test_only_a_superuser_decides_about_a_superuser(as_supervisor, root):
+    decide(as_supervisor, root, "suspend")
+    root.refresh_from_db()
+    assert root.approval == "APPROVED"
+    other = UserFactory(is_staff=True, is_superuser=True)
+    decide(signed_in(other), root, "suspend")
+    root.refresh_from_db()
+    assert root.approval == "SUSPENDED"
+
+
+@pytest.mark.parametrize("role", ["supervisor", "ml_staff", "surgeon", ""])
+def test_a_supervisor_makes_doctors_and_nothing_else(role, as_supervisor, supervisor):
+    user = UserFactory(approval="PENDING")
+    page = as_supervisor.get(f"/admin/accounts/user/{user.pk}/approve/").content.decode()
+    assert 'value="supervisor"' not in page
+    response = decide(as_supervisor, user, "approve", role=role)
+    assert response.context["form"].errors["role"]
+    with pytest.raises(PermissionDenied):
+        services.approve_account(by=supervisor, user=user, role=role)
+    user.refresh_from_db()
+    assert (user.approval, user.groups.count(), user.is_staff) == ("PENDING", 0, False)
+
+
+@pytest.mark.parametrize(
+    ("role", "is_staff"), [("doctor", False), ("supervisor", True), ("ml_staff", True)]
+)
+def test_a_superuser_gives_any_role(role, is_staff, root):
+    user = UserFactory(approval="PENDING")
+    decide(signed_in(root), user, "approve", role=role)
+    user.refresh_from_db()
+    assert services.roles_of(user) == [role]
+    assert user.is_staff == is_staff
+
+
+def test_a_role_takes_the_place_of_the_one_before(root):
+    user = SupervisorFactory()
+    decide(signed_in(root), user, "role", role="doctor")
+    user.refresh_from_db()
+    assert services.roles_of(user) == ["doctor"]
+    assert not user.is_staff
+    assert signed_in(user).get("/admin/").status_code == 302
+    rows = AuditEntry.objects.filter(what="role-changed", object_pk=str(user.pk))
+    assert any("groups" in row.changes for row in rows)
+
+
+@pytest.mark.parametrize("act", ["role", "reinstate"])
+def test_a_supervisor_neither_makes_nor_unmakes_another(act, as_supervisor):
+    other = SupervisorFactory(approval="APPROVED" if act == "role" else "SUSPENDED")
+    before = other.approval
+    decide(as_supervisor, other, act)
+    other.refresh_from_db()
+    assert (other.approval, services.roles_of(other)) == (before, ["supervisor"])
+
+
+@pytest.mark.parametrize("person", ["doctor", "ml_engineer"])
+@pytest.mark.parametrize("act", ACTS)
+def test_nobody_else_decides(act, person, request):
+    user = UserFactory(approval="PENDING")
+    by = request.getfixturevalue(person)
+    assert decide(signed_in(by), user, act).status_code in {302, 403}
+    for method, answers in (
+        (services.approve_account, {"role": "doctor"}),
+        (services.reject_account, {"reason": "x"}),
+    ):
+        with pytest.raises(PermissionDenied):
+            method(by=by, user=user, **answers)
+    user.refresh_from_db()
+    assert user.approval == "PENDING"
+
+
+def test_a_suspended_supervisor_decides_nothing(supervisor):
+    browser = signed_in(supervisor)
+    user = UserFactory(approval="PENDING")
+    User.objects.filter(pk=supervisor.pk).update(approval="SUSPENDED")
+    assert decide(browser, user, "approve").status_code == 302
+    user.refresh_from_db()
+    assert user.approval == "PENDING"
+
+
+def test_two_supervisors_who_agree_both_get_an_answer(as_supervisor):
+    user = UserFactory(approval="PENDING")
+    second = signed_in(SupervisorFactory())
+    second.get(f"/admin/accounts/user/{user.pk}/approve/")
+    decide(as_supervisor, user, "approve")
+    rows = AuditEntry.objects.filter(what="approved").count()
+    address = f"/admin/accounts/user/{user.pk}/approve/"
+    page = second.post(address, {"role": "doctor"}, follow=True).content.decode()
+    assert "decided so on" in page
+    assert "Nothing was changed." in page
+    assert AuditEntry.objects.filter(what="approved").count() == rows
+
+
+def test_two_supervisors_who_disagree_both_get_an_answer(as_supervisor):
+    user = UserFactory(approval="PENDING")
+    second = signed_in(SupervisorFactory())
+    decide(as_supervisor, user, "approve")
+    address = f"/admin/accounts/user/{user.pk}/reject/"
+    page = second.post(address, {"reason": "No."}, follow=True).content.decode()
+    assert "This account now is: Approved" in page
+    user.refresh_from_db()
+    assert (user.approval, user.approval_reason) == ("APPROVED", "")
+
+
+def test_decisions_at_the_same_moment_make_one(commits):
+    user = UserFactory(approval="PENDING")
+    supervisors = [SupervisorFactory() for _ in range(6)]
+    start = threading.Barrier(len(supervisors))
+    outcomes: list[str] = []
+
+    def run(index: int) -> None:
+        by = User.objects.get(pk=supervisors[index].pk)
+        start.wait(10)
+        try:
+            if index % 2:
+                decision = services.approve_account(by=by, user=user, role="doctor")
+            else:
+                decision = services.reject_account(by=by, user=user, reason="No.")
+            outcomes.append("changed" if decision.changed else "done before")
+        except services.DecisionRefusedError:
+            outcomes.append("refused")
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=[i]) for i in range(len(supervisors))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(outcomes) == 6
+    # A rejected account may still be approved, an approved one not be rejected.
+    user.refresh_from_db()
+    assert user.approval == "APPROVED"
+    assert outcomes.count("changed") in {1, 2}
+    told = [message.subject for message in mail.outbox]
+    assert len(told) == outcomes.count("changed")
+
+
+def test_suspending_ends_every_session_at_once(commits, active_model):
+    user = DoctorFactory()
+    browsers = [stranger(), stranger()]
+    for browser in browsers:
+        sign_in(browser, user.email, remember="on")
+        assert browser.get("/readings/").status_code == 200
+    assert UserSession.objects.filter(user=user).count() == 2
+    decide(signed_in(SupervisorFactory()), user, "suspend")
+    assert not UserSession.objects.filter(user=user).exists()
+    for browser in browsers:
+        assert not Session.objects.filter(pk=browser.cookies["sessionid"].value).exists()
+        assert browser.get("/readings/").headers["Location"].startswith("/accounts/login/")
+    assert sign_in(stranger(), user.email).headers["Location"] == "/accounts/inactive/"
+    services.reinstate_account(by=SupervisorFactory(), user=user)
+    for browser in browsers:
+        assert browser.get("/readings/").status_code == 302
+    assert sign_in(stranger(), user.email).headers["Location"] == "/"
+
+
+def test_an_account_suspended_between_password_and_second_factor_stays_out(commits):
+    from tests.accounts.test_second_factor import code_of, with_app
+
+    user = DoctorFactory()
+    secret = with_app(user)
+    browser = stranger()
+    assert sign_in(browser, user.email).headers["Location"] == "/accounts/2fa/authenticate/"
+    services.suspend_account(by=SupervisorFactory(), user=user, reason="Left.")
+    browser.post("/accounts/2fa/authenticate/", {"code": code_of(secret)})
+    assert "_auth_user_id" not in browser.session
+    assert browser.get("/readings/").status_code == 302
+
+
+def test_a_dead_mail_server_undoes_no_decision_and_is_spoken_of(commits, monkeypatch):
+    user = UserFactory(approval="PENDING")
+    browser = signed_in(SupervisorFactory())
+
+    def refuse(self, messages):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(EmailBackend, "send_messages", refuse)
+    address = f"/admin/accounts/user/{user.pk}/approve/"
+    page = browser.post(address, {"role": "doctor"}, follow=True).content.decode()
+    assert "is approved" in page
+    assert f"could not be sent. Tell {user.email} yourself." in page
+    user.refresh_from_db()
+    assert user.approval == "APPROVED"
+
+
+def test_no_mail_goes_out_where_the_decision_was_not_stored(commits, monkeypatch):
+    user = UserFactory(approval="PENDING")
+
+    def fail(*args, **kwargs):
+        raise RuntimeError("the disk is full")
+
+    by = SupervisorFactory()
+    monkeypatch.setattr(User, "save", fail)
+    with pytest.raises(RuntimeError):
+        services.approve_account(by=by, user=user, role="doctor")
+    user.refresh_from_db()
+    assert (user.approval, user.groups.count(), mail.outbox) == ("PENDING", 0, [])
+
+
+def test_the_queue_shows_who_waits_longest_first_with_a_badge(as_supervisor):
+    waiting = [UserFactory(approval="PENDING", display_name=f"Applicant {n}") for n in (1, 2)]
+    UserFactory(approval="PENDING", verified=False, display_name="Unproved")
+    page = as_supervisor.get("/admin/accounts/user/?state=waiting")
+    assert list(page.context["cl"].result_list) == waiting
+    for address in ("/admin/", "/admin/accounts/user/", "/admin/diagnosis/reading/"):
+        text = as_supervisor.get(address).content.decode()
+        assert '<span class="count-badge">2</span>' in text, address
+    site = as_supervisor.get("/models/").content.decode()
+    assert 'class="count-badge">2<' in site
+
+
+@pytest.mark.parametrize("person", ["doctor", "ml_engineer"])
+def test_nobody_else_sees_the_badge(person, request):
+    UserFactory(approval="PENDING")
+    browser = signed_in(request.getfixturevalue(person))
+    assert "count-badge" not in browser.get("/models/").content.decode()
+    assert "count-badge" not in browser.get("/admin/").content.decode()
+
+
+def test_no_badge_where_nobody_waits(as_supervisor):
+    assert "count-badge" not in as_supervisor.get("/admin/").content.decode()
+
+
+@pytest.mark.parametrize("state", ["waiting", "unverified", "approved", "rejected", "suspended"])
+def test_the_list_by_state(state, as_supervisor):
+    made = {"unverified": UserFactory(approval="PENDING", verified=False)}
+    made |= {
+        name: UserFactory(approval=value)
+        for name, value in (
+            ("waiting", "PENDING"), ("approved", "APPROVED"), ("rejected", "REJECTED"),
+            ("suspended", "SUSPENDED"),
+        )
+    }  # fmt: skip
+    listed = set(as_supervisor.get(f"/admin/accounts/user/?state={state}").context["cl"].queryset)
+    assert made[state] in listed
+    assert not listed & {user for name, user in made.items() if name != state}
+
+
+def test_the_list_costs_the_same_for_any_number(as_supervisor, django_assert_max_num_queries):
+    for _ in range(30):
+        UserFactory(approval="PENDING")
+    with django_assert_max_num_queries(20):
+        as_supervisor.get("/admin/accounts/user/?state=waiting")
+
+
+def test_a_supervisor_sees_particulars_and_edits_nothing(as_supervisor):
+    user = DoctorFactory(licence_number="L-4711", display_name="Lin")
+    page = page_of(as_supervisor, user)
+    assert "L-4711" in page
+    assert "password" not in page.split("<main")[1].split("</main>")[0].lower()
+    as_supervisor.post(
+        f"/admin/accounts/user/{user.pk}/change/",
+        {"email": "x@example.org", "display_name": "X", "is_superuser": "on"},
+    )
+    assert as_supervisor.get(f"/admin/accounts/user/{user.pk}/password/").status_code == 403
+    assert as_supervisor.get("/admin/accounts/user/add/").status_code == 403
+    assert as_supervisor.get(f"/admin/accounts/user/{user.pk}/delete/").status_code == 403
+    user.refresh_from_db()
+    assert (user.display_name, user.is_superuser) == ("Lin", False)
+
+
+@pytest.mark.parametrize(("role", "is_staff"), [("doctor", False), ("supervisor", True)])
+def test_a_superuser_makes_an_account_by_hand(role, is_staff, root, active_model):
+    browser = signed_in(root)
+    response = browser.post(
+        "/admin/accounts/user/add/",
+        {
+            "email": "Hand.Made@example.org", "display_name": "Wu", "hospital": "H",
+            "department": "D", "licence_number": "", "role": role, "usable_password": "true",
+            "password1": PASSWORD, "password2": PASSWORD,
+        },
+    )  # fmt: skip
+    assert response.status_code == 302
+    user = User.objects.get(email="hand.made@example.org")
+    assert (user.approval, services.roles_of(user), user.is_staff) == ("APPROVED", [role], is_staff)
+    page = page_of(browser, user)
+    assert user.password not in page
+    assert sign_in(stranger(), "hand.made@example.org").status_code == 302
+    assert "hand.made" not in str(User.objects.waiting())
+
+
+def test_an_address_that_a_superuser_writes_can_sign_in(root):
+    user = DoctorFactory()
+    browser = signed_in(root)
+    response = browser.post(
+        f"/admin/accounts/user/{user.pk}/change/",
+        {
+            "email": "New@example.org", "display_name": user.display_name, "hospital": "",
+            "department": "", "licence_number": "", "language": "", "is_active": "on",
+        },
+    )  # fmt: skip
+    assert response.status_code == 302, response.context["adminform"].form.errors
+    client = stranger()
+    sign_in(client, "new@example.org")
+    assert "_auth_user_id" in client.session
+    assert user.emailaddress_set.count() == 1
+
+
+def test_a_superuser_made_at_the_console_can_sign_in():
+    User.objects.create_superuser("root@example.org", PASSWORD, display_name="Root")
+    browser = stranger()
+    sign_in(browser, "root@example.org")
+    assert "_auth_user_id" in browser.session
+
+
+def test_the_admin_has_no_sign_in_of_its_own(client):
+    response = client.get("/admin/login/?next=/admin/")
+    assert response.headers["Location"].startswith("/accounts/login/")
+    assert client.post("/admin/login/", {"username": "x", "password": "y"}).status_code == 302
+
+
+def test_an_account_that_is_not_there(as_supervisor):
+    for act in ACTS:
+        assert as_supervisor.get(f"/admin/accounts/user/999999/{act}/").status_code == 404
