@@ -2,9 +2,16 @@
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 
 import pytest
+from allauth.mfa.totp.internal.auth import (
+    TOTP,
+    format_hotp_value,
+    generate_totp_secret,
+    hotp_value,
+)
 from django.conf import settings
 from django.core.management import call_command
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
@@ -100,9 +107,28 @@ def page(browser: Browser, site: str) -> Iterator[Page]:
     assert problems == [], "errors in the browser's console"
 
 
-def sign_in(page: Page, site: str, email: str) -> None:
+def give_app(user: User) -> str:
+    """Gives the account an authenticator app and returns its secret."""
+    secret = generate_totp_secret()
+    TOTP.activate(user, secret)
+    return secret
+
+
+def code_of(secret: str) -> str:
+    """Returns what the app shows now; a code that is about to change is waited out."""
+    if time.time() % 30 > 25:
+        time.sleep(30 - time.time() % 30)
+    return format_hotp_value(hotp_value(secret, int(time.time()) // 30))
+
+
+def sign_in(page: Page, site: str, email: str, *, secret: str = "") -> None:
+    """Signs in on the page; with `secret`, by the code of its app too."""
     page.goto(f"{site}/accounts/login/")
     page.locator("input[name=login]").fill(email)
     page.locator("input[name=password]").fill(PASSWORD)
     page.locator("main form button[type=submit]").first.click()
+    if secret:
+        page.wait_for_url("**/2fa/authenticate/")
+        page.locator("input[name=code]").fill(code_of(secret))
+        page.locator("main form button[type=submit]").first.click()
     page.wait_for_url(f"{site}/")

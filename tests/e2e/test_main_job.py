@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from diagnosis.models import Reading
-from tests.e2e.conftest import sign_in
+from tests.e2e.conftest import give_app, sign_in
 from tests.films import draw_film, encode, encode_dicom
 
 
@@ -123,7 +123,7 @@ def test_a_supervisor_oversees_in_the_admin(page: Page, site, site_doctor, site_
     upload(page, site, films / "film.jpg", patient_name="陳小明", patient_age_years="3")
     page.wait_for_url("**/readings/*-*-*-*-*/")
     page.context.clear_cookies()
-    sign_in(page, site, site_supervisor.email)
+    sign_in(page, site, site_supervisor.email, secret=give_app(site_supervisor))
     page.goto(f"{site}/admin/diagnosis/reading/")
     expect(page.locator("#result_list")).to_contain_text("陳小明")
     thumbnail = page.locator("#result_list img.film-thumbnail")

@@ -1,0 +1,104 @@
+"""Passkeys, and what a person sees when a session comes to its end."""
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.conftest import new_context, sign_in
+from tests.factories import PASSWORD, SupervisorFactory
+
+
+def test_a_passkey_is_set_up_and_opens_the_office(browser: Browser, site: str):
+    supervisor = SupervisorFactory(email="supervisor@example.org")
+    context = new_context(browser)
+    page = context.new_page()
+    session = context.new_cdp_session(page)
+    session.send("WebAuthn.enable")
+    session.send(
+        "WebAuthn.addVirtualAuthenticator",
+        {
+            "options": {
+                "protocol": "ctap2",
+                "transport": "internal",
+                "hasResidentKey": True,
+                "hasUserVerification": True,
+                "isUserVerified": True,
+                "automaticPresenceSimulation": True,
+            }
+        },
+    )
+    page.goto(f"{site}/accounts/login/")
+    page.locator("input[name=login]").fill(supervisor.email)
+    page.locator("input[name=password]").fill(PASSWORD)
+    page.locator("main form button[type=submit]").first.click()
+    page.get_by_role("link", name="Passkey or security key").click()
+    page.locator("input[name=password]").fill(PASSWORD)
+    page.locator("main form button[type=submit]").first.click()
+    page.locator("input[name=passwordless]").check()
+    page.locator("#mfa_webauthn_add").click()
+    expect(page.locator("#recovery_codes li")).to_have_count(10)
+    page.goto(f"{site}/admin/")
+    expect(page.locator("#site-name")).to_be_visible()
+
+    # Again, by the passkey alone
+    context.clear_cookies()
+    page.goto(f"{site}/accounts/login/")
+    page.locator("#passkey_login").click()
+    page.wait_for_url(f"{site}/")
+    page.goto(f"{site}/admin/")
+    expect(page.locator("#site-name")).to_be_visible()
+    context.close()
+
+
+@pytest.fixture
+def short_sessions(settings):
+    settings.SESSION_IDLE_SECONDS = 9
+
+
+def test_a_warning_comes_before_the_end_and_staying_keeps_the_form(
+    short_sessions, page: Page, site: str, site_doctor
+):
+    sign_in(page, site, site_doctor.email)
+    page.goto(f"{site}/readings/new/")
+    page.locator("input[name=patient_name]").fill("陳小明")
+    dialog = page.locator("#session-dialog")
+    expect(dialog).to_be_visible(timeout=12_000)
+    expect(dialog).to_contain_text("Are you still there?")
+    stay = page.get_by_role("button", name="Stay signed in")
+    expect(stay).to_be_focused()
+    stay.click()
+    expect(dialog).to_be_hidden()
+    expect(page.locator("input[name=patient_name]")).to_have_value("陳小明")
+
+
+def test_after_the_end_the_page_is_covered_and_goes_on_after_signing_in(
+    browser: Browser, settings, site: str, site_doctor
+):
+    settings.SESSION_IDLE_SECONDS = 9
+    context = new_context(browser)
+    page = context.new_page()
+    sign_in(page, site, site_doctor.email)
+    page.goto(f"{site}/accounts/profile/")
+    page.locator("input[name=hospital]").fill("馬偕紀念醫院")
+    ended = page.get_by_role("heading", name="You have been signed out")
+    expect(ended).to_be_visible(timeout=20_000)
+    expect(page.locator("main")).to_be_hidden()
+    page.keyboard.press("Escape")
+    expect(ended).to_be_visible()
+
+    settings.SESSION_IDLE_SECONDS = 600
+    with context.expect_page() as opened:
+        page.get_by_role("link", name="Sign in again in a new tab").click()
+    tab = opened.value
+    tab.locator("input[name=login]").fill(site_doctor.email)
+    tab.locator("input[name=password]").fill(PASSWORD)
+    tab.locator("main form button[type=submit]").first.click()
+    tab.wait_for_url(f"{site}/")
+    page.bring_to_front()
+    page.get_by_role("button", name="I have signed in").click()
+    expect(page.locator("main")).to_be_visible()
+    expect(page.locator("input[name=hospital]")).to_have_value("馬偕紀念醫院")
+    page.get_by_role("button", name="Save").first.click()
+    page.wait_for_load_state("networkidle")
+    site_doctor.refresh_from_db()
+    assert site_doctor.hospital == "馬偕紀念醫院"
+    context.close()
