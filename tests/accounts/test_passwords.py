@@ -1,0 +1,314 @@
+"""Signing in and staying signed in, passwords, addresses, and what happens after many tries."""
+
+import pytest
+from allauth.usersessions.models import UserSession
+from django.conf import settings as django_settings
+from django.contrib.auth.hashers import check_password
+from django.core import mail
+from django.core.cache import cache
+from django.test import override_settings
+
+from accounts import adapter
+from accounts.models import AuditEntry, User
+from tests.accounts.joining_steps import link_in, sign_in, sign_up, stranger, verify
+from tests.conftest import signed_in
+from tests.factories import PASSWORD, DoctorFactory
+from xraysite.settings import base
+
+pytestmark = pytest.mark.django_db
+NEW = "quite another one 42"
+
+
+@pytest.fixture
+def limits():
+    """The site's own rate limits, which the other tests go without."""
+    cache.clear()
+    with override_settings(ACCOUNT_RATE_LIMITS=base.ACCOUNT_RATE_LIMITS):
+        yield
+    cache.clear()
+
+
+def ask_for_reset(browser, email: str):
+    return browser.post("/accounts/password/reset/", {"email": email})
+
+
+def set_new(browser, address: str, password: str = NEW):
+    """Opens the mailed link and sets the password on the page that it leads to."""
+    form = browser.get(address).headers["Location"]
+    return browser.post(form, {"password1": password, "password2": password})
+
+
+def too_many(response) -> bool:
+    return "Too many failed tries" in response.content.decode()
+
+
+# Staying signed in
+
+
+def test_the_session_ends_with_the_browser_unless_asked_otherwise():
+    doctor = DoctorFactory()
+    for ticked, kept in (({}, False), ({"remember": "on"}, True)):
+        browser = stranger()
+        sign_in(browser, doctor.email, **ticked)
+        cookie = browser.cookies["sessionid"]
+        assert bool(cookie["max-age"]) == kept
+        assert browser.session.get_expire_at_browser_close() != kept
+        if kept:
+            assert cookie["max-age"] == django_settings.SESSION_COOKIE_AGE == 14 * 24 * 3600
+    assert "For 14 days at most" in stranger().get("/accounts/login/").content.decode()
+
+
+def test_signing_up_alone_is_not_remembered():
+    browser = stranger()
+    sign_up(browser)
+    verify(browser)
+    assert "_auth_user_id" in browser.session
+    assert browser.session.get_expire_at_browser_close()
+
+
+def test_the_sign_in_page_leads_to_joining_and_to_a_new_password():
+    page = stranger().get("/accounts/login/").content.decode()
+    assert 'href="/accounts/signup/"' in page
+    assert 'href="/accounts/password/reset/"' in page
+
+
+# Forgotten
+
+
+@pytest.mark.parametrize(
+    ("language", "subject"), [("en", "Set a new password"), ("zh-hant", "設定新密碼")]
+)
+def test_a_forgotten_password_is_replaced_through_a_mail_in_ones_language(language, subject):
+    doctor = DoctorFactory(language=language)
+    old = stranger()
+    sign_in(old, doctor.email)
+    browser = stranger("en")
+    response = ask_for_reset(browser, doctor.email.upper())
+    assert response.headers["Location"] == "/accounts/password/reset/done/"
+    assert mail.outbox[0].subject == f"[xraysite] {subject}"
+    address = link_in(mail.outbox[0])
+    assert set_new(browser, address).headers["Location"] == "/accounts/password/reset/key/done/"
+    doctor.refresh_from_db()
+    assert check_password(NEW, doctor.password)
+    assert old.get("/profile/").status_code in {302, 404}
+    assert "_auth_user_id" not in old.session
+    # The link works once.
+    page = stranger().get(address)
+    assert page.status_code == 200
+    assert "expired" in page.content.decode()
+
+
+def test_a_link_is_worth_nothing_after_an_hour(monkeypatch):
+    doctor = DoctorFactory()
+    ask_for_reset(stranger(), doctor.email)
+    address = link_in(mail.outbox[0])
+    from datetime import datetime, timedelta
+
+    from allauth.account.forms import default_token_generator
+
+    monkeypatch.setattr(
+        default_token_generator, "_now", lambda: datetime.now() + timedelta(minutes=61)
+    )
+    assert stranger().get(address).status_code == 200
+
+
+def test_nobody_learns_whether_there_is_such_an_account():
+    doctor = DoctorFactory()
+    answers = []
+    for email in (doctor.email, "nobody@example.org"):
+        browser = stranger()
+        response = ask_for_reset(browser, email)
+        answers.append((response.status_code, response.headers["Location"],
+                        browser.get(response.headers["Location"]).content.decode()))  # fmt: skip
+    assert len(mail.outbox) == 2
+    known, unknown = (
+        (code, where, [line for line in page.splitlines() if "csrf" not in line])
+        for code, where, page in answers
+    )
+    assert known == unknown
+    assert mail.outbox[1].to == ["nobody@example.org"]
+    assert "key" not in mail.outbox[1].body
+
+
+def test_a_new_password_opens_no_suspended_account():
+    doctor = DoctorFactory(approval="SUSPENDED")
+    browser = stranger()
+    ask_for_reset(browser, doctor.email)
+    set_new(browser, link_in(mail.outbox[0]))
+    assert sign_in(browser, doctor.email, NEW).headers["Location"] == "/accounts/inactive/"
+
+
+# Changed
+
+
+def test_changing_the_password_ends_other_sessions_and_is_mailed():
+    doctor = DoctorFactory(language="zh-hant")
+    here, there = stranger(), stranger()
+    for browser in (here, there):
+        sign_in(browser, doctor.email)
+    answers = {"oldpassword": PASSWORD, "password1": NEW, "password2": NEW}
+    wrong = here.post("/accounts/password/change/", answers | {"oldpassword": "wrong"})
+    assert wrong.context["form"].errors["oldpassword"]
+    assert here.post("/accounts/password/change/", answers).status_code == 302
+    assert here.get("/accounts/profile/").status_code == 200
+    assert there.get("/accounts/profile/").status_code == 302
+    assert mail.outbox[0].subject == "[xraysite] 您的密碼已變更"
+    assert "127.0.0.1" in mail.outbox[0].body
+    assert not any(NEW in str(row.changes) for row in AuditEntry.objects.all())
+
+
+def test_a_new_address_counts_once_it_is_verified():
+    doctor = DoctorFactory(email="old@example.org", language="en")
+    browser = stranger()
+    sign_in(browser, doctor.email)
+    # The password once more; then what was asked for goes on by itself.
+    asked = browser.post("/accounts/email/", {"email": "new@example.org", "action_add": ""})
+    browser.post(asked.headers["Location"], {"password": PASSWORD, "next": "/accounts/email/"})
+    page = browser.get("/accounts/email/").content.decode()
+    assert "Not verified yet" in page
+    doctor.refresh_from_db()
+    assert doctor.email == "old@example.org"
+    verify(browser)
+    doctor.refresh_from_db()
+    assert doctor.email == "new@example.org"
+    assert [m.to[0] for m in mail.outbox] == ["new@example.org", "old@example.org"]
+    assert "from old@example.org to new@example.org" in mail.outbox[1].body
+    assert "_auth_user_id" in browser.session
+    assert sign_in(stranger(), "new@example.org").headers["Location"] == "/"
+    row = AuditEntry.objects.filter(object_pk=str(doctor.pk), what="changed").get()
+    assert row.changes["email"] == ["old@example.org", "new@example.org"]
+
+
+def test_an_unlocked_screen_is_not_enough_to_change_the_address():
+    doctor = DoctorFactory()
+    browser = signed_in(doctor)  # some time ago, for all that the site knows
+    answers = {"email": "thief@example.org", "action_add": ""}
+    response = browser.post("/accounts/email/", answers)
+    assert response.headers["Location"].startswith("/accounts/reauthenticate/")
+    assert not doctor.emailaddress_set.filter(email="thief@example.org").exists()
+    wrong = browser.post("/accounts/reauthenticate/", {"password": "wrong"})
+    assert wrong.context["form"].errors
+
+
+def test_another_persons_address_is_not_told_from_a_free_one():
+    other = DoctorFactory()
+    browser = stranger()
+    sign_in(browser, DoctorFactory().email)
+    browser.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    pages = []
+    for email in (other.email, "free@example.org"):
+        answer = browser.post("/accounts/email/", {"email": email, "action_add": ""}, follow=True)
+        pages.append(answer.content.decode().replace(email, "X"))
+    without_tokens = [
+        [li for li in page.splitlines() if "csrf" not in li and "data-token" not in li]
+        for page in pages
+    ]
+    assert without_tokens[0] == without_tokens[1]
+    # And its owner's account cannot be taken by it.
+    address = link_in(mail.outbox[0])
+    assert mail.outbox[0].to == [other.email]
+    browser.post(address)
+    assert User.objects.filter(email=other.email).get() == other
+
+
+# Many tries
+
+
+def test_after_five_failed_tries_even_the_right_password_has_to_wait(limits):
+    doctor = DoctorFactory()
+    browser = stranger()
+    for _ in range(5):
+        assert not too_many(sign_in(browser, doctor.email, "wrong"))
+    response = sign_in(browser, doctor.email)
+    assert too_many(response)
+    assert "_auth_user_id" not in browser.session
+    page = stranger("zh-TW").post("/accounts/login/", {"login": doctor.email, "password": PASSWORD})
+    assert "失敗次數過多" in page.content.decode()
+
+
+def test_an_unknown_address_is_locked_in_the_same_way(limits):
+    browser = stranger()
+    for _ in range(5):
+        sign_in(browser, "nobody@example.org", "wrong")
+    assert too_many(sign_in(browser, "nobody@example.org", "wrong"))
+
+
+def test_a_stranger_elsewhere_locks_nobody_out(limits):
+    doctor = DoctorFactory()
+    thief = stranger()
+    for _ in range(6):
+        thief.post("/accounts/login/", {"login": doctor.email, "password": "x"},
+                   REMOTE_ADDR="203.0.113.9")  # fmt: skip
+    assert sign_in(stranger(), doctor.email).headers["Location"] == "/"
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_the_address_is_that_of_the_client_and_nobody_writes_their_own(limits, settings, trusted):
+    settings.TRUSTED_PROXIES = ["127.0.0.1"] if trusted else []
+    doctor = DoctorFactory()
+    answers = [
+        stranger().post(
+            "/accounts/login/", {"login": doctor.email, "password": "wrong"},
+            headers={"x-forwarded-for": f"203.0.113.{n}"},
+        )
+        for n in range(6)
+    ]  # fmt: skip
+    # A header that no proxy of ours wrote makes nobody another one.
+    assert too_many(answers[-1]) == (not trusted)
+
+
+def test_an_account_is_not_guessed_at_from_everywhere(limits):
+    doctor = DoctorFactory()
+    for n in range(100):
+        stranger().post("/accounts/login/", {"login": doctor.email, "password": "wrong"},
+                        REMOTE_ADDR=f"198.51.100.{n}")  # fmt: skip
+    response = stranger().post("/accounts/login/", {"login": doctor.email, "password": PASSWORD},
+                               REMOTE_ADDR="203.0.113.1")  # fmt: skip
+    assert too_many(response)
+    # Its owner gets in again by a new password.
+    ask_for_reset(stranger(), doctor.email)
+    browser = stranger()
+    set_new(browser, link_in(mail.outbox[-1]))
+    assert sign_in(browser, doctor.email, NEW).headers["Location"] == "/"
+
+
+def test_one_address_cannot_try_many_accounts(limits):
+    browser = stranger()
+    for n in range(20):
+        assert not too_many(sign_in(browser, f"u{n}@example.org", "wrong"))
+    assert too_many(sign_in(browser, "one-more@example.org", "wrong"))
+
+
+def test_right_passwords_do_not_use_the_tries_up(limits):
+    doctor = DoctorFactory()
+    for _ in range(25):
+        browser = stranger()
+        assert sign_in(browser, doctor.email).headers["Location"] == "/"
+
+
+def test_many_mails_to_one_address_are_refused_in_words(limits):
+    for _ in range(5):
+        assert ask_for_reset(stranger(), "a@example.org").status_code == 302
+    response = ask_for_reset(stranger(), "a@example.org")
+    assert response.status_code == 429
+    assert "Wait a few minutes" in response.content.decode()
+    assert len(mail.outbox) == 5
+
+
+def test_many_sign_ups_from_one_address_are_refused(limits):
+    for n in range(20):
+        sign_up(stranger(), email=f"u{n}@example.org")
+    assert sign_up(stranger(), email="one-more@example.org").status_code == 429
+    assert User.objects.count() == 20
+
+
+def test_a_proxy_at_a_socket_keeps_nobody_out(settings):
+    """Without an address and without trust in the proxy there is one limit for all, no error."""
+    doctor = DoctorFactory()
+    browser = stranger()
+    browser.post("/accounts/login/", {"login": doctor.email, "password": PASSWORD}, REMOTE_ADDR="")
+    assert UserSession.objects.get(user=doctor).ip == adapter.NO_ADDRESS
+
+
+def test_the_limits_are_counted_where_every_process_sees_them():
+    assert base.CACHES["default"]["BACKEND"] == "django.core.cache.backends.db.DatabaseCache"
