@@ -1,51 +1,90 @@
-"""A supervisor's view of every reading. Nothing here changes what a model said, or a record."""
+"""A supervisor's view of every reading. Nothing here changes what a model said."""
 
 from typing import Any
+from urllib.parse import unquote_plus
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_GET
 
-from accounts.audit import record_access
-from diagnosis.models import Reading
+from accounts.audit import record_access, record_event
+from diagnosis import export
+from diagnosis.admin_list import DoctorFilter, HiddenFilter, ModelFilter, ReadingChangeList
+from diagnosis.admin_retention import RetentionAdmin, purge_rule
+from diagnosis.models import Agreement, Reading
+from xraysite.csv_export import csv_response
+from xraysite.paging import BoundedPaginator
+
+# What an address may ask of the list: no more than the filters offer, each with its index.
+LOOKUPS = {
+    "label__exact", "agreement__exact", "age_scope__exact", "exam_date__gte", "exam_date__lt",
+    "created_at__year", "created_at__month", "created_at__day", "doctor", "model", "hidden",
+}  # fmt: skip
 
 
 @admin.register(Reading)
-class ReadingAdmin(admin.ModelAdmin):
-    """Every reading of every doctor, to look at."""
+class ReadingAdmin(RetentionAdmin):
+    """Every reading of every doctor: to look at, to export, to restore and to purge."""
 
     list_display = [
         "thumbnail",
-        "patient_name",
-        "patient_number",
+        "patient",
         "patient_age_years",
         "exam_date",
-        "label",
+        "result",
         "shown_probability",
+        "own_reading",
         "doctor",
         "model_version",
         "created_at",
     ]
-    list_display_links = ["thumbnail", "patient_name"]
+    list_display_links = ["thumbnail", "patient"]
     list_filter = [
         "label",
-        ("doctor", admin.RelatedOnlyFieldListFilter),
-        ("model_version", admin.RelatedOnlyFieldListFilter),
-        "created_at",
+        "agreement",
+        HiddenFilter,
+        DoctorFilter,
+        ModelFilter,
         "exam_date",
+        "age_scope",
     ]
-    list_select_related = ["doctor", "model_version"]
     list_per_page = 25
+    list_max_show_all = 25
+    sortable_by = ["created_at"]
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    paginator = BoundedPaginator
     date_hierarchy = "created_at"
-    search_fields = ["patient_name", "patient_number", "doctor__display_name", "doctor__email"]
+    search_fields = ["patient_name_key", "patient_number_key"]
+    search_help_text = _(
+        "The beginning of the patient's name or number, or the whole id of a reading. "
+        "Capitals do not matter. Of more than a thousand matches, the first thousand are listed."
+    )
     ordering = ["-created_at", "-id"]
     fieldsets = [
-        (None, {"fields": ["film", "label", "shown_probability", "threshold", "shown_reasons"]}),
+        (
+            None,
+            {
+                "fields": [
+                    "film",
+                    "result",
+                    "shown_probability",
+                    "threshold",
+                    "shown_reasons",
+                    "own_reading",
+                    "own_note",
+                ]
+            },
+        ),
         (
             _("Patient"),
             {"fields": ["patient_name", "patient_number", "patient_age_years", "exam_date"]},
@@ -86,7 +125,34 @@ class ReadingAdmin(admin.ModelAdmin):
         css = {"all": ["css/admin.css"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Reading]:
-        return Reading.objects.visible_to(request.user).defer("activation_map")
+        readings = Reading.objects.visible_to(request.user)
+        return readings.select_related("doctor", "model_version", "review").defer(
+            "activation_map", "model_version__card"
+        )
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(require_GET(self.export_view))
+        return [path("export/", view, name="diagnosis_reading_export"), *super().get_urls()]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return ReadingChangeList
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: Any, search_term: str
+    ) -> tuple[Any, bool]:
+        return (queryset.beginning_with(search_term) if search_term.strip() else queryset), False
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        return lookup in LOOKUPS
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        fieldsets = list(super().get_fieldsets(request, obj))
+        if obj is not None and obj.is_hidden:
+            deletion: Any = {
+                "fields": ["hidden_at", "hidden_by", "hidden_reason", "what_may_be_done"]
+            }
+            fieldsets.insert(0, (_("Deleted by the doctor"), deletion))
+        return fieldsets
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
@@ -103,12 +169,40 @@ class ReadingAdmin(admin.ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        response = super().changelist_view(request, extra_context)
+        shown = getattr(response, "context_data", {}).get("cl")
+        if shown is not None:
+            keys = [str(reading.pk) for reading in shown.result_list]
+            self._record(request, "admin list", {"readings": keys})
+        return response
+
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kw: Any) -> Any:
         response: HttpResponse = super().change_view(request, object_id, *args, **kw)
         reading = self.get_object(request, object_id)
         if reading is not None and response.status_code == 200:
             record_access(reading, what="admin page")
         return response
+
+    def export_view(self, request: HttpRequest) -> HttpResponseBase:
+        """Answers with the list, as it is filtered, as a table to download."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        try:
+            shown = self.get_changelist_instance(request)
+        except IncorrectLookupParameters:
+            return HttpResponseRedirect(reverse("admin:diagnosis_reading_changelist"))
+        # What is read from now on is not in it, so that the log tells the number of rows.
+        readings = shown.queryset.filter(created_at__lte=timezone.now())
+        self._record(request, "exported", {"as": "CSV", "rows": readings.count()})
+        name = f"readings-{timezone.localtime():%Y%m%d-%H%M}.csv"
+        return csv_response(name, export.COLUMNS, export.rows(readings))
+
+    def _record(self, request: HttpRequest, what: str, detail: dict[str, Any]) -> None:
+        asked = request.GET.urlencode()
+        record_event(Reading, what=what, about=unquote_plus(asked)[:200] or "*", detail=detail)
 
     @admin.display(description=_("Film"))
     def thumbnail(self, reading: Reading) -> SafeString:
@@ -130,6 +224,46 @@ class ReadingAdmin(admin.ModelAdmin):
             reading.get_absolute_url(),
             _("Open the reading"),
         )
+
+    @admin.display(description=_("Patient"))
+    def patient(self, reading: Reading) -> SafeString:
+        number = format_html("<br><small>{}</small>", reading.patient_number)
+        return format_html(
+            "<b>{}</b>{}", reading.patient_name, number if reading.patient_number else ""
+        )
+
+    @admin.display(description=_("Result"))
+    def result(self, reading: Reading) -> SafeString:
+        deleted = format_html(
+            '<br><span class="verdict verdict-deleted">{}</span>', _("deleted by the doctor")
+        )
+        return format_html(
+            '<span class="verdict verdict-{}">{}</span>{}',
+            reading.label.lower().replace("_", "-"),
+            reading.get_label_display(),
+            deleted if reading.is_hidden else "",
+        )
+
+    @admin.display(description=_("The doctor's own reading"))
+    def own_reading(self, reading: Reading) -> SafeString | str:
+        review = getattr(reading, "review", None)
+        if review is None:
+            return "–"
+        differs = format_html('<br><small class="differs">{}</small>', _("differs from the model"))
+        return format_html(
+            "{}{}",
+            review.get_verdict_display(),
+            differs if reading.agreement == Agreement.DISAGREE else "",
+        )
+
+    @admin.display(description=_("Note"))
+    def own_note(self, reading: Reading) -> str:
+        review = getattr(reading, "review", None)
+        return review.note if review and review.note else "–"
+
+    @admin.display(description=_("What may be done"))
+    def what_may_be_done(self, reading: Reading) -> str:
+        return f"{_('It can be restored.')} {purge_rule(reading)}"
 
     @admin.display(description=_("Probability of pneumonia"))
     def shown_probability(self, reading: Reading) -> str:

@@ -5,7 +5,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
+from django.db.models.functions import StrIndex
+from django.db.models.lookups import GreaterThan
 
 from diagnosis.search import search_key
 
@@ -13,8 +15,6 @@ if TYPE_CHECKING:
     from diagnosis.models import Reading  # noqa: F401
 
 SEARCH_LIMIT = 1000
-
-
 MAX_WORDS_LENGTH = 250
 
 
@@ -46,14 +46,19 @@ class ReadingQuerySet(models.QuerySet["Reading"]):
         return self.filter(hidden_at__isnull=True)
 
     def about(self, words: str) -> Self:
-        """Returns the readings whose patient's name or number holds every one of `words`."""
-        # No name is longer, and a database refuses such patterns rather than finding nothing.
+        """Returns the readings whose patient's name or number holds every one of `words`.
+
+        Without regard to case and width. Reads every row of the queryset: for one doctor's
+        readings, not for all of them.
+        """
+        # No name is longer, and a database refuses such texts rather than finding nothing.
         if len(words) > MAX_WORDS_LENGTH or "\x00" in words:
             return self.none()
         found = self
-        for word in words.split():
+        for word in search_key(words).split():
             found = found.filter(
-                Q(patient_name__icontains=word) | Q(patient_number__icontains=word)
+                GreaterThan(StrIndex("patient_name_key", Value(word)), 0)
+                | GreaterThan(StrIndex("patient_number_key", Value(word)), 0)
             )
         return found
 
@@ -64,7 +69,7 @@ class ReadingQuerySet(models.QuerySet["Reading"]):
         reading too. Costs the same in a table of any size.
         """
         key = search_key(words)
-        if not key:
+        if not key or "\x00" in key:
             return self.none()
         found = Q()
         for field in ("patient_name_key", "patient_number_key"):

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.core.files.storage import storages
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts import audit
@@ -57,6 +58,16 @@ def may_be_purged(reading: Reading) -> bool:
     return reading.hidden_reason == HidingReason.MISTAKE or retention_ends(reading) <= (
         timezone.now()
     )
+
+
+def purgeable(hidden: QuerySet[Reading]) -> QuerySet[Reading]:
+    """Returns those of the hidden readings that may be purged now."""
+    now = timezone.localtime()
+    try:
+        start = now.replace(year=now.year - settings.RETENTION_YEARS)
+    except ValueError:  # 29 February
+        start = now.replace(year=now.year - settings.RETENTION_YEARS, month=2, day=28)
+    return hidden.filter(Q(hidden_reason=HidingReason.MISTAKE) | Q(created_at__lte=start))
 
 
 @transaction.atomic

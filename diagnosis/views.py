@@ -63,7 +63,7 @@ class ReadingListView(DoctorsOnlyMixin, View):
     """A doctor's own history, newest first."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        own = Reading.objects.own_of(request.user).select_related("model_version", "review")
+        own = Reading.objects.own_of(request.user).select_related("review")
         search = ReadingFilter(request.GET, queryset=own.defer("activation_map"))
         page = Paginator(search.qs, PAGE_SIZE).get_page(request.GET.get("page"))
         asked = request.GET.copy()

@@ -98,6 +98,9 @@ ADMIN_OPEN_TO_SUPERVISOR = {
     "diagnosis_reading_changelist",
     "diagnosis_reading_change",
     "diagnosis_reading_history",
+    "diagnosis_reading_export",
+    "diagnosis_reading_restore",
+    "diagnosis_reading_purge",
     "accounts_user_changelist",
     "accounts_user_change",
     "accounts_user_history",
@@ -213,7 +216,7 @@ def admin_address(name: str, pattern: URLPattern, reading: Reading, person) -> s
     content_type = ContentType.objects.get_for_model(Reading)
     model = name.split("_")[1] if name.count("_") == 2 else ""
     wanted = {"object_id": objects.get(model, 1), "app_label": "diagnosis"}
-    wanted |= {"content_type_id": content_type.pk, "url": "nothing/", "id": 1}
+    wanted |= {"content_type_id": content_type.pk, "url": "nothing/", "id": 1, "pk": reading.pk}
     if name == "view_on_site":
         wanted["object_id"] = reading.pk
     keys = list(pattern.pattern.converters) or list(pattern.pattern.regex.groupindex)

@@ -1,7 +1,78 @@
-"""The first page of the admin."""
+"""The first page of the admin: what a supervisor has to do, and how the platform fares.
 
+Supervisors see all of it. Whoever else may look at models, ML staff above all, sees the figures
+that name nobody.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from auditlog import get_logentry_model
+from django.conf import settings
 from django.contrib.admin import AdminSite
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+
+from accounts.models import User
+from diagnosis import figures, retention
+from diagnosis.models import Reading
+from mlcore import registry
+from mlcore.models import ModelVersion
+from xraysite.paging import BOUND
 
 
 class OfficeSite(AdminSite):
-    """Django's admin."""
+    """Django's admin, with the office above its list of tables."""
+
+    def index(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> TemplateResponse:
+        return super().index(request, {**(extra_context or {}), "office": office_of(request.user)})
+
+
+def office_of(user: Any) -> dict[str, Any] | None:
+    """Returns what `user` may see of the office; None for whoever may see nothing of it."""
+    oversees = user.has_perm("diagnosis.oversee_reading")
+    if not oversees and not user.has_perm("mlcore.view_modelversion"):
+        return None
+    shown = {"oversees": oversees, "period": figures.last_days(), "days": figures.DAYS}
+    shown |= {"model": registry.active_version()}
+    if not oversees:
+        return shown
+    hidden = Reading.objects.visible_to(user).filter(hidden_at__isnull=False)
+    return shown | {
+        "by_doctor": figures.by_doctor(),
+        "waiting": User.objects.waiting().count(),
+        "hidden": _count(hidden),
+        "purgeable": _count(retention.purgeable(hidden)),
+        "bound": BOUND,
+        "activation": _last_activation(shown["model"]),
+        "storage": _storage(),
+    }
+
+
+def _count(rows: QuerySet) -> int:
+    """Counts no further than `BOUND`."""
+    return rows.order_by()[:BOUND].count()
+
+
+def _last_activation(version: ModelVersion | None) -> Any:
+    """Returns the row of the audit log that says who activated the active model, and when."""
+    if version is None:
+        return None
+    kind = ContentType.objects.get_for_model(ModelVersion)
+    rows = get_logentry_model().objects.filter(content_type=kind, object_pk=str(version.pk))
+    return rows.filter(what="model-activated").select_related("actor").first()
+
+
+def _storage() -> dict[str, int]:
+    """Returns the bytes of the volume that films are kept on."""
+    folder = Path(settings.PRIVATE_MEDIA_ROOT)
+    while not folder.exists():
+        folder = folder.parent
+    usage = shutil.disk_usage(folder)
+    percent = round(100 * usage.used / usage.total)
+    return {"used": usage.used, "free": usage.free, "total": usage.total, "percent": percent}

@@ -30,7 +30,7 @@ def _dashboard(request: HttpRequest) -> dict[str, Any]:
     own = Reading.objects.own_of(request.user)
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     return {
-        "recent": own.select_related("model_version", "review").defer("activation_map")[:5],
+        "recent": own.select_related("review").defer("activation_map")[:5],
         "counts": {
             "today": own.filter(created_at__gte=midnight).count(),
             "week": own.filter(created_at__gte=midnight - timedelta(days=6)).count(),

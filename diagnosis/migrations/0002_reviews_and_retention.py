@@ -98,15 +98,15 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='reading',
-            index=models.Index(condition=models.Q(('hidden_at__isnull', True)), fields=['doctor', '-created_at', '-id'], name='reading_own_newest'),
+            index=models.Index(condition=models.Q(('hidden_at__isnull', True)), fields=['doctor', '-created_at', '-id', 'patient_name_key', 'patient_number_key', 'hidden_at'], name='reading_own_newest'),
         ),
         migrations.AddIndex(
             model_name='reading',
-            index=models.Index(condition=models.Q(('hidden_at__isnull', True)), fields=['doctor', 'label', '-created_at', '-id'], name='reading_own_label'),
+            index=models.Index(condition=models.Q(('hidden_at__isnull', True)), fields=['doctor', 'label', '-created_at', '-id', 'hidden_at'], name='reading_own_label'),
         ),
         migrations.AddIndex(
             model_name='reading',
-            index=models.Index(condition=models.Q(('hidden_at__isnull', True)), fields=['doctor', 'exam_date'], name='reading_own_exam_date'),
+            index=models.Index(condition=models.Q(('hidden_at__isnull', True)), fields=['doctor', 'exam_date', 'hidden_at'], name='reading_own_exam_date'),
         ),
         migrations.AddIndex(
             model_name='reading',
@@ -130,11 +130,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='reading',
-            index=models.Index(condition=models.Q(('hidden_at__isnull', True), _negated=True), fields=['-created_at', '-id'], name='reading_hidden'),
+            index=models.Index(condition=models.Q(('hidden_at__isnull', False)), fields=['-created_at', '-id', 'hidden_at', 'hidden_reason'], name='reading_hidden'),
         ),
         migrations.AddIndex(
             model_name='reading',
-            index=models.Index(condition=models.Q(('hidden_at__isnull', True)), fields=['-created_at', '-id', 'doctor', 'label', 'agreement', 'film_bytes'], name='reading_shown'),
+            index=models.Index(condition=models.Q(('hidden_at__isnull', True)), fields=['-created_at', '-id', 'doctor', 'label', 'agreement', 'film_bytes', 'hidden_at'], name='reading_shown'),
         ),
         migrations.AddIndex(
             model_name='reading',

@@ -1,0 +1,277 @@
+"""The supervisors' office and a doctor's history with few readings and with many.
+
+    .venv/bin/python benchmarks/bench_office.py [--sizes 1000 1000000] [--repeats N] [--json F]
+
+Makes a database of its own in a temporary folder (SQLite) for each size, fills it with readings
+that nobody made (no films; activation maps of 8×8 cells as the shipped model's), asks for each
+page as a browser would, and prints the times and their ratio. `--database URL` names an empty
+PostgreSQL database instead, and then takes one size.
+"""
+
+import argparse
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+from measuring import machine, milliseconds, say_machine, table  # noqa: E402
+
+SEED = 11
+DOCTORS = 200
+YEARS = 5
+SHARE_OF_ONE_DOCTOR = 0.1  # so that one history has 100,000 readings of a million
+FAMILY = "陳林黃張李王吳劉蔡楊許鄭謝洪郭邱曾廖賴徐周葉蘇莊呂江何蕭羅高潘簡朱鍾彭游詹胡施沈"
+GIVEN = "怡君雅婷志明淑芬家豪欣宜俊傑美玲冠宇佳穎建宏惠雯承恩品妍宥翔子晴柏睿芯語宇恩詠"
+ADMIN = "/admin/diagnosis/reading/"
+
+
+def start_django(folder: str, database: str | None) -> None:
+    os.environ |= {
+        "DJANGO_SETTINGS_MODULE": "xraysite.settings.local",
+        "XRAYSITE_VAR": folder,
+        "LOG_LEVEL": "ERROR",
+        "DEBUG": "0",
+    }
+    if database:
+        os.environ["DATABASE_URL"] = database
+    import django
+    from django.conf import settings
+    from django.core.management import call_command
+
+    django.setup()
+    # Pages need the names of the static files, not the files.
+    settings.STORAGES["staticfiles"] = {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+    }
+    settings.ALLOWED_HOSTS.append("testserver")
+    Path(settings.STATIC_ROOT).mkdir(exist_ok=True)
+    call_command("migrate", verbosity=0)
+    call_command("activate_model", settings.SHIPPED_MODEL, verbosity=0)
+
+
+def make_people() -> tuple[Any, list[Any]]:
+    """Returns a supervisor and the doctors."""
+    from accounts import roles, services
+
+    def account(name: str, role: str) -> Any:
+        return services.create_account(
+            email=f"{name}@example.org", display_name=name, password="x" * 20, role=role
+        )
+
+    doctors = [account(f"doctor-{n}", roles.DOCTOR) for n in range(DOCTORS)]
+    return account("supervisor", roles.SUPERVISOR), doctors
+
+
+def make_readings(count: int, doctors: list[Any]) -> Iterator[Any]:
+    """Yields `count` readings over the last years, oldest first, as a hospital would have them."""
+    from diagnosis.models import AgeScope, Agreement, Label, Reading
+    from mlcore import inference
+    from mlcore.models import ModelVersion
+
+    rng = random.Random(SEED)  # noqa: S311
+    active = ModelVersion.objects.get(is_active=True)
+    versions = [
+        ModelVersion.objects.create(name=f"earlier-{n}", bundle_sha256="0" * 64, path="", card={})
+        for n in range(2)
+    ] + [active]
+    maps = [
+        inference.encode_activation_map([[rng.random() for _ in range(8)] for _ in range(8)])
+        for _ in range(50)
+    ]
+    now = datetime.now(UTC)
+    for n in range(count):
+        label = rng.choices(list(Label), [60, 30, 5, 5])[0]
+        made = now - timedelta(days=365.25 * YEARS) * (1 - (n + 1) / (count + 1))
+        reviewed = rng.random() < 0.05 and label in (Label.NORMAL, Label.PNEUMONIA)
+        hidden = rng.random() < 0.005
+        mine = rng.random() < SHARE_OF_ONE_DOCTOR
+        doctor = doctors[0] if mine else rng.choice(doctors[1:])
+        probability = rng.random()
+        yield Reading(
+            doctor=doctor,
+            patient_name=rng.choice(FAMILY) + rng.choice(GIVEN) + rng.choice(GIVEN),
+            patient_number=f"P{n:07d}",
+            patient_age_years=rng.randint(1, 5),
+            exam_date=date.fromordinal(made.date().toordinal() - rng.randint(0, 3)),
+            film_sha256=f"{rng.getrandbits(256):064x}",
+            film_format="DICOM",
+            film_bytes=rng.randint(200_000, 9_000_000),
+            film_width=2000,
+            film_height=1800,
+            label=label,
+            probabilities={"NORMAL": 1 - probability, "PNEUMONIA": probability},
+            threshold=0.736,
+            scope_score=rng.random(),
+            scope_threshold=1.0,
+            activation_map=rng.choice(maps),
+            model_version=versions[min(2, 3 * n // count)],
+            bundle_sha256=active.bundle_sha256,
+            preprocessing_id="bench",
+            inference_ms=10,
+            created_at=made,
+            hidden_at=made if hidden else None,
+            hidden_by=doctor if hidden else None,
+            hidden_reason="NOT_NEEDED" if hidden else "",
+            agreement=rng.choices(list(Agreement), [92, 8])[0] if reviewed else "",
+            age_scope=AgeScope.OUTSIDE if rng.random() < 0.03 else AgeScope.INSIDE,
+        )
+
+
+def fill(count: int, doctors: list[Any]) -> None:
+    from itertools import islice
+
+    from diagnosis.models import Reading, Review
+
+    Reading._meta.get_field("created_at").auto_now_add = False
+    rows = make_readings(count, doctors)
+    while some := list(islice(rows, 5000)):
+        Reading.objects.bulk_create(some)
+        Review.objects.bulk_create(
+            Review(reading=one, doctor=one.doctor, verdict=one.label if one.agreement == "AGREE"
+                   else ({"NORMAL", "PNEUMONIA"} - {str(one.label)}).pop())
+            for one in some
+            if one.agreement
+        )  # fmt: skip
+
+
+def pages(doctor: Any, count: int) -> dict[str, tuple[str, str]]:
+    """Returns who asks for which address, by what it is."""
+    from diagnosis.models import Reading
+    from xraysite.paging import BOUND
+
+    last_page = min(count, BOUND) // 25
+    one = Reading.objects.order_by("-created_at")[3]
+    month = f"created_at__year={one.created_at.year}&created_at__month={one.created_at.month}"
+    week = f"exam_date__gte={date.today() - timedelta(days=7)}"
+    supervised = {
+        "list": ADMIN,
+        "list, last page": f"{ADMIN}?p={last_page}",
+        "list, oldest first": f"{ADMIN}?o=10",
+        "filter: result": f"{ADMIN}?label__exact=PNEUMONIA",
+        "filter: doctor": f"{ADMIN}?doctor={doctor.pk}",
+        "filter: doctor, typed": f"{ADMIN}?doctor=doctor-1",
+        "filter: model": f"{ADMIN}?model={one.model_version_id}",
+        "filter: deleted": f"{ADMIN}?hidden=yes",
+        "filter: not deleted": f"{ADMIN}?hidden=no",
+        "filter: disagreement": f"{ADMIN}?agreement__exact=DISAGREE",
+        "filter: outside the ages": f"{ADMIN}?age_scope__exact=OUTSIDE",
+        "filter: exam in a week": f"{ADMIN}?{week}",
+        "filter: exam this year": f"{ADMIN}?exam_date__gte={date.today().year}-01-01",
+        "a month": f"{ADMIN}?{month}",
+        "search: family name": f"{ADMIN}?q={one.patient_name[0]}",
+        "search: whole name": f"{ADMIN}?q={one.patient_name}",
+        "search: number": f"{ADMIN}?q={one.patient_number}",
+        "search: P": f"{ADMIN}?q=P",
+        "result and doctor": f"{ADMIN}?label__exact=UNSURE&doctor={doctor.pk}",
+        "result and model": f"{ADMIN}?label__exact=UNSURE&model={one.model_version_id}",
+        "result and exam in a week": f"{ADMIN}?label__exact=UNSURE&{week}",
+        "name and result": f"{ADMIN}?q={one.patient_name}&label__exact=PNEUMONIA",
+        "deleted and disagreement": f"{ADMIN}?hidden=yes&agreement__exact=DISAGREE",
+        "a reading": f"{ADMIN}{one.pk}/change/",
+        "dashboard": "/admin/",
+    }
+    own = {
+        "history of one in ten": "/readings/",
+        "history, searched": f"/readings/?q={GIVEN[0]}",
+        "history, nothing found": "/readings/?q=nobody",
+        "history, result": "/readings/?result=UNSURE",
+        "overview of that doctor": "/",
+    }
+    return {name: ("supervisor", where) for name, where in supervised.items()} | {
+        name: ("doctor", where) for name, where in own.items()
+    }
+
+
+def measure(count: int, repeats: int) -> dict[str, Any]:
+    from tests.conftest import signed_in
+
+    supervisor, doctors = make_people()
+    started = time.perf_counter()
+    fill(count, doctors)
+    found: dict[str, Any] = {"filled_s": time.perf_counter() - started, "ms": {}}
+    browsers = {"supervisor": signed_in(supervisor), "doctor": signed_in(doctors[0])}
+    for name, (who, where) in pages(doctors[0], count).items():
+
+        def ask(who: str = who, where: str = where) -> None:
+            response = browsers[who].get(where)
+            if response.status_code != 200:
+                raise SystemExit(f"{where} answers {response.status_code}")
+
+        times = milliseconds(ask, repeats, warm_up=1)
+        found["ms"][name] = times
+        print(f"{count:>9,}  {name:<28}{times['median']:>9.1f} ms", file=sys.stderr, flush=True)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    started = time.perf_counter()
+    export = browsers["supervisor"].get(f"{ADMIN}export/?hidden=no")
+    size = sum(len(part) for part in export.streaming_content)
+    found["export"] = {
+        "s": time.perf_counter() - started,
+        "mb": size / 1e6,
+        "memory_mb": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3,
+    }
+    return found
+
+
+def run_apart(count: int, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measures one size in a process of its own."""
+    with tempfile.TemporaryDirectory(prefix="bench-office-") as folder:
+        out = Path(folder, "found.json")
+        command = [sys.executable, __file__, "--one", str(count), "--folder", folder]
+        command += ["--repeats", str(arguments.repeats), "--json", str(out)]
+        if arguments.database:
+            command += ["--database", arguments.database]
+        subprocess.run(command, check=True)
+        result: dict[str, Any] = json.loads(out.read_text())
+        return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 1_000_000])
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--database", help="address of an empty database; takes one size")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        start_django(arguments.folder, arguments.database)
+        arguments.json.write_text(json.dumps(measure(arguments.one, arguments.repeats)))
+        return
+    about = machine()
+    say_machine(about)
+    found = {count: run_apart(count, arguments) for count in arguments.sizes}
+    small, large = arguments.sizes[0], arguments.sizes[-1]
+    rows = [
+        [
+            name,
+            *(f"{found[count]['ms'][name]['median']:.0f}" for count in arguments.sizes),
+            f"{found[large]['ms'][name]['median'] / found[small]['ms'][name]['median']:.1f}×",
+        ]
+        for name in found[small]["ms"]
+    ]
+    print(f"Median of {arguments.repeats} in ms, and the ratio of the largest to the smallest:")
+    print(table(["", *(f"{count:,} readings" for count in arguments.sizes), "ratio"], rows))
+    for count in arguments.sizes:
+        export = found[count]["export"]
+        print(
+            f"{count:,} readings as CSV: {export['s']:.1f} s, {export['mb']:.0f} MB, "
+            f"{export['memory_mb']:.0f} MB more memory"
+        )
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"machine": about, "sizes": found}, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""The list of readings costs the same in a table of any size: shown on SQLite's query plans."""
+
+import re
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from accounts.models import User
+from diagnosis import figures
+from diagnosis.models import Label, Reading
+from tests.factories import ReadingFactory
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.skipif(connection.vendor != "sqlite", reason="reads the query plans of SQLite"),
+]
+
+LIST = "/admin/diagnosis/reading/"
+# The index that each filter is to be answered by, without sorting.
+INDEX_OF = {
+    "label__exact": "reading_label",
+    "agreement__exact": "reading_agreement",
+    "age_scope__exact": "reading_age_scope",
+    "doctor": "reading_doctor",
+    "model": "reading_model",
+    "exam_date__gte": "reading_exam_date",
+    "hidden=yes": "reading_hidden",
+    "hidden=no": "reading_shown",
+    "created_at__year": "reading_newest",
+    "o": "reading_newest",
+}
+
+
+@pytest.fixture
+def readings(active_model, doctor) -> list[Reading]:
+    return ReadingFactory.create_batch(30, doctor=doctor, label=Label.PNEUMONIA)
+
+
+def plans(run) -> list[list[str]]:
+    """Returns the plan of each query on readings that `run` makes."""
+    with CaptureQueriesContext(
+        connection,
+    ) as captured:
+        run()
+    found = []
+    for query in captured.captured_queries:
+        if 'FROM "diagnosis_reading"' in query["sql"]:
+            with connection.cursor() as cursor:
+                cursor.execute("EXPLAIN QUERY PLAN " + query["sql"].replace("%", "%%"))
+                found.append([row[3] for row in cursor.fetchall()])
+    return found
+
+
+def links_of(browser, query: str = "") -> set[str]:
+    """Returns where the filters, the sorting and the days of a list lead to."""
+    response = browser.get(LIST + query)
+    assert response.status_code == 200
+    shown = response.context["cl"]
+    links = {
+        choice["query_string"] for spec in shown.filter_specs for choice in spec.choices(shown)
+    }
+    links |= {step["link"] for step in (shown.drill_down() or {"choices": []})["choices"]}
+    head = re.search(r"<thead>.*?</thead>", response.content.decode(), re.DOTALL)
+    assert head is not None
+    return links | {f"?o={number}" for number in re.findall(r'href="\?o=(-?\d+)"', head[0])}
+
+
+def expected_index(query: str) -> str:
+    for name, index in INDEX_OF.items():
+        if re.search(rf"[?&]{name}\b", query):
+            return index
+    return "reading_newest"
+
+
+def assert_by_index(plan: list[str], index: str, *, why: object) -> None:
+    assert not any("TEMP B-TREE" in step for step in plan), f"{why} sorts: {plan}"
+    first = next(step for step in plan if "diagnosis_reading" in step)
+    assert re.search(rf"USING (COVERING )?INDEX {index}\b", first), f"{why}: {plan}"
+
+
+def test_every_filter_sort_and_day_has_its_index(readings, as_supervisor, doctor):
+    one = readings[0].created_at
+    links = links_of(as_supervisor)
+    links |= links_of(as_supervisor, f"?created_at__year={one.year}")
+    links |= links_of(as_supervisor, f"?created_at__year={one.year}&created_at__month={one.month}")
+    links |= {f"?doctor={doctor.pk}", "?hidden=no", "?exam_date__gte=2026-01-01"}
+    for name in INDEX_OF:
+        assert any(re.search(rf"[?&]{name}\b", link) for link in links), f"no link with {name}"
+    for link in sorted(links):
+        index = expected_index(link)
+        found = plans(lambda link=link: as_supervisor.get(LIST + link))
+        count, page, *ends = found
+        assert "CO-ROUTINE subquery" in count, "counted to the bound only"
+        if "created_at__" in link or index not in {"reading_newest", "reading_shown"}:
+            assert_by_index(count, index, why=link)
+        else:
+            assert any("USING COVERING INDEX" in step for step in count), count
+        assert_by_index(page, index, why=link)
+        for plan in ends:
+            assert_by_index(plan, "reading_newest", why="the ends of the calendar")
+
+
+@pytest.mark.parametrize("words", ["patient 1", "P000", "陳", "nobody", "x" * 500])
+def test_the_search_walks_no_table(words, readings, as_supervisor):
+    for plan in plans(lambda: as_supervisor.get(LIST, {"q": words})):
+        for step in plan:
+            # Sorting is of the matches alone, a bounded number.
+            assert not re.match(r"SCAN (?!subquery|diagnosis_reading USING COVERING)", step), plan
+    text = str(plans(lambda: as_supervisor.get(LIST, {"q": words})))
+    assert "reading_name_key" in text
+    assert "reading_number_key" in text
+
+
+def test_the_dashboard_reads_the_figures_off_one_index(readings, supervisor):
+    for run in (figures.last_days, figures.by_doctor):
+        (plan,) = plans(run)
+        assert "SEARCH diagnosis_reading USING COVERING INDEX reading_shown" in plan[0]
+
+
+def test_a_history_has_an_index_for_each_of_its_questions(readings, as_doctor):
+    for query, index in (
+        # Both are in the order of the page.
+        ("", "(reading_own_newest|reading_doctor)"),
+        ("?result=PNEUMONIA", "reading_own_label"),
+        ("?q=patient", "(reading_own_newest|reading_doctor)"),
+    ):
+        count, page = plans(lambda query=query: as_doctor.get(f"/readings/{query}"))
+        assert_by_index(page, index, why=query)
+        assert "SEARCH diagnosis_reading USING" in count[0]
+        assert "COVERING INDEX reading_own" in count[0], "rows are not needed to count them"
+
+
+@pytest.mark.parametrize(
+    "lookup", ["patient_name__icontains", "film_sha256", "threshold__gt", "doctor__email"]
+)
+def test_an_address_asks_for_nothing_that_no_filter_offers(lookup, readings, as_supervisor):
+    assert as_supervisor.get(LIST, {lookup: "1"}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?doctor=99999999999999999999", "?doctor=%00", "?model=x", "?model=99999999999999999999",
+        "?hidden=maybe", "?created_at__year=abc", "?created_at__year=0",
+        "?created_at__year=2026&created_at__month=13", "?created_at__year=2026&created_at__day=5",
+        "?created_at__month=5", "?exam_date__gte=yesterday", "?o=999", "?p=abc", "?p=99999",
+        "?q=%00",
+    ],
+)  # fmt: skip
+def test_addresses_that_make_no_sense_break_nothing(query, readings, as_supervisor):
+    for page in (LIST, f"{LIST}export/"):
+        assert as_supervisor.get(page + query).status_code in {200, 302}
+
+
+def test_pages_take_the_same_number_of_queries_for_any_number_of_readings(
+    readings, as_supervisor, as_doctor, doctor, other_doctor, django_assert_max_num_queries
+):
+    pages = {
+        (as_supervisor, LIST): 18,
+        (as_supervisor, f"{LIST}?q=patient&doctor={doctor.pk}"): 20,
+        (as_supervisor, f"{LIST}{readings[0].pk}/change/"): 15,
+        (as_supervisor, f"{LIST}export/"): 14,
+        (as_supervisor, "/admin/"): 22,
+        (as_doctor, "/readings/"): 6,
+        (as_doctor, "/"): 9,
+    }
+    counts = {}
+    for (browser, address), most in pages.items():
+        browser.get(address)
+        with django_assert_max_num_queries(most) as few:
+            b"".join(browser.get(address))
+        counts[address] = len(few)
+    ReadingFactory.create_batch(40, doctor=doctor)
+    ReadingFactory.create_batch(40, doctor=other_doctor, hidden_at="2026-01-01T00:00Z")
+    User.objects.create_user("waiting@example.org")
+    for browser, address in pages:
+        with django_assert_max_num_queries(counts[address]):
+            b"".join(browser.get(address))
+
+
+def test_a_count_ends_somewhere(readings, as_supervisor, monkeypatch):
+    monkeypatch.setattr("xraysite.paging.BOUND", 27)
+    page = as_supervisor.get(LIST).content.decode()
+    assert "more than 27 readings" in page
+    assert as_supervisor.get(f"{LIST}?p=2").status_code == 200
