@@ -114,7 +114,7 @@ def day_of(word: str) -> datetime | None:
 class AuditEntryAdmin(admin.ModelAdmin):
     """Every event, newest first."""
 
-    list_display = ["when", "who", "event", "about", "summary", "remote_addr"]
+    list_display = ["when", "who", "event", "about", "summary", "address"]
     list_display_links = ["when"]
     list_filter = [WhenFilter, EventFilter]
     list_select_related = ["actor", "content_type"]
@@ -132,7 +132,7 @@ class AuditEntryAdmin(admin.ModelAdmin):
     actions = None
     fields = [
         "sequence", "when", "who", "event", "about", "all_changes", "detail",
-        "remote_addr", "sealed",
+        "address", "sealed",
     ]  # fmt: skip
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -217,6 +217,10 @@ class AuditEntryAdmin(admin.ModelAdmin):
     def detail(self, entry: AuditEntry) -> str:
         detail = entry.additional_data or {}
         return "; ".join(f"{name}: {value}" for name, value in detail.items()) or "–"
+
+    @admin.display(description=_("Address"))
+    def address(self, entry: AuditEntry) -> str:
+        return entry.remote_addr or "–"
 
     @admin.display(description=_("Sealed"), boolean=True)
     def sealed(self, entry: AuditEntry) -> bool:

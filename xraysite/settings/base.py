@@ -189,6 +189,13 @@ ACCOUNT_RATE_LIMITS: dict[str, str] | bool = {
 PASSWORD_RESET_TIMEOUT = 3600
 
 MFA_ADAPTER = "accounts.mfa_adapter.MFAAdapter"
+MFA_FORMS = {
+    "authenticate": "accounts.mfa_forms.CodeForm",
+    "reauthenticate": "accounts.mfa_forms.ConfirmCodeForm",
+    "activate_totp": "accounts.mfa_forms.SetUpAppForm",
+    "add_webauthn": "accounts.mfa_forms.AddKeyForm",
+    "edit_webauthn": "accounts.mfa_forms.RenameKeyForm",
+}
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = "xraysite"
