@@ -130,7 +130,9 @@ def reset_second_factor(*, by: User, user: User) -> int:
         raise PermissionDenied
     removed = Authenticator.objects.filter(user=user).count()
     Authenticator.objects.filter(user=user).delete()
-    audit.record_change(user, what="second-factor-reset", changes={"factors": [str(removed), "0"]})
+    audit.record_access(
+        user, what="second-factor-reset", by=by, detail={"taken away": removed, "by": by.email}
+    )
     return removed
 
 

@@ -9,6 +9,7 @@ from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, generate_totp_secret, hotp_value
 from django.apps import apps
 from django.core.exceptions import PermissionDenied
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 
@@ -198,6 +199,19 @@ def test_a_superuser_helps_who_lost_theirs():
     assert second_factor.reset_second_factor(by=root, user=supervisor) == 2
     assert not Authenticator.objects.filter(user=supervisor).exists()
     assert AuditEntry.objects.filter(what="second-factor-reset").count() == 1
+
+
+def test_at_the_console_too(capsys):
+    root, doctor = UserFactory(is_superuser=True, is_staff=True), DoctorFactory()
+    with_app(doctor)
+    with pytest.raises(CommandError, match="no superuser"):
+        call_command("reset_second_factor", doctor.email, "--by", doctor.email)
+    with pytest.raises(CommandError, match="No account"):
+        call_command("reset_second_factor", "nobody@example.org", "--by", root.email)
+    assert Authenticator.objects.filter(user=doctor).exists()
+    call_command("reset_second_factor", doctor.email, "--by", root.email)
+    assert "1 taken away" in capsys.readouterr().out
+    assert AuditEntry.objects.get(what="second-factor-reset").actor == root
 
 
 def test_secrets_cannot_be_read_in_the_database():
