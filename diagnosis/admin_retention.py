@@ -71,7 +71,7 @@ class RetentionAdmin(admin.ModelAdmin):
         reading = self._hidden_reading(request, pk)
         if reading is None:
             return self._not_deleted(request, pk)
-        form = ReasonForm(request.POST or None)
+        form = ReasonForm(request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
             try:
                 retention.restore_reading(
@@ -92,7 +92,7 @@ class RetentionAdmin(admin.ModelAdmin):
         reading = self._hidden_reading(request, pk)
         if reading is None:
             return self._not_deleted(request, pk)
-        form = ReasonForm(request.POST or None)
+        form = ReasonForm(request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
             self._purge(request, [reading], form.cleaned_data["reason"])
             return redirect("admin:diagnosis_reading_changelist")

@@ -16,7 +16,6 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 
-from accounts.models import User
 from diagnosis import figures, retention
 from diagnosis.models import Reading
 from mlcore import registry
@@ -45,7 +44,6 @@ def office_of(user: Any) -> dict[str, Any] | None:
     hidden = Reading.objects.visible_to(user).filter(hidden_at__isnull=False)
     return shown | {
         "by_doctor": figures.by_doctor(),
-        "waiting": User.objects.waiting().count(),
         "hidden": _count(hidden),
         "purgeable": _count(retention.purgeable(hidden)),
         "bound": BOUND,

@@ -1,0 +1,187 @@
+"""The first page of the admin: what waits, and honest figures over the last days."""
+
+import datetime
+import re
+import shutil
+from collections import namedtuple
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import User
+from diagnosis import figures, retention, services
+from diagnosis.models import Label, Reading
+from tests.conftest import signed_in
+from tests.factories import DoctorFactory, ReadingFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def made(days_ago: float, **fields: object) -> Reading:
+    """A reading of some days ago, counted from today's noon."""
+    reading: Reading = ReadingFactory(**fields)
+    noon = timezone.localtime().replace(hour=12, minute=0, second=0, microsecond=0)
+    when = noon - datetime.timedelta(days=days_ago)
+    Reading.objects.filter(pk=reading.pk).update(created_at=when)
+    return reading
+
+
+def words_of(page: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page))
+
+
+def office(browser) -> str:
+    response = browser.get("/admin/")
+    assert response.status_code == 200
+    page: str = response.content.decode()
+    return page
+
+
+@pytest.fixture
+def busy(active_model, doctor, other_doctor) -> None:
+    """Eight readings in the last 30 days, one before, one deleted."""
+    for label, verdict in (
+        (Label.NORMAL, "NORMAL"),
+        (Label.NORMAL, "PNEUMONIA"),
+        (Label.PNEUMONIA, "NORMAL"),
+        (Label.PNEUMONIA, "PNEUMONIA"),
+        (Label.PNEUMONIA, "OTHER"),
+        (Label.UNSURE, "NORMAL"),
+    ):
+        reading = made(0, doctor=doctor, label=label)
+        services.review_reading(doctor=doctor, reading_id=reading.pk, verdict=verdict)
+    made(3, doctor=doctor, label=Label.NORMAL)
+    made(29, doctor=other_doctor, label=Label.OUT_OF_SCOPE)
+    made(30, doctor=other_doctor, label=Label.UNSURE, film_bytes=10**9)
+    gone = made(1, doctor=other_doctor, label=Label.UNSURE)
+    retention.hide_reading(doctor=other_doctor, reading_id=gone.pk, reason="MISTAKE")
+
+
+def test_the_figures_state_their_period_and_their_number(busy, as_supervisor):
+    words = words_of(office(as_supervisor))
+    first = timezone.localdate() - datetime.timedelta(days=29)
+    assert f"8 readings from {first} to {timezone.localdate()}" in words
+    assert "at most 6 a day" in words
+    assert "12.5% 1 of 8 readings" in words, "unsure, and outside the scope"
+    assert "50.0% 2 of 4 readings that both called normal or pneumonia" in words
+    assert "Model normal, doctor pneumonia: 1. Model pneumonia, doctor normal: 1." in words
+
+
+def test_the_chart_has_a_bar_and_a_row_for_each_day(busy, as_supervisor):
+    page = office(as_supervisor)
+    chart = page[page.index("office-chart") :].split("</svg>")[0]
+    assert chart.count("<rect") == 30
+    heights = [float(height) for height in re.findall(r'<rect[^>]*height="([\d.]+)"', chart)]
+    assert heights[-1] == 100
+    assert heights[-4] == heights[0] == pytest.approx(100 / 6, abs=0.01)
+    assert sum(height > 0 for height in heights) == 3
+    rows = re.findall(r'<th scope="row">(\d{4}-\d\d-\d\d)</th>', page)
+    assert len(rows) == 30
+    assert not re.search(r"<[^>]*\sstyle=", page)
+
+
+def test_days_are_those_of_the_site_not_of_utc(active_model, doctor):
+    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    for minutes in (-1, 1):
+        reading = ReadingFactory(doctor=doctor)
+        when = midnight + datetime.timedelta(minutes=minutes)
+        Reading.objects.filter(pk=reading.pk).update(created_at=when)
+    yesterday, today = figures.last_days().days[-2:]
+    assert (yesterday.tally.n, today.tally.n) == (1, 1)
+
+
+def test_each_doctor_has_a_line_and_a_way_to_the_readings(
+    busy, as_supervisor, doctor, other_doctor
+):
+    page = office(as_supervisor)
+    table = page[page.index('id="office-doctors"') :]
+    line = re.search(rf'\?doctor={doctor.pk}".*?</tr>', table, re.DOTALL)
+    assert line is not None
+    assert re.findall(r"<td>\s*(.*?)\s*</td>", line[0], re.DOTALL) == [
+        "7", "3", "3", "1", "0", "2 of 4",
+    ]  # fmt: skip
+    shown = as_supervisor.get(f"/admin/diagnosis/reading/?doctor={other_doctor.pk}")
+    assert shown.context["cl"].result_count == 3
+
+
+def test_of_many_doctors_those_with_most_readings_are_shown(active_model, as_supervisor):
+    for doctor in DoctorFactory.create_batch(figures.MAX_DOCTORS + 2):
+        made(1, doctor=doctor)
+    words = words_of(office(as_supervisor))
+    assert "And 2 doctors with fewer readings." in words
+
+
+def test_what_waits_is_counted_and_leads_to_it(busy, as_supervisor):
+    page = office(as_supervisor)
+    assert "0 accounts wait for approval" in words_of(page)
+    applicant = User.objects.create_user("new@example.org", display_name="New")
+    applicant.vouch_for_email()
+    page = office(as_supervisor)
+    words = words_of(page)
+    assert "1 account waits for approval" in words
+    assert "1 reading was deleted by its doctor 1 may be purged now" in words
+    for address in ("/admin/accounts/user/?state=waiting", "/admin/diagnosis/reading/?hidden=yes"):
+        assert f'href="{address}"' in page
+        assert as_supervisor.get(address).context["cl"].result_count == 1
+
+
+def test_the_model_and_who_activated_it(active_model, as_supervisor, supervisor, ml_engineer):
+    assert "activated at the console" in words_of(office(as_supervisor))
+    browser = signed_in(ml_engineer)
+    type(active_model).objects.update(is_active=False)
+    browser.post(f"/admin/mlcore/modelversion/{active_model.pk}/activate/")
+    words = words_of(office(as_supervisor))
+    assert f"activated by {ml_engineer.display_name}" in words
+
+
+def test_a_disk_that_fills_stands_out(active_model, as_supervisor, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    for used, due in ((50, 0), (95, 1)):
+        gb = 2**30
+        disk = usage(100 * gb, used * gb, (100 - used) * gb)
+        monkeypatch.setattr(shutil, "disk_usage", lambda path, disk=disk: disk)
+        page = office(as_supervisor)
+        assert page.count("office-due") == due
+        assert f"{used}.0 GB of 100.0 GB used ({used}%)" in words_of(page).replace("\xa0", " ")
+
+
+def test_without_a_reading_no_share_is_made_up(active_model, as_supervisor):
+    words = words_of(office(as_supervisor))
+    assert "0 readings from" in words
+    assert "no reading in these days" in words
+    assert "no doctor stated an own reading" in words
+    assert "0.0%" not in words
+
+
+def test_without_a_model_the_office_opens(as_supervisor):
+    assert "No film can be read." in words_of(office(as_supervisor))
+
+
+def test_ml_staff_see_figures_and_nobodys_name(busy, as_ml_engineer, doctor, other_doctor):
+    page = office(as_ml_engineer)
+    words = words_of(page)
+    assert "1 of 8 readings" in words
+    assert "2 of 4 readings that both called" in words
+    for reading in Reading.objects.all():
+        assert str(reading.pk) not in page
+        assert reading.patient_name not in words
+    for name in (doctor.display_name, other_doctor.display_name):
+        assert name not in words
+    for hidden in ("/admin/diagnosis", "/readings/", "wait", "deleted by", "who-saw", "GB"):
+        assert hidden not in page.replace("Deleted readings are not counted", "")
+
+
+def test_staff_without_a_role_see_no_figure(busy, client):
+    nobody = User.objects.create_user(
+        "staff@example.org", is_staff=True, approval=User.Approval.APPROVED
+    )
+    nobody.vouch_for_email()
+    assert "office-chart" not in office(signed_in(nobody))
+
+
+def test_the_office_speaks_chinese(busy, supervisor):
+    client = signed_in(supervisor)
+    client.defaults["HTTP_ACCEPT_LANGUAGE"] = "zh-hant"
+    words = words_of(office(client))
+    for shown in ("每日判讀數", "醫師與模型", "待核准"):
+        assert shown in words
