@@ -44,10 +44,34 @@ class StateFilter(admin.SimpleListFilter):
         return queryset.filter(approval=state.upper())
 
 
+class RoleFilter(admin.SimpleListFilter):
+    """By the role that the account holds."""
+
+    title = _("role")
+    parameter_name = "role"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [*roles.NAMES.items(), ("superuser", _("Superuser")), ("none", _("none"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
+        role = self.value()
+        if role == "superuser":
+            return queryset.filter(is_superuser=True)
+        if role == "none":
+            return queryset.filter(is_superuser=False).exclude(groups__name__in=roles.NAMES)
+        return queryset.filter(groups__name=role) if role in roles.NAMES else queryset
+
+
 class AddAccountForm(AdminUserCreationForm):
     """Makes an approved account by hand: whoever makes it vouches for the person."""
 
-    role = forms.ChoiceField(label=_("Role"), choices=roles.NAMES.items())
+    role = forms.ChoiceField(label=_("Role"), choices=list(roles.NAMES.items()))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["usable_password"].help_text = _(
+            "Without one, the person sets it by “Forgot your password?”."
+        )
 
 
 @admin.register(User)
@@ -56,22 +80,22 @@ class UserAdmin(DjangoUserAdmin):
 
     add_form = AddAccountForm
     list_display = [
-        "display_name", "email", "hospital", "department", "state", "role",
+        "display_name", "email", "hospital", "department", "state", "held_role",
         "date_joined", "last_login",
     ]  # fmt: skip
-    list_filter = [StateFilter, "groups", "is_superuser"]
+    list_filter = [StateFilter, RoleFilter]
     show_facets = admin.ShowFacets.NEVER
     show_full_result_count = False
     paginator = BoundedPaginator
     list_per_page = 50
     actions = None
     search_fields = ["email", "display_name", "hospital", "licence_number"]
-    ordering = ["email"]
+    ordering = ()  # see get_ordering
     standing = (
         _("Standing"),
         {
             "fields": [
-                "state", "role", "address_verified", "approval_reason", "approval_decided_by",
+                "state", "held_role", "address_verified", "approval_reason", "approval_decided_by",
                 "approval_decided_at",
             ]
         },
@@ -99,7 +123,7 @@ class UserAdmin(DjangoUserAdmin):
         ),
     ]  # fmt: skip
     readonly_fields = [
-        "state", "role", "address_verified", "approval_reason", "approval_decided_by",
+        "state", "held_role", "address_verified", "approval_reason", "approval_decided_by",
         "approval_decided_at", "last_login", "date_joined",
     ]  # fmt: skip
     filter_horizontal = []
@@ -109,6 +133,10 @@ class UserAdmin(DjangoUserAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         return [*admin_decisions.urls(self), *super().get_urls()]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody's: an account is suspended, and its records go on naming it."""
+        return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return super().get_queryset(request).prefetch_related("groups", "emailaddress_set")
@@ -146,6 +174,7 @@ class UserAdmin(DjangoUserAdmin):
             by: Any = request.user
             services.admit(by=by, user=obj, role=form.cleaned_data["role"])
             return
+        obj.is_staff = obj.is_superuser or bool(roles.IN_ADMIN & {*services.roles_of(obj)})
         super().save_model(request, obj, form, change)
         if "email" in form.changed_data:
             services.vouch_for_new_address(user=obj)
@@ -157,7 +186,7 @@ class UserAdmin(DjangoUserAdmin):
         return str(user.get_approval_display())
 
     @admin.display(description=_("Role"))
-    def role(self, user: User) -> str:
+    def held_role(self, user: User) -> str:
         held = [str(roles.NAMES.get(group.name, group.name)) for group in user.groups.all()]
         return ", ".join([str(_("Superuser"))] * user.is_superuser + held) or "–"
 
