@@ -4,8 +4,6 @@ import allauth.usersessions.admin  # noqa: F401
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
-from allauth.mfa.admin import Authenticator
-from allauth.usersessions.admin import UserSession
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.utils.translation import gettext_lazy as _
@@ -14,9 +12,6 @@ from accounts import admin_audit, admin_users  # noqa: F401 - both register thei
 
 # Roles are groups, and what a role may do comes with the program (`accounts.roles`).
 admin.site.unregister(Group)
-# People end their own sessions, and lost factors are reset on record (`accounts.second_factor`).
-admin.site.unregister(Authenticator)
-admin.site.unregister(UserSession)
 # Addresses are shown with their account. The others show what signs in as somebody else: the
 # secret of an authenticator app, the key of a session.
 admin.site.unregister([EmailAddress, Authenticator, UserSession])
