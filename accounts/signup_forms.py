@@ -12,6 +12,10 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import User
 
 DAY = 24 * 3600
+PASSWORD_RULES = _(
+    "At least 12 characters; no common password, not digits alone, nothing like your name or "
+    "e-mail address."
+)
 
 
 def name_fields(form: forms.Form, **labels: Any) -> None:
@@ -78,6 +82,7 @@ class SignUpForm(account_forms.SignupForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         name_fields(self, email=_("E-mail"), password1=_("Password"), password2=_("Password again"))
+        self.fields["password1"].help_text = PASSWORD_RULES
         self.fields["email"].help_text = _("A link to verify it is mailed there.")
 
     def try_save(self, request: HttpRequest) -> tuple[User | None, HttpResponse | None]:
@@ -104,6 +109,7 @@ class NewPasswordForm(account_forms.ResetPasswordKeyForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         name_fields(self, password1=_("New password"), password2=_("New password again"))
+        self.fields["password1"].help_text = PASSWORD_RULES
 
 
 class ChangePasswordForm(account_forms.ChangePasswordForm):
@@ -116,6 +122,7 @@ class ChangePasswordForm(account_forms.ChangePasswordForm):
             password2=_("New password again"),
         )
         self.fields["oldpassword"].help_text = ""
+        self.fields["password1"].help_text = PASSWORD_RULES
 
 
 class ConfirmPasswordForm(account_forms.ReauthenticateForm):

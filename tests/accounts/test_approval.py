@@ -19,6 +19,7 @@ from tests.conftest import signed_in
 from tests.factories import (
     PASSWORD,
     DoctorFactory,
+    MLStaffFactory,
     SupervisorFactory,
     UserFactory,
 )
@@ -440,6 +441,40 @@ def test_a_superuser_makes_an_account_by_hand(role, is_staff, root, active_model
     assert user.password not in page
     assert sign_in(stranger(), "hand.made@example.org").status_code == 302
     assert "hand.made" not in str(User.objects.waiting())
+
+
+def test_the_page_of_a_new_account_asks_for_its_role(root):
+    page = signed_in(root).get("/admin/accounts/user/add/").content.decode()
+    for role in roles.PERMISSIONS:
+        assert f'<option value="{role}"' in page
+
+
+def test_a_new_superuser_gets_into_the_admin(root):
+    user = DoctorFactory()
+    answers = {"email": user.email, "display_name": user.display_name, "is_active": "on"}
+    address = f"/admin/accounts/user/{user.pk}/change/"
+    signed_in(root).post(address, answers | {"is_superuser": "on"})
+    user.refresh_from_db()
+    assert user.is_staff
+    signed_in(root).post(address, answers)
+    user.refresh_from_db()
+    assert (user.is_superuser, user.is_staff) == (False, False)
+
+
+def test_even_a_superuser_finds_no_secret_in_the_admin(root):
+    page = signed_in(root).get("/admin/").content.decode()
+    for model in ("mfa/authenticator", "usersessions/usersession", "account/emailaddress"):
+        assert f"/admin/{model}/" not in page
+
+
+@pytest.mark.parametrize("role", [*roles.PERMISSIONS, "superuser", "none"])
+def test_the_list_by_role(role, root):
+    people = {
+        "doctor": DoctorFactory(), "supervisor": SupervisorFactory(),
+        "ml_staff": MLStaffFactory(), "superuser": root, "none": UserFactory(),
+    }  # fmt: skip
+    listed = signed_in(root).get(f"/admin/accounts/user/?role={role}").context["cl"].queryset
+    assert list(listed) == [people[role]]
 
 
 def test_an_address_that_a_superuser_writes_can_sign_in(root):
