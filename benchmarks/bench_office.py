@@ -157,7 +157,7 @@ def pages(doctor: Any, count: int) -> dict[str, tuple[str, str]]:
     supervised = {
         "list": ADMIN,
         "list, last page": f"{ADMIN}?p={last_page}",
-        "list, oldest first": f"{ADMIN}?o=10",
+        "list, oldest first": f"{ADMIN}?o=6",
         "filter: result": f"{ADMIN}?label__exact=PNEUMONIA",
         "filter: doctor": f"{ADMIN}?doctor={doctor.pk}",
         "filter: doctor, typed": f"{ADMIN}?doctor=doctor-1",

@@ -11,8 +11,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET
 
@@ -38,14 +40,10 @@ class ReadingAdmin(RetentionAdmin):
     list_display = [
         "thumbnail",
         "patient",
-        "patient_age_years",
-        "exam_date",
-        "result",
-        "shown_probability",
-        "own_reading",
+        "examined",
+        "results",
         "doctor",
-        "model_version",
-        "created_at",
+        "read_at",
     ]
     list_display_links = ["thumbnail", "patient"]
     list_filter = [
@@ -59,7 +57,7 @@ class ReadingAdmin(RetentionAdmin):
     ]
     list_per_page = 25
     list_max_show_all = 25
-    sortable_by = ["created_at"]
+    sortable_by = ["read_at"]
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     paginator = BoundedPaginator
@@ -77,7 +75,6 @@ class ReadingAdmin(RetentionAdmin):
                 "fields": [
                     "film",
                     "result",
-                    "shown_probability",
                     "threshold",
                     "shown_reasons",
                     "own_reading",
@@ -122,7 +119,7 @@ class ReadingAdmin(RetentionAdmin):
     ]
 
     class Media:
-        css = {"all": ["css/admin.css"]}
+        css = {"all": ["css/admin.css", "css/admin_readings.css"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Reading]:
         readings = Reading.objects.visible_to(request.user)
@@ -227,34 +224,58 @@ class ReadingAdmin(RetentionAdmin):
 
     @admin.display(description=_("Patient"))
     def patient(self, reading: Reading) -> SafeString:
-        number = format_html("<br><small>{}</small>", reading.patient_number)
+        age = ngettext("%(n)s year", "%(n)s years", reading.patient_age_years)
+        facts = [reading.patient_number, age % {"n": reading.patient_age_years}]
         return format_html(
-            "<b>{}</b>{}", reading.patient_name, number if reading.patient_number else ""
+            "<b>{}</b><small>{}</small>", reading.patient_name, " · ".join(filter(None, facts))
         )
+
+    @admin.display(description=_("Exam date"))
+    def examined(self, reading: Reading) -> str:
+        return date_format(reading.exam_date, "Y-m-d")
+
+    @admin.display(description=_("Read at"), ordering="created_at")
+    def read_at(self, reading: Reading) -> SafeString:
+        when = date_format(timezone.localtime(reading.created_at), "Y-m-d H:i")
+        return format_html("{}<small>{}</small>", when, reading.model_name)
 
     @admin.display(description=_("Result"))
     def result(self, reading: Reading) -> SafeString:
-        deleted = format_html(
-            '<br><span class="verdict verdict-deleted">{}</span>', _("deleted by the doctor")
-        )
         return format_html(
-            '<span class="verdict verdict-{}">{}</span>{}',
+            '<span class="verdict verdict-{}">{}</span>{}{}',
             reading.label.lower().replace("_", "-"),
             reading.get_label_display(),
-            deleted if reading.is_hidden else "",
+            format_html(" {}", "" if reading.is_out_of_scope else reading.probability_text),
+            self._small(_("deleted by the doctor"), "deleted") if reading.is_hidden else "",
         )
+
+    @admin.display(description=_("Result"))
+    def results(self, reading: Reading) -> SafeString:
+        """The model's, and the doctor's own where there is one."""
+        review = getattr(reading, "review", None)
+        if review is None:
+            return self.result(reading)
+        said = gettext("Doctor: %(verdict)s") % {"verdict": review.get_verdict_display()}
+        differs = reading.agreement == Agreement.DISAGREE
+        return format_html(
+            "{}{}{}",
+            self.result(reading),
+            self._small(said, "own"),
+            self._small(_("differs from the model"), "differs") if differs else "",
+        )
+
+    @staticmethod
+    def _small(text: Any, kind: str) -> SafeString:
+        return format_html('<small class="{}">{}</small>', kind, text)
 
     @admin.display(description=_("The doctor's own reading"))
     def own_reading(self, reading: Reading) -> SafeString | str:
         review = getattr(reading, "review", None)
         if review is None:
             return "–"
-        differs = format_html('<br><small class="differs">{}</small>', _("differs from the model"))
-        return format_html(
-            "{}{}",
-            review.get_verdict_display(),
-            differs if reading.agreement == Agreement.DISAGREE else "",
-        )
+        differs = reading.agreement == Agreement.DISAGREE
+        mark = self._small(_("differs from the model"), "differs") if differs else ""
+        return format_html("{}{}", review.get_verdict_display(), mark)
 
     @admin.display(description=_("Note"))
     def own_note(self, reading: Reading) -> str:
@@ -263,11 +284,7 @@ class ReadingAdmin(RetentionAdmin):
 
     @admin.display(description=_("What may be done"))
     def what_may_be_done(self, reading: Reading) -> str:
-        return f"{_('It can be restored.')} {purge_rule(reading)}"
-
-    @admin.display(description=_("Probability of pneumonia"))
-    def shown_probability(self, reading: Reading) -> str:
-        return "–" if reading.is_out_of_scope else reading.probability_text
+        return " ".join([gettext("It can be restored."), purge_rule(reading)])
 
     @admin.display(description=_("Why it is outside the scope"))
     def shown_reasons(self, reading: Reading) -> str:

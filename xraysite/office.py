@@ -72,5 +72,6 @@ def _storage() -> dict[str, int]:
     while not folder.exists():
         folder = folder.parent
     usage = shutil.disk_usage(folder)
-    percent = round(100 * usage.used / usage.total)
-    return {"used": usage.used, "free": usage.free, "total": usage.total, "percent": percent}
+    # Of what can be used at all: some of a volume may be reserved.
+    percent = round(100 * usage.used / ((usage.used + usage.free) or 1))
+    return {"used": usage.used, "free": usage.free, "percent": percent}

@@ -211,9 +211,9 @@ def test_the_export_holds_a_few_rows_in_memory_at_a_time(
             fetched.append(len(chunk))
             yield chunk
 
+    ReadingFactory.create_batch(5, doctor=doctor)
     monkeypatch.setattr(compiler, "cursor_iter", counting)
     monkeypatch.setattr(export, "ROWS_AT_ONCE", 2)
-    ReadingFactory.create_batch(5, doctor=doctor)
     made = export.rows(Reading.objects.all())
     next(made)
     assert fetched == [2], "the rest is asked for as it is sent"
