@@ -8,6 +8,7 @@ EVENTS: dict[str, str | Promise] = {
     "sign-in-failed": _("failed to sign in"),
     "sign-out": _("signed out"),
     "session-over": _("was signed out after the session's time"),
+    "picture-changed": _("changed the own picture"),
     "second-factor-added": _("set up a second factor"),
     "second-factor-removed": _("removed a second factor"),
     "second-factor-given": _("gave the second factor"),

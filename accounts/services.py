@@ -56,7 +56,7 @@ def create_account(
 
 def update_profile(*, user: User) -> User:
     """Stores what the owner of an account may change of it."""
-    user.save(update_fields=["display_name", "hospital", "department", "language"])
+    user.save(update_fields=["display_name", "hospital", "department", "language", "time_zone"])
     return user
 
 

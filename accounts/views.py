@@ -1,35 +1,98 @@
-from django.contrib import messages
-from django.forms import BaseModelForm
-from django.http import HttpResponse
-from django.urls import reverse_lazy
-from django.utils.translation import gettext
-from django.views.generic import UpdateView
+"""A person's own account, and the pictures of people."""
 
-from accounts import roles, services
+from typing import Any
+
+from allauth.usersessions.models import UserSession
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views import View
+from django.views.decorators.http import condition, require_POST, require_safe
+
+from accounts import avatars, roles, services
 from accounts.adapter import set_language_cookie
-from accounts.forms import ProfileForm
+from accounts.forms import AvatarForm, ProfileForm
 from accounts.models import User
 
 
-class ProfileView(UpdateView):
+def own_account(request: HttpRequest) -> User:
+    return User.objects.get(email=request.user.get_username())
+
+
+def profile_page(request: HttpRequest, *, status: int = 200, **forms: Any) -> HttpResponse:
+    names = request.user.groups.order_by("name").values_list("name", flat=True)
+    context = {
+        "form": ProfileForm(instance=own_account(request)),
+        "avatar_form": AvatarForm(),
+        "roles": [roles.NAMES.get(name, name) for name in names],
+    }
+    return render(request, "accounts/profile.html", context | forms, status=status)
+
+
+class ProfileView(View):
     """The signed-in person's own account."""
 
-    form_class = ProfileForm
-    template_name = "accounts/profile.html"
-    success_url = reverse_lazy("accounts:profile")
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return profile_page(request)
 
-    def get_object(self, queryset=None) -> User:
-        return User.objects.get(email=self.request.user.get_username())
-
-    def get_context_data(self, **kwargs):
-        names = self.request.user.groups.order_by("name").values_list("name", flat=True)
-        return super().get_context_data(**kwargs) | {
-            "roles": [roles.NAMES.get(name, name) for name in names]
-        }
-
-    def form_valid(self, form: BaseModelForm) -> HttpResponse:
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = ProfileForm(request.POST, instance=own_account(request))
+        if not form.is_valid():
+            return profile_page(request, form=form)
         user = services.update_profile(user=form.instance)
-        messages.success(self.request, gettext("Profile saved."))
-        response = HttpResponse(status=302, headers={"Location": str(self.success_url)})
+        messages.success(request, _("Profile saved."))
+        response = redirect("accounts:profile")
         set_language_cookie(response, user)
         return response
+
+
+@require_POST
+def change_picture(request: HttpRequest) -> HttpResponse:
+    """Takes a new picture, or takes the present one away (`remove`)."""
+    user = own_account(request)
+    if "remove" in request.POST:
+        avatars.remove_avatar(user=user)
+        messages.success(request, _("Your picture is removed."))
+        return redirect("accounts:profile")
+    form = AvatarForm(request.POST, request.FILES)
+    if not form.is_valid():
+        return profile_page(request, avatar_form=form, status=422)
+    avatars.change_avatar(user=user, data=form.cleaned_data["picture"])
+    messages.success(request, _("Your picture is changed."))
+    return redirect("accounts:profile")
+
+
+def _avatar_name(request: HttpRequest, pk: int) -> str | None:
+    return User.objects.filter(pk=pk).values_list("avatar", flat=True).first()
+
+
+def _etag(request: HttpRequest, pk: int) -> str | None:
+    name = _avatar_name(request, pk)
+    return f'"{name}"' if name else None
+
+
+@require_safe
+@condition(etag_func=_etag)
+def avatar(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Answers with somebody's picture."""
+    name = _avatar_name(request, pk)
+    storage = User._meta.get_field("avatar").storage
+    if not name or not storage.exists(name):
+        raise Http404
+    with storage.open(name) as stored:
+        response = HttpResponse(stored.read(), content_type="image/webp")
+    response.headers["Content-Disposition"] = "inline"
+    response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    return response
+
+
+@require_POST
+def end_session(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ends one of the own sessions, on whatever device it is."""
+    session = UserSession.objects.filter(pk=pk, user_id=request.user.pk).first()
+    if session is None:
+        raise Http404
+    session.end()
+    messages.success(request, _("The session is ended."))
+    return redirect("usersessions_list")

@@ -51,6 +51,10 @@ MATRIX: dict[str, Row] = {
     "models:list": STAFF,
     "models:detail": STAFF,
     "models:plot": STAFF,
+    "accounts:picture": Row((LOGIN, 405, 405, 405, 405), (LOGIN, 422, 422, 422, 422)),
+    "accounts:avatar": Row((LOGIN, 404, 404, 404, 404)),
+    "accounts:end_session": Row((LOGIN, 405, 405, 405, 405), (LOGIN, 404, 404, 404, 404)),
+    "usersessions_list": Row(STAFF.get, (LOGIN, 302, 302, 302, 302)),
     "accounts:second_factor": Row((LOGIN, 302, 302, 302, 302)),
     "accounts:session": EVERYBODY,
     "accounts:stay": Row((LOGIN, 405, 405, 405, 405), (LOGIN, 200, 200, 200, 200)),
@@ -172,8 +176,10 @@ def address_of(name: str, reading: Reading) -> str:
         return reverse(name, args=[reading.model_name, "roc.png"])
     if name == "account_confirm_email":
         return reverse(name, args=["not-a-key"])
-    if name in {"mfa_edit_webauthn", "mfa_remove_webauthn"}:
-        return reverse(name, args=[1])
+    if name in {"mfa_edit_webauthn", "mfa_remove_webauthn", "accounts:end_session"}:
+        return reverse(name, args=[9999])
+    if name == "accounts:avatar":
+        return reverse(name, args=[reading.doctor_id])
     if name == "account_reset_password_from_key":
         return reverse(name, kwargs={"uidb36": "1", "key": "not-a-key"})
     return reverse(name)
