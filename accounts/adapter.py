@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
-from accounts import mails
+from accounts import avatars, mails
 from accounts.addresses import client_address
 from accounts.models import User
 
@@ -59,7 +59,10 @@ class AccountAdapter(DefaultAccountAdapter):
             setattr(user, name, form.cleaned_data.get(name, ""))
         language = translation.get_language()
         user.language = language if language in dict(settings.LANGUAGES) else ""
-        return super().save_user(request, user, form, commit)
+        saved: User = super().save_user(request, user, form, commit)
+        if commit and form.cleaned_data.get("picture"):
+            avatars.change_avatar(user=saved, data=form.cleaned_data["picture"])
+        return saved
 
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
         """Refuses an address that another account was made with, though it never proved it."""

@@ -2,7 +2,6 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
-from django.core.files.uploadedfile import UploadedFile
 from django.utils.translation import gettext_lazy as _
 
 from accounts import avatars, time_zones
@@ -29,23 +28,31 @@ class ProfileForm(forms.ModelForm):
         field.help_text = _("Times on the pages are shown in it.")
 
 
+class PictureField(forms.FileField):
+    """A picture of a person; its clean value is the file's bytes, or None without one."""
+
+    widget = forms.FileInput(attrs={"accept": "image/jpeg,image/png,image/webp"})
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault(
+            "help_text", _("JPEG, PNG or WebP, at most 5 MB. Its middle square is shown.")
+        )
+        super().__init__(**kwargs)
+
+    def to_python(self, data: Any) -> Any:
+        if data is None:
+            return None
+        if (data.size or 0) > avatars.MAX_BYTES:
+            raise forms.ValidationError(_("The picture is larger than 5 MB. Choose a smaller one."))
+        content = data.read()
+        try:
+            avatars.reencode(content)
+        except avatars.AvatarError as error:
+            raise forms.ValidationError(str(error.message)) from None
+        return content
+
+
 class AvatarForm(forms.Form):
     """A picture to show instead of the initials."""
 
-    picture = forms.FileField(
-        label=_("Choose a picture"),
-        help_text=_("JPEG, PNG or WebP, at most 5 MB. Its middle square is shown."),
-        widget=forms.FileInput(attrs={"accept": "image/jpeg,image/png,image/webp"}),
-    )
-
-    def clean_picture(self) -> bytes:
-        """Returns the file's bytes, if a picture can be made of them."""
-        upload: UploadedFile = self.cleaned_data["picture"]
-        if (upload.size or 0) > avatars.MAX_BYTES:
-            raise forms.ValidationError(_("The picture is larger than 5 MB. Choose a smaller one."))
-        data = upload.read()
-        try:
-            avatars.reencode(data)
-        except avatars.AvatarError as error:
-            raise forms.ValidationError(str(error.message)) from None
-        return data
+    picture = PictureField(label=_("Choose a picture"))

@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
+from accounts.forms import PictureField
 from accounts.models import User
 
 DAY = 24 * 3600
@@ -51,7 +52,7 @@ class SignUpForm(account_forms.SignupForm):
     account_already_exists: bool
     field_order = [
         "display_name", "email", "password1", "password2",
-        "hospital", "department", "licence_number",
+        "hospital", "department", "licence_number", "picture",
     ]  # fmt: skip
 
     display_name = forms.CharField(
@@ -78,6 +79,7 @@ class SignUpForm(account_forms.SignupForm):
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
         help_text=_("Of your licence as a doctor; whoever is none leaves it empty."),
     )
+    picture = PictureField(label=_("Picture"), required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from accounts import avatars
 from accounts.devices import device_of
-from accounts.models import AuditEntry
+from accounts.models import AuditEntry, User
 from accounts.templatetags.people import initials
 from accounts.time_zones import choices, zone_of
 from tests.conftest import signed_in
@@ -253,3 +253,18 @@ def test_the_licence_number_is_shown_and_not_changed(doctor):
     browser.post("/accounts/profile/", {"display_name": "A", "licence_number": "X"})
     doctor.refresh_from_db()
     assert doctor.licence_number == "醫字第 1 號"
+
+
+def test_a_picture_may_come_with_the_sign_up_and_a_bad_one_stops_nothing_silently():
+    browser = Client(headers={"accept-language": "en"})
+    asked = {
+        "display_name": "Mei", "email": "mei@example.org", "password1": PASSWORD,
+        "password2": PASSWORD, "hospital": "H", "department": "D",
+    }  # fmt: skip
+    bad = SimpleUploadedFile("me.jpg", b"no picture")
+    page = browser.post("/accounts/signup/", asked | {"picture": bad})
+    assert "no JPEG, PNG or WebP" in page.content.decode()
+    assert not User.objects.exists()
+    good = SimpleUploadedFile("me.jpg", picture())
+    assert browser.post("/accounts/signup/", asked | {"picture": good}).status_code == 302
+    assert default_storage.exists(User.objects.get().avatar.name)
