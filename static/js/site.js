@@ -46,7 +46,9 @@ function askBeforeDeleting() {
     const trigger = event.target.closest("[data-delete-url]");
     if (!trigger) return;
     event.preventDefault();
-    dialog.querySelector("form").action = trigger.dataset.deleteUrl;
+    const form = dialog.querySelector("form");
+    form.reset(); // the reason that was chosen for another record is not one for this
+    form.action = trigger.dataset.deleteUrl;
     dialog.querySelector("[data-delete-patient]").textContent = trigger.dataset.deletePatient;
     dialog.querySelector("[data-delete-detail]").textContent = trigger.dataset.deleteDetail;
     dialog.showModal();

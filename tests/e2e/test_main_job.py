@@ -74,7 +74,10 @@ def test_from_signing_in_to_signing_out(page: Page, site, site_doctor, films):
     expect(dialog).to_be_visible()
     dialog.locator("button[type=submit]").click()
     expect(page.locator("main")).to_contain_text("Record deleted.")
-    assert not Reading.objects.exists()
+    expect(page.locator("#reading-results")).not_to_contain_text("林小美")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("main")).to_contain_text("The record is back.")
+    assert not Reading.objects.get().is_hidden
 
     page.goto(f"{site}/accounts/logout/")
     page.locator("main form button[type=submit]").first.click()
@@ -112,9 +115,16 @@ def test_the_main_job_without_javascript(browser, site, site_doctor, films):
     sign_in(page, site, site_doctor.email)
     upload(page, site, films / "film.jpg", patient_name="A", patient_age_years="3")
     page.wait_for_url("**/readings/*-*-*-*-*/")
+    page.get_by_label("Cannot tell").check()
+    page.get_by_role("button", name="Save own reading").click()
+    expect(page.locator("#own-reading")).to_contain_text("Cannot tell")
     page.goto(f"{page.url}delete/")
+    page.get_by_label("Made by mistake").check()
     page.locator("main form button[type=submit]").first.click()
     expect(page.locator("main")).to_contain_text("Record deleted.")
+    assert Reading.objects.get().hidden_reason == "MISTAKE"
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("main")).to_contain_text("The record is back.")
     context.close()
 
 

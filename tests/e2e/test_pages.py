@@ -227,9 +227,13 @@ def test_the_delete_dialog_names_the_record_and_can_be_left(page: Page, site, re
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text(reading.patient_name)
     expect(dialog).to_contain_text("2026-01-02")
+    dialog.get_by_label("Made by mistake").check()
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     expect(trigger).to_be_focused()
+    page.locator("a[data-delete-url]").first.click()
+    expect(dialog.get_by_label("no longer needed")).to_be_checked()
+    page.keyboard.press("Escape")
     assert Reading.objects.filter(pk=reading.pk).exists()
 
 
