@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
+from accounts import avatars
 from accounts.forms import PictureField
 from accounts.models import User
 
@@ -89,8 +90,10 @@ class SignUpForm(account_forms.SignupForm):
 
     def try_save(self, request: HttpRequest) -> tuple[User | None, HttpResponse | None]:
         if self.account_already_exists:
-            # A password is hashed for a new account; without this the answer would come sooner.
+            # What takes time for a new account; without it the answer would come sooner.
             User().set_password(self.cleaned_data["password1"])
+            if self.cleaned_data.get("picture"):
+                avatars.reencode(self.cleaned_data["picture"])
             return super().try_save(request)
         try:
             with transaction.atomic():

@@ -216,6 +216,13 @@ def test_a_supervisor_neither_makes_nor_unmakes_another(act, as_supervisor):
     assert (other.approval, services.roles_of(other)) == (before, ["supervisor"])
 
 
+def test_a_supervisor_shuts_a_stolen_supervisors_account(as_supervisor):
+    other = SupervisorFactory()
+    decide(as_supervisor, other, "suspend")
+    other.refresh_from_db()
+    assert other.approval == "SUSPENDED"
+
+
 @pytest.mark.parametrize("person", ["doctor", "ml_engineer"])
 @pytest.mark.parametrize("act", ACTS)
 def test_nobody_else_decides(act, person, request):
