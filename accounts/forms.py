@@ -21,6 +21,9 @@ class ProfileForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        language = self.fields["language"]
+        assert isinstance(language, forms.ChoiceField)  # noqa: S101 - for the type checker
+        language.choices = [("", _("As the browser asks")), *settings.LANGUAGES]
         site = _("The site's own (%(zone)s)") % {"zone": settings.TIME_ZONE}
         field = self.fields["time_zone"]
         assert isinstance(field, forms.ChoiceField)  # noqa: S101 - for the type checker
