@@ -1,6 +1,7 @@
 """The audit log: what is in it, and that nobody tampers with it unnoticed."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 
 import pytest
@@ -243,3 +244,21 @@ def test_a_password_typed_as_the_address_is_not_kept(client):
 def test_a_head_that_is_none_is_refused(head):
     with pytest.raises(CommandError, match="is no head"):
         verify("--head", head)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_written_at_once_make_one_chain():
+    doctor = UserFactory()
+    before = AuditEntry.objects.count()
+
+    def write(number: int) -> None:
+        try:
+            for _ in range(10):
+                audit.record_access(doctor, what="film", by=doctor, detail={"writer": number})
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as writers:
+        list(writers.map(write, range(4)))
+    assert AuditEntry.objects.count() == before + 40
+    assert list(check_trail()) == []
