@@ -95,7 +95,8 @@ def listen() -> None:
 
 def context(request: HttpRequest) -> dict[str, float]:
     """Tells the pages how long the session has left, and when to warn."""
-    if not request.user.is_authenticated:
+    # The page of an error may be made before anybody knows whose request it is.
+    if not hasattr(request, "user") or not request.user.is_authenticated:
         return {}
     return {
         "session_seconds_left": time_left(request).seconds,
