@@ -20,7 +20,8 @@ LOADED = re.compile(
 )
 CSS_LOADED = re.compile(r"""(?:@import\s*|url\(\s*)["']?((?:https?:)?//[^"')\s]+)""")
 INLINE = re.compile(r"""<style\b|\sstyle\s*=\s*["']|\son[a-z]+\s*=\s*["']|javascript:""", re.I)
-INLINE_SCRIPT = re.compile(r"<script\b(?![^>]*\bsrc=)", re.I)
+# A block of JSON is data, which no browser runs.
+INLINE_SCRIPT = re.compile(r'<script\b(?![^>]*(?:\bsrc=|type="application/json"))', re.I)
 
 
 def relative(path: Path) -> str:

@@ -7,6 +7,7 @@ from allauth.usersessions.models import UserSession
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.utils import translation
 from PIL import Image
 
 from accounts import avatars
@@ -104,7 +105,7 @@ def bomb() -> bytes:
     ids=["empty", "svg", "pdf", "gif", "large", "cut", "cut-png", "thin", "animated", "bomb"],
 )
 def test_what_is_no_picture_is_refused_in_words(as_doctor, doctor, data, said):
-    with pytest.raises(avatars.AvatarError, match=said):
+    with translation.override("en"), pytest.raises(avatars.AvatarError, match=said):
         avatars.reencode(data)
     page = post_picture(as_doctor, data)
     assert page.status_code == 422
@@ -206,7 +207,8 @@ def test_a_zone_that_is_none_breaks_no_page(doctor, as_doctor, active_model):
     [(FIREFOX, "Firefox on Windows"), (IPHONE, "Safari on iPhone"), ("curl/8", "Unknown browser")],
 )
 def test_a_device_in_words(said, shown):
-    assert device_of(said) == shown
+    with translation.override("en"):
+        assert device_of(said) == shown
 
 
 def test_the_own_sessions_are_listed_and_ended(active_model):

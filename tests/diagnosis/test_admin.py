@@ -60,15 +60,6 @@ def test_a_supervisors_look_is_on_record(reading, as_supervisor, supervisor):
     assert row.what == "admin page"
 
 
-def test_the_list_needs_the_same_queries_for_any_number(
-    reading, as_supervisor, django_assert_max_num_queries
-):
-    as_supervisor.get(LIST)
-    ReadingFactory.create_batch(20)
-    with django_assert_max_num_queries(15):
-        as_supervisor.get(LIST)
-
-
 def test_a_supervisor_changes_no_account_by_hand(as_supervisor, doctor):
     address = f"/admin/accounts/user/{doctor.pk}/change/"
     assert as_supervisor.get(address).status_code == 200
