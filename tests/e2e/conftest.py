@@ -17,6 +17,7 @@ from django.core.management import call_command
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from accounts.models import User
+from mlcore import registry
 from tests.factories import PASSWORD, DoctorFactory, SupervisorFactory
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
@@ -57,14 +58,15 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def site(live_server, transactional_db) -> str:
-    """Address of a running site with the shipped model active."""
+    """Address of a running site with the shipped model active, unless another is already."""
     # A transactional test flushes the database, the roles of the migration included.
     from django.apps import apps
 
     from accounts import roles
 
     roles.install(apps)
-    call_command("activate_model", settings.SHIPPED_MODEL, verbosity=0)
+    if registry.active_version() is None:
+        call_command("activate_model", settings.SHIPPED_MODEL, verbosity=0)
     return live_server.url
 
 

@@ -109,7 +109,7 @@ def test_what_is_no_film_is_refused_and_what_was_typed_stays(site, site_doctor, 
     assert not Reading.objects.exists()
 
 
-def test_the_main_job_without_javascript(browser, site, site_doctor, films):
+def test_the_main_job_without_javascript(browser, lenient_model, site, site_doctor, films):
     context = browser.new_context(java_script_enabled=False, locale="en-US")
     page = context.new_page()
     sign_in(page, site, site_doctor.email)
