@@ -1,77 +1,34 @@
 """Pictures of people: checked, drawn anew, square and small; nothing else of the file is kept."""
 
-import io
-import warnings
-
 from django.core.files.base import ContentFile
 from django.db import transaction
-from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy as _
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from accounts import audit
 from accounts.models import User
+from xraysite import pictures
 
 SIDE = 256
 MAX_BYTES = 5 * 2**20
 MAX_PIXELS = 25_000_000
 MIN_SIDE = 32
-FORMATS = ("JPEG", "PNG", "WEBP")
-
-
-class AvatarError(ValueError):
-    """The file is no picture that can be used; `message` says why, to whoever chose it."""
-
-    def __init__(self, message: str | Promise) -> None:
-        super().__init__(message)
-        self.message = message
 
 
 def reencode(data: bytes) -> bytes:
     """Returns the middle square of a picture as a WebP file of 256×256 pixels, without metadata.
 
     Raises:
-        AvatarError: if it is no JPEG, PNG or WebP file of one picture, damaged, too large or small.
+        xraysite.pictures.PictureError: if it cannot be used.
     """
-    if len(data) > MAX_BYTES:
-        raise AvatarError(_("The picture is larger than 5 MB. Choose a smaller one."))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-                _check(picture)
-                upright = ImageOps.exif_transpose(picture).convert("RGB")
-    except UnidentifiedImageError:
-        raise AvatarError(_("This is no JPEG, PNG or WebP picture.")) from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise AvatarError(_("The picture has too many pixels. Choose a smaller one.")) from None
-    except AvatarError:
-        raise
-    except (OSError, SyntaxError, ValueError, EOFError):
-        raise AvatarError(_("The picture is damaged. Choose another.")) from None
-    square = ImageOps.fit(upright, (SIDE, SIDE), Image.Resampling.LANCZOS)
-    # Pixels alone, so that no profile or comment of the file comes along.
-    clean = Image.frombytes("RGB", square.size, square.tobytes())
-    out = io.BytesIO()
-    clean.save(out, "WEBP", quality=85, method=4)
-    return out.getvalue()
-
-
-def _check(picture: Image.Image) -> None:
-    width, height = picture.size
-    if width * height > MAX_PIXELS:
-        raise AvatarError(_("The picture has too many pixels. Choose a smaller one."))
-    if min(width, height) < MIN_SIDE:
-        raise AvatarError(_("The picture is too small: at least 32 pixels a side are needed."))
-    if getattr(picture, "n_frames", 1) > 1:
-        raise AvatarError(_("The picture moves. Choose a still one."))
+    picture = pictures.decode(data, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS, min_side=MIN_SIDE)
+    return pictures.encode(ImageOps.fit(picture, (SIDE, SIDE), Image.Resampling.LANCZOS))
 
 
 def change_avatar(*, user: User, data: bytes) -> None:
     """Gives the account a picture in place of the one it has.
 
     Raises:
-        AvatarError: if the file cannot be used; nothing is changed then.
+        xraysite.pictures.PictureError: if the file cannot be used; nothing is changed then.
     """
     picture = reencode(data)
     field = User._meta.get_field("avatar")

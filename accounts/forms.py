@@ -6,6 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import avatars, time_zones
 from accounts.models import User
+from xraysite.pictures import PictureError
 
 
 class ProfileForm(forms.ModelForm):
@@ -50,7 +51,7 @@ class PictureField(forms.FileField):
         content = data.read()
         try:
             avatars.reencode(content)
-        except avatars.AvatarError as error:
+        except PictureError as error:
             raise forms.ValidationError(str(error.message)) from None
         return content
 

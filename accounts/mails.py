@@ -29,13 +29,13 @@ def language_at(email: str) -> str:
     return language_of(user) if user is not None else translation.get_language()
 
 
-def send(name: str, *, to: Iterable[User], **context: Any) -> bool:
-    """Sends the mail `templates/accounts/mail/<name>_*.txt` to each of `to`, one by one.
+def send(name: str, *, to: Iterable[User], folder: str = "accounts/mail", **context: Any) -> bool:
+    """Sends the mail `templates/<folder>/<name>_*.txt` to each of `to`, one by one.
 
     Returns whether each was sent. A failure is logged and raises nothing: what the mail tells has
     happened already.
     """
-    mails = [_mail(name, user, context) for user in to]
+    mails = [_mail(f"{folder}/{name}", user, context) for user in to]
     refused = []
     try:
         # One connection: a server that does not answer is waited for once.
@@ -56,8 +56,8 @@ def send(name: str, *, to: Iterable[User], **context: Any) -> bool:
 def _mail(name: str, user: User, context: dict[str, Any]) -> EmailMessage:
     context = {"user": user} | context
     with translation.override(language_of(user)):
-        lines = render_to_string(f"accounts/mail/{name}_subject.txt", context)
-        body = render_to_string(f"accounts/mail/{name}_message.txt", context)
+        lines = render_to_string(f"{name}_subject.txt", context)
+        body = render_to_string(f"{name}_message.txt", context)
     # A name may hold a line break; a subject may not.
     subject = settings.ACCOUNT_EMAIL_SUBJECT_PREFIX + " ".join(lines.split())
     return EmailMessage(subject, body.strip() + "\n", to=[user.email])

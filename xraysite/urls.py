@@ -21,6 +21,7 @@ urlpatterns = [
     path("accounts/2fa/", include("allauth.mfa.urls")),
     path("accounts/sessions/", include("allauth.usersessions.urls")),
     path("readings/", include("diagnosis.urls")),
+    path("forum/", include("forum.urls")),
     path("models/", include("mlcore.urls")),
     path("admin/who-saw/", admin.site.admin_view(who_saw), name="who_saw"),
     path("admin/", admin.site.urls),

@@ -17,6 +17,7 @@ from accounts.templatetags.people import initials
 from accounts.time_zones import choices, zone_of
 from tests.conftest import signed_in
 from tests.factories import PASSWORD, DoctorFactory, ReadingFactory, UserFactory
+from xraysite.pictures import PictureError
 
 pytestmark = pytest.mark.django_db
 FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -105,7 +106,7 @@ def bomb() -> bytes:
     ids=["empty", "svg", "pdf", "gif", "large", "cut", "cut-png", "thin", "animated", "bomb"],
 )
 def test_what_is_no_picture_is_refused_in_words(as_doctor, doctor, data, said):
-    with translation.override("en"), pytest.raises(avatars.AvatarError, match=said):
+    with translation.override("en"), pytest.raises(PictureError, match=said):
         avatars.reencode(data)
     page = post_picture(as_doctor, data)
     assert page.status_code == 422

@@ -1,0 +1,133 @@
+"""The board in the supervisors' office: its categories, and the queue of reports."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from forum import moderation, pages
+from forum.forms import ReasonForm
+from forum.models import Category, Report
+from forum.querysets import MODERATE
+from xraysite.paging import BoundedPaginator
+
+
+@admin.register(Category)
+class CategoryAdmin(admin.ModelAdmin):
+    """The shelves of the board. One that holds topics cannot be deleted, but closed."""
+
+    list_display = ["name_zh_hant", "name_en", "position", "is_closed"]
+    ordering = ["position", "id"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        is_used = obj is not None and obj.topics.exists()
+        return not is_used and super().has_delete_permission(request, obj)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        return {}
+
+
+class StateFilter(admin.SimpleListFilter):
+    """Reports that wait, unless all or the decided ones are asked for."""
+
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("decided", _("Decided")), ("all", _("All"))]
+
+    def choices(self, changelist: Any) -> Any:
+        waiting, *others = super().choices(changelist)
+        yield {**waiting, "display": _("Waiting")}
+        yield from others
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        if self.value() == "all":
+            return queryset
+        if self.value() == "decided":
+            return queryset.filter(handled_at__isnull=False)
+        return queryset.filter(handled_at__isnull=True)
+
+
+@admin.register(Report)
+class ReportAdmin(admin.ModelAdmin):
+    """What people reported. A report is decided on, never changed or deleted."""
+
+    list_display = ["what", "reason", "reporter", "created_at", "outcome", "handled_by"]
+    list_display_links = ["what"]
+    list_filter = [StateFilter]
+    list_select_related = ["post__topic", "reporter", "handled_by"]
+    list_per_page = 50
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    actions = None
+    sortable_by = ["created_at"]
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_view_permission(request, obj) and request.user.has_perm(MODERATE)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @admin.display(description=_("post"))
+    def what(self, report: Report) -> SafeString:
+        return format_html("{} #{}", report.post.topic.title, report.post.number)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Shows the post with its reports, and takes the decision."""
+        report = self.get_object(request, object_id)
+        if report is None or not self.has_view_permission(request, report):
+            raise Http404(gettext("No such report."))
+        form = ReasonForm(request.POST or None)
+        if request.method == "POST":
+            done = self._decide(request, report, form)
+            if done is not None:
+                return done
+        user: Any = request.user
+        waiting = list(report.post.reports.filter(handled_at__isnull=True))
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": gettext("Report of a post"),
+            "report": report,
+            "reports": waiting or [report],
+            "is_waiting": bool(waiting),
+            "shown": pages.shown([report.post], to=user)[0],
+            "form": form,
+        }
+        return TemplateResponse(request, "admin/forum/report/decide.html", context)
+
+    def _decide(
+        self, request: HttpRequest, report: Report, form: ReasonForm
+    ) -> HttpResponseRedirect | None:
+        user: Any = request.user
+        if request.POST.get("do") == "leave":
+            moderation.leave_post(by=user, post_id=report.post_id)
+            messages.success(request, gettext("The post stays. Whoever reported it is told."))
+        elif form.is_valid():
+            moderation.hide_post(
+                by=user, post_id=report.post_id, reason=form.cleaned_data["reason"]
+            )
+            messages.success(request, gettext("The post is hidden. Whoever reported it is told."))
+        else:
+            return None
+        return HttpResponseRedirect(reverse("admin:forum_report_changelist"))

@@ -1,0 +1,91 @@
+"""The board as other apps see it; see `xraysite.hooks`."""
+
+import uuid
+from typing import TYPE_CHECKING
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.urls import reverse
+
+from xraysite.hooks import SharedPost
+
+if TYPE_CHECKING:
+    from accounts.models import User
+    from forum.models import Post
+
+# The models are there only once Django has loaded every app.
+
+
+class DiscussionBoard:
+    """Implements `xraysite.hooks.Board`."""
+
+    def may_post(self, user: "User") -> bool:
+        return user.has_perm("forum.add_topic")
+
+    def categories(self) -> list[tuple[int, str]]:
+        from forum.models import Category
+
+        return [(one.pk, one.name) for one in Category.objects.filter(is_closed=False)]
+
+    def rendered(self, body: str) -> str:
+        from forum.markdown import render
+
+        return render(body, pictures={})
+
+    def warnings(self, author: "User", text: str) -> list[str]:
+        from forum import personal_data
+
+        return personal_data.warnings(author, text)
+
+    @transaction.atomic
+    def post_case(
+        self,
+        *,
+        author: "User",
+        category: int,
+        title: str,
+        body: str,
+        picture: bytes,
+        alternative: str,
+        submission: uuid.UUID,
+    ) -> SharedPost:
+        from forum import pictures, services
+        from forum.models import Category, Post
+
+        if not self.may_post(author):
+            raise PermissionDenied
+        earlier = Post.objects.filter(submission=submission, author=author).first()
+        if earlier is not None:
+            return _shared(earlier)
+        shelf = Category.objects.filter(pk=category, is_closed=False).first()
+        if shelf is None:
+            raise ValueError(f"No open category {category!r}.")
+        stored = pictures.add_picture(owner=author, data=picture, is_case=True)
+        shown = f"![{_one_line(alternative)}]({reverse('forum:picture', args=[stored.pk])})"
+        try:
+            topic = services.open_topic(
+                author=author,
+                category=shelf,
+                title=title,
+                body=f"{body.rstrip()}\n\n{shown}\n",
+                submission=submission,
+            )
+        except BaseException:
+            stored.file.storage.delete(str(stored.file.name))
+            raise
+        return _shared(topic.posts.get(number=1))
+
+    def withdraw(self, picture_id: uuid.UUID) -> bool:
+        from forum import pictures
+
+        return pictures.withdraw(picture_id)
+
+
+def _shared(post: "Post") -> SharedPost:
+    picture = post.pictures.get(is_case=True)
+    return SharedPost(url=post.get_absolute_url(), picture_id=picture.pk)
+
+
+def _one_line(text: str) -> str:
+    """Returns words that can stand between the brackets of a Markdown picture."""
+    return " ".join(text.translate(str.maketrans("", "", "[]\\<>`")).split())

@@ -1,0 +1,16 @@
+"""What every template may ask about the board."""
+
+from collections.abc import Callable
+from functools import cache
+
+from django.http import HttpRequest
+
+from forum import moderation, notices
+
+
+def board(request: HttpRequest) -> dict[str, Callable[[], int]]:
+    """Gives templates what waits for the person; asked of the database when first used."""
+    return {
+        "board_news": cache(lambda: notices.unread_count(request.user)),  # type: ignore[arg-type]
+        "reports_waiting": cache(moderation.reports_waiting),
+    }

@@ -1,0 +1,104 @@
+"""Mails of the board: that there is something to read, never what is written there."""
+
+import datetime
+import logging
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import mails
+from forum.models import Member, Notification
+from forum.notices import due_for_mail, visible_notifications
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+logger = logging.getLogger(__name__)
+
+# What somebody reads on the page within this time needs no mail.
+GRACE = datetime.timedelta(minutes=2)
+DAY = datetime.timedelta(hours=24)
+LISTED = 50
+
+
+def send_due(*, site: str) -> tuple[int, int]:
+    """Sends the mails that are due: one for each notification, or a day's in one, as people wish.
+
+    Safe to call at any time and again after a failure: what was not sent is due the next time.
+
+    Args:
+        site: the address of the site, for the links.
+
+    Returns:
+        How many mails were sent, and how many were not.
+    """
+    by_user: dict[int, list[int]] = defaultdict(list)
+    due = due_for_mail(timezone.now() - GRACE).values_list("recipient_id", "pk")
+    for recipient, pk in due.iterator():
+        by_user[recipient].append(pk)
+    sent = failed = 0
+    for recipient, keys in by_user.items():
+        done, not_done = _send_to(recipient, keys, site)
+        sent, failed = sent + done, failed + not_done
+    return sent, failed
+
+
+def _send_to(recipient: int, keys: list[int], site: str) -> tuple[int, int]:
+    user = _user(recipient)
+    settings = Member.objects.filter(user_id=recipient).first()
+    wish = settings.mail if settings else Member.Mail.DAILY
+    if wish == Member.Mail.NEVER or not user.is_approved:
+        _mailed(keys)
+        return 0, 0
+    now = timezone.now()
+    if wish == Member.Mail.DAILY:
+        last = settings.digest_sent_at if settings else None
+        if last is not None and now - last < DAY:
+            return 0, 0
+        return _send(user, keys, site, is_digest=True)
+    totals = [_send(user, [key], site, is_digest=False) for key in keys]
+    return sum(done for done, _not in totals), sum(failed for _done, failed in totals)
+
+
+def _user(pk: int) -> "User":
+    from accounts.models import User
+
+    return User.objects.get(pk=pk)
+
+
+@transaction.atomic
+def _send(user: "User", keys: list[int], site: str, *, is_digest: bool) -> tuple[int, int]:
+    """Sends one mail, and keeps that it was sent only where it was.
+
+    The rows are locked meanwhile, so that two senders at once send it once.
+    """
+    rows = Notification.objects.select_for_update(of=("self",), skip_locked=True)
+    waiting = rows.filter(pk__in=keys, mailed_at__isnull=True, read_at__isnull=True)
+    locked = [row.pk for row in waiting]
+    shown = (
+        visible_notifications(user)
+        .filter(pk__in=locked)
+        .select_related("post__topic__category", "actor")
+    )
+    news = list(shown[:LISTED])
+    if not news:
+        _mailed(locked)
+        return 0, 0
+    name = "digest" if is_digest else "news"
+    context = {"news": news, "count": len(locked), "site": site}
+    if not mails.send(name, to=[user], folder="forum/mail", **context):
+        return 0, 1
+    _mailed(locked)
+    if is_digest:
+        Member.objects.update_or_create(
+            user=user,
+            defaults={"digest_sent_at": timezone.now()},
+            create_defaults={"digest_sent_at": timezone.now(), "all_read_at": timezone.now()},
+        )
+    return 1, 0
+
+
+def _mailed(keys: list[int]) -> None:
+    Notification.objects.filter(pk__in=keys).update(mailed_at=timezone.now())

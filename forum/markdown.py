@@ -1,0 +1,158 @@
+"""Markdown of a post to HTML that is safe to show: no raw HTML, no picture from elsewhere.
+
+markdown-it-py (CommonMark, with tables, strikethrough and bare links) renders; nh3 then lets
+through only what is named here, so that a fault in the one is caught by the other.
+"""
+
+import re
+import uuid
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import nh3
+from django.urls import reverse
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from forum.models import Picture
+
+TAGS = {
+    "a", "blockquote", "br", "code", "del", "em", "h3", "h4", "h5", "h6", "hr", "img", "li", "ol",
+    "p", "pre", "s", "span", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
+}  # fmt: skip
+ATTRIBUTES = {
+    "a": {"href", "title", "target", "rel"},
+    "img": {"src", "alt", "width", "height", "loading"},
+    "ol": {"start"},
+}
+CLASSES = {"span": {"mention", "picture-gone"}}
+SCHEMES = {"http", "https", "mailto"}
+PICTURE = re.compile(
+    r"/forum/pictures/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})/"
+)
+LINK = re.compile(r"(?i)(https?:|mailto:|/(?!/)|#)")
+MAX_NESTING = 20
+
+
+@cache
+def _parser() -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False, "linkify": True, "maxNesting": MAX_NESTING})
+    parser.enable(["table", "strikethrough", "linkify"])
+    assert parser.linkify is not None  # noqa: S101 - linkify-it-py is a requirement
+    parser.linkify.set({"fuzzy_link": False, "fuzzy_email": False})
+    parser.validateLink = lambda url: LINK.match(url) is not None  # type: ignore[method-assign]
+    return parser
+
+
+def picture_ids(body: str) -> list[uuid.UUID]:
+    """Returns the pictures that a text shows, each once, in their order."""
+    found = (uuid.UUID(match) for match in PICTURE.findall(body))
+    return list(dict.fromkeys(found))
+
+
+def render(
+    body: str, *, pictures: Mapping[uuid.UUID, Picture], names: Collection[str] = ()
+) -> SafeString:
+    """Returns a post's text as HTML.
+
+    Args:
+        body: Markdown.
+        pictures: those that may be shown; others leave a sentence in their place.
+        names: mentions as they are written after the @, to be set off.
+    """
+    tokens = _parser().parse(body)
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):
+            # The page has titles of its own; those of a post come under them.
+            token.tag = f"h{min(6, int(token.tag[1]) + 2)}"
+        if token.type == "inline":
+            token.children = list(_inline(token.children or [], pictures, names))
+    html = _parser().renderer.render(tokens, _parser().options, {})
+    clean = nh3.clean(
+        html,
+        tags=TAGS,
+        attributes=ATTRIBUTES,
+        allowed_classes=CLASSES,
+        url_schemes=SCHEMES,
+        link_rel=None,
+    )
+    return mark_safe(clean)  # noqa: S308 - it is what nh3 lets through
+
+
+def _inline(
+    tokens: Iterable[Token], pictures: Mapping[uuid.UUID, Picture], names: Collection[str]
+) -> Iterable[Token]:
+    in_link = 0
+    for token in tokens:
+        if token.type == "link_open":
+            in_link += 1
+            _open_safely(token)
+        elif token.type == "link_close":
+            in_link -= 1
+        if token.type == "image":
+            yield _raw(_picture(token, pictures))
+        elif token.type == "text" and names and not in_link:
+            yield from _set_off(token.content, names)
+        else:
+            yield token
+
+
+def _open_safely(token: Token) -> None:
+    """Leads out of the site in a new tab that learns nothing of this one."""
+    if not str(token.attrs.get("href", "")).startswith(("/", "#")):
+        token.attrs |= {"rel": "nofollow ugc noopener noreferrer", "target": "_blank"}
+
+
+def _picture(token: Token, pictures: Mapping[uuid.UUID, Picture]) -> str:
+    source = str(token.attrs.get("src", ""))
+    match = PICTURE.fullmatch(source)
+    if match is None:
+        return _gone(_("Pictures from elsewhere are not shown here."))
+    picture = pictures.get(uuid.UUID(match[1]))
+    if picture is None:
+        return _gone(_("This picture cannot be shown."))
+    if picture.withdrawn_at is not None:
+        return _gone(_("This picture was withdrawn by who posted it."))
+    return (
+        f'<img src="{escape(reverse("forum:picture", args=[picture.pk]))}"'
+        f' alt="{escape(token.content)}" width="{picture.width}" height="{picture.height}"'
+        ' loading="lazy">'
+    )
+
+
+def _gone(text: str) -> str:
+    return f'<span class="picture-gone">{escape(text)}</span>'
+
+
+def _raw(html: str) -> Token:
+    return Token("html_inline", "", 0, content=html)
+
+
+def _set_off(text: str, names: Collection[str]) -> Sequence[Token]:
+    """Returns the text with each `@name` in a span of its own."""
+    any_name = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    pieces = re.split(rf"(@(?:{any_name}))", text)
+    return [_piece(piece, is_mention=bool(index % 2)) for index, piece in enumerate(pieces)]
+
+
+def _piece(text: str, *, is_mention: bool) -> Token:
+    if is_mention:
+        return _raw(f'<span class="mention">{escape(text)}</span>')
+    return Token("text", "", 0, content=text)
+
+
+def plain(body: str, *, length: int = 200) -> str:
+    """Returns the beginning of a post as one line of plain text, for lists."""
+    tokens: list[Any] = _parser().parse(body[: 20 * length])
+    words = " ".join(
+        child.content
+        for token in tokens
+        for child in (token.children or [token])
+        if child.type in ("text", "code_inline", "fence", "code_block")
+    )
+    line = " ".join(words.split())
+    return line if len(line) <= length else f"{line[: length - 1]}…"

@@ -1,0 +1,416 @@
+"""The board: categories hold topics, topics hold numbered posts."""
+
+import uuid
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+
+from forum.querysets import PictureQuerySet, PostQuerySet, TopicQuerySet
+
+POSTS_A_PAGE = 20
+MAX_TITLE = 150
+MAX_BODY = 20_000
+MAX_REASON = 500
+
+USER = settings.AUTH_USER_MODEL
+
+
+class Category(models.Model):
+    """A shelf of the board, named in both languages."""
+
+    name_zh_hant = models.CharField(_("name (Chinese)"), max_length=60, unique=True)
+    name_en = models.CharField(_("name (English)"), max_length=60, unique=True)
+    about_zh_hant = models.CharField(_("what belongs here (Chinese)"), max_length=200, blank=True)
+    about_en = models.CharField(_("what belongs here (English)"), max_length=200, blank=True)
+    position = models.PositiveSmallIntegerField(
+        _("position"), default=0, help_text=_("Smaller numbers come first.")
+    )
+    is_closed = models.BooleanField(
+        _("closed"), default=False, help_text=_("A closed category takes no new topics.")
+    )
+
+    class Meta:
+        verbose_name = _("category")
+        verbose_name_plural = _("categories")
+        ordering: ClassVar = ["position", "id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def name(self) -> str:
+        """The name in the reader's language."""
+        return self.name_en if (get_language() or "").startswith("en") else self.name_zh_hant
+
+    @property
+    def about(self) -> str:
+        return self.about_en if (get_language() or "").startswith("en") else self.about_zh_hant
+
+
+class Hideable(models.Model):
+    """What a supervisor can take away from everyone but supervisors."""
+
+    hidden_at = models.DateTimeField(_("hidden at"), null=True, blank=True, editable=False)
+    hidden_by = models.ForeignKey(
+        USER,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("hidden by"),
+    )
+    hidden_reason = models.CharField(
+        _("why it is hidden"), max_length=MAX_REASON, blank=True, editable=False
+    )
+
+    class Meta:
+        abstract = True
+
+    @property
+    def is_hidden(self) -> bool:
+        return self.hidden_at is not None
+
+
+class Topic(Hideable):
+    """A title and the posts under it. The first post opens it."""
+
+    category = models.ForeignKey(
+        Category,
+        on_delete=models.PROTECT,
+        related_name="topics",
+        db_index=False,  # an index below begins with it
+        verbose_name=_("category"),
+    )
+    title = models.CharField(_("title"), max_length=MAX_TITLE)
+    author = models.ForeignKey(
+        USER, on_delete=models.PROTECT, related_name="topics", verbose_name=_("author")
+    )
+    created_at = models.DateTimeField(_("opened at"), auto_now_add=True)
+    last_activity_at = models.DateTimeField(_("last post at"))
+    last_author = models.ForeignKey(
+        USER, on_delete=models.PROTECT, related_name="+", verbose_name=_("last post by")
+    )
+    # Posts are numbered without gaps, so this is the last post's number too.
+    post_count = models.PositiveIntegerField(_("posts"), default=1)
+    is_pinned = models.BooleanField(_("pinned"), default=False)
+    is_locked = models.BooleanField(_("locked"), default=False)
+
+    objects: ClassVar = TopicQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("topic")
+        verbose_name_plural = _("topics")
+        indexes: ClassVar = [
+            models.Index(
+                fields=["-is_pinned", "-last_activity_at", "-id", "hidden_at"],
+                condition=Q(hidden_at__isnull=True),
+                name="topic_order",
+            ),
+            models.Index(
+                fields=["category", "-is_pinned", "-last_activity_at", "-id", "hidden_at"],
+                name="topic_category_order",
+            ),
+            # For supervisors, who see the hidden ones too.
+            models.Index(fields=["-is_pinned", "-last_activity_at", "-id"], name="topic_all"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    def get_absolute_url(self) -> str:
+        return reverse("forum:topic", args=[self.pk])
+
+    @property
+    def reply_count(self) -> int:
+        return self.post_count - 1
+
+    def url_of_post(self, number: int) -> str:
+        """Returns the address at which the post of this number is seen among its neighbours."""
+        page = (number - 1) // POSTS_A_PAGE + 1
+        query = f"?page={page}" if page > 1 else ""
+        return f"{self.get_absolute_url()}{query}#post-{number}"
+
+
+class Post(Hideable):
+    """What somebody wrote, as Markdown."""
+
+    topic = models.ForeignKey(
+        Topic,
+        on_delete=models.CASCADE,
+        related_name="posts",
+        db_index=False,  # the constraint below begins with it
+        verbose_name=_("topic"),
+    )
+    number = models.PositiveIntegerField(_("number"))
+    author = models.ForeignKey(
+        USER, on_delete=models.PROTECT, related_name="posts", verbose_name=_("author")
+    )
+    body = models.TextField(_("text"), max_length=MAX_BODY)
+    # The id of the form that was sent, so that a form sent twice makes one post.
+    submission = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
+    created_at = models.DateTimeField(_("posted at"), auto_now_add=True)
+    edited_at = models.DateTimeField(_("edited at"), null=True, blank=True, editable=False)
+    version = models.PositiveIntegerField(_("version"), default=1, editable=False)
+    deleted_at = models.DateTimeField(_("deleted at"), null=True, blank=True, editable=False)
+    erased_at = models.DateTimeField(_("erased at"), null=True, blank=True, editable=False)
+    mentioned: models.ManyToManyField = models.ManyToManyField(
+        USER, related_name="+", verbose_name=_("mentioned")
+    )
+
+    objects: ClassVar = PostQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("post")
+        verbose_name_plural = _("posts")
+        permissions: ClassVar = [("moderate_post", "Can moderate the board")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["topic", "number"], name="post_number_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.topic_id} #{self.number}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("forum:post", args=[self.pk])
+
+    @property
+    def is_deleted(self) -> bool:
+        return self.deleted_at is not None
+
+    @property
+    def is_standing(self) -> bool:
+        return self.deleted_at is None and self.hidden_at is None and self.erased_at is None
+
+    @property
+    def url_in_topic(self) -> str:
+        return self.topic.url_of_post(self.number)
+
+
+class PostVersion(models.Model):
+    """A text that an edit replaced."""
+
+    post = models.ForeignKey(Post, on_delete=models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    body = models.TextField()
+    replaced_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        default_permissions = ()
+        ordering: ClassVar = ["number"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["post", "number"], name="post_version_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.post_id} v{self.number}"
+
+
+def picture_name(picture: "Picture", filename: str) -> str:
+    """Returns where a picture is kept: a name that tells nothing."""
+    return f"board/{uuid.uuid4().hex}.webp"
+
+
+class Picture(models.Model):
+    """A re-encoded picture in a post, or one that its owner is about to post."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+")
+    post = models.ForeignKey(
+        Post, on_delete=models.CASCADE, null=True, blank=True, related_name="pictures"
+    )
+    file = models.FileField(upload_to=picture_name, blank=True)
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    is_case = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+
+    objects: ClassVar = PictureQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("picture")
+        verbose_name_plural = _("pictures")
+        default_permissions = ()
+        permissions: ClassVar = [("view_case", "Can see pictures of shared cases")]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+    def get_absolute_url(self) -> str:
+        return reverse("forum:picture", args=[self.pk])
+
+
+class TopicRead(models.Model):
+    """Up to which post somebody has read a topic."""
+
+    user = models.ForeignKey(USER, on_delete=models.CASCADE, related_name="+", db_index=False)
+    topic = models.ForeignKey(Topic, on_delete=models.CASCADE, related_name="reads")
+    number = models.PositiveIntegerField()
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user", "topic"], name="topic_read_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} in {self.topic_id}: {self.number}"
+
+
+class Follow(models.Model):
+    """Whether somebody wants to hear of new posts in a topic; a wish not to is kept too."""
+
+    user = models.ForeignKey(USER, on_delete=models.CASCADE, related_name="+", db_index=False)
+    topic = models.ForeignKey(Topic, on_delete=models.CASCADE, related_name="follows")
+    is_following = models.BooleanField(default=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user", "topic"], name="follow_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} in {self.topic_id}: {self.is_following}"
+
+
+class Member(models.Model):
+    """What the board keeps of a person: since when all is read, and which mails they want."""
+
+    class Mail(models.TextChoices):
+        AT_ONCE = "AT_ONCE", _("One for each, as it happens")
+        DAILY = "DAILY", _("One a day with all of them")
+        NEVER = "NEVER", _("None")
+
+    user = models.OneToOneField(USER, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    all_read_at = models.DateTimeField()
+    mail = models.CharField(_("mails"), max_length=8, choices=Mail.choices, default=Mail.DAILY)
+    digest_sent_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return str(self.user_id)
+
+
+class Notification(models.Model):
+    """Tells somebody of a post; of each post once."""
+
+    class Kind(models.TextChoices):
+        MENTION = "MENTION", _("mentioned you")
+        REPLY = "REPLY", _("replied")
+        REPORT = "REPORT", _("looked into your report")
+
+    recipient = models.ForeignKey(
+        USER, on_delete=models.CASCADE, related_name="board_notifications", db_index=False
+    )
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    post = models.ForeignKey(Post, on_delete=models.CASCADE, related_name="notifications")
+    actor = models.ForeignKey(USER, on_delete=models.CASCADE, related_name="+", db_index=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    read_at = models.DateTimeField(null=True, blank=True)
+    mailed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["recipient", "post", "kind"], name="notification_once"),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["recipient", "-created_at", "-id"], name="notification_newest"),
+            models.Index(
+                fields=["recipient", "post"],
+                condition=Q(read_at__isnull=True),
+                name="notification_unread",
+            ),
+            models.Index(
+                fields=["created_at"],
+                condition=Q(read_at__isnull=True, mailed_at__isnull=True),
+                name="notification_unmailed",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.post_id} to {self.recipient_id}"
+
+
+class Draft(models.Model):
+    """What somebody has begun to write: a reply, or (without a topic) a new topic."""
+
+    user = models.ForeignKey(USER, on_delete=models.CASCADE, related_name="+", db_index=False)
+    topic = models.ForeignKey(
+        Topic, on_delete=models.CASCADE, null=True, blank=True, related_name="+"
+    )
+    category = models.ForeignKey(
+        Category, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    title = models.CharField(max_length=MAX_TITLE, blank=True)
+    body = models.TextField(max_length=MAX_BODY, blank=True)
+    saved_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user", "topic"], name="draft_reply_once"),
+            models.UniqueConstraint(
+                fields=["user"], condition=Q(topic__isnull=True), name="draft_topic_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} in {self.topic_id}"
+
+
+class Report(models.Model):
+    """Somebody asks the supervisors to look at a post."""
+
+    class Outcome(models.TextChoices):
+        HIDDEN = "HIDDEN", _("The post was hidden")
+        LEFT = "LEFT", _("The post stays")
+
+    post = models.ForeignKey(
+        Post, on_delete=models.CASCADE, related_name="reports", verbose_name=_("post")
+    )
+    reporter = models.ForeignKey(
+        USER, on_delete=models.PROTECT, related_name="+", verbose_name=_("reported by")
+    )
+    reason = models.CharField(_("reason"), max_length=MAX_REASON)
+    created_at = models.DateTimeField(_("reported at"), auto_now_add=True)
+    handled_at = models.DateTimeField(_("decided at"), null=True, blank=True)
+    handled_by = models.ForeignKey(
+        USER,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("decided by"),
+    )
+    outcome = models.CharField(_("decision"), max_length=6, choices=Outcome.choices, blank=True)
+
+    class Meta:
+        verbose_name = _("report")
+        verbose_name_plural = _("reports")
+        ordering: ClassVar = ["-created_at", "-id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["post", "reporter"],
+                condition=Q(handled_at__isnull=True),
+                name="report_open_once",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["created_at"], condition=Q(handled_at__isnull=True), name="report_open"
+            ),
+            models.Index(fields=["-created_at", "-id"], name="report_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.post)

@@ -1,0 +1,218 @@
+"""What supervisors do on the board, and how a report reaches them; all of it on record."""
+
+from typing import TYPE_CHECKING
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import audit
+from forum import pictures, search
+from forum.models import Category, Notification, Post, PostVersion, Report, Topic
+from forum.notices import unread_of
+from forum.querysets import MODERATE, TAKE_PART
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+HIDING_FIELDS = ["hidden_at", "hidden_by", "hidden_reason"]
+
+
+def _topic(by: "User", topic_id: int) -> Topic:
+    if not by.has_perm(MODERATE):
+        raise PermissionDenied
+    return Topic.objects.select_for_update().get(pk=topic_id)
+
+
+def _post(by: "User", post_id: int) -> Post:
+    if not by.has_perm(MODERATE):
+        raise PermissionDenied
+    posts = Post.objects.select_for_update(of=("self",)).select_related("topic")
+    return posts.get(pk=post_id)
+
+
+@transaction.atomic
+def pin_topic(*, by: "User", topic_id: int, is_pinned: bool) -> Topic:
+    """Puts a topic on top of the list, or back in its place.
+
+    Raises:
+        PermissionDenied: if the account is no moderator's.
+        Topic.DoesNotExist: if there is none.
+    """
+    topic = _topic(by, topic_id)
+    if topic.is_pinned != is_pinned:
+        topic.is_pinned = is_pinned
+        with audit.during("topic-pinned" if is_pinned else "topic-unpinned"):
+            topic.save(update_fields=["is_pinned"])
+    return topic
+
+
+@transaction.atomic
+def lock_topic(*, by: "User", topic_id: int, is_locked: bool) -> Topic:
+    """Ends a topic, or opens it again. Raises as `pin_topic`."""
+    topic = _topic(by, topic_id)
+    if topic.is_locked != is_locked:
+        topic.is_locked = is_locked
+        with audit.during("topic-locked" if is_locked else "topic-unlocked"):
+            topic.save(update_fields=["is_locked"])
+    return topic
+
+
+@transaction.atomic
+def move_topic(*, by: "User", topic_id: int, category: Category) -> Topic:
+    """Puts a topic on another shelf. Raises as `pin_topic`."""
+    topic = _topic(by, topic_id)
+    if topic.category_id != category.pk:
+        topic.category = category
+        with audit.during("topic-moved"):
+            topic.save(update_fields=["category"])
+    return topic
+
+
+@transaction.atomic
+def hide_topic(*, by: "User", topic_id: int, reason: str) -> Topic:
+    """Takes a topic with all its posts away from everyone but supervisors.
+
+    Raises:
+        ValueError: without a reason; else as `pin_topic`.
+    """
+    topic = _topic(by, topic_id)
+    _hide(topic, by, reason, "topic-hidden")
+    search.forget(list(topic.posts.values_list("pk", flat=True)))
+    return topic
+
+
+@transaction.atomic
+def show_topic(*, by: "User", topic_id: int) -> Topic:
+    """Gives a hidden topic back to everyone. Raises as `pin_topic`."""
+    topic = _topic(by, topic_id)
+    _show(topic, "topic-shown")
+    for post in topic.posts.iterator():
+        post.topic = topic
+        search.refresh(post, title=topic.title)
+    return topic
+
+
+@transaction.atomic
+def hide_post(*, by: "User", post_id: int, reason: str) -> Post:
+    """Takes a post away from everyone but supervisors; its open reports are decided with it.
+
+    Raises:
+        PermissionDenied: if the account is no moderator's.
+        Post.DoesNotExist: if there is none.
+        ValueError: without a reason.
+    """
+    post = _post(by, post_id)
+    _hide(post, by, reason, "post-hidden")
+    search.forget([post.pk])
+    unread_of(post).delete()
+    _decide(post, by, Report.Outcome.HIDDEN)
+    return post
+
+
+@transaction.atomic
+def show_post(*, by: "User", post_id: int) -> Post:
+    """Gives a hidden post back to everyone. Raises as `hide_post`."""
+    post = _post(by, post_id)
+    _show(post, "post-shown")
+    search.refresh(post, title=post.topic.title)
+    return post
+
+
+@transaction.atomic
+def erase_post(*, by: "User", post_id: int, reason: str) -> Post:
+    """Removes a post's text, earlier texts and pictures for good: for patients' data.
+
+    The tombstone stays. Raises as `hide_post`.
+    """
+    post = _post(by, post_id)
+    if not reason.strip():
+        raise ValueError("An erasure needs a reason.")
+    PostVersion.objects.filter(post=post).delete()
+    pictures.remove_files(list(post.pictures.filter(withdrawn_at__isnull=True)))
+    post.body, post.erased_at = "", timezone.now()
+    with audit.during("post-erased", reason=reason.strip()):
+        post.save(update_fields=["body", "erased_at"])
+    search.forget([post.pk])
+    unread_of(post).delete()
+    _decide(post, by, Report.Outcome.HIDDEN)
+    return post
+
+
+def _hide(thing: Topic | Post, by: "User", reason: str, event: str) -> None:
+    if not reason.strip():
+        raise ValueError("Hiding needs a reason.")
+    if thing.is_hidden:
+        return
+    thing.hidden_at, thing.hidden_by, thing.hidden_reason = timezone.now(), by, reason.strip()
+    with audit.during(event, reason=reason.strip()):
+        thing.save(update_fields=HIDING_FIELDS)
+
+
+def _show(thing: Topic | Post, event: str) -> None:
+    if not thing.is_hidden:
+        return
+    thing.hidden_at, thing.hidden_by, thing.hidden_reason = None, None, ""
+    with audit.during(event):
+        thing.save(update_fields=HIDING_FIELDS)
+
+
+@transaction.atomic
+def report_post(*, reporter: "User", post_id: int, reason: str) -> Report:
+    """Asks the supervisors to look at a post; somebody's second report of it is the first.
+
+    Raises:
+        PermissionDenied: if the account has no part in the board.
+        Post.DoesNotExist: if the reporter cannot see a standing post.
+        ValueError: without a reason.
+    """
+    if not reporter.has_perm(TAKE_PART):
+        raise PermissionDenied
+    if not reason.strip():
+        raise ValueError("A report needs a reason.")
+    post = (
+        Post.objects.visible_to(reporter).standing().select_for_update(of=("self",)).get(pk=post_id)
+    )
+    report, is_new = Report.objects.get_or_create(
+        post=post, reporter=reporter, handled_at=None, defaults={"reason": reason.strip()}
+    )
+    if is_new:
+        audit.record_access(post, what="post-reported", by=reporter)
+    return report
+
+
+@transaction.atomic
+def leave_post(*, by: "User", post_id: int) -> Post:
+    """Decides the open reports of a post: it stays. Raises as `hide_post`."""
+    post = _post(by, post_id)
+    _decide(post, by, Report.Outcome.LEFT)
+    return post
+
+
+def _decide(post: Post, by: "User", outcome: Report.Outcome) -> None:
+    """Decides a post's open reports, and tells those who made them."""
+    waiting = list(post.reports.filter(handled_at__isnull=True))
+    if not waiting:
+        return
+    post.reports.filter(pk__in=[report.pk for report in waiting]).update(
+        handled_at=timezone.now(), handled_by=by, outcome=outcome
+    )
+    audit.record_access(post, what="report-decided", by=by, detail={"decision": outcome.value})
+    Notification.objects.bulk_create(
+        [
+            Notification(
+                recipient_id=report.reporter_id,
+                kind=Notification.Kind.REPORT,
+                post=post,
+                actor=by,
+            )
+            for report in waiting
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def reports_waiting() -> int:
+    """Returns how many posts have reports that nobody has decided."""
+    waiting = Report.objects.filter(handled_at__isnull=True)
+    return waiting.values("post").distinct().count()

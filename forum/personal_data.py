@@ -1,0 +1,56 @@
+"""What in a text looks like a patient's: numbers of a known form, and what other apps recognise."""
+
+import hashlib
+import re
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext as _
+
+from xraysite import hooks
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+# Taiwan: of citizens (A123456789), of residents since 2021 (A800000014) and before (AB12345677).
+ID_NUMBER = re.compile(r"(?<![A-Za-z0-9])([A-Za-z])([A-Da-d1289])(\d{8})(?![A-Za-z0-9])")
+LABELLED = re.compile(
+    r"(?i)(?:病歷號?碼?|病歷編號|身[分份]證號?碼?|健保卡號?碼?|(?<![a-z])(?:mrn|chart no|patient id"
+    r"|patient number|medical record(?: number)?|nhi(?: card)? no))[\s.:：#＃號為是]*"
+    r"([A-Z]{0,3}[-\s]?\d{4,14})"
+)
+LETTERS = "ABCDEFGHJKLMNPQRSTUVXYWZIO"  # in the order of their values, 10 to 35
+
+
+def id_numbers(text: str) -> list[str]:
+    """Returns what is a Taiwanese identity number by its form and check digit."""
+    return [match[0] for match in ID_NUMBER.finditer(text) if _digits_check(match)]
+
+
+def _digits_check(match: re.Match[str]) -> bool:
+    first = 10 + LETTERS.index(match[1].upper())
+    second = match[2].upper()
+    # The second letter of an old residence number counts by its units.
+    code = int(second) if second.isdigit() else (10 + LETTERS.index(second)) % 10
+    digits = [first // 10, first % 10, code, *map(int, match[3])]
+    weights = [1, 9, 8, 7, 6, 5, 4, 3, 2, 1, 1]
+    return sum(digit * weight for digit, weight in zip(digits, weights, strict=True)) % 10 == 0
+
+
+def warnings(author: "User", text: str) -> list[str]:
+    """Returns a sentence for each thing in `text` that looks like a patient's, each once."""
+    found = [
+        _("“%(text)s” is a national identity number by its form.") % {"text": number}
+        for number in id_numbers(text)
+    ]
+    found += [
+        _("“%(text)s” looks like a patient's number.") % {"text": match[0].strip()}
+        for match in LABELLED.finditer(text)
+    ]
+    for check in hooks.text_checks:
+        found.extend(check(author, text))
+    return list(dict.fromkeys(found))
+
+
+def seal(text: str) -> str:
+    """Returns what a confirmation is bound to: another text needs another one."""
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,132 @@
+"""Pictures on the board: checked, drawn anew, made smaller; nothing else of the file is kept."""
+
+import datetime
+import uuid
+from functools import partial
+from typing import TYPE_CHECKING
+
+from django.core.exceptions import PermissionDenied
+from django.core.files.base import ContentFile
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from PIL import Image
+
+from forum.markdown import picture_ids
+from forum.models import Picture, Post
+from forum.querysets import TAKE_PART
+from xraysite.pictures import PictureError, decode, encode
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+MAX_SIDE = 1600
+MAX_BYTES = 10 * 2**20
+MAX_PIXELS = 40_000_000
+MAX_WAITING = 20  # pictures that somebody uploaded and did not post
+WAITING_TIME = datetime.timedelta(days=7)
+
+
+def reencode(data: bytes) -> tuple[bytes, int, int]:
+    """Returns the pixels as a WebP file of at most 1,600 pixels a side, and its width and height.
+
+    Raises:
+        xraysite.pictures.PictureError: if it is no picture that can be used.
+    """
+    picture = decode(data, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS)
+    picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
+    return encode(picture), *picture.size
+
+
+def add_picture(*, owner: "User", data: bytes, is_case: bool = False) -> Picture:
+    """Stores a picture that its owner is about to post.
+
+    Raises:
+        PermissionDenied: if the account has no part in the board.
+        xraysite.pictures.PictureError: if the file cannot be used, or too many wait to be posted.
+    """
+    if not owner.has_perm(TAKE_PART):
+        raise PermissionDenied
+    waiting = Picture.objects.filter(owner=owner, post__isnull=True, withdrawn_at__isnull=True)
+    if waiting.count() >= MAX_WAITING:
+        raise PictureError(_("Too many of your pictures wait to be posted. Post or wait first."))
+    content, width, height = reencode(data)
+    picture = Picture(owner=owner, width=width, height=height, is_case=is_case)
+    name = picture.file.storage.save(
+        picture.file.field.generate_filename(picture, ""), ContentFile(content)
+    )
+    picture.file.name = name
+    try:
+        picture.save(force_insert=True)
+    except BaseException:
+        picture.file.storage.delete(name)
+        raise
+    return picture
+
+
+def attach(post: Post) -> None:
+    """Makes the pictures that the post's text shows its own, where its author uploaded them."""
+    waiting = Picture.objects.attachable_by(post.author)
+    waiting.filter(pk__in=picture_ids(post.body)).update(post=post)
+
+
+def in_posts(posts: list[Post]) -> dict[int, dict[uuid.UUID, Picture]]:
+    """Returns the pictures of each post by its key, withdrawn ones too."""
+    found: dict[int, dict[uuid.UUID, Picture]] = {post.pk: {} for post in posts}
+    for picture in Picture.objects.filter(post__in=posts):
+        found[picture.post_id][picture.pk] = picture  # type: ignore[index]
+    return found
+
+
+@transaction.atomic
+def withdraw(picture_id: uuid.UUID) -> bool:
+    """Removes a picture's file for good; returns False where there is no picture or file.
+
+    The file goes when the transaction is certain. What a failure leaves is found by `sweep`.
+    """
+    picture = Picture.objects.select_for_update().filter(pk=picture_id).first()
+    if picture is None or picture.withdrawn_at is not None:
+        return False
+    remove_files([picture])
+    return True
+
+
+def remove_files(pictures: list[Picture]) -> None:
+    """Marks pictures as withdrawn and removes their files when the transaction is certain."""
+    now = timezone.now()
+    for picture in pictures:
+        name, storage = picture.file.name, picture.file.storage
+        picture.withdrawn_at, picture.file.name = now, ""
+        picture.save(update_fields=["withdrawn_at", "file"])
+        if name:
+            transaction.on_commit(partial(storage.delete, name), robust=True)
+
+
+def sweep() -> int:
+    """Removes pictures that were uploaded long ago and never posted; returns how many.
+
+    And files on the shelf that no row names.
+    """
+    before = timezone.now() - WAITING_TIME
+    old = Picture.objects.filter(post__isnull=True, created_at__lt=before)
+    count = 0
+    for picture in old.iterator():
+        with transaction.atomic():
+            remove_files([picture])
+            picture.delete()
+        count += 1
+    return count + _sweep_files(before)
+
+
+def _sweep_files(before: datetime.datetime) -> int:
+    storage = Picture._meta.get_field("file").storage
+    if not storage.exists("board"):
+        return 0
+    count = 0
+    for filename in storage.listdir("board")[1]:
+        name = f"board/{filename}"
+        is_known = Picture.objects.filter(file=name).exists()
+        if not is_known and storage.get_modified_time(name) < before:
+            storage.delete(name)
+            count += 1
+    return count

@@ -1,0 +1,81 @@
+"""Which topics and posts a person may see: every page of the board starts from one of these."""
+
+import datetime
+from typing import TYPE_CHECKING, Any, Self
+
+from django.apps import apps
+from django.db import models
+from django.db.models import Exists, OuterRef, Q
+
+if TYPE_CHECKING:
+    from forum.models import Picture, Post, Topic  # noqa: F401
+
+TAKE_PART = "forum.add_post"
+MODERATE = "forum.moderate_post"
+SEE_CASES = "forum.view_case"
+
+
+class TopicQuerySet(models.QuerySet["Topic"]):
+    def visible_to(self, user: Any) -> Self:
+        """Returns the topics that `user` may read; hidden ones are for moderators alone."""
+        if not (user.is_authenticated and user.has_perm(TAKE_PART)):
+            return self.none()
+        return self.all() if user.has_perm(MODERATE) else self.filter(hidden_at__isnull=True)
+
+    def in_order(self) -> Self:
+        """Returns pinned topics first, then those that were written in last."""
+        return self.order_by("-is_pinned", "-last_activity_at", "-id")
+
+    def unread_by(self, user: Any, *, all_read_at: datetime.datetime) -> Self:
+        """Returns the topics with a post that `user` has not seen since marking all as read."""
+        read = apps.get_model("forum", "TopicRead").objects.filter(
+            topic=OuterRef("pk"), user_id=user.pk, number__gte=OuterRef("post_count")
+        )
+        return self.filter(Q(last_activity_at__gt=all_read_at) & ~Exists(read))
+
+    def followed_by(self, user: Any) -> Self:
+        return self.filter(follows__user_id=user.pk, follows__is_following=True)
+
+
+class PostQuerySet(models.QuerySet["Post"]):
+    def visible_to(self, user: Any) -> Self:
+        """Returns the posts of the topics that `user` may read.
+
+        Deleted and hidden ones are among them: pages show a tombstone in their place.
+        """
+        if not (user.is_authenticated and user.has_perm(TAKE_PART)):
+            return self.none()
+        return self.all() if user.has_perm(MODERATE) else self.filter(topic__hidden_at__isnull=True)
+
+    def standing(self) -> Self:
+        """Returns those that were neither deleted nor hidden nor erased."""
+        return self.filter(deleted_at__isnull=True, hidden_at__isnull=True, erased_at__isnull=True)
+
+    def own_of(self, user: Any) -> Self:
+        """Returns what `user` wrote and may still change."""
+        return self.visible_to(user).standing().filter(author_id=user.pk)
+
+
+class PictureQuerySet(models.QuerySet["Picture"]):
+    def visible_to(self, user: Any) -> Self:
+        """Returns the pictures of standing posts, and those that `user` is about to post.
+
+        Pictures of shared cases are for those who may see films.
+        """
+        if not (user.is_authenticated and user.has_perm(TAKE_PART)):
+            return self.none()
+        shown = Q(
+            post__topic__hidden_at__isnull=True,
+            post__hidden_at__isnull=True,
+            post__deleted_at__isnull=True,
+            post__erased_at__isnull=True,
+        ) & Q(post__isnull=False)
+        if user.has_perm(MODERATE):
+            shown = Q(post__isnull=False)
+        found = self.filter(shown | Q(post__isnull=True, owner_id=user.pk))
+        found = found.filter(withdrawn_at__isnull=True)
+        return found if user.has_perm(SEE_CASES) else found.exclude(is_case=True)
+
+    def attachable_by(self, user: Any) -> Self:
+        """Returns what `user` uploaded and has not posted yet."""
+        return self.filter(owner_id=user.pk, post__isnull=True, withdrawn_at__isnull=True)

@@ -1,0 +1,224 @@
+"""What people write: each function checks, changes, leaves its trace, in one transaction."""
+
+import uuid
+from typing import TYPE_CHECKING
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from accounts import audit
+from forum import notices, pictures, search
+from forum.models import Category, Draft, Post, PostVersion, Topic
+from forum.querysets import MODERATE, TAKE_PART
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+
+class LockedError(Exception):
+    """The topic takes no more posts, and those in it stay as they are."""
+
+
+class ClosedError(Exception):
+    """The category takes no new topics."""
+
+
+class ConflictError(Exception):
+    """The post was changed since the form was opened; `current` is its text now."""
+
+    def __init__(self, current: str) -> None:
+        super().__init__("The post was changed in the meantime.")
+        self.current = current
+
+
+class SubmissionTakenError(Exception):
+    """The submission's id is that of a post of somebody else, or elsewhere."""
+
+
+def _require(user: "User", permission: str) -> None:
+    if not user.has_perm(permission):
+        raise PermissionDenied
+
+
+@transaction.atomic
+def open_topic(
+    *, author: "User", category: Category, title: str, body: str, submission: uuid.UUID
+) -> Topic:
+    """Opens a topic with its first post; the same submission opens it once.
+
+    Raises:
+        PermissionDenied: if the account may open no topics.
+        ClosedError: if the category takes none.
+        SubmissionTakenError: if somebody else used the submission's id.
+    """
+    _require(author, "forum.add_topic")
+    earlier = _earlier(author, submission)
+    if earlier is not None:
+        return earlier.topic
+    if Category.objects.select_for_update().get(pk=category.pk).is_closed:
+        raise ClosedError
+    now = timezone.now()
+    with audit.during("topic-opened"):
+        topic = Topic.objects.create(
+            category=category, title=title, author=author, last_author=author, last_activity_at=now
+        )
+        post = Post.objects.create(
+            topic=topic, number=1, author=author, body=body, submission=submission
+        )
+    _published(post, topic)
+    Draft.objects.filter(user=author, topic__isnull=True).delete()
+    return topic
+
+
+@transaction.atomic
+def reply(*, author: "User", topic: Topic, body: str, submission: uuid.UUID) -> Post:
+    """Adds a post to a topic; the same submission adds it once.
+
+    Raises:
+        PermissionDenied: if the account may not write.
+        Topic.DoesNotExist: if the author cannot see the topic.
+        LockedError: if the topic is locked and the author is no moderator.
+        SubmissionTakenError: if the submission's id belongs to another post.
+    """
+    _require(author, TAKE_PART)
+    topic = Topic.objects.visible_to(author).select_for_update().get(pk=topic.pk)
+    earlier = _earlier(author, submission)
+    if earlier is not None:
+        if earlier.topic_id != topic.pk:
+            raise SubmissionTakenError
+        return earlier
+    if topic.is_locked and not author.has_perm(MODERATE):
+        raise LockedError
+    number = topic.post_count + 1
+    with audit.during("posted"):
+        post = Post.objects.create(
+            topic=topic, number=number, author=author, body=body, submission=submission
+        )
+    topic.post_count, topic.last_author, topic.last_activity_at = number, author, post.created_at
+    Topic.objects.filter(pk=topic.pk).update(
+        post_count=number, last_author=author, last_activity_at=post.created_at
+    )
+    _published(post, topic)
+    Draft.objects.filter(user=author, topic=topic).delete()
+    return post
+
+
+def _earlier(author: "User", submission: uuid.UUID) -> Post | None:
+    earlier = Post.objects.filter(submission=submission).select_related("topic").first()
+    if earlier is not None and earlier.author_id != author.pk:
+        raise SubmissionTakenError
+    return earlier
+
+
+def _published(post: Post, topic: Topic) -> None:
+    post.topic = topic
+    pictures.attach(post)
+    search.refresh(post, title=topic.title)
+    notices.follow_unless_left(user=post.author, topic=topic)
+    notices.announce(post)
+    notices.mark_read(user=post.author, topic=topic, number=post.number)
+
+
+@transaction.atomic
+def edit_post(
+    *, author: "User", post_id: int, body: str, version: int, title: str | None = None
+) -> Post:
+    """Replaces the text of an own post, and keeps the one before; of a first post, the title too.
+
+    Args:
+        version: the one that the author saw when beginning to edit.
+
+    Raises:
+        Post.DoesNotExist: if it is no standing post of this author.
+        LockedError: if the topic is locked.
+        ConflictError: if the post has another version by now.
+    """
+    post = _own(author, post_id)
+    if post.version != version:
+        raise ConflictError(post.body)
+    changes_title = title is not None and post.number == 1 and title != post.topic.title
+    if body == post.body and not changes_title:
+        return post
+    with audit.during("post-edited"):
+        if changes_title:
+            post.topic.title = str(title)
+            post.topic.save(update_fields=["title"])
+        if body != post.body:
+            PostVersion.objects.create(post=post, number=post.version, body=post.body)
+            post.body, post.edited_at, post.version = body, timezone.now(), post.version + 1
+            post.save(update_fields=["body", "edited_at", "version"])
+    pictures.attach(post)
+    search.refresh(post, title=post.topic.title)
+    notices.announce(post)
+    return post
+
+
+@transaction.atomic
+def delete_post(*, author: "User", post_id: int) -> Post:
+    """Takes an own post away; a tombstone stays, so that the others keep their numbers.
+
+    Raises:
+        Post.DoesNotExist: if it is no standing post of this author.
+        LockedError: if the topic is locked.
+    """
+    post = _own(author, post_id)
+    post.deleted_at = timezone.now()
+    with audit.during("post-deleted"):
+        post.save(update_fields=["deleted_at"])
+    search.forget([post.pk])
+    notices.unread_of(post).delete()
+    return post
+
+
+@transaction.atomic
+def undelete_post(*, author: "User", post_id: int) -> Post:
+    """Brings back an own post that its author deleted.
+
+    Raises:
+        Post.DoesNotExist: if this author deleted no such post, or it was erased.
+        LockedError: if the topic is locked.
+    """
+    deleted = Post.objects.visible_to(author).filter(author=author, deleted_at__isnull=False)
+    post = _locked_row(deleted.filter(erased_at__isnull=True), author, post_id)
+    post.deleted_at = None
+    with audit.during("post-restored"):
+        post.save(update_fields=["deleted_at"])
+    search.refresh(post, title=post.topic.title)
+    return post
+
+
+def _own(author: "User", post_id: int) -> Post:
+    return _locked_row(Post.objects.own_of(author), author, post_id)
+
+
+def _locked_row(posts: QuerySet[Post], author: "User", post_id: int) -> Post:
+    found = posts.select_for_update(of=("self",)).select_related("topic", "author")
+    post = found.get(pk=post_id)
+    if post.topic.is_locked and not author.has_perm(MODERATE):
+        raise LockedError
+    return post
+
+
+def save_draft(
+    *,
+    author: "User",
+    topic: Topic | None,
+    title: str = "",
+    body: str = "",
+    category: Category | None = None,
+) -> Draft | None:
+    """Keeps what an author has begun to write; an empty one is thrown away.
+
+    Raises:
+        PermissionDenied: if the account may not write.
+    """
+    _require(author, TAKE_PART)
+    if not title.strip() and not body.strip():
+        Draft.objects.filter(user=author, topic=topic).delete()
+        return None
+    draft, _new = Draft.objects.update_or_create(
+        user=author, topic=topic, defaults={"title": title, "body": body, "category": category}
+    )
+    return draft

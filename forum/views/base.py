@@ -1,0 +1,91 @@
+"""What the pages of the board share."""
+
+from typing import Any, cast
+
+from django.contrib.auth.mixins import PermissionRequiredMixin
+from django.http import Http404, HttpRequest
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from forum import notices
+from forum.models import Draft, Post, Topic
+from forum.querysets import MODERATE, TAKE_PART
+from xraysite.pictures import PictureError
+
+
+class MembersOnlyMixin(PermissionRequiredMixin):
+    """A page for those who take part in the board; others get 403."""
+
+    permission_required: str | tuple[str, ...] = TAKE_PART
+    raise_exception = True
+    request: HttpRequest
+
+    @property
+    def person(self) -> User:
+        return cast(User, self.request.user)
+
+    def topic(self, pk: int) -> Topic:
+        """Returns a topic that the person may read, or raises Http404."""
+        topics = Topic.objects.visible_to(self.request.user)
+        found = topics.select_related("category", "author", "hidden_by").filter(pk=pk).first()
+        if found is None:
+            raise no_such_topic()
+        return found
+
+    def post_of(self, pk: int) -> Post:
+        """Returns a post that the person may read, or raises Http404."""
+        posts = Post.objects.visible_to(self.request.user).select_related("topic", "author")
+        found = posts.filter(pk=pk).first()
+        if found is None or not (found.is_standing or self._may_look_behind(found)):
+            raise no_such_post()
+        return found
+
+    def _may_look_behind(self, post: Post) -> bool:
+        return self.person.has_perm(MODERATE) or (
+            post.author_id == self.person.pk and post.is_deleted and not post.is_hidden
+        )
+
+
+class ModeratorsOnlyMixin(MembersOnlyMixin):
+    permission_required = MODERATE
+
+
+def no_such_topic() -> Http404:
+    return Http404(_("No such topic."))
+
+
+def no_such_post() -> Http404:
+    return Http404(_("No such post."))
+
+
+def is_fragment(request: HttpRequest) -> bool:
+    """Whether htmx asks for a part of the page."""
+    htmx = request.htmx  # type: ignore[attr-defined]
+    return bool(htmx) and not htmx.history_restore_request
+
+
+def draft_of(user: User, topic: Topic | None) -> Draft | None:
+    return Draft.objects.filter(user=user, topic=topic).first()
+
+
+def with_picture(body: str, request: HttpRequest) -> tuple[str, str]:
+    """Stores the picture that came with a form sent without a script, and shows it in the text.
+
+    Returns:
+        The text, and what was wrong with the picture.
+    """
+    from forum import pictures
+
+    upload = request.FILES.get("picture")
+    if upload is None:
+        return body, ""
+    try:
+        picture = pictures.add_picture(owner=cast(User, request.user), data=upload.read())
+    except PictureError as error:
+        return body, str(error.message)
+    name = "".join(c for c in (upload.name or "").rpartition(".")[0] if c not in "[]\\<>`")
+    return f"{body.rstrip()}\n\n![{name}]({picture.get_absolute_url()})\n".lstrip(), ""
+
+
+def sidebar(user: User) -> dict[str, Any]:
+    return {"unread_count": notices.unread_count(user), "moderates": user.has_perm(MODERATE)}

@@ -1,0 +1,291 @@
+"""The list of topics, a topic's page, and what is written on both."""
+
+import uuid
+from typing import Any, TypeVar
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views import View
+
+from forum import notices, pages, search, services
+from forum.forms import MoveForm, PostForm, TopicForm
+from forum.models import MAX_BODY, MAX_TITLE, Category, Post, Topic
+from forum.querysets import MODERATE
+from forum.views.base import (
+    MembersOnlyMixin,
+    draft_of,
+    is_fragment,
+    no_such_topic,
+    with_picture,
+)
+from xraysite.paging import BoundedPaginator
+
+TOPICS_A_PAGE = 25
+SHELVES = ("unread", "followed", "own")
+F = TypeVar("F", bound=PostForm)
+
+
+class TopicListView(MembersOnlyMixin, View):
+    """Topics, pinned ones first, then by their last post; or what a search finds."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        words = " ".join(request.GET.get("q", "").replace("\x00", "").split())
+        context = self._chosen() | {"words": words, "shelves": SHELVES}
+        context |= self._found(words, context) if words else self._listed(context)
+        asked = request.GET.copy()
+        asked.pop("page", None)
+        context["querystring"] = asked.urlencode()
+        template = "forum/_results.html" if is_fragment(request) else "forum/topic_list.html"
+        return render(request, template, context)
+
+    def _chosen(self) -> dict[str, Any]:
+        categories = list(Category.objects.all())
+        asked = self.request.GET.get("category", "")
+        chosen = next((one for one in categories if str(one.pk) == asked), None)
+        shelf = self.request.GET.get("show", "")
+        return {
+            "categories": categories,
+            "category": chosen,
+            "shelf": shelf if shelf in SHELVES else "",
+        }
+
+    def _listed(self, chosen: dict[str, Any]) -> dict[str, Any]:
+        topics = Topic.objects.visible_to(self.person)
+        if chosen["category"]:
+            topics = topics.filter(category=chosen["category"])
+        if chosen["shelf"] == "unread":
+            since = notices.member(self.person).all_read_at
+            topics = topics.unread_by(self.person, all_read_at=since)
+        elif chosen["shelf"] == "followed":
+            topics = topics.followed_by(self.person)
+        elif chosen["shelf"] == "own":
+            topics = topics.filter(author=self.person)
+        people = topics.select_related("category", "author", "last_author").in_order()
+        page = BoundedPaginator(people, TOPICS_A_PAGE).get_page(self.request.GET.get("page"))
+        listed = list(page.object_list)
+        news = notices.unread_topics(self.person, listed)
+        rows = [
+            {"topic": topic, "url": topic.url_of_post(news.get(topic.pk, 1)),
+             "is_new": topic.pk in news}
+            for topic in listed
+        ]  # fmt: skip
+        return {"page_obj": page, "rows": rows}
+
+    def _found(self, words: str, chosen: dict[str, Any]) -> dict[str, Any]:
+        posts = search.matching(Post.objects.visible_to(self.person).standing(), words)
+        if chosen["category"]:
+            posts = posts.filter(topic__category=chosen["category"])
+        posts = posts.select_related("topic__category", "author")
+        page = BoundedPaginator(posts, TOPICS_A_PAGE).get_page(self.request.GET.get("page"))
+        found = [
+            {"post": post, "excerpt": pages.excerpt(post.body, words)} for post in page.object_list
+        ]
+        return {"page_obj": page, "found": found, "limit": search.LIMIT}
+
+
+class NewTopicView(MembersOnlyMixin, View):
+    """Opens a topic."""
+
+    permission_required = "forum.add_topic"
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        draft = draft_of(self.person, None)
+        initial: dict[str, Any] = {"category": request.GET.get("category")}
+        if draft is not None:
+            initial = {"category": draft.category_id, "title": draft.title, "body": draft.body}
+        form = TopicForm(author=self.person, initial=initial)
+        return self._page(form, draft=draft)
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form, picture_error = bound(TopicForm, self)
+        action = request.POST.get("action", "")
+        if action == "draft":
+            return self._save_draft()
+        if action == "preview" or picture_error or not form.is_valid():
+            return self._page(form, picture_error=picture_error, preview=action == "preview")
+        try:
+            topic = services.open_topic(
+                author=self.person,
+                category=form.cleaned_data["category"],
+                title=form.cleaned_data["title"],
+                body=form.cleaned_data["body"],
+                submission=form.cleaned_data["submission"],
+            )
+        except services.ClosedError:
+            form.add_error("category", _("This category takes no new topics. Choose another."))
+            return self._page(form)
+        except services.SubmissionTakenError:
+            form.add_error(None, _("This form was used before. Send it once more."))
+            form.data = renewed(form.data)
+            return self._page(form)
+        messages.success(request, _("Your topic is on the board."))
+        return redirect(topic)
+
+    def _save_draft(self) -> HttpResponse:
+        data = self.request.POST
+        key = data.get("category", "")
+        category = Category.objects.filter(pk=key).first() if key.isdecimal() else None
+        services.save_draft(
+            author=self.person, topic=None, title=data.get("title", "")[:MAX_TITLE],
+            body=data.get("body", "")[:MAX_BODY], category=category,
+        )  # fmt: skip
+        messages.success(self.request, _("Your draft is saved. Only you can see it."))
+        return redirect("forum:new")
+
+    def _page(self, form: TopicForm, **more: Any) -> HttpResponse:
+        context = composer(self.person, form, **more) | {"action": reverse("forum:new")}
+        return render(self.request, "forum/topic_form.html", context)
+
+
+class TopicView(MembersOnlyMixin, View):
+    """A topic's posts, page by page, and the form to reply."""
+
+    def get(self, request: HttpRequest, pk: int) -> HttpResponse:
+        topic = self.topic(pk)
+        pages_in_all = pages.page_count(topic)
+        asked = request.GET.get("page", "1")
+        number = min(max(1, int(asked)), pages_in_all) if asked.isdecimal() else 1
+        posts = pages.posts_on_page(topic, number)
+        new_from = notices.unread_topics(self.person, [topic]).get(topic.pk)
+        draft = draft_of(self.person, topic)
+        initial = {"body": draft.body if draft else self._quotation(topic)}
+        form = PostForm(author=self.person, initial=initial)
+        context = composer(self.person, form, draft=draft)
+        context |= topic_context(self, topic, number)
+        context |= {
+            "posts": pages.shown(posts, to=self.person, new_from=new_from),
+            "seen": pages.numbers(posts),
+            "pages": range(1, pages_in_all + 1),
+        }
+        notices.mark_read(user=self.person, topic=topic, number=pages.numbers(posts))
+        return render(request, "forum/topic.html", context)
+
+    def _quotation(self, topic: Topic) -> str:
+        asked = self.request.GET.get("quote", "")
+        if not asked.isdecimal() or len(asked) > 9:
+            return ""
+        post = topic.posts.standing().filter(number=int(asked)).select_related("author").first()
+        return pages.quoted(post) if post else ""
+
+
+class ReplyView(MembersOnlyMixin, View):
+    """Adds a post to a topic. A script gets the new posts and an empty form, not the page."""
+
+    def post(self, request: HttpRequest, pk: int) -> HttpResponse:
+        topic = self.topic(pk)
+        form, picture_error = bound(PostForm, self)
+        action = request.POST.get("action", "")
+        if action == "draft":
+            services.save_draft(
+                author=self.person, topic=topic, body=request.POST.get("body", "")[:MAX_BODY]
+            )
+            messages.success(request, _("Your draft is saved. Only you can see it."))
+            return redirect(f"{topic.get_absolute_url()}?page={pages.page_count(topic)}#reply")
+        if action == "preview" or picture_error or not form.is_valid():
+            return self._page(topic, form, picture_error=picture_error, preview=action == "preview")
+        try:
+            post = services.reply(
+                author=self.person,
+                topic=topic,
+                body=form.cleaned_data["body"],
+                submission=form.cleaned_data["submission"],
+            )
+        except services.LockedError:
+            form.add_error(None, _("This topic was locked in the meantime."))
+            return self._page(topic, form)
+        except services.SubmissionTakenError:
+            form.add_error(None, _("This form was used before. Send it once more."))
+            form.data = renewed(form.data)
+            return self._page(topic, form)
+        except Topic.DoesNotExist:
+            raise no_such_topic() from None
+        if not is_fragment(request):
+            return redirect(topic.url_of_post(post.number))
+        return self._replied(post)
+
+    def _replied(self, post: Post) -> HttpResponse:
+        topic = post.topic
+        seen = self.request.POST.get("seen", "")
+        after = int(seen) if seen.isdecimal() and len(seen) < 10 else post.number - 1
+        posts = pages.posts_after(topic, after)
+        if post.number - after > pages.POSTS_A_PAGE or not posts:
+            response = HttpResponse(status=204)
+            response.headers["HX-Redirect"] = topic.url_of_post(post.number)
+            return response
+        form = PostForm(author=self.person)
+        context = composer(self.person, form) | topic_context(self, topic, None)
+        context |= {
+            "posts": pages.shown(posts, to=self.person),
+            "seen": pages.numbers(posts),
+            "posted": post,
+        }
+        return render(self.request, "forum/_replied.html", context)
+
+    def _page(self, topic: Topic, form: PostForm, **more: Any) -> HttpResponse:
+        context = composer(self.person, form, **more) | topic_context(self, topic, None)
+        if is_fragment(self.request):
+            context["seen"] = self.request.POST.get("seen", "")
+            return render(self.request, "forum/_reply.html", context)
+        number = pages.page_count(topic)
+        posts = pages.posts_on_page(topic, number)
+        context |= topic_context(self, topic, number)
+        context |= {
+            "posts": pages.shown(posts, to=self.person),
+            "seen": pages.numbers(posts),
+            "pages": range(1, number + 1),
+        }
+        return render(self.request, "forum/topic.html", context)
+
+
+class FollowView(MembersOnlyMixin, View):
+    """Follows a topic, or leaves it."""
+
+    def post(self, request: HttpRequest, pk: int) -> HttpResponse:
+        topic = self.topic(pk)
+        notices.follow(
+            user=self.person, topic=topic, is_following=request.POST.get("follow") == "1"
+        )
+        if is_fragment(request):
+            return render(request, "forum/_follow.html", topic_context(self, topic, None))
+        return redirect(topic)
+
+
+def bound(kind: type[F], view: MembersOnlyMixin, **options: Any) -> tuple[F, str]:
+    """Returns the form that was sent, with a picture that came along shown in its text."""
+    data = view.request.POST.copy()
+    data["body"], error = with_picture(data.get("body", ""), view.request)
+    return kind(data, author=view.person, **options), error
+
+
+def renewed(data: Any) -> Any:
+    """Returns a form's data with an id that nothing was posted under."""
+    fresh = data.copy()
+    fresh["submission"] = str(uuid.uuid4())
+    return fresh
+
+
+def composer(user: Any, form: PostForm, **more: Any) -> dict[str, Any]:
+    """Returns what the editor's templates ask for."""
+    context = {"form": form, "draft": None, "picture_error": "", "html": ""} | more
+    if more.get("preview"):
+        context["html"] = pages.previewed(form.data.get("body", "")[:MAX_BODY], author=user)
+        context["form"] = form.unsent()
+    return context
+
+
+def topic_context(view: MembersOnlyMixin, topic: Topic, number: int | None) -> dict[str, Any]:
+    moderates = view.person.has_perm(MODERATE)
+    return {
+        "topic": topic,
+        "number": number,
+        "following": notices.is_following(view.person, topic),
+        "may_reply": moderates or not topic.is_locked,
+        "moderates": moderates,
+        "move": MoveForm(topic=topic, initial={"category": topic.category_id})
+        if moderates
+        else None,
+        "action": reverse("forum:reply", args=[topic.pk]),
+    }

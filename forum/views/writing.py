@@ -1,0 +1,92 @@
+"""What the editor asks for while somebody writes: preview, names, drafts, pictures."""
+
+import uuid
+
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.views import View
+
+from forum import mentions, pages, pictures, services
+from forum.forms import PictureForm
+from forum.models import MAX_BODY, MAX_TITLE, Category, Picture, Topic
+from forum.views.base import MembersOnlyMixin
+from xraysite.pictures import PictureError
+
+
+class PreviewView(MembersOnlyMixin, View):
+    """Shows a text as it would be posted."""
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        body = request.POST.get("body", "")[:MAX_BODY]
+        html = pages.previewed(body, author=self.person)
+        return render(request, "forum/_preview.html", {"html": html})
+
+
+class PeopleView(MembersOnlyMixin, View):
+    """Names that begin with, or hold, what was typed after an @."""
+
+    def get(self, request: HttpRequest) -> JsonResponse:
+        beginning = request.GET.get("q", "").replace("\x00", "")
+        return JsonResponse({"people": mentions.suggestions(beginning, by=self.person)})
+
+
+class DraftView(MembersOnlyMixin, View):
+    """Keeps what was begun, as somebody types; empty, throws it away."""
+
+    def post(self, request: HttpRequest) -> JsonResponse:
+        data = request.POST
+        topic = self._chosen_topic(data.get("topic", ""))
+        key = data.get("category", "")
+        category = Category.objects.filter(pk=key).first() if _is_key(key) else None
+        draft = services.save_draft(
+            author=self.person,
+            topic=topic,
+            title=data.get("title", "").replace("\x00", "")[:MAX_TITLE],
+            body=data.get("body", "").replace("\x00", "")[:MAX_BODY],
+            category=category,
+        )
+        return JsonResponse({"saved": draft is not None})
+
+    def _chosen_topic(self, key: str) -> Topic | None:
+        if not key:
+            return None
+        if not _is_key(key):
+            raise Http404(_("No such topic."))
+        return self.topic(int(key))
+
+
+def _is_key(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 19
+
+
+class UploadView(MembersOnlyMixin, View):
+    """Takes a picture that is about to be posted."""
+
+    def post(self, request: HttpRequest) -> JsonResponse:
+        form = PictureForm(request.POST, request.FILES)
+        if not form.is_valid():
+            errors = " ".join(str(error) for error in form.errors["picture"])
+            return JsonResponse({"error": errors}, status=422)
+        try:
+            picture = pictures.add_picture(
+                owner=self.person, data=form.cleaned_data["picture"].read()
+            )
+        except PictureError as error:
+            return JsonResponse({"error": str(error.message)}, status=422)
+        return JsonResponse({"url": picture.get_absolute_url()}, status=201)
+
+
+class PictureView(MembersOnlyMixin, View):
+    """Answers with a picture of a post that the person may read."""
+
+    def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponseBase:
+        picture = Picture.objects.visible_to(self.person).filter(pk=pk).first()
+        if picture is None or not picture.file.storage.exists(str(picture.file.name)):
+            raise Http404(_("No such picture."))
+        with picture.file.open("rb") as stored:
+            response = HttpResponse(stored.read(), content_type="image/webp")
+        response.headers["Content-Disposition"] = "inline"
+        response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+        response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        return response
