@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts import mails
 from forum.models import Member, Notification
-from forum.notices import due_for_mail, visible_notifications
+from forum.notices import due_for_mail, keep_digest_sent, member, visible_notifications
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -47,14 +47,14 @@ def send_due(*, site: str) -> tuple[int, int]:
 
 def _send_to(recipient: int, keys: list[int], site: str) -> tuple[int, int]:
     user = _user(recipient)
-    settings = Member.objects.filter(user_id=recipient).first()
-    wish = settings.mail if settings else Member.Mail.DAILY
+    kept = member(user)
+    wish = kept.mail
     if wish == Member.Mail.NEVER or not user.is_approved:
         _mailed(keys)
         return 0, 0
     now = timezone.now()
     if wish == Member.Mail.DAILY:
-        last = settings.digest_sent_at if settings else None
+        last = kept.digest_sent_at
         if last is not None and now - last < DAY:
             return 0, 0
         return _send(user, keys, site, is_digest=True)
@@ -92,11 +92,7 @@ def _send(user: "User", keys: list[int], site: str, *, is_digest: bool) -> tuple
         return 0, 1
     _mailed(locked)
     if is_digest:
-        Member.objects.update_or_create(
-            user=user,
-            defaults={"digest_sent_at": timezone.now()},
-            create_defaults={"digest_sent_at": timezone.now(), "all_read_at": timezone.now()},
-        )
+        keep_digest_sent(user=user)
     return 1, 0
 
 

@@ -1,10 +1,10 @@
 """Who hears of what: mentions, follows, and what is read."""
 
 import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from forum.mentions import mentioned_in
@@ -21,17 +21,24 @@ BATCH = 500
 
 
 def member(user: "User") -> Member:
-    """Returns what the board keeps of a person; for one new to it, all before is read."""
+    """Returns what the board keeps of a person.
+
+    For one of whom nothing is kept yet, unsaved: what was written before the account is read.
+    """
     found = Member.objects.filter(user=user).first()
-    if found is None:
-        found, _new = Member.objects.get_or_create(
-            user=user, defaults={"all_read_at": timezone.now()}
-        )
-    return found
+    return found or Member(user=user, all_read_at=user.date_joined)
+
+
+def _keep(user: "User", **choice: Any) -> None:
+    Member.objects.update_or_create(
+        user=user, defaults=choice, create_defaults={"all_read_at": user.date_joined} | choice
+    )
 
 
 def announce(post: Post) -> None:
     """Tells those who are mentioned, and for a reply those who follow the topic; each once.
+
+    Who has not yet looked at an earlier reply in the topic is not told of the next.
 
     Called again after an edit, it tells only whom the new text mentions.
     """
@@ -43,6 +50,14 @@ def announce(post: Post) -> None:
     if post.number > 1 and post.version == 1:
         followers = Follow.objects.filter(topic_id=post.topic_id, is_following=True)
         others = followers.exclude(user_id__in=[post.author_id, *mentioned])
+        # Of what was replied before they come back, once is enough: it leads to the first of it.
+        waiting = Notification.objects.filter(
+            recipient_id=OuterRef("user_id"),
+            kind=Notification.Kind.REPLY,
+            post__topic_id=post.topic_id,
+            read_at__isnull=True,
+        )
+        others = others.exclude(Exists(waiting))
         _tell(post, others.values_list("user_id", flat=True), Notification.Kind.REPLY)
 
 
@@ -92,8 +107,7 @@ def mark_read(*, user: "User", topic: Topic, number: int) -> None:
 def mark_all_read(*, user: "User") -> None:
     """Keeps that `user` has seen all there is now, topics and notifications."""
     now = timezone.now()
-    member(user)
-    Member.objects.filter(user=user).update(all_read_at=now)
+    _keep(user, all_read_at=now)
     unread(user).update(read_at=now)
 
 
@@ -127,8 +141,12 @@ def unread_topics(user: "User", topics: "list[Topic]") -> dict[int, int]:
 
 def set_mail(*, user: "User", mail: str) -> None:
     """Keeps which mails of the board `user` wants."""
-    member(user)
-    Member.objects.filter(user=user).update(mail=Member.Mail(mail))
+    _keep(user, mail=Member.Mail(mail))
+
+
+def keep_digest_sent(*, user: "User") -> None:
+    """Keeps that `user` was sent the digest now."""
+    _keep(user, digest_sent_at=timezone.now())
 
 
 def due_for_mail(before: datetime.datetime) -> QuerySet[Notification]:

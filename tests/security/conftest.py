@@ -1,6 +1,7 @@
 import pytest
 from django.test import Client
 
+from tests import board
 from tests.conftest import signed_in
 from tests.factories import UserFactory
 
@@ -10,5 +11,6 @@ def people(doctor, supervisor, ml_engineer):
     """Each kind of person with a browser signed in, and nobody with one that is not."""
     root = UserFactory(is_staff=True, is_superuser=True, display_name="Root")
     users = {"doctor": doctor, "supervisor": supervisor, "ml_engineer": ml_engineer, "root": root}
+    board.reply(supervisor, board.open_case(doctor))
     browsers = {name: (user, signed_in(user)) for name, user in users.items()}
     return browsers | {None: (None, Client(headers={"accept-language": "en"}))}

@@ -15,6 +15,9 @@ TRACES = {
     "accounts.AuditHead",
     "sessions.Session",
     "usersessions.UserSession",
+    # That a topic was read, and with it what told of it.
+    "forum.TopicRead",
+    "forum.Notification",
 }
 
 

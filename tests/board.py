@@ -1,0 +1,65 @@
+"""Topics and posts for tests, written through the services as people write them."""
+
+import io
+import uuid
+from contextlib import suppress
+from typing import Any
+
+from django.urls import NoReverseMatch, reverse
+from PIL import Image
+
+from accounts.models import User
+from forum import services
+from forum.board import DiscussionBoard
+from forum.models import Category, Picture, Post, Topic
+
+
+def open_topic(author: User, *, title: str = "A question", body: str = "Who knows?", **more: Any):
+    fields: dict[str, Any] = {"category": Category.objects.first(), "submission": uuid.uuid4()}
+    return services.open_topic(author=author, title=title, body=body, **fields | more)
+
+
+def reply(author: User, topic: Topic, body: str = "I do.") -> Post:
+    return services.reply(author=author, topic=topic, body=body, submission=uuid.uuid4())
+
+
+def with_categories() -> None:
+    """Makes the board's shelves again where a transactional test flushed them."""
+    if not Category.objects.exists():
+        Category.objects.create(name_zh_hant="病例討論", name_en="Cases", position=1)
+
+
+def picture(kind: str = "PNG", size: tuple[int, int] = (60, 40), **options: Any) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", size, (200, 30, 30)).save(out, kind, **options)
+    return out.getvalue()
+
+
+def form(**changes: Any) -> dict[str, Any]:
+    """Returns what the editor sends, with `changes`."""
+    return {"body": "A text", "submission": str(uuid.uuid4()), "action": "post"} | changes
+
+
+def open_case(author: User) -> Topic:
+    """A topic with the picture of a shared case."""
+    shared = DiscussionBoard().post_case(
+        author=author,
+        category=Category.objects.first().pk,
+        title="A case",
+        body="What is this?",
+        picture=picture(),
+        alternative="A film",
+        submission=uuid.uuid4(),
+    )
+    return Picture.objects.get(pk=shared.picture_id).post.topic
+
+
+def address_of(name: str) -> str:
+    """Returns the address of a page of the board, about the oldest topic, post or picture."""
+    if name in {"forum:topic", "forum:reply", "forum:follow", "forum:moderate", "forum:hide_topic"}:
+        return reverse(name, args=[Topic.objects.order_by("pk").first().pk])
+    if name == "forum:picture":
+        return reverse(name, args=[Picture.objects.first().pk])
+    with suppress(NoReverseMatch):
+        return reverse(name)
+    return reverse(name, args=[Post.objects.order_by("pk").first().pk])
