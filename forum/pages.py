@@ -47,7 +47,7 @@ def posts_on_page(topic: Topic, number: int) -> list[Post]:
 
 def posts_after(topic: Topic, number: int) -> list[Post]:
     """Returns the posts that were added after the one of this number."""
-    return _with_people(topic.posts.filter(number__gt=number)[: 2 * POSTS_A_PAGE])
+    return _with_people(topic.posts.filter(number__gt=number))
 
 
 def _with_people(posts: QuerySet[Post]) -> list[Post]:

@@ -195,6 +195,7 @@ class ReplyView(MembersOnlyMixin, View):
             )
         except services.LockedError:
             form.add_error(None, _("This topic was locked in the meantime."))
+            topic.is_locked = True
             return self._page(topic, form)
         except services.SubmissionTakenError:
             form.add_error(None, _("This form was used before. Send it once more."))
@@ -210,11 +211,11 @@ class ReplyView(MembersOnlyMixin, View):
         topic = post.topic
         seen = self.request.POST.get("seen", "")
         after = int(seen) if seen.isdecimal() and len(seen) < 10 else post.number - 1
-        posts = pages.posts_after(topic, after)
-        if post.number - after > pages.POSTS_A_PAGE or not posts:
+        if not 0 < post.number - after <= pages.POSTS_A_PAGE:
             response = HttpResponse(status=204)
             response.headers["HX-Redirect"] = topic.url_of_post(post.number)
             return response
+        posts = pages.posts_after(topic, after)
         form = PostForm(author=self.person)
         context = composer(self.person, form) | topic_context(self, topic, None)
         context |= {

@@ -1,0 +1,187 @@
+"""Pictures are drawn anew, seen by those who may, and go when they must."""
+
+import io
+import uuid
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from forum import pictures, services
+from forum.board import DiscussionBoard
+from forum.models import Category, Picture
+from tests import board
+
+pytestmark = pytest.mark.django_db
+
+
+def send(browser, data: bytes, name: str = "p.png"):
+    return browser.post("/forum/pictures/", {"picture": SimpleUploadedFile(name, data)})
+
+
+@pytest.fixture
+def topic(doctor):
+    return board.open_topic(doctor)
+
+
+def test_metadata_is_gone_and_size_bounded(as_doctor, doctor):
+    marked = PngInfo()
+    marked.add_text("Patient", "CHEN XIAOMING")
+    data = board.picture(size=(4000, 1000), pnginfo=marked)
+    assert b"CHEN" in data
+    address = send(as_doctor, data).json()["url"]
+    shown = as_doctor.get(address).content
+    assert b"CHEN" not in shown
+    with Image.open(io.BytesIO(shown)) as stored:
+        assert stored.format == "WEBP"
+        assert stored.size == (1600, 400)
+        assert not set(stored.info) & {"exif", "icc_profile", "xmp"}
+
+
+def test_exif_is_gone_and_turned_upright(as_doctor):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "CHEN XIAOMING"
+    address = send(as_doctor, board.picture("JPEG", exif=exif)).json()["url"]
+    shown = as_doctor.get(address).content
+    assert b"CHEN" not in shown
+    assert Image.open(io.BytesIO(shown)).size == (40, 60)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"no picture", b"<svg xmlns='http://www.w3.org/2000/svg'/>", board.picture()[:60]]
+)
+def test_what_is_no_picture_is_refused_in_words(as_doctor, data):
+    response = send(as_doctor, data)
+    assert response.status_code == 422
+    assert response.json()["error"]
+    assert not Picture.objects.exists()
+
+
+def test_it_is_its_owners_alone_until_it_is_posted(as_doctor, as_other_doctor, doctor, topic):
+    address = send(as_doctor, board.picture()).json()["url"]
+    assert as_other_doctor.get(address).status_code == 404
+    board.reply(doctor, topic, f"![x]({address})")
+    assert as_other_doctor.get(address).status_code == 200
+
+
+def test_nobody_posts_anothers_waiting_picture(as_doctor, other_doctor, as_other_doctor, topic):
+    address = send(as_doctor, board.picture()).json()["url"]
+    board.reply(other_doctor, topic, f"![x]({address})")
+    assert as_other_doctor.get(address).status_code == 404
+    page = as_other_doctor.get(f"/forum/{topic.pk}/").content.decode()
+    assert "cannot be shown" in page
+
+
+def test_it_goes_with_its_post(as_doctor, as_other_doctor, doctor, topic):
+    address = send(as_doctor, board.picture()).json()["url"]
+    post = board.reply(doctor, topic, f"![x]({address})")
+    services.delete_post(author=doctor, post_id=post.pk)
+    assert as_other_doctor.get(address).status_code == 404
+    services.undelete_post(author=doctor, post_id=post.pk)
+    assert as_other_doctor.get(address).status_code == 200
+
+
+def test_the_answer_cannot_be_taken_for_a_page(as_doctor):
+    response = as_doctor.get(send(as_doctor, board.picture()).json()["url"])
+    assert response.headers["Content-Type"] == "image/webp"
+    assert "sandbox" in response.headers["Content-Security-Policy"]
+    assert "no-store" in response.headers["Cache-Control"]
+
+
+def test_without_a_script_it_comes_with_the_form(as_doctor, topic):
+    fields = board.form(body="look", picture=SimpleUploadedFile("my [film].png", board.picture()))
+    as_doctor.post(f"/forum/{topic.pk}/reply/", fields)
+    post = topic.posts.get(number=2)
+    assert post.body.startswith("look\n\n![my film](/forum/pictures/")
+    assert post.pictures.count() == 1
+
+
+def test_a_bad_picture_in_the_form_loses_no_text(as_doctor, topic):
+    fields = board.form(body="my words", picture=SimpleUploadedFile("x.png", b"nonsense"))
+    page = as_doctor.post(f"/forum/{topic.pk}/reply/", fields).content.decode()
+    assert "my words" in page
+    assert "no JPEG, PNG or WebP" in page
+    assert topic.posts.count() == 1
+
+
+def test_no_more_than_some_wait(as_doctor, monkeypatch):
+    monkeypatch.setattr(pictures, "MAX_WAITING", 2)
+    for _ in range(2):
+        assert send(as_doctor, board.picture()).status_code == 201
+    assert send(as_doctor, board.picture()).status_code == 422
+
+
+def test_what_was_never_posted_is_swept_after_a_week(
+    as_doctor, doctor, topic, django_capture_on_commit_callbacks
+):
+    kept = send(as_doctor, board.picture()).json()["url"]
+    board.reply(doctor, topic, f"![x]({kept})")
+    send(as_doctor, board.picture())
+    young = send(as_doctor, board.picture()).json()["url"]
+    old = timezone.now() - pictures.WAITING_TIME * 2
+    Picture.objects.exclude(pk=young.split("/")[-2]).update(created_at=old)
+    with django_capture_on_commit_callbacks(execute=True):
+        assert pictures.sweep() == 1
+    assert Picture.objects.count() == 2
+    assert as_doctor.get(kept).status_code == as_doctor.get(young).status_code == 200
+
+
+class TestCases:
+    @pytest.fixture
+    def shared(self, doctor):
+        return DiscussionBoard().post_case(
+            author=doctor,
+            category=Category.objects.first().pk,
+            title="A case",
+            body="What is this?",
+            picture=board.picture(),
+            alternative="A [film] of a chest",
+            submission=uuid.UUID(int=7),
+        )
+
+    def test_it_opens_a_topic_with_the_picture(self, shared, as_other_doctor):
+        page = as_other_doctor.get(shared.url, follow=True).content.decode()
+        assert 'alt="A film of a chest"' in page
+        assert as_other_doctor.get(f"/forum/pictures/{shared.picture_id}/").status_code == 200
+
+    def test_ml_staff_read_the_post_and_see_no_film(self, shared, as_ml_engineer):
+        page = as_ml_engineer.get(shared.url, follow=True).content.decode()
+        assert "What is this?" in page
+        assert "<img" not in page.split('id="posts"')[1].split("composer")[0]
+        assert as_ml_engineer.get(f"/forum/pictures/{shared.picture_id}/").status_code == 404
+
+    def test_the_same_submission_makes_it_once(self, shared, doctor):
+        again = DiscussionBoard().post_case(
+            author=doctor,
+            category=Category.objects.first().pk,
+            title="A case",
+            body="What is this?",
+            picture=board.picture(),
+            alternative="",
+            submission=uuid.UUID(int=7),
+        )
+        assert again == shared
+        assert Picture.objects.count() == 1
+
+    def test_withdrawn_it_is_gone_for_everybody_and_the_post_says_so(
+        self, shared, as_doctor, as_supervisor, django_capture_on_commit_callbacks
+    ):
+        stored = Picture.objects.get().file
+        with django_capture_on_commit_callbacks(execute=True):
+            assert DiscussionBoard().withdraw(shared.picture_id)
+        assert not DiscussionBoard().withdraw(shared.picture_id)
+        assert not stored.storage.exists(stored.name)
+        for browser in (as_doctor, as_supervisor):
+            assert browser.get(f"/forum/pictures/{shared.picture_id}/").status_code == 404
+            page = browser.get(shared.url, follow=True).content.decode()
+            assert "was withdrawn" in page
+
+    def test_an_unknown_category_posts_nothing(self, doctor):
+        with pytest.raises(ValueError, match="category"):
+            DiscussionBoard().post_case(
+                author=doctor, category=0, title="t", body="b", picture=board.picture(),
+                alternative="", submission=uuid.uuid4(),
+            )  # fmt: skip
+        assert not Picture.objects.exists()

@@ -1,0 +1,110 @@
+"""Search finds words in every script, in titles and posts, and nothing that is hidden."""
+
+import pytest
+from django.core.management import call_command
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forum import moderation, search, services
+from forum.models import Post
+from tests import board
+
+pytestmark = pytest.mark.django_db
+
+
+def found(words: str) -> list[str]:
+    return [post.body for post in search.matching(Post.objects.all(), words)]
+
+
+@pytest.fixture
+def topic(doctor):
+    return board.open_topic(doctor, title="右下肺浸潤 CT", body="Fever for two days, ＷＢＣ 12k")
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["右下", "下肺", "肺浸", "浸潤", "右下肺浸潤", "潤", "右", "CT", "ct", "fever", "feve", "wbc",
+     "fever 浸潤", "12k", "Two Days", "右下肺 CT"],
+)  # fmt: skip
+def test_finds(topic, words):
+    assert found(words) == ["Fever for two days, ＷＢＣ 12k"]
+
+
+@pytest.mark.parametrize("words", ["左下", "右肺", "下浸", "ever", "fever 左下", "潤肺"])
+def test_does_not_find(topic, words):
+    assert found(words) == []
+
+
+@pytest.mark.parametrize("words", ["", " ", "***", '"', "'", "()", "-", "NEAR(", "\x00"])
+def test_words_without_a_letter_find_nothing(topic, words):
+    assert found(words) == []
+
+
+def test_the_newest_come_first(doctor, topic):
+    board.reply(doctor, topic, "fever again")
+    assert found("fever")[0] == "fever again"
+
+
+def test_an_edit_is_found_by_its_new_words_only(doctor, topic):
+    post = board.reply(doctor, topic, "氣胸")
+    services.edit_post(author=doctor, post_id=post.pk, body="肋膜積水", version=1)
+    assert found("氣胸") == []
+    assert found("積水") == ["肋膜積水"]
+
+
+def test_a_new_title_is_found(doctor, topic):
+    services.edit_post(
+        author=doctor, post_id=topic.posts.get().pk, body="b", title="氣胸一例", version=1
+    )
+    assert found("氣胸") == ["b"]
+    assert found("浸潤") == []
+
+
+def test_what_is_deleted_or_hidden_is_not_found_until_it_is_back(doctor, supervisor, topic):
+    post = board.reply(doctor, topic, "unicorn")
+    services.delete_post(author=doctor, post_id=post.pk)
+    assert found("unicorn") == []
+    services.undelete_post(author=doctor, post_id=post.pk)
+    assert found("unicorn") == ["unicorn"]
+    moderation.hide_post(by=supervisor, post_id=post.pk, reason="r")
+    assert found("unicorn") == []
+    moderation.show_post(by=supervisor, post_id=post.pk)
+    assert found("unicorn") == ["unicorn"]
+    moderation.hide_topic(by=supervisor, topic_id=topic.pk, reason="r")
+    assert found("unicorn") == found("fever") == []
+    moderation.show_topic(by=supervisor, topic_id=topic.pk)
+    assert found("unicorn") == ["unicorn"]
+
+
+def test_the_page_shows_what_was_found_and_says_when_nothing_was(as_other_doctor, topic):
+    page = as_other_doctor.get("/forum/", {"q": "浸潤"}).content.decode()
+    assert "右下肺浸潤 CT" in page
+    assert "1 post found" in " ".join(page.split())
+    assert "Nothing found" in as_other_doctor.get("/forum/", {"q": "獨角獸"}).content.decode()
+
+
+def test_the_index_can_be_made_anew(doctor, supervisor, topic):
+    hidden = board.reply(doctor, topic, "unicorn")
+    moderation.hide_post(by=supervisor, post_id=hidden.pk, reason="r")
+    search.clear()
+    assert found("fever") == []
+    call_command("index_board", verbosity=0)
+    assert len(found("fever")) == 1
+    assert found("unicorn") == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=60))
+def test_any_two_characters_in_a_row_of_a_text_are_among_its_tokens(text):
+    tokens = f" {search.tokens_of(text)} "
+    for phrase, is_beginning in search._terms(text):
+        wanted = f" {' '.join(phrase)}" + ("" if is_beginning else " ")
+        assert wanted in tokens
+
+
+@settings(max_examples=60, deadline=None)
+@given(words=st.text(max_size=60, alphabet=st.characters(exclude_categories=["Cs"])))
+def test_any_words_are_a_search(words):
+    sql, query = search._statement(search._terms(words) or [(["w"], True)])
+    assert "%s" in sql
+    assert not set(query) & set("';\\")
