@@ -41,9 +41,8 @@ def test_moving(as_supervisor, as_doctor, topic):
     there = Category.objects.last()
     do(as_supervisor, topic, "move", category=there.pk)
     assert "右下肺" in as_doctor.get(f"/forum/?category={there.pk}").content.decode()
-    assert "右下肺" not in as_doctor.get(
-        f"/forum/?category={Category.objects.first().pk}"
-    ).content.decode().replace("右下肺浸潤 CT", "")
+    before = Category.objects.first().pk
+    assert "右下肺" not in as_doctor.get(f"/forum/?category={before}").content.decode()
     assert do(as_supervisor, topic, "move", category="x").status_code == 404
     assert "topic-moved" in events()
 

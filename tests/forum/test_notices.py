@@ -4,8 +4,10 @@ import datetime
 import smtplib
 
 import pytest
+import time_machine
 from django.core import mail
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from accounts.models import User
 from forum import mailing, moderation, notices, services
@@ -177,17 +179,10 @@ class TestUnread:
 
 
 @pytest.fixture
-def later(time_machine_traveller):
-    return time_machine_traveller
-
-
-@pytest.fixture
-def time_machine_traveller():
-    import time_machine
-    from django.utils import timezone
-
-    with time_machine.travel(timezone.now(), tick=False) as traveller:
-        yield traveller
+def later():
+    """A clock that stands still and can be put forward."""
+    with time_machine.travel(timezone.now(), tick=False) as clock:
+        yield clock
 
 
 def send() -> None:
