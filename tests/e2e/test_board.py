@@ -1,0 +1,221 @@
+"""The discussion board, as two doctors and a supervisor use it."""
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from accounts.models import User
+from forum import moderation
+from forum.models import Draft, Post, Topic
+from tests import board
+from tests.e2e.conftest import give_app, new_context, sign_in
+from tests.e2e.test_pages import faults
+from tests.factories import DoctorFactory
+
+
+@pytest.fixture
+def colleague(site) -> User:
+    return DoctorFactory(email="chen@example.org", display_name="Chen Wei-Lun", hospital="Clinic")
+
+
+@pytest.fixture
+def shelves(site) -> None:
+    board.with_categories()
+
+
+@pytest.fixture
+def their_page(browser: Browser, site, colleague):
+    """The colleague's own browser."""
+    context = new_context(browser)
+    page = context.new_page()
+    sign_in(page, site, colleague.email)
+    yield page
+    context.close()
+
+
+def write_topic(page: Page, site: str, title: str) -> None:
+    page.goto(f"{site}/forum/new/")
+    page.locator("#id_title").fill(title)
+    page.locator("#id_category").select_option(index=1)
+
+
+def reply(page: Page, text: str) -> None:
+    page.locator("#reply textarea").fill(text)
+    page.get_by_role("button", name="Post the reply").click()
+
+
+def test_topic_reply_mention_notification_edit_and_lock(
+    browser, page: Page, their_page: Page, site, shelves, site_doctor, site_supervisor, colleague
+):
+    sign_in(page, site, site_doctor.email)
+
+    # A topic, with a colleague's name completed and the text previewed as it is written
+    write_topic(page, site, "右下肺浸潤")
+    text = page.locator("#id_body")
+    text.press_sequentially("**Look**, @Chen")
+    expect(page.get_by_role("option", name="Chen Wei-Lun")).to_be_visible()
+    text.press("Enter")
+    expect(text).to_have_value("**Look**, @Chen Wei-Lun ")
+    expect(page.locator("[data-preview-body] strong")).to_have_text("Look")
+    expect(page.locator("[data-preview-body] .mention")).to_have_text("@Chen Wei-Lun")
+    page.get_by_role("button", name="Open the topic").click()
+    page.wait_for_url("**/forum/*/")
+    topic = Topic.objects.get()
+
+    # The colleague is told, and answers without the page being loaded anew
+    their_page.goto(f"{site}/")
+    expect(their_page.locator(".bell .count-badge")).to_contain_text("1")
+    their_page.locator(".bell").click()
+    their_page.get_by_role("link", name="右下肺浸潤").click()
+    expect(their_page.locator(".bell .count-badge")).to_have_count(0)
+    their_page.evaluate("window.stays = true")
+    reply(their_page, "I see nothing. A123456789")
+    expect(their_page.locator("#reply .notice-warning")).to_contain_text("national identity")
+    assert topic.posts.count() == 1
+    reply(their_page, "I see nothing.")
+    expect(their_page.locator("#post-2")).to_contain_text("I see nothing.")
+    expect(their_page.locator("#reply textarea")).to_have_value("")
+    assert their_page.evaluate("window.stays") is True
+
+    # An edit in its place
+    their_page.locator("#post-2").get_by_role("link", name="Edit").click()
+    their_page.locator("#post-2 textarea").fill("I see *something*.")
+    their_page.get_by_role("button", name="Save the change").click()
+    expect(their_page.locator("#post-2 em")).to_have_text("something")
+    expect(their_page.locator("#post-2")).to_contain_text("edited")
+    assert their_page.evaluate("window.stays") is True
+
+    # Quoting
+    page.reload()
+    expect(page.locator("#post-2")).to_contain_text("new")
+    page.locator("#post-2").get_by_role("link", name="Quote").click()
+    expect(page.locator("#reply textarea")).to_have_value(
+        f"> [Chen Wei-Lun #2](/forum/posts/{topic.posts.get(number=2).pk}/)\n>\n"
+        "> I see *something*.\n\n"
+    )
+
+    # A supervisor locks
+    office = new_context(browser).new_page()
+    sign_in(office, site, site_supervisor.email, secret=give_app(site_supervisor))
+    office.goto(f"{site}/forum/{topic.pk}/")
+    office.get_by_text("For supervisors").click()
+    office.get_by_role("button", name="Lock", exact=True).click()
+    expect(office.locator("main")).to_contain_text("The topic is locked.")
+    office.context.close()
+    page.get_by_role("button", name="Post the reply").click()
+    expect(page.locator("#reply")).to_contain_text("locked in the meantime")
+    expect(page.locator("#reply")).to_contain_text("I see *something*.")
+    assert topic.posts.count() == 2
+
+
+def test_a_draft_survives_a_closed_tab(page: Page, site, shelves, site_doctor):
+    sign_in(page, site, site_doctor.email)
+    write_topic(page, site, "Half a title")
+    page.locator("#id_body").press_sequentially("half a thought")
+    expect(page.locator("[data-editor-state]")).to_have_text("Draft saved")
+    again = page.context.new_page()
+    page.close()
+    again.goto(f"{site}/forum/new/")
+    expect(again.locator("#id_title")).to_have_value("Half a title")
+    expect(again.locator("#id_body")).to_have_value("half a thought")
+    again.get_by_role("button", name="Discard it").click()
+    expect(again.locator("[data-editor-state]")).to_have_text("Draft discarded")
+    assert not Draft.objects.exists()
+
+
+def test_a_picture_is_sent_from_the_editor(page: Page, site, shelves, site_doctor, tmp_path):
+    topic = board.open_topic(site_doctor)
+    sign_in(page, site, site_doctor.email)
+    page.goto(f"{site}/forum/{topic.pk}/")
+    file = tmp_path / "p.png"
+    file.write_bytes(board.picture(size=(300, 200)))
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Picture").click()
+    chooser.value.set_files(file)
+    expect(page.locator("[data-preview-body] img")).to_be_visible()
+    page.get_by_role("button", name="Post the reply").click()
+    shown = page.locator("#post-2 img")
+    expect(shown).to_be_visible()
+    assert shown.evaluate("picture => picture.naturalWidth") == 300
+
+
+def test_the_board_without_javascript(browser, site, shelves, site_doctor, colleague, tmp_path):
+    context = browser.new_context(java_script_enabled=False, locale="en-US")
+    page = context.new_page()
+    sign_in(page, site, site_doctor.email)
+    write_topic(page, site, "Plain")
+    page.locator("#id_body").fill("**plain** text")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.locator(".preview strong")).to_have_text("plain")
+    page.get_by_role("button", name="Open the topic").click()
+    expect(page.locator("#post-1 strong")).to_have_text("plain")
+    file = tmp_path / "p.png"
+    file.write_bytes(board.picture())
+    page.get_by_label("Add a picture").set_input_files(file)
+    reply(page, "a reply")
+    expect(page.locator("#post-2 img")).to_be_visible()
+    page.locator("#post-2").get_by_role("link", name="Edit").click()
+    page.locator("textarea").fill("a better reply")
+    page.get_by_role("button", name="Save the change").click()
+    expect(page.locator("#post-2")).to_contain_text("a better reply")
+    page.locator("#post-2").get_by_role("link", name="Delete").click()
+    page.get_by_role("button", name="Delete the post").click()
+    expect(page.locator("#post-2")).to_contain_text("deleted by its author")
+    page.get_by_role("button", name="Bring it back").click()
+    expect(page.locator("#post-2")).to_contain_text("a better reply")
+    page.goto(f"{site}/forum/?q=plain")
+    expect(page.locator(".topics")).to_contain_text("Plain")
+    context.close()
+
+
+@pytest.fixture
+def busy_board(shelves, site_doctor, site_supervisor, colleague) -> Topic:
+    """A topic with a post of every kind, one longer than a page, and a name without a break."""
+    topic = board.open_topic(site_doctor, title="Featherstonehaugh" * 4, body="x" * 300)
+    body = "> q\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n`code` https://example.org/"
+    board.reply(colleague, topic, f"@{site_doctor.display_name} {body}")
+    for kind in ("deleted", "hidden", "erased"):
+        post = board.reply(colleague, topic, kind)
+        if kind == "deleted":
+            Post.objects.filter(pk=post.pk).update(deleted_at=post.created_at)
+        elif kind == "hidden":
+            moderation.hide_post(by=site_supervisor, post_id=post.pk, reason="r")
+        else:
+            moderation.erase_post(by=site_supervisor, post_id=post.pk, reason="r")
+    for number in range(20):
+        board.reply(colleague, topic, f"reply {number}")
+    moderation.pin_topic(by=site_supervisor, topic_id=topic.pk, is_pinned=True)
+    return topic
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hant"])
+def test_its_pages_are_accessible_and_fit(
+    browser, site, busy_board, site_doctor, site_supervisor, language
+):
+    own, other = busy_board.posts.get(number=1), busy_board.posts.get(number=2)
+    pages = [
+        "/forum/", "/forum/?q=reply", "/forum/?q=nothing", "/forum/?show=own", "/forum/new/",
+        f"/forum/{busy_board.pk}/", f"/forum/{busy_board.pk}/?page=2&quote=2",
+        f"/forum/posts/{own.pk}/edit/", f"/forum/posts/{own.pk}/delete/",
+        f"/forum/posts/{own.pk}/history/", f"/forum/posts/{other.pk}/report/",
+        "/forum/notifications/",
+    ]  # fmt: skip
+    axe_width = {"en": 1440, "zh-hant": 360}[language]
+    found = {}
+    for width in (1440, 360):
+        context = new_context(browser, language=language, width=width)
+        page = context.new_page()
+        sign_in(page, site, site_doctor.email)
+        found[width] = faults(page, site, pages, language, with_axe=width == axe_width)
+        context.close()
+    assert found == {1440: {}, 360: {}}
+
+
+def test_a_supervisors_pages_are_accessible(page: Page, site, busy_board, site_supervisor):
+    sign_in(page, site, site_supervisor.email, secret=give_app(site_supervisor))
+    page.emulate_media(color_scheme="dark")
+    post = busy_board.posts.get(number=2)
+    pages = [
+        f"/forum/{busy_board.pk}/", f"/forum/{busy_board.pk}/hide/",
+        f"/forum/posts/{post.pk}/hide/",
+    ]  # fmt: skip
+    assert faults(page, site, pages) == {}
