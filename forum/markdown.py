@@ -8,7 +8,6 @@ import re
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any
 
 import nh3
 from django.urls import reverse
@@ -143,16 +142,3 @@ def _piece(text: str, *, is_mention: bool) -> Token:
     if is_mention:
         return _raw(f'<span class="mention">{escape(text)}</span>')
     return Token("text", "", 0, content=text)
-
-
-def plain(body: str, *, length: int = 200) -> str:
-    """Returns the beginning of a post as one line of plain text, for lists."""
-    tokens: list[Any] = _parser().parse(body[: 20 * length])
-    words = " ".join(
-        child.content
-        for token in tokens
-        for child in (token.children or [token])
-        if child.type in ("text", "code_inline", "fence", "code_block")
-    )
-    line = " ".join(words.split())
-    return line if len(line) <= length else f"{line[: length - 1]}…"

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from accounts.models import User
 
 EXCERPT = 180
+# What Markdown is marked by, and where links and pictures lead.
+MARKS = re.compile(r"!?\[|\]\([^)\s]*\)|[*`>#|~]+|(?m:^\s*[-+]\s)")
 
 
 @dataclass
@@ -138,8 +140,8 @@ def _bracketless(text: str) -> str:
 
 
 def excerpt(body: str, words: str) -> str:
-    """Returns one line of a post around the first of the words that it holds."""
-    line = markdown.plain(body, length=5000)
+    """Returns one line of a post around the first of the words that it holds, without marks."""
+    line = " ".join(MARKS.sub(" ", body).split())
     folded = line.casefold()
     places = [folded.find(word.casefold()) for word in words.split()]
     first = min((place for place in places if place >= 0), default=0)

@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from django.db import connection
-from django.db.models import QuerySet
-from django.db.models.expressions import RawSQL
 
 if TYPE_CHECKING:
     from forum.models import Post
@@ -71,17 +69,19 @@ def _terms(words: str) -> list[tuple[list[str], bool]]:
     return terms[:MAX_TERMS]
 
 
-def matching(posts: QuerySet["Post"], words: str) -> QuerySet["Post"]:
-    """Returns those of `posts` that hold every word of `words`, newest first.
+def matching(words: str) -> list[int]:
+    """Returns the keys of the posts that hold every word of `words`, newest first.
 
-    Without regard to case and width. Of the whole board, the newest `LIMIT` matches are looked
-    at. Words without a letter or digit find nothing.
+    Without regard to case and width. Of many, the newest `LIMIT`. Words without a letter or digit
+    find nothing. Whether somebody may see them is for the caller to ask.
     """
     terms = _terms(words)
     if not terms:
-        return posts.none()
+        return []
     sql, query = _statement(terms)
-    return posts.filter(pk__in=RawSQL(sql, [query, LIMIT])).order_by("-id")  # noqa: S611
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [query, LIMIT])
+        return [key for (key,) in cursor.fetchall()]
 
 
 def _statement(terms: list[tuple[list[str], bool]]) -> tuple[str, str]:

@@ -88,3 +88,12 @@ def test_a_folder_without_a_bundle_is_said_so(tmp_path):
     done = run("bench_inference", "--bundle", tmp_path, check=False)
     assert done.returncode == 2
     assert "holds no bundle" in done.stderr
+
+
+def test_the_board_is_measured_with_few_posts_and_with_many(tmp_path):
+    out = tmp_path / "figures.json"
+    printed = run("bench_forum", "--sizes", 30, 60, "--repeats", 1, "--json", out).stdout
+    sizes = json.loads(out.read_text())["sizes"]
+    assert set(sizes) == {"30", "60"}
+    assert all(figures["median"] > 0 for figures in sizes["60"].values())
+    assert "search: two characters" in printed

@@ -4,6 +4,7 @@ import uuid
 from typing import Any, TypeVar
 
 from django.contrib import messages
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -75,13 +76,16 @@ class TopicListView(MembersOnlyMixin, View):
         return {"page_obj": page, "rows": rows}
 
     def _found(self, words: str, chosen: dict[str, Any]) -> dict[str, Any]:
-        posts = search.matching(Post.objects.visible_to(self.person).standing(), words)
+        posts = Post.objects.visible_to(self.person).standing()
+        posts = posts.filter(pk__in=search.matching(words))
         if chosen["category"]:
             posts = posts.filter(topic__category=chosen["category"])
-        posts = posts.select_related("topic__category", "author")
-        page = BoundedPaginator(posts, TOPICS_A_PAGE).get_page(self.request.GET.get("page"))
+        keys = list(posts.order_by("-pk").values_list("pk", flat=True))
+        page = Paginator(keys, TOPICS_A_PAGE).get_page(self.request.GET.get("page"))
+        shown = Post.objects.filter(pk__in=page.object_list).order_by("-pk")
         found = [
-            {"post": post, "excerpt": pages.excerpt(post.body, words)} for post in page.object_list
+            {"post": post, "excerpt": pages.excerpt(post.body, words)}
+            for post in shown.select_related("topic__category", "author")
         ]
         return {"page_obj": page, "found": found, "limit": search.LIMIT}
 

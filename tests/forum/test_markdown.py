@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forum.markdown import ATTRIBUTES, TAGS, picture_ids, plain, render
+from forum.markdown import ATTRIBUTES, TAGS, picture_ids, render
 from forum.models import Picture
 
 HOSTILE = [
@@ -121,8 +121,3 @@ def test_only_the_posts_own_pictures_are_shown():
 def test_deep_nesting_ends():
     assert harm_in(render("> " * 5000 + "x", pictures={})) == []
     assert harm_in(render("[" * 5000, pictures={})) == []
-
-
-def test_the_beginning_as_plain_text():
-    assert plain("# Head\n\n**bold** [link](http://x.org/) `code`") == "Head bold link code"
-    assert len(plain("長" * 1000, length=50)) == 50

@@ -5,7 +5,7 @@ from django.core.management import call_command
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forum import moderation, search, services
+from forum import moderation, pages, search, services
 from forum.models import Post
 from tests import board
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db
 
 
 def found(words: str) -> list[str]:
-    return [post.body for post in search.matching(Post.objects.all(), words)]
+    return [Post.objects.get(pk=key).body for key in search.matching(words)]
 
 
 @pytest.fixture
@@ -108,3 +108,18 @@ def test_any_words_are_a_search(words):
     sql, query = search._statement(search._terms(words) or [(["w"], True)])
     assert "%s" in sql
     assert not set(query) & set("';\\")
+
+
+@pytest.mark.parametrize(
+    ("body", "words", "line"),
+    [
+        ("# Head\n\n**bold** [link](http://x.org/) `code`", "bold", "Head bold link code"),
+        ("- a\n- b\n\n> q", "", "a b q"),
+        ("長" * 300 + "獨角獸" + "短" * 300, "獨角獸", None),
+    ],
+)
+def test_the_excerpt_is_plain_and_around_the_word(body, words, line):
+    shown = pages.excerpt(body, words)
+    assert words in shown
+    assert len(shown) <= pages.EXCERPT + 2
+    assert line is None or shown == line
