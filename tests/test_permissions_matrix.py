@@ -7,7 +7,9 @@ from django.contrib.contenttypes.models import ContentType
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from diagnosis.models import Reading
+from tests.board import FakeBoard
 from tests.conftest import particulars, signed_in
+from xraysite import hooks
 
 PEOPLE = ["anonymous", "doctor", "other_doctor", "supervisor", "ml_engineer"]
 LOGIN = "login"  # sent to the sign-in page
@@ -48,6 +50,9 @@ MATRIX: dict[str, Row] = {
     "readings:delete": Row(OWN.get, (LOGIN, 302, 404, 404, 404)),
     "readings:undelete": Row((LOGIN, 405, 405, 404, 404), (LOGIN, 404, 404, 404, 404)),
     "readings:review": Row((LOGIN, 405, 405, 404, 404), (LOGIN, 302, 404, 404, 404)),
+    "readings:share": Row(OWN.get, (LOGIN, 200, 404, 404, 404)),
+    # Of a picture that is not there; `test_sharing` looks at one that is.
+    "readings:withdraw": Row((LOGIN, 404, 404, 404, 404), (LOGIN, 404, 404, 404, 404)),
     "models:list": STAFF,
     "models:detail": STAFF,
     "models:plot": STAFF,
@@ -155,7 +160,8 @@ def test_every_address_has_a_row():
 
 
 @pytest.fixture
-def people(doctor, other_doctor, supervisor, ml_engineer, client):
+def people(doctor, other_doctor, supervisor, ml_engineer, client, monkeypatch):
+    monkeypatch.setattr(hooks, "boards", [FakeBoard()])
     return {
         "anonymous": client,
         "doctor": signed_in(doctor),
@@ -168,6 +174,8 @@ def people(doctor, other_doctor, supervisor, ml_engineer, client):
 def address_of(name: str, reading: Reading) -> str:
     if name in {"readings:list", "readings:new", "readings:inspect"}:
         return reverse(name)
+    if name == "readings:withdraw":
+        return reverse(name, args=[reading.pk, reading.pk])
     if name.startswith("readings:"):
         return reverse(name, args=[reading.pk])
     if name == "models:detail":
