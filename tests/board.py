@@ -19,12 +19,14 @@ class FakeBoard:
     Attributes:
         cases: what each call of `post_case` that made a post was given.
         withdrawn: pictures whose file was removed.
+        address: where a post is, but for its number.
     """
 
     cases: list[dict[str, Any]] = field(default_factory=list)
     posts: dict[uuid.UUID, SharedPost] = field(default_factory=dict)
     withdrawn: list[uuid.UUID] = field(default_factory=list)
     is_open: bool = True
+    address: str = "/board/"
 
     def may_post(self, user: User) -> bool:
         return self.is_open and user.is_active
@@ -45,7 +47,7 @@ class FakeBoard:
             raise ValueError("No such category.")
         if submission not in self.posts:
             self.cases.append(case | {"submission": submission})
-            url = f"/board/{len(self.cases)}/"
+            url = f"{self.address}{len(self.cases)}"
             self.posts[submission] = SharedPost(url=url, picture_id=uuid.uuid4())
         return self.posts[submission]
 

@@ -21,7 +21,7 @@ let gesture = null;
 
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 const fill = (sentence, values) => sentence.replace(/\{(\w+)\}/g, (_, name) => values[name]);
-const percent = (share) => Math.round(100 * share);
+const percent = (share) => `${Math.round(100 * share)}%`;
 
 function say(sentence, values = {}) {
   find("said").textContent = fill(sentence, values);
