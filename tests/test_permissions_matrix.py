@@ -7,8 +7,8 @@ from django.contrib.contenttypes.models import ContentType
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from diagnosis.models import Reading
-from tests.board import FakeBoard
 from tests.conftest import particulars, signed_in
+from tests.fake_board import FakeBoard
 from xraysite import hooks
 
 PEOPLE = ["anonymous", "doctor", "other_doctor", "supervisor", "ml_engineer"]

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.board import FakeBoard
+from tests.fake_board import FakeBoard
 from xraysite import hooks
 
 

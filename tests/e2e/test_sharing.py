@@ -11,9 +11,9 @@ from playwright.sync_api import Page, expect
 
 from diagnosis import films
 from diagnosis.models import Reading
-from tests.board import FakeBoard
 from tests.e2e.conftest import new_context, sign_in
 from tests.factories import ReadingFactory
+from tests.fake_board import FakeBoard
 from tests.films import draw_film, encode
 from xraysite import hooks
 
