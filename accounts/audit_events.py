@@ -32,6 +32,8 @@ EVENTS: dict[str, str | Promise] = {
     "restored": _("restored"),
     "purged": _("purged for good"),
     "reviewed": _("stated an own reading"),
+    "case-shared": _("shared as a case on the board"),
+    "case-withdrawn": _("withdrew a shared picture"),
     "exported": _("exported"),
     "topic-opened": _("opened a topic"),
     "posted": _("wrote a post"),

@@ -28,10 +28,11 @@ SEED = 5
 PEOPLE = 200
 LONG_TOPIC = 0.05  # of all posts are in one topic
 POSTS_A_TOPIC = 10
-WORDS = (
-    "film fever infiltrate opacity lobe lower upper right left child cough effusion normal viral "
-    "bacterial repeat lateral view please read again agree disagree model answer pneumonia"
-).split()  # noqa: SIM905
+WORDS = [
+    "film", "fever", "infiltrate", "opacity", "lobe", "lower", "upper", "right", "left", "child",
+    "cough", "effusion", "normal", "viral", "bacterial", "repeat", "lateral", "view", "please",
+    "read", "again", "agree", "disagree", "model", "answer", "pneumonia",
+]  # fmt: skip
 CHINESE = (
     "右下肺浸潤左上葉實質化發燒兩天咳嗽胸水積液心臟影變大氣胸肋骨角模糊請問大家怎麼看模型說是"
     "肺炎我覺得正常需要再照一張側位片吸氣不足病毒細菌感染追蹤看看謝謝學長姐指教"

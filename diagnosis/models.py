@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator
 from django.db import models
 from django.urls import reverse
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -280,6 +281,11 @@ class Reading(models.Model):
     def is_hidden(self) -> bool:
         return self.hidden_at is not None
 
+    @cached_property
+    def is_shared(self) -> bool:
+        """Whether a picture of it stands on the board; lists bring the answer with them."""
+        return self.shared_cases.filter(withdrawn_at__isnull=True).exists()
+
     @property
     def scope_reason_texts(self) -> list[str]:
         return [str(SCOPE_REASONS.get(code, code)) for code in self.scope_reasons]
@@ -318,6 +324,37 @@ class Review(models.Model):
 
     def __str__(self) -> str:
         return str(self.reading_id)
+
+
+class SharedCase(models.Model):
+    """A de-identified picture of the film on the discussion board.
+
+    The board knows nothing of the reading: this row alone leads from one to the other.
+    """
+
+    reading = models.ForeignKey(
+        Reading,
+        on_delete=models.CASCADE,
+        related_name="shared_cases",
+        verbose_name=_("reading"),
+    )
+    picture_id = models.UUIDField(_("picture"), unique=True)
+    url = models.CharField(_("address of the post"), max_length=200)
+    created_at = models.DateTimeField(_("shared at"), auto_now_add=True)
+    withdrawn_at = models.DateTimeField(_("withdrawn at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("shared case")
+        verbose_name_plural = _("shared cases")
+        default_permissions = ()
+        ordering: ClassVar = ["-created_at", "-id"]
+
+    def __str__(self) -> str:
+        return str(self.picture_id)
+
+    @property
+    def is_withdrawn(self) -> bool:
+        return self.withdrawn_at is not None
 
 
 def agreement_of(label: str, verdict: str) -> str:

@@ -27,6 +27,12 @@ class ReadingQuerySet(models.QuerySet["Reading"]):
         """Returns the readings that `user` made and deleted, for the undoing of it."""
         return self._made_by(user).filter(hidden_at__isnull=False, hidden_by_id=user.pk)
 
+    def ever_made_by(self, user: Any) -> Self:
+        """Returns every reading of `user`, deleted ones too: to recognise what is a patient's in
+        the user's own text, never to show one.
+        """
+        return self.filter(doctor_id=user.pk)
+
     def _made_by(self, user: Any) -> Self:
         if not (user.is_authenticated and user.has_perm("diagnosis.add_reading")):
             return self.none()

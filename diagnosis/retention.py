@@ -23,6 +23,7 @@ from accounts import audit
 from diagnosis import films
 from diagnosis.models import HidingReason, Reading
 from diagnosis.services import THUMBNAIL_SIDE, VIEWER_SIDE, lock_film
+from diagnosis.sharing import withdraw_cases
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -72,7 +73,9 @@ def purgeable(hidden: QuerySet[Reading]) -> QuerySet[Reading]:
 
 @transaction.atomic
 def hide_reading(*, doctor: "User", reading_id: uuid.UUID, reason: HidingReason | str) -> Reading:
-    """Takes an own reading away from everyone but supervisors.
+    """Takes an own reading away from everyone but supervisors, and its pictures off the board.
+
+    A picture stays withdrawn whatever becomes of the reading.
 
     Raises:
         Reading.DoesNotExist: if it is no reading of this doctor, or is hidden already.
@@ -84,6 +87,7 @@ def hide_reading(*, doctor: "User", reading_id: uuid.UUID, reason: HidingReason 
     reading.hidden_reason = HidingReason(reason)
     with audit.during("hidden"):
         _save(reading)
+    withdraw_cases(reading)
     return reading
 
 
@@ -175,6 +179,7 @@ def _save(reading: Reading) -> None:
 def _purge(reading: Reading, *, reason: str) -> None:
     if not may_be_purged(reading):
         raise NotPurgeableError
+    withdraw_cases(reading)
     sha256 = reading.film_sha256
     review = getattr(reading, "review", None)
     detail = {"own reading": review.verdict} if review is not None else {}

@@ -11,9 +11,13 @@ MAX_LENGTH = 255
 
 
 def search_key(text: str) -> str:
-    """Returns what `text` is compared by: without case, width and surplus spaces."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(folded.split())[:MAX_LENGTH]
+    """Returns what a field is compared by: its text `folded`, as long as the column takes."""
+    return folded(text)[:MAX_LENGTH]
+
+
+def folded(text: str) -> str:
+    """Returns `text` without case, width and surplus spaces."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 class SearchKeyField(models.CharField):

@@ -1,7 +1,7 @@
 from django.urls import path
 from django.views.decorators.http import require_safe
 
-from diagnosis import serving, views
+from diagnosis import case_views, serving, views
 
 app_name = "readings"
 urlpatterns = [
@@ -16,4 +16,10 @@ urlpatterns = [
     path("<uuid:pk>/film/", require_safe(serving.film_response), name="film"),
     path("<uuid:pk>/heatmap/", require_safe(serving.heatmap_response), name="heatmap"),
     path("<uuid:pk>/report/", views.reading_report, name="report"),
+    path("<uuid:pk>/share/", case_views.ShareCaseView.as_view(), name="share"),
+    path(
+        "<uuid:pk>/share/<uuid:picture>/withdraw/",
+        case_views.WithdrawCaseView.as_view(),
+        name="withdraw",
+    ),
 ]

@@ -15,7 +15,7 @@ from django.views import View
 from django.views.decorators.http import require_safe
 
 from accounts.audit import record_access
-from diagnosis import access, retention, services, serving
+from diagnosis import access, retention, services, serving, sharing
 from diagnosis.filters import ReadingFilter
 from diagnosis.forms import (
     DeletionForm,
@@ -64,7 +64,8 @@ class ReadingListView(DoctorsOnlyMixin, View):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         own = Reading.objects.own_of(request.user).select_related("review")
-        search = ReadingFilter(request.GET, queryset=own.defer("activation_map"))
+        own = sharing.with_sharing(own).defer("activation_map")
+        search = ReadingFilter(request.GET, queryset=own)
         page = Paginator(search.qs, PAGE_SIZE).get_page(request.GET.get("page"))
         asked = request.GET.copy()
         asked.pop("page", None)
@@ -185,10 +186,13 @@ def _reading_page(
     reading = serving.reading_for(request, pk)
     record_access(reading, what=what)
     own = Review.objects.filter(reading=reading).first()
+    is_own = reading.doctor_id == request.user.pk and not reading.is_hidden
     context = {
         "reading": reading,
         "card": reading.model_version.card,
-        "is_own": reading.doctor_id == request.user.pk and not reading.is_hidden,
+        "is_own": is_own,
+        "may_share": is_own and sharing.may_share(request.user),  # type: ignore[arg-type]
+        "shared_cases": reading.shared_cases.all() if is_own else [],
         "others_who_looked": access.others_who_looked(reading),
         "review": own,
         "review_form": own_form or ReviewForm(instance=own),
@@ -264,6 +268,7 @@ class DeleteReadingView(OwnReadingMixin, View):
         form = DeletionForm(request.POST)
         if not form.is_valid():
             return self._ask(request, pk, form)
+        was_shared = self.own_reading(pk).is_shared
         try:
             retention.hide_reading(
                 doctor=request.user,  # type: ignore[arg-type]
@@ -272,10 +277,13 @@ class DeleteReadingView(OwnReadingMixin, View):
             )
         except Reading.DoesNotExist:
             raise no_such_record() from None
-        # The message carries a button that posts to this address.
-        messages.success(
-            request, _("Record deleted."), extra_tags=reverse("readings:undelete", args=[pk])
+        text = (
+            _("Record deleted. Its picture on the discussion board was withdrawn for good.")
+            if was_shared
+            else _("Record deleted.")
         )
+        # The message carries a button that posts to this address.
+        messages.success(request, text, extra_tags=reverse("readings:undelete", args=[pk]))
         return redirect("readings:list")
 
     def _ask(self, request: HttpRequest, pk: uuid.UUID, form: DeletionForm) -> HttpResponse:
@@ -298,4 +306,6 @@ class UndeleteReadingView(OwnReadingMixin, View):
             )
             return redirect("readings:list")
         messages.success(request, _("The record is back."))
+        if reading.shared_cases.exists():
+            messages.info(request, _("Its picture on the discussion board stays withdrawn."))
         return redirect(reading)

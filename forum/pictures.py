@@ -27,15 +27,18 @@ MAX_WAITING = 20  # pictures that somebody uploaded and did not post
 WAITING_TIME = datetime.timedelta(days=7)
 
 
-def reencode(data: bytes) -> tuple[bytes, int, int]:
+def reencode(data: bytes, *, lossless: bool = False) -> tuple[bytes, int, int]:
     """Returns the pixels as a WebP file of at most 1,600 pixels a side, and its width and height.
+
+    Args:
+        lossless: keeps every pixel of a picture that is small enough as it is.
 
     Raises:
         xraysite.pictures.PictureError: if it is no picture that can be used.
     """
     picture = decode(data, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS)
     picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
-    return encode(picture), *picture.size
+    return encode(picture, lossless=lossless), *picture.size
 
 
 def add_picture(*, owner: "User", data: bytes, is_case: bool = False) -> Picture:
@@ -50,7 +53,8 @@ def add_picture(*, owner: "User", data: bytes, is_case: bool = False) -> Picture
     waiting = Picture.objects.filter(owner=owner, post__isnull=True, withdrawn_at__isnull=True)
     if waiting.count() >= MAX_WAITING:
         raise PictureError(_("Too many of your pictures wait to be posted. Post or wait first."))
-    content, width, height = reencode(data)
+    # What a doctor looked at before sharing a case is what others see, to the pixel.
+    content, width, height = reencode(data, lossless=is_case)
     picture = Picture(owner=owner, width=width, height=height, is_case=is_case)
     name = picture.file.storage.save(
         picture.file.field.generate_filename(picture, ""), ContentFile(content)

@@ -15,10 +15,12 @@ from mlcore.engine.conformal import Abstention
 from mlcore.engine.explain import decode_activation_map, encode_activation_map, render_heatmap
 from mlcore.engine.film import DicomHeader, Film, read_film, render_film
 from mlcore.engine.film_error import FilmError
+from mlcore.engine.redaction import Box, render_redacted
 from mlcore.engine.runtime import Output, OutputError
 from mlcore.registry import LoadedModel, ModelUnavailable
 
 __all__ = [
+    "Box",
     "DicomHeader",
     "Film",
     "FilmError",
@@ -33,6 +35,7 @@ __all__ = [
     "read_film",
     "render_film",
     "render_heatmap",
+    "render_redacted",
 ]
 
 OUT_OF_SCOPE = "OUT_OF_SCOPE"

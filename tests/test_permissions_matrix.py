@@ -71,6 +71,9 @@ MATRIX: dict[str, Row] = {
     "forum:picture": Row((LOGIN, 200, 200, 200, 404)),  # of a case: a film
     "forum:notifications": Row(STAFF.get, (LOGIN, 200, 200, 200, 200)),
     "forum:all_read": Row((LOGIN, 405, 405, 405, 405), (LOGIN, 302, 302, 302, 302)),
+    "readings:share": Row(OWN.get, (LOGIN, 200, 404, 404, 404)),
+    # Of a picture that is not there; `test_sharing` looks at one that is.
+    "readings:withdraw": Row((LOGIN, 404, 404, 404, 404), (LOGIN, 404, 404, 404, 404)),
     "models:list": STAFF,
     "models:detail": STAFF,
     "models:plot": STAFF,
@@ -199,6 +202,8 @@ def people(doctor, other_doctor, supervisor, ml_engineer, client):
 def address_of(name: str, reading: Reading) -> str:
     if name in {"readings:list", "readings:new", "readings:inspect"}:
         return reverse(name)
+    if name == "readings:withdraw":
+        return reverse(name, args=[reading.pk, reading.pk])
     if name.startswith("readings:"):
         return reverse(name, args=[reading.pk])
     if name.startswith("forum:"):

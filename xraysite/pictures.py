@@ -63,9 +63,9 @@ def _check(picture: Image.Image, *, max_pixels: int, min_side: int) -> None:
         raise PictureError(_("The picture moves. Choose a still one."))
 
 
-def encode(picture: Image.Image) -> bytes:
+def encode(picture: Image.Image, *, lossless: bool = False) -> bytes:
     """Returns the pixels alone as a WebP file: no profile, place or comment comes along."""
     clean = Image.frombytes("RGB", picture.size, picture.tobytes())
     out = io.BytesIO()
-    clean.save(out, "WEBP", quality=85, method=4)
+    clean.save(out, "WEBP", quality=85, method=4, lossless=lossless)
     return out.getvalue()

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 
 from diagnosis.forms import DeletionForm
 from diagnosis.models import Reading
+from diagnosis.sharing import with_sharing
 from mlcore import registry
 
 
@@ -30,7 +31,7 @@ def _dashboard(request: HttpRequest) -> dict[str, Any]:
     own = Reading.objects.own_of(request.user)
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     return {
-        "recent": own.select_related("review").defer("activation_map")[:5],
+        "recent": with_sharing(own.select_related("review")).defer("activation_map")[:5],
         "counts": {
             "today": own.filter(created_at__gte=midnight).count(),
             "week": own.filter(created_at__gte=midnight - timedelta(days=6)).count(),

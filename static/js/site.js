@@ -51,6 +51,7 @@ function askBeforeDeleting() {
     form.action = trigger.dataset.deleteUrl;
     dialog.querySelector("[data-delete-patient]").textContent = trigger.dataset.deletePatient;
     dialog.querySelector("[data-delete-detail]").textContent = trigger.dataset.deleteDetail;
+    dialog.querySelector("[data-delete-shared]").hidden = !("deleteIsShared" in trigger.dataset);
     dialog.showModal();
   });
   dialog.querySelector("[data-close]").addEventListener("click", () => dialog.close());

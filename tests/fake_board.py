@@ -1,0 +1,58 @@
+"""A discussion board in memory, to test what the readings hand over."""
+
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.utils.html import escape
+
+from accounts.models import User
+from xraysite import hooks
+from xraysite.hooks import SharedPost
+
+
+@dataclass
+class FakeBoard:
+    """Implements `xraysite.hooks.Board`; keeps what it was handed.
+
+    Attributes:
+        cases: what each call of `post_case` that made a post was given.
+        withdrawn: pictures whose file was removed.
+        address: where a post is, but for its number.
+    """
+
+    cases: list[dict[str, Any]] = field(default_factory=list)
+    posts: dict[uuid.UUID, SharedPost] = field(default_factory=dict)
+    withdrawn: list[uuid.UUID] = field(default_factory=list)
+    is_open: bool = True
+    address: str = "/board/"
+
+    def may_post(self, user: User) -> bool:
+        return self.is_open and user.is_active
+
+    def categories(self) -> list[tuple[int, str]]:
+        return [(1, "Cases"), (7, "Questions")]
+
+    def rendered(self, body: str) -> str:
+        return f"<p>{escape(body)}</p>"
+
+    def warnings(self, author: User, text: str) -> list[str]:
+        return [sentence for check in hooks.text_checks for sentence in check(author, text)]
+
+    def post_case(self, *, author: User, submission: uuid.UUID, **case: Any) -> SharedPost:
+        if not self.may_post(author):
+            raise PermissionDenied
+        if case["category"] not in dict(self.categories()):
+            raise ValueError("No such category.")
+        if submission not in self.posts:
+            self.cases.append(case | {"submission": submission})
+            url = f"{self.address}{len(self.cases)}"
+            self.posts[submission] = SharedPost(url=url, picture_id=uuid.uuid4())
+        return self.posts[submission]
+
+    def withdraw(self, picture_id: uuid.UUID) -> bool:
+        if picture_id in self.withdrawn:
+            return False
+        self.withdrawn.append(picture_id)
+        return True
