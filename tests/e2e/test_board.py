@@ -1,15 +1,19 @@
 """The discussion board, as two doctors and a supervisor use it."""
 
+import hashlib
+
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from accounts.models import User
+from diagnosis import films
 from forum import moderation
 from forum.models import Draft, Post, Topic
 from tests import board
 from tests.e2e.conftest import give_app, new_context, sign_in
 from tests.e2e.test_pages import faults
-from tests.factories import DoctorFactory
+from tests.factories import DoctorFactory, ReadingFactory
+from tests.films import draw_film, encode
 
 
 @pytest.fixture
@@ -105,6 +109,45 @@ def test_topic_reply_mention_notification_edit_and_lock(
     expect(page.locator("#reply")).to_contain_text("locked in the meantime")
     expect(page.locator("#reply")).to_contain_text("I see *something*.")
     assert topic.posts.count() == 2
+
+
+def test_a_shared_case_is_seen_and_then_revoked(
+    page: Page, their_page: Page, site, shelves, site_doctor
+):
+    film = encode(draw_film("PNEUMONIA", seed=6, size=900), "jpeg")
+    sha256 = hashlib.sha256(film).hexdigest()
+    films.keep(films.original_name(sha256), film)
+    reading = ReadingFactory(
+        doctor=site_doctor, film_sha256=sha256, film_width=900, film_height=900,
+        patient_name="陳小明", label="PNEUMONIA", probabilities={"NORMAL": 0.1, "PNEUMONIA": 0.9},
+    )  # fmt: skip
+    sign_in(page, site, site_doctor.email)
+    page.goto(f"{site}/readings/{reading.pk}/")
+    page.get_by_role("link", name="Share as a case").click()
+    page.locator("select[name=category]").select_option(index=1)
+    page.locator("textarea[name=body]").fill("這是陳小明的片子")
+    page.get_by_role("button", name="Look at what others will see").click()
+    expect(page.locator(".notice-warning")).to_contain_text("陳小明")
+    page.get_by_role("button", name="Back").click()
+    page.locator("textarea[name=body]").fill("大家怎麼看？")
+    page.get_by_role("button", name="Look at what others will see").click()
+    expect(page.locator(".notice-warning")).to_have_count(0)
+    page.get_by_label("I have looked at the picture and text").check()
+    page.get_by_role("button", name="Post to the board").click()
+    page.wait_for_url("**/forum/*/**")
+
+    their_page.goto(page.url)
+    picture = their_page.locator("#post-1 .post-body img")
+    expect(picture).to_be_visible()
+    assert picture.evaluate("picture => picture.naturalWidth") == 800
+
+    page.goto(f"{site}/readings/{reading.pk}/delete/")
+    expect(page.locator("main")).to_contain_text("discussion board")
+    page.locator("main form button[type=submit]").first.click()
+    expect(page.locator("main")).to_contain_text("withdrawn for good")
+    their_page.reload()
+    expect(their_page.locator("#post-1")).to_contain_text("was withdrawn")
+    expect(their_page.locator("#post-1 .post-body img")).to_have_count(0)
 
 
 def test_a_draft_survives_a_closed_tab(page: Page, site, shelves, site_doctor):
