@@ -46,13 +46,13 @@ MATRIX: dict[str, Row] = {
     "readings:report": OWN_OR_OVERSEEN,
     "readings:film": OWN_OR_OVERSEEN,
     "readings:heatmap": OWN_OR_OVERSEEN,
+    "readings:share": Row(OWN.get, (LOGIN, 200, 404, 404, 404)),
+    # Of a picture that is not there; `test_sharing` looks at one that is.
+    "readings:withdraw": Row((LOGIN, 404, 404, 404, 404), (LOGIN, 404, 404, 404, 404)),
     "readings:edit": Row(OWN.get, (LOGIN, 302, 404, 404, 404)),
     "readings:delete": Row(OWN.get, (LOGIN, 302, 404, 404, 404)),
     "readings:undelete": Row((LOGIN, 405, 405, 404, 404), (LOGIN, 404, 404, 404, 404)),
     "readings:review": Row((LOGIN, 405, 405, 404, 404), (LOGIN, 302, 404, 404, 404)),
-    "readings:share": Row(OWN.get, (LOGIN, 200, 404, 404, 404)),
-    # Of a picture that is not there; `test_sharing` looks at one that is.
-    "readings:withdraw": Row((LOGIN, 404, 404, 404, 404), (LOGIN, 404, 404, 404, 404)),
     "models:list": STAFF,
     "models:detail": STAFF,
     "models:plot": STAFF,
@@ -144,6 +144,13 @@ ADMIN_OPEN_TO_ML_STAFF = {
 ADMIN_OPEN_TO = {"supervisor": ADMIN_OPEN_TO_SUPERVISOR, "ml_engineer": ADMIN_OPEN_TO_ML_STAFF}
 
 
+@pytest.fixture(autouse=True)
+def _board_to_share_on(monkeypatch):
+    """A site has a board; where none is installed, one in memory."""
+    if not hooks.boards:
+        monkeypatch.setattr(hooks, "boards", [FakeBoard()])
+
+
 def named_patterns(resolver: URLResolver | None = None, space: str = ""):
     """Yields (name, pattern) of every address that the site answers."""
     for pattern in (resolver or get_resolver()).url_patterns:
@@ -160,8 +167,7 @@ def test_every_address_has_a_row():
 
 
 @pytest.fixture
-def people(doctor, other_doctor, supervisor, ml_engineer, client, monkeypatch):
-    monkeypatch.setattr(hooks, "boards", [FakeBoard()])
+def people(doctor, other_doctor, supervisor, ml_engineer, client):
     return {
         "anonymous": client,
         "doctor": signed_in(doctor),
