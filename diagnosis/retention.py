@@ -85,9 +85,9 @@ def hide_reading(*, doctor: "User", reading_id: uuid.UUID, reason: HidingReason 
     reading.hidden_at = timezone.now()
     reading.hidden_by = doctor
     reading.hidden_reason = HidingReason(reason)
+    withdraw_cases(reading)
     with audit.during("hidden"):
         _save(reading)
-    withdraw_cases(reading)
     return reading
 
 

@@ -185,28 +185,34 @@ def withdraw_case(*, doctor: "User", reading_id: uuid.UUID, picture_id: uuid.UUI
     """
     reading = Reading.objects.own_of(doctor).select_for_update().get(pk=reading_id)
     case = reading.shared_cases.get(picture_id=picture_id, withdrawn_at__isnull=True)
-    _withdraw(reading, case)
+    _withdraw(reading, [case])
 
 
 @transaction.atomic
 def withdraw_cases(reading: Reading) -> None:
-    """Takes every picture of a reading off the board, for good; call it with the row locked.
+    """Takes every picture of a reading off the board, for good.
 
-    Without a board nothing shows them, and nothing can remove them: that is logged.
+    Call it with the reading's row locked, and before anything of the transaction is audited: who
+    withdraws a picture on the board locks it first and the audit log after it.
+
+    Without a board nothing shows the pictures, and nothing can remove them: that is logged.
     """
-    for case in reading.shared_cases.filter(withdrawn_at__isnull=True).order_by("pk"):
-        _withdraw(reading, case)
+    standing = reading.shared_cases.filter(withdrawn_at__isnull=True)
+    _withdraw(reading, list(standing.order_by("picture_id")))
 
 
-def _withdraw(reading: Reading, case: SharedCase) -> None:
+def _withdraw(reading: Reading, cases: Sequence[SharedCase]) -> None:
     if not hooks.boards:
-        logger.error("No board is installed: picture %s is not withdrawn.", case.picture_id)
+        for case in cases:
+            logger.error("No board is installed: picture %s is not withdrawn.", case.picture_id)
         return
-    hooks.board().withdraw(case.picture_id)
-    case.withdrawn_at = timezone.now()
-    case.save(update_fields=["withdrawn_at"])
-    detail = {"post": case.url, "picture": str(case.picture_id)}
-    audit.record_access(reading, what="case-withdrawn", detail=detail)
+    for case in cases:
+        hooks.board().withdraw(case.picture_id)
+        case.withdrawn_at = timezone.now()
+        case.save(update_fields=["withdrawn_at"])
+    for case in cases:
+        detail = {"post": case.url, "picture": str(case.picture_id)}
+        audit.record_access(reading, what="case-withdrawn", detail=detail)
 
 
 def with_sharing(readings: ReadingQuerySet) -> ReadingQuerySet:
