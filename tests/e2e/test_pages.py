@@ -14,7 +14,13 @@ from tests.e2e.conftest import new_context, sign_in
 from tests.factories import ReadingFactory
 from tests.films import draw_film, encode
 
-SIGNED_OUT = ["/", "/about/", "/accounts/login/", "/accounts/password/reset/"]
+SIGNED_OUT = [
+    "/",
+    "/about/",
+    "/accounts/login/",
+    "/accounts/signup/",
+    "/accounts/password/reset/",
+]
 SIGNED_IN = [
     "/",
     "/readings/",
@@ -23,6 +29,9 @@ SIGNED_IN = [
     "/models/",
     "/models/pneumonia-2/",
     "/accounts/profile/",
+    "/accounts/email/",
+    "/accounts/sessions/",
+    "/accounts/2fa/",
     "/accounts/password/change/",
     "/accounts/logout/",
     "/no/such/page/",

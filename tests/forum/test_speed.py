@@ -1,0 +1,85 @@
+"""A page of the board asks the database as often with many posts as with few."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from forum.models import Post, Topic
+from tests import board, factories
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def topic(doctor):
+    return board.open_topic(doctor, title="右下肺浸潤", body="x")
+
+
+def queries(browser, address: str) -> int:
+    browser.get(address)  # what is kept in memory is kept now
+    with CaptureQueriesContext(
+        connection,
+    ) as asked:
+        response = browser.get(address)
+    assert response.status_code == 200
+    return len(asked)
+
+
+def fill(topic: Topic, *, doctor, other_doctor) -> None:
+    """Twenty topics by others, and a full page of posts by ten people, with names and pictures."""
+    people = factories.DoctorFactory.create_batch(10)
+    for number, person in enumerate(people * 2):
+        board.open_topic(person, title=f"浸潤 {number}", body="浸潤")
+        board.reply(person, topic, f"浸潤 @{other_doctor.display_name}")
+
+
+@pytest.mark.parametrize(
+    ("address", "most"),
+    [
+        ("/forum/", 20),
+        ("/forum/?q=浸潤", 20),
+        ("/forum/?show=unread", 20),
+        ("/forum/notifications/", 16),
+        ("/forum/{topic}/", 32),
+    ],
+)
+def test_queries_do_not_grow_with_the_board(
+    as_other_doctor, doctor, other_doctor, topic, address, most
+):
+    address = address.format(topic=topic.pk)
+    few = queries(as_other_doctor, address)
+    fill(topic, doctor=doctor, other_doctor=other_doctor)
+    many = queries(as_other_doctor, address)
+    # Pages that were empty ask for what is in them now.
+    assert many <= max(few, most), f"{few} queries became {many}"
+    assert many <= most
+
+
+def plan(sql: str, parameters: tuple) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)
+        return " ".join(str(row) for row in cursor.fetchall())
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="reads SQLite's plans")
+@pytest.mark.parametrize(
+    ("rows", "index"),
+    [
+        (lambda: Topic.objects.filter(hidden_at__isnull=True).in_order()[:25], "topic_order"),
+        (lambda: Topic.objects.in_order()[:25], "topic_all"),
+        (
+            lambda: Topic.objects.filter(hidden_at__isnull=True, category=1).in_order()[:25],
+            "topic_category_order",
+        ),
+        (
+            lambda: Post.objects.filter(topic=1, number__gt=20, number__lte=40).order_by("number"),
+            "post_number_once",
+        ),
+    ],
+)
+def test_lists_are_read_off_an_index_in_its_order(topic, rows, index):
+    sql, parameters = rows().query.sql_with_params()
+    used = plan(sql, parameters)
+    assert index in used or (index == "post_number_once" and "forum_post" in used), used
+    assert "USE TEMP B-TREE FOR ORDER BY" not in used, used
+    assert "SCAN forum_post" not in used, used
