@@ -320,6 +320,5 @@ if (load()) {
   bind();
   show();
 } else {
-  canvas.hidden = true;
-  find("tools").hidden = true;
+  for (const part of [canvas, find("tools"), find("help")]) part.hidden = true;
 }

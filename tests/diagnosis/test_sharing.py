@@ -340,6 +340,12 @@ def test_an_own_patient_in_the_text_is_warned_of_and_can_still_be_posted(reading
     assert len(board.cases) == 1
 
 
+def test_a_picture_in_which_nothing_is_black_is_asked_about(reading, as_doctor, board):
+    for boxes, is_asked in (("", True), (CORNER, False)):
+        page = send(as_doctor, reading, "preview", boxes=boxes).content.decode()
+        assert ("You blacked out nothing." in page) is is_asked
+
+
 def test_a_film_that_is_gone_is_said_to_be(reading, as_doctor, board, monkeypatch):
     def missing(reading):
         raise services.FilmMissingError

@@ -123,6 +123,15 @@ def test_the_keyboard_is_enough(page: Page, site, reading, board):
     assert len(boxes(page)) == 2, "and going back keeps them"
 
 
+def test_lines_that_are_no_boxes_stay_for_their_writer(page: Page, site, reading, board):
+    open_form(page, site, reading)
+    page.locator("[data-field]").evaluate("field => { field.value = '1 1 5 5\\nno box'; }")
+    page.get_by_role("button", name="Look at what others will see").click()
+    expect(page.get_by_role("alert")).to_contain_text("Line 2 is no box on the film.")
+    expect(page.locator("[data-field]")).to_have_value("1 1 5 5\nno box")
+    expect(page.locator("[data-canvas]")).to_be_hidden()
+
+
 def test_without_a_script_boxes_are_written(browser, site, reading, board):
     context = browser.new_context(java_script_enabled=False, locale="en-US")
     page = context.new_page()
