@@ -54,8 +54,10 @@ class DiscussionBoard:
 
         if not self.may_post(author):
             raise PermissionDenied
-        earlier = Post.objects.filter(submission=submission, author=author).first()
+        earlier = Post.objects.filter(submission=submission).first()
         if earlier is not None:
+            if earlier.author_id != author.pk or not earlier.pictures.filter(is_case=True).exists():
+                raise ValueError("The submission's id belongs to another post.")
             return _shared(earlier)
         shelf = Category.objects.filter(pk=category, is_closed=False).first()
         if shelf is None:

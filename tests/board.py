@@ -55,11 +55,19 @@ def open_case(author: User) -> Topic:
 
 
 def address_of(name: str) -> str:
-    """Returns the address of a page of the board, about the oldest topic, post or picture."""
+    """Returns the address of a page of the board, about the oldest topic, post or picture there is.
+
+    Where there is none, the address of one that is not.
+    """
     if name in {"forum:topic", "forum:reply", "forum:follow", "forum:moderate", "forum:hide_topic"}:
-        return reverse(name, args=[Topic.objects.order_by("pk").first().pk])
+        return reverse(name, args=[_oldest(Topic, 1)])
     if name == "forum:picture":
-        return reverse(name, args=[Picture.objects.first().pk])
+        return reverse(name, args=[_oldest(Picture, uuid.UUID(int=1))])
     with suppress(NoReverseMatch):
         return reverse(name)
-    return reverse(name, args=[Post.objects.order_by("pk").first().pk])
+    return reverse(name, args=[_oldest(Post, 1)])
+
+
+def _oldest(model: Any, otherwise: Any) -> Any:
+    row = model.objects.order_by("pk").first()
+    return row.pk if row else otherwise

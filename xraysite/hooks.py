@@ -64,7 +64,8 @@ class Board(Protocol):
 
         Raises:
             PermissionDenied: if the author may not open topics.
-            ValueError: if there is no such category, or the picture is none.
+            ValueError: if there is no such category, the picture is none, or the submission's id is
+                another post's.
         """
 
     def withdraw(self, picture_id: uuid.UUID) -> bool:

@@ -178,6 +178,16 @@ class TestCases:
             page = browser.get(shared.url, follow=True).content.decode()
             assert "was withdrawn" in page
 
+    def test_the_id_of_another_post_is_refused(self, shared, doctor, other_doctor):
+        plain = board.open_topic(doctor).posts.get()
+        for author, submission in ((other_doctor, uuid.UUID(int=7)), (doctor, plain.submission)):
+            with pytest.raises(ValueError, match="another post"):
+                DiscussionBoard().post_case(
+                    author=author, category=Category.objects.first().pk, title="t", body="b",
+                    picture=board.picture(), alternative="", submission=submission,
+                )  # fmt: skip
+        assert Picture.objects.count() == 1
+
     def test_an_unknown_category_posts_nothing(self, doctor):
         with pytest.raises(ValueError, match="category"):
             DiscussionBoard().post_case(
