@@ -9,7 +9,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from forum import moderation, pages
@@ -41,7 +41,7 @@ class StateFilter(admin.SimpleListFilter):
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("decided", _("Decided")), ("all", _("All"))]
+        return [("decided", _("Decided")), ("all", pgettext_lazy("reports", "All"))]
 
     def choices(self, changelist: Any) -> Any:
         waiting, *others = super().choices(changelist)
@@ -69,6 +69,9 @@ class ReportAdmin(admin.ModelAdmin):
     show_full_result_count = False
     actions = None
     sortable_by = ["created_at"]
+
+    class Media:
+        css = {"all": ["css/admin_board.css"]}
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super().has_view_permission(request, obj) and request.user.has_perm(MODERATE)

@@ -133,7 +133,7 @@ class ReasonForm(forms.Form):
     """Why: for a report, and for what takes something away from people."""
 
     reason = forms.CharField(
-        label=_("Why?"),
+        label=_("Reason"),
         max_length=MAX_REASON,
         widget=forms.Textarea(attrs={"rows": 3, "class": "form-control"}),
     )
