@@ -75,14 +75,15 @@ def record_event(model: type[Model], *, what: str, about: str, detail: dict[str,
     """Records what concerns many objects of a kind at once: a search, an export.
 
     Args:
-        about: the objects in words, such as the filter of a list.
+        about: the objects in words, such as the filter of a list; without NUL characters, which
+            somebody may have typed and PostgreSQL does not take.
     """
     AuditEntry.objects.create(
         what=what,
         action=AuditEntry.Action.ACCESS,
         content_type=ContentType.objects.get_for_model(model),
         object_pk="",
-        object_repr=about,
+        object_repr=about.replace("\x00", ""),
         changes={},
         additional_data=detail or None,
     )

@@ -198,7 +198,7 @@ class ReadingAdmin(RetentionAdmin):
         return csv_response(name, export.COLUMNS, export.rows(readings))
 
     def _record(self, request: HttpRequest, what: str, detail: dict[str, Any]) -> None:
-        asked = unquote_plus(request.GET.urlencode()).replace("\x00", "")
+        asked = unquote_plus(request.GET.urlencode())
         record_event(Reading, what=what, about=asked[:200] or "*", detail=detail)
 
     @admin.display(description=_("Film"))
