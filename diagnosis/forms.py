@@ -15,8 +15,8 @@ from django.utils.translation import gettext_lazy as _
 from diagnosis.models import MAX_AGE_YEARS, HidingReason, Reading, Review, Verdict
 from diagnosis.retention import UNDO_WINDOW
 from diagnosis.services import Particulars
-from diagnosis.uploads import TOO_LARGE_KEY
 from diagnosis.validators import UploadedFilm, too_large, validate_film
+from xraysite.uploads import TOO_LARGE_KEY
 
 ACCEPT = "image/jpeg,image/png,image/bmp,image/tiff,image/webp,application/dicom,.dcm,.dicom"
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.db.models import QuerySet
@@ -38,7 +38,6 @@ class ShownPost:
     may_change: bool = False
     may_undelete: bool = False
     is_new: bool = False
-    reported: bool = field(default=False)
 
 
 def posts_on_page(topic: Topic, number: int) -> list[Post]:

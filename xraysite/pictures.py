@@ -19,6 +19,16 @@ class PictureError(ValueError):
         self.message = message
 
 
+def too_large(max_bytes: int) -> PictureError:
+    """Returns what is said of a file of more bytes than that."""
+    return PictureError(
+        format_lazy(
+            _("The picture is larger than {megabytes} MB. Choose a smaller one."),
+            megabytes=max_bytes // 2**20,
+        )
+    )
+
+
 def decode(data: bytes, *, max_bytes: int, max_pixels: int, min_side: int = 1) -> Image.Image:
     """Returns the upright RGB pixels of a JPEG, PNG or WebP file of one picture.
 
@@ -26,12 +36,7 @@ def decode(data: bytes, *, max_bytes: int, max_pixels: int, min_side: int = 1) -
         PictureError: if it is none, damaged, too large or too small.
     """
     if len(data) > max_bytes:
-        raise PictureError(
-            format_lazy(
-                _("The picture is larger than {megabytes} MB. Choose a smaller one."),
-                megabytes=max_bytes // 2**20,
-            )
-        )
+        raise too_large(max_bytes)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)

@@ -1,16 +1,17 @@
 """What the pages of the board share."""
 
-from typing import Any, cast
+from typing import cast
 
 from django.contrib.auth.mixins import PermissionRequiredMixin
 from django.http import Http404, HttpRequest
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from forum import notices
+from forum import pictures
 from forum.models import Draft, Post, Topic
 from forum.querysets import MODERATE, TAKE_PART
-from xraysite.pictures import PictureError
+from xraysite.pictures import PictureError, too_large
+from xraysite.uploads import TOO_LARGE_KEY
 
 
 class MembersOnlyMixin(PermissionRequiredMixin):
@@ -74,8 +75,8 @@ def with_picture(body: str, request: HttpRequest) -> tuple[str, str]:
     Returns:
         The text, and what was wrong with the picture.
     """
-    from forum import pictures
-
+    if TOO_LARGE_KEY in request.META:
+        return body, str(too_large(pictures.MAX_BYTES).message)
     upload = request.FILES.get("picture")
     if upload is None:
         return body, ""
@@ -85,7 +86,3 @@ def with_picture(body: str, request: HttpRequest) -> tuple[str, str]:
         return body, str(error.message)
     name = "".join(c for c in (upload.name or "").rpartition(".")[0] if c not in "[]\\<>`")
     return f"{body.rstrip()}\n\n![{name}]({picture.get_absolute_url()})\n".lstrip(), ""
-
-
-def sidebar(user: User) -> dict[str, Any]:
-    return {"unread_count": notices.unread_count(user), "moderates": user.has_perm(MODERATE)}

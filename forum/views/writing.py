@@ -11,7 +11,8 @@ from forum import mentions, pages, pictures, services
 from forum.forms import PictureForm
 from forum.models import MAX_BODY, MAX_TITLE, Category, Picture, Topic
 from forum.views.base import MembersOnlyMixin
-from xraysite.pictures import PictureError
+from xraysite.pictures import PictureError, too_large
+from xraysite.uploads import TOO_LARGE_KEY
 
 
 class PreviewView(MembersOnlyMixin, View):
@@ -65,6 +66,9 @@ class UploadView(MembersOnlyMixin, View):
 
     def post(self, request: HttpRequest) -> JsonResponse:
         form = PictureForm(request.POST, request.FILES)
+        if TOO_LARGE_KEY in request.META:
+            message = too_large(pictures.MAX_BYTES).message
+            return JsonResponse({"error": str(message)}, status=422)
         if not form.is_valid():
             errors = " ".join(str(error) for error in form.errors["picture"])
             return JsonResponse({"error": errors}, status=422)

@@ -59,6 +59,18 @@ def test_what_is_no_picture_is_refused_in_words(as_doctor, data):
     assert not Picture.objects.exists()
 
 
+def test_one_that_is_far_too_large_is_said_to_be_and_loses_no_text(as_doctor, topic, settings):
+    settings.FILM_MAX_BYTES = 1000
+    huge = board.picture(size=(900, 900), compress_level=0)
+    response = send(as_doctor, huge)
+    assert response.status_code == 422
+    assert "10 MB" in response.json()["error"]
+    fields = board.form(body="my words", picture=SimpleUploadedFile("p.png", huge))
+    page = as_doctor.post(f"/forum/{topic.pk}/reply/", fields).content.decode()
+    assert "my words" in page
+    assert "10 MB" in page
+
+
 def test_it_is_its_owners_alone_until_it_is_posted(as_doctor, as_other_doctor, doctor, topic):
     address = send(as_doctor, board.picture()).json()["url"]
     assert as_other_doctor.get(address).status_code == 404

@@ -118,7 +118,7 @@ STORAGES = {
 FILM_MAX_BYTES = 32 * 2**20
 FILM_MAX_PIXELS = 64_000_000
 FILE_UPLOAD_HANDLERS = [
-    "diagnosis.uploads.LimitedUploadHandler",
+    "xraysite.uploads.LimitedUploadHandler",
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",
 ]
