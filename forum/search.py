@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from forum.models import Post
 
 TABLE = "forum_search"
-LIMIT = 1000  # of one search, the newest posts
+LIMIT = 500  # of one search, the newest posts
 MAX_QUERY = 200
 MAX_TERMS = 10
 CJK = (
@@ -158,7 +158,8 @@ def create_index(apps: object, schema_editor: object) -> None:
             )
             cursor.execute(f"CREATE INDEX {TABLE}_tokens ON {TABLE} USING gin (tokens)")
         else:
-            cursor.execute(f"CREATE VIRTUAL TABLE {TABLE} USING fts5(tokens)")
+            # Beginnings of words by their first letters, and a single Chinese character.
+            cursor.execute(f"CREATE VIRTUAL TABLE {TABLE} USING fts5(tokens, prefix='2 3 7')")
 
 
 def drop_index(apps: object, schema_editor: object) -> None:
