@@ -7,12 +7,8 @@ Chinese and English, and asks for each page as a browser would. `--database URL`
 PostgreSQL database instead, and then takes one size.
 """
 
-import argparse
-import json
 import random
-import subprocess
 import sys
-import tempfile
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,8 +17,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-from bench_office import start_django  # noqa: E402
-from measuring import machine, milliseconds, say_machine, table  # noqa: E402
+from measuring import milliseconds  # noqa: E402
+from sites import compare  # noqa: E402
 
 SEED = 5
 PEOPLE = 200
@@ -171,54 +167,8 @@ def measure(count: int, repeats: int) -> dict[str, Any]:
         )
 
     found["a reply is stored"] = milliseconds(write, repeats, warm_up=2)
-    return found
-
-
-def run_apart(count: int, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Measures one size in a process of its own."""
-    with tempfile.TemporaryDirectory(prefix="bench-forum-") as folder:
-        out = Path(folder, "found.json")
-        command = [sys.executable, __file__, "--one", str(count), "--folder", folder]
-        command += ["--repeats", str(arguments.repeats), "--json", str(out)]
-        if arguments.database:
-            command += ["--database", arguments.database]
-        subprocess.run(command, check=True)
-        result: dict[str, Any] = json.loads(out.read_text())
-        return result
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", type=int, nargs="+", default=[100, 100_000])
-    parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--database", help="address of an empty database; takes one size")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--folder", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.one:
-        start_django(arguments.folder, arguments.database)
-        arguments.json.write_text(json.dumps(measure(arguments.one, arguments.repeats)))
-        return
-    about = machine()
-    say_machine(about)
-    found = {count: run_apart(count, arguments) for count in arguments.sizes}
-    small, large = arguments.sizes[0], arguments.sizes[-1]
-    rows = [
-        [
-            name,
-            *(f"{found[count][name]['median']:.1f}" for count in arguments.sizes),
-            f"{found[large][name]['p95']:.1f}",
-            f"{found[large][name]['median'] / found[small][name]['median']:.1f}×",
-        ]
-        for name in found[small]
-    ]
-    print(f"Median of {arguments.repeats} in ms, the p95 of the largest, and the ratio:")
-    heads = [f"{count:,} posts" for count in arguments.sizes]
-    print(table(["", *heads, "p95", "ratio"], rows))
-    if arguments.json:
-        arguments.json.write_text(json.dumps({"machine": about, "sizes": found}, indent=2))
+    return {"ms": found}
 
 
 if __name__ == "__main__":
-    main()
+    compare(__file__, __doc__, sizes=[100, 100_000], repeats=15, what="posts", measure=measure)

@@ -8,14 +8,9 @@ page as a browser would, and prints the times and their ratio. `--database URL` 
 PostgreSQL database instead, and then takes one size.
 """
 
-import argparse
-import json
-import os
 import random
 import resource
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -25,7 +20,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-from measuring import machine, milliseconds, say_machine, table  # noqa: E402
+from measuring import milliseconds  # noqa: E402
+from sites import compare  # noqa: E402
 
 SEED = 11
 DOCTORS = 200
@@ -34,30 +30,6 @@ SHARE_OF_ONE_DOCTOR = 0.1  # so that one history has 100,000 readings of a milli
 FAMILY = "陳林黃張李王吳劉蔡楊許鄭謝洪郭邱曾廖賴徐周葉蘇莊呂江何蕭羅高潘簡朱鍾彭游詹胡施沈"
 GIVEN = "怡君雅婷志明淑芬家豪欣宜俊傑美玲冠宇佳穎建宏惠雯承恩品妍宥翔子晴柏睿芯語宇恩詠"
 ADMIN = "/admin/diagnosis/reading/"
-
-
-def start_django(folder: str, database: str | None) -> None:
-    os.environ |= {
-        "DJANGO_SETTINGS_MODULE": "xraysite.settings.local",
-        "XRAYSITE_VAR": folder,
-        "LOG_LEVEL": "ERROR",
-        "DEBUG": "0",
-    }
-    if database:
-        os.environ["DATABASE_URL"] = database
-    import django
-    from django.conf import settings
-    from django.core.management import call_command
-
-    django.setup()
-    # Pages need the names of the static files, not the files.
-    settings.STORAGES["staticfiles"] = {
-        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
-    }
-    settings.ALLOWED_HOSTS.append("testserver")
-    Path(settings.STATIC_ROOT).mkdir(exist_ok=True)
-    call_command("migrate", verbosity=0)
-    call_command("activate_model", settings.SHIPPED_MODEL, verbosity=0)
 
 
 def make_people() -> tuple[Any, list[Any]]:
@@ -220,58 +192,11 @@ def measure(count: int, repeats: int) -> dict[str, Any]:
         "mb": size / 1e6,
         "memory_mb": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3,
     }
+    found["lines"] = [
+        "as CSV in {s:.1f} s, {mb:.0f} MB, {memory_mb:.0f} MB more memory".format(**found["export"])
+    ]
     return found
 
 
-def run_apart(count: int, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Measures one size in a process of its own."""
-    with tempfile.TemporaryDirectory(prefix="bench-office-") as folder:
-        out = Path(folder, "found.json")
-        command = [sys.executable, __file__, "--one", str(count), "--folder", folder]
-        command += ["--repeats", str(arguments.repeats), "--json", str(out)]
-        if arguments.database:
-            command += ["--database", arguments.database]
-        subprocess.run(command, check=True)
-        result: dict[str, Any] = json.loads(out.read_text())
-        return result
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 1_000_000])
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--database", help="address of an empty database; takes one size")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--folder", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.one:
-        start_django(arguments.folder, arguments.database)
-        arguments.json.write_text(json.dumps(measure(arguments.one, arguments.repeats)))
-        return
-    about = machine()
-    say_machine(about)
-    found = {count: run_apart(count, arguments) for count in arguments.sizes}
-    small, large = arguments.sizes[0], arguments.sizes[-1]
-    rows = [
-        [
-            name,
-            *(f"{found[count]['ms'][name]['median']:.0f}" for count in arguments.sizes),
-            f"{found[large]['ms'][name]['median'] / found[small]['ms'][name]['median']:.1f}×",
-        ]
-        for name in found[small]["ms"]
-    ]
-    print(f"Median of {arguments.repeats} in ms, and the ratio of the largest to the smallest:")
-    print(table(["", *(f"{count:,} readings" for count in arguments.sizes), "ratio"], rows))
-    for count in arguments.sizes:
-        export = found[count]["export"]
-        print(
-            f"{count:,} readings as CSV: {export['s']:.1f} s, {export['mb']:.0f} MB, "
-            f"{export['memory_mb']:.0f} MB more memory"
-        )
-    if arguments.json:
-        arguments.json.write_text(json.dumps({"machine": about, "sizes": found}, indent=2))
-
-
 if __name__ == "__main__":
-    main()
+    compare(__file__, __doc__, sizes=[1000, 1_000_000], repeats=7, what="readings", measure=measure)
