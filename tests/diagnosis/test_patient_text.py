@@ -1,6 +1,7 @@
 """A text that names a patient of its author's own readings is found out; nobody else's is."""
 
 import pytest
+from django.utils import translation
 
 from diagnosis import patient_text, retention
 from tests.factories import ReadingFactory
@@ -21,7 +22,8 @@ def make(active_model, doctor):
 
 
 def found(doctor, text: str) -> list[str]:
-    return list(patient_text.check(doctor, text))
+    with translation.override("en"):
+        return list(patient_text.check(doctor, text))
 
 
 @pytest.mark.parametrize(

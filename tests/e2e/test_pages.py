@@ -194,7 +194,11 @@ def test_the_viewer_by_keyboard_and_mouse(page: Page, site, site_doctor, reading
 
     def place() -> tuple[float, float, float]:
         """Where the film is in the stage, and how wide, wherever the page is scrolled to."""
-        inner, outer = film.bounding_box(), stage.bounding_box()
+        # In one look: the page may be scrolling.
+        inner, outer = film.evaluate(
+            "film => [film, film.closest('[data-stage]')]"
+            ".map(one => one.getBoundingClientRect().toJSON())"
+        )
         return inner["x"] - outer["x"], inner["y"] - outer["y"], inner["width"]
 
     shown = place()
