@@ -49,7 +49,7 @@ class DiscussionBoard:
         alternative: str,
         submission: uuid.UUID,
     ) -> SharedPost:
-        from forum import pictures, services
+        from forum import markdown, pictures, services
         from forum.models import Category, Post
 
         if not self.may_post(author):
@@ -63,7 +63,7 @@ class DiscussionBoard:
         if shelf is None:
             raise ValueError(f"No open category {category!r}.")
         stored = pictures.add_picture(owner=author, data=picture, is_case=True)
-        shown = f"![{_one_line(alternative)}]({reverse('forum:picture', args=[stored.pk])})"
+        shown = f"![{markdown.label(alternative)}]({reverse('forum:picture', args=[stored.pk])})"
         try:
             topic = services.open_topic(
                 author=author,
@@ -86,8 +86,3 @@ class DiscussionBoard:
 def _shared(post: "Post") -> SharedPost:
     picture = post.pictures.get(is_case=True)
     return SharedPost(url=post.get_absolute_url(), picture_id=picture.pk)
-
-
-def _one_line(text: str) -> str:
-    """Returns words that can stand between the brackets of a Markdown picture."""
-    return " ".join(text.translate(str.maketrans("", "", "[]\\<>`")).split())

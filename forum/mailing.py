@@ -1,21 +1,15 @@
 """Mails of the board: that there is something to read, never what is written there."""
 
 import datetime
-import logging
 from collections import defaultdict
-from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.utils import timezone
 
 from accounts import mails
+from accounts.models import User
 from forum.models import Member, Notification
 from forum.notices import due_for_mail, keep_digest_sent, member, visible_notifications
-
-if TYPE_CHECKING:
-    from accounts.models import User
-
-logger = logging.getLogger(__name__)
 
 # What somebody reads on the page within this time needs no mail.
 GRACE = datetime.timedelta(minutes=2)
@@ -46,7 +40,7 @@ def send_due(*, site: str) -> tuple[int, int]:
 
 
 def _send_to(recipient: int, keys: list[int], site: str) -> tuple[int, int]:
-    user = _user(recipient)
+    user = User.objects.get(pk=recipient)
     kept = member(user)
     wish = kept.mail
     if wish == Member.Mail.NEVER or not user.is_approved:
@@ -62,14 +56,8 @@ def _send_to(recipient: int, keys: list[int], site: str) -> tuple[int, int]:
     return sum(done for done, _not in totals), sum(failed for _done, failed in totals)
 
 
-def _user(pk: int) -> "User":
-    from accounts.models import User
-
-    return User.objects.get(pk=pk)
-
-
 @transaction.atomic
-def _send(user: "User", keys: list[int], site: str, *, is_digest: bool) -> tuple[int, int]:
+def _send(user: User, keys: list[int], site: str, *, is_digest: bool) -> tuple[int, int]:
     """Sends one mail, and keeps that it was sent only where it was.
 
     The rows are locked meanwhile, so that two senders at once send it once.

@@ -142,3 +142,8 @@ def _piece(text: str, *, is_mention: bool) -> Token:
     if is_mention:
         return _raw(f'<span class="mention">{escape(text)}</span>')
     return Token("text", "", 0, content=text)
+
+
+def label(text: str) -> str:
+    """Returns words that can stand between the brackets of a link or picture, on one line."""
+    return " ".join(text.translate(str.maketrans("", "", "[]\\<>`")).split())

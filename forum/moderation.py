@@ -87,9 +87,9 @@ def show_topic(*, by: "User", topic_id: int) -> Topic:
     """Gives a hidden topic back to everyone. Raises as `pin_topic`."""
     topic = _topic(by, topic_id)
     _show(topic, "topic-shown")
-    for post in topic.posts.iterator():
-        post.topic = topic
-        search.refresh(post, title=topic.title)
+    posts = list(topic.posts.standing())
+    search.forget([post.pk for post in posts])
+    search.put([(post.pk, search.text_of(post, title=topic.title)) for post in posts])
     return topic
 
 

@@ -130,12 +130,8 @@ def quoted(post: Post) -> str:
     own = "\n".join(line for line in post.body.split("\n") if not line.startswith(">"))
     lines = re.sub(r"\n{3,}", "\n\n", own.strip()).split("\n")
     quotation = "\n".join(f"> {line}".rstrip() for line in lines)
-    link = f"[{_bracketless(str(post.author))} #{post.number}]({post.get_absolute_url()})"
+    link = f"[{markdown.label(str(post.author))} #{post.number}]({post.get_absolute_url()})"
     return f"> {link}\n>\n{quotation}\n\n"
-
-
-def _bracketless(text: str) -> str:
-    return text.translate(str.maketrans("", "", "[]\\<>`"))
 
 
 def excerpt(body: str, words: str) -> str:

@@ -7,7 +7,7 @@ from django.http import Http404, HttpRequest
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from forum import pictures
+from forum import markdown, pictures
 from forum.models import Draft, Post, Topic
 from forum.querysets import MODERATE, TAKE_PART
 from xraysite.pictures import PictureError, too_large
@@ -84,5 +84,5 @@ def with_picture(body: str, request: HttpRequest) -> tuple[str, str]:
         picture = pictures.add_picture(owner=cast(User, request.user), data=upload.read())
     except PictureError as error:
         return body, str(error.message)
-    name = "".join(c for c in (upload.name or "").rpartition(".")[0] if c not in "[]\\<>`")
+    name = markdown.label((upload.name or "").rpartition(".")[0])
     return f"{body.rstrip()}\n\n![{name}]({picture.get_absolute_url()})\n".lstrip(), ""
