@@ -71,7 +71,7 @@ def test_every_icon_that_a_template_names_is_in_the_sprite():
     named = {
         name
         for path in TEMPLATES
-        for name in re.findall(r'\bicon="([a-z0-9-]+)"', path.read_text())
+        for name in re.findall(r'\{% icon "([a-z0-9-]+)"', path.read_text())
     }
     assert named <= drawn, "add them from the same version of bootstrap-icons"
     assert drawn <= named, "the sprite carries icons that no template uses"

@@ -78,6 +78,7 @@ TEMPLATES = [
                 "accounts.sessions.context",
                 "forum.context.board",
             ],
+            "builtins": ["xraysite.templatetags.icons"],
         },
     },
 ]
