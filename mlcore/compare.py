@@ -1,8 +1,8 @@
 """Two registered models side by side: what their cards say, and the same films by both."""
 
 from mlcore import registry
-from mlcore.engine import compare as engine
-from mlcore.engine.compare import Comparison
+from mlcore.engine.evaluation import compare as engine
+from mlcore.engine.evaluation.compare import Comparison
 from mlcore.models import ModelVersion
 
 __all__ = ["CannotCompare", "Comparison", "compare"]

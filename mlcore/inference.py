@@ -11,12 +11,17 @@ import numpy as np
 from django.conf import settings
 
 from mlcore import registry
-from mlcore.engine.conformal import Abstention
-from mlcore.engine.explain import decode_activation_map, encode_activation_map, render_heatmap
-from mlcore.engine.film import DicomHeader, Film, read_film, render_film
-from mlcore.engine.film_error import FilmError
-from mlcore.engine.redaction import Box, render_redacted
-from mlcore.engine.runtime import Output, OutputError
+from mlcore.engine.films.errors import FilmError
+from mlcore.engine.films.film import Film, read_film, render_film
+from mlcore.engine.films.header import DicomHeader
+from mlcore.engine.films.redaction import Box, render_redacted
+from mlcore.engine.serving.conformal import Abstention
+from mlcore.engine.serving.explain import (
+    decode_activation_map,
+    encode_activation_map,
+    render_heatmap,
+)
+from mlcore.engine.serving.runtime import Output, OutputError
 from mlcore.registry import LoadedModel, ModelUnavailable
 
 __all__ = [

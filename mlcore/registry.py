@@ -11,11 +11,11 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from mlcore.engine import bundle as bundles
-from mlcore.engine import golden
-from mlcore.engine.explain import Reference
-from mlcore.engine.preprocess import Preprocessing, prepare
-from mlcore.engine.runtime import Output, Session, SessionError
+from mlcore.engine.serving import bundle as bundles
+from mlcore.engine.serving import golden
+from mlcore.engine.serving.explain import Reference
+from mlcore.engine.serving.preprocess import Preprocessing, prepare
+from mlcore.engine.serving.runtime import Output, Session, SessionError
 from mlcore.models import ModelVersion
 
 logger = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from django.core.management.base import CommandError
 from django.db import DatabaseError
 
 from mlcore import registry
-from mlcore.engine.audit import write_whole
-from mlcore.engine.bundle import finite
+from mlcore.engine.data.audit import write_whole
+from mlcore.engine.serving.bundle import finite
 from mlcore.registry import LoadedModel, ModelUnavailable
 
 

@@ -9,8 +9,8 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
-from mlcore.engine import audit, audit_report, dataset
-from mlcore.engine.audit import audited
+from mlcore.engine.data import audit, audit_report, dataset
+from mlcore.engine.data.audit import audited
 from mlcore.management.commands._common import write_json
 
 __all__ = ["Command", "audited", "receipts_folder"]
