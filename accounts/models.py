@@ -140,4 +140,4 @@ def display_name(user: User) -> str:
 
 
 # Django looks for models here.
-from accounts.audit_trail import AuditEntry, AuditHead  # noqa: E402, F401
+from accounts.audit.models import AuditEntry, AuditHead  # noqa: E402, F401

@@ -13,7 +13,8 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from accounts import audit, mails, roles
+from accounts import mails, roles
+from accounts.audit import recording
 from accounts.backends import ApprovedAccountBackend
 from accounts.models import User
 
@@ -244,7 +245,7 @@ def _decide(
         why_not = refusal(by=by, user=subject, act=act)
         if why_not is not None:
             raise DecisionRefusedError(why_not)
-        with audit.during(event, **({"reason": reason} if reason else {}), **(detail or {})):
+        with recording.event(event, **({"reason": reason} if reason else {}), **(detail or {})):
             if act is not CHANGE_ROLE:
                 subject.approval = act.ends
                 subject.approval_reason = reason

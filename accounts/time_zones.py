@@ -1,24 +1,8 @@
-"""Times are shown in the zone that the account chose, else in the site's own."""
+"""The time zones that accounts can choose."""
 
 import zoneinfo
-from collections.abc import Callable
-
-from django.http import HttpRequest, HttpResponseBase
-from django.utils import timezone
 
 from accounts.models import User
-
-GetResponse = Callable[[HttpRequest], HttpResponseBase]
-
-
-class TimeZoneMiddleware:
-    def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        zone = zone_of(request.user) if isinstance(request.user, User) else None
-        with timezone.override(zone):
-            return self.get_response(request)
 
 
 def zone_of(user: User) -> zoneinfo.ZoneInfo | None:

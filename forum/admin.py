@@ -16,7 +16,7 @@ from forum import moderation, pages
 from forum.forms import ReasonForm
 from forum.models import Category, Report
 from forum.querysets import MODERATE
-from xraysite.paging import BoundedPaginator
+from xraysite.common.paging import BoundedPaginator
 
 
 @admin.register(Category)

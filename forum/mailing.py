@@ -9,7 +9,7 @@ from django.utils import timezone
 from accounts import mails
 from accounts.models import User
 from forum.models import Member, Notification
-from forum.notices import due_for_mail, keep_digest_sent, member, visible_notifications
+from forum.notifications import due_for_mail, keep_digest_sent, member, visible_notifications
 
 # What somebody reads on the page within this time needs no mail.
 GRACE = datetime.timedelta(minutes=2)

@@ -6,10 +6,10 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import audit
+from accounts.audit import recording
 from forum import pictures, search
 from forum.models import Category, Notification, Post, PostVersion, Report, Topic
-from forum.notices import unread_of
+from forum.notifications import unread_of
 from forum.querysets import MODERATE, TAKE_PART
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def pin_topic(*, by: "User", topic_id: int, is_pinned: bool) -> Topic:
     topic = _topic(by, topic_id)
     if topic.is_pinned != is_pinned:
         topic.is_pinned = is_pinned
-        with audit.during("topic-pinned" if is_pinned else "topic-unpinned"):
+        with recording.event("topic-pinned" if is_pinned else "topic-unpinned"):
             topic.save(update_fields=["is_pinned"])
     return topic
 
@@ -53,7 +53,7 @@ def lock_topic(*, by: "User", topic_id: int, is_locked: bool) -> Topic:
     topic = _topic(by, topic_id)
     if topic.is_locked != is_locked:
         topic.is_locked = is_locked
-        with audit.during("topic-locked" if is_locked else "topic-unlocked"):
+        with recording.event("topic-locked" if is_locked else "topic-unlocked"):
             topic.save(update_fields=["is_locked"])
     return topic
 
@@ -64,7 +64,7 @@ def move_topic(*, by: "User", topic_id: int, category: Category) -> Topic:
     topic = _topic(by, topic_id)
     if topic.category_id != category.pk:
         topic.category = category
-        with audit.during("topic-moved"):
+        with recording.event("topic-moved"):
             topic.save(update_fields=["category"])
     return topic
 
@@ -131,7 +131,7 @@ def erase_post(*, by: "User", post_id: int, reason: str) -> Post:
     PostVersion.objects.filter(post=post).delete()
     pictures.remove_files(list(post.pictures.filter(withdrawn_at__isnull=True)))
     post.body, post.erased_at = "", timezone.now()
-    with audit.during("post-erased", reason=reason.strip()):
+    with recording.event("post-erased", reason=reason.strip()):
         post.save(update_fields=["body", "erased_at"])
     search.forget([post.pk])
     unread_of(post).delete()
@@ -145,7 +145,7 @@ def _hide(thing: Topic | Post, by: "User", reason: str, event: str) -> None:
     if thing.is_hidden:
         return
     thing.hidden_at, thing.hidden_by, thing.hidden_reason = timezone.now(), by, reason.strip()
-    with audit.during(event, reason=reason.strip()):
+    with recording.event(event, reason=reason.strip()):
         thing.save(update_fields=HIDING_FIELDS)
 
 
@@ -153,7 +153,7 @@ def _show(thing: Topic | Post, event: str) -> None:
     if not thing.is_hidden:
         return
     thing.hidden_at, thing.hidden_by, thing.hidden_reason = None, None, ""
-    with audit.during(event):
+    with recording.event(event):
         thing.save(update_fields=HIDING_FIELDS)
 
 
@@ -177,7 +177,7 @@ def report_post(*, reporter: "User", post_id: int, reason: str) -> Report:
         post=post, reporter=reporter, handled_at=None, defaults={"reason": reason.strip()}
     )
     if is_new:
-        audit.record_access(post, what="post-reported", by=reporter)
+        recording.record_access(post, what="post-reported", by=reporter)
     return report
 
 
@@ -197,7 +197,7 @@ def _decide(post: Post, by: "User", outcome: Report.Outcome) -> None:
     post.reports.filter(pk__in=[report.pk for report in waiting]).update(
         handled_at=timezone.now(), handled_by=by, outcome=outcome
     )
-    audit.record_access(post, what="report-decided", by=by, detail={"decision": outcome.value})
+    recording.record_access(post, what="report-decided", by=by, detail={"decision": outcome.value})
     Notification.objects.bulk_create(
         [
             Notification(

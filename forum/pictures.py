@@ -15,7 +15,7 @@ from PIL import Image
 from forum.markdown import picture_ids
 from forum.models import Picture, Post
 from forum.querysets import TAKE_PART
-from xraysite.pictures import PictureError, decode, encode
+from xraysite.common.images import PictureError, decode, encode
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -34,7 +34,7 @@ def reencode(data: bytes, *, lossless: bool = False) -> tuple[bytes, int, int]:
         lossless: keeps every pixel of a picture that is small enough as it is.
 
     Raises:
-        xraysite.pictures.PictureError: if it is no picture that can be used.
+        xraysite.common.images.PictureError: if it is no picture that can be used.
     """
     picture = decode(data, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS)
     picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
@@ -46,7 +46,7 @@ def add_picture(*, owner: "User", data: bytes, is_case: bool = False) -> Picture
 
     Raises:
         PermissionDenied: if the account has no part in the board.
-        xraysite.pictures.PictureError: if the file cannot be used, or too many wait to be posted.
+        PictureError: if the file cannot be used, or too many wait to be posted.
     """
     if not owner.has_perm(TAKE_PART):
         raise PermissionDenied

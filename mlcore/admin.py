@@ -19,10 +19,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
-from mlcore import cards, registry
-from mlcore.compare import CannotCompare, compare
+from mlcore import registry
+from mlcore.cards import presentation
+from mlcore.comparison import CannotCompare, compare
 from mlcore.models import ModelVersion
-from mlcore.templatetags.cards import figure
+from mlcore.templatetags.card_values import figure
 
 CHANGELIST = "admin:mlcore_modelversion_changelist"
 
@@ -128,7 +129,7 @@ class ModelVersionAdmin(admin.ModelAdmin):
         version = self.get_object(request, object_id)
         extra: dict[str, Any] = {"may_activate": self.may_activate(request)}
         if version is not None:
-            extra |= cards.page(version) | {"activations": _activations(version)}
+            extra |= presentation.page(version) | {"activations": _activations(version)}
         return super().change_view(request, object_id, form_url, (extra_context or {}) | extra)
 
     @admin.action(description=gettext_lazy("Compare two models"), permissions=["view"])
@@ -151,7 +152,7 @@ class ModelVersionAdmin(admin.ModelAdmin):
         first, second = (next((v for v in versions if str(v.pk) == key), None) for key in asked)
         context: dict[str, Any] = {"versions": versions, "first": first, "second": second}
         if first is not None and second is not None and first != second:
-            context["figures"] = cards.side_by_side(first.card, second.card)
+            context["figures"] = presentation.side_by_side(first.card, second.card)
             try:
                 context["comparison"] = compare(first, second)
             except CannotCompare as error:
@@ -218,7 +219,7 @@ class ModelVersionAdmin(admin.ModelAdmin):
         context = {
             "to": to,
             "now": active,
-            "figures": cards.side_by_side(active.card if active else {}, to.card),
+            "figures": presentation.side_by_side(active.card if active else {}, to.card),
         }
         return self._page(request, "confirm.html", title, context)
 

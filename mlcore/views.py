@@ -4,7 +4,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
-from mlcore import cards
+from mlcore.cards import presentation
 from mlcore.models import ModelVersion
 
 
@@ -12,7 +12,9 @@ from mlcore.models import ModelVersion
 def model_list(request: HttpRequest) -> HttpResponse:
     """Shows the active model first, then the others, each with its main figures."""
     versions = ModelVersion.objects.filter(set_aside_reason="")
-    shown = [{"version": found, "headline": cards.headline(found.card)} for found in versions]
+    shown = [
+        {"version": found, "headline": presentation.headline(found.card)} for found in versions
+    ]
     return render(request, "mlcore/model_list.html", {"shown": shown})
 
 
@@ -20,7 +22,7 @@ def model_list(request: HttpRequest) -> HttpResponse:
 def model_detail(request: HttpRequest, name: str) -> HttpResponse:
     """Shows a model's card; also of one that was set aside, for readings still name it."""
     version = get_object_or_404(ModelVersion, name=name)
-    return render(request, "mlcore/model_detail.html", cards.page(version))
+    return render(request, "mlcore/model_detail.html", presentation.page(version))
 
 
 @require_safe

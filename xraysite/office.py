@@ -16,11 +16,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 
-from diagnosis import figures, retention
+from diagnosis import retention, statistics
 from diagnosis.models import Reading
 from mlcore import registry
 from mlcore.models import ModelVersion
-from xraysite.paging import BOUND
+from xraysite.common.paging import BOUND
 
 
 class OfficeSite(AdminSite):
@@ -37,13 +37,13 @@ def office_of(user: Any) -> dict[str, Any] | None:
     oversees = user.has_perm("diagnosis.oversee_reading")
     if not oversees and not user.has_perm("mlcore.view_modelversion"):
         return None
-    shown = {"oversees": oversees, "period": figures.last_days(), "days": figures.DAYS}
+    shown = {"oversees": oversees, "period": statistics.last_days(), "days": statistics.DAYS}
     shown |= {"model": registry.active_version()}
     if not oversees:
         return shown
     hidden = Reading.objects.visible_to(user).filter(hidden_at__isnull=False)
     return shown | {
-        "by_doctor": figures.by_doctor(),
+        "by_doctor": statistics.by_doctor(),
         "hidden": _count(hidden),
         "purgeable": _count(retention.purgeable(hidden)),
         "bound": BOUND,

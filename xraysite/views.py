@@ -12,9 +12,9 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from diagnosis.forms import DeletionForm
+from diagnosis.forms.readings import DeletionForm
 from diagnosis.models import Reading
-from diagnosis.sharing import with_sharing
+from diagnosis.services.sharing import with_sharing
 from mlcore import registry
 
 

@@ -4,7 +4,7 @@ import unicodedata
 
 from django import template
 
-from accounts import devices
+from accounts import user_agents
 from accounts.models import User
 
 register = template.Library()
@@ -29,4 +29,4 @@ def colour(person: User) -> int:
 
 @register.filter
 def device(user_agent: str) -> str:
-    return devices.device_of(user_agent)
+    return user_agents.device_of(user_agent)

@@ -10,8 +10,8 @@ from accounts.models import User
 from forum import markdown, pictures
 from forum.models import Draft, Post, Topic
 from forum.querysets import MODERATE, TAKE_PART
-from xraysite.pictures import PictureError, too_large
-from xraysite.uploads import TOO_LARGE_KEY
+from xraysite.common.images import PictureError, too_large
+from xraysite.common.uploads import TOO_LARGE_KEY
 
 
 class MembersOnlyMixin(PermissionRequiredMixin):

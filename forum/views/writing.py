@@ -11,8 +11,8 @@ from forum import mentions, pages, pictures, services
 from forum.forms import PictureForm
 from forum.models import MAX_BODY, MAX_TITLE, Category, Picture, Topic
 from forum.views.base import MembersOnlyMixin
-from xraysite.pictures import PictureError, too_large
-from xraysite.uploads import TOO_LARGE_KEY
+from xraysite.common.images import PictureError, too_large
+from xraysite.common.uploads import TOO_LARGE_KEY
 
 
 class PreviewView(MembersOnlyMixin, View):

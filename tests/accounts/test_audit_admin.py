@@ -7,7 +7,7 @@ import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from accounts.audit import record_access
+from accounts.audit.recording import record_access
 from accounts.models import AuditEntry
 from tests.conftest import signed_in
 from tests.factories import DoctorFactory, SupervisorFactory, UserFactory

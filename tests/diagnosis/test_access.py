@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from accounts.audit import record_access
+from accounts.audit.recording import record_access
 from accounts.models import AuditEntry
 from tests.conftest import signed_in
 from tests.factories import ReadingFactory

@@ -2,7 +2,7 @@
 
 from django.core.management.utils import get_random_secret_key
 
-from xraysite import env
+from xraysite.common import env
 
 from .base import *  # noqa: F403
 from .base import STORAGES, VAR_DIR

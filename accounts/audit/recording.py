@@ -1,0 +1,78 @@
+"""Recording events in the audit log.
+
+django-auditlog writes a row for each change of a registered model. The functions here record what
+no signal shows (that somebody viewed an object, that somebody searched or exported), and `event`
+names the changes made by a service.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import Model
+
+from accounts.audit.models import AuditEntry, current_event
+
+
+def record_access(
+    instance: Model, *, what: str, by: Any = None, detail: dict[str, Any] | None = None
+) -> None:
+    """Records that somebody was shown `instance`.
+
+    Args:
+        what: the form it was shown in, such as "page", "film" or "heatmap".
+        by: the user; without one, the user of the current request.
+        detail: more about it, in words a supervisor understands; no password, no film.
+    """
+    AuditEntry.objects.log_create(
+        instance,
+        force_log=True,
+        action=AuditEntry.Action.ACCESS,
+        changes={},
+        what=what,
+        additional_data=detail,
+        **({"actor": by, "actor_email": getattr(by, "email", None)} if by is not None else {}),
+    )
+
+
+def record_change(instance: Model, *, what: str, changes: dict[str, list[Any]]) -> None:
+    """Records a change about `instance` that is no change of its own row.
+
+    Args:
+        changes: by field, what it was and what it is.
+    """
+    AuditEntry.objects.log_create(
+        instance, force_log=True, action=AuditEntry.Action.UPDATE, changes=changes, what=what
+    )
+
+
+def record_event(model: type[Model], *, what: str, about: str, detail: dict[str, Any]) -> None:
+    """Records what concerns many objects of a kind at once: a search, an export.
+
+    Args:
+        about: the objects in words, such as the filter of a list; without NUL characters, which
+            somebody may have typed and PostgreSQL does not take.
+    """
+    AuditEntry.objects.create(
+        what=what,
+        action=AuditEntry.Action.ACCESS,
+        content_type=ContentType.objects.get_for_model(model),
+        object_pk="",
+        object_repr=about.replace("\x00", ""),
+        changes={},
+        additional_data=detail or None,
+    )
+
+
+@contextmanager
+def event(what: str, **detail: Any) -> Iterator[None]:
+    """Names the changes made inside: their rows say `what`, not "changed", and hold `detail`.
+
+    The innermost name counts.
+    """
+    token = current_event.set((what, detail))
+    try:
+        yield
+    finally:
+        current_event.reset(token)
