@@ -28,7 +28,7 @@ def check(author: "User", text: str) -> Iterator[str]:
     By name or number, without regard to case, width and spaces; of readings that the author
     deleted too. At most `MAX_FINDINGS`.
     """
-    yield from islice(_findings(author, folded(text.replace("\x00", ""))), MAX_FINDINGS)
+    yield from islice(_findings(author, folded(text)), MAX_FINDINGS)
 
 
 def _findings(author: "User", text: str) -> Iterator[str]:

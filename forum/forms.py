@@ -39,7 +39,7 @@ class PostForm(forms.Form):
         self.seal = ""
 
     def clean_body(self) -> str:
-        body = self.cleaned_data["body"].replace("\r\n", "\n").replace("\x00", "")
+        body = self.cleaned_data["body"].replace("\r\n", "\n")
         if not body.strip():
             raise ValidationError(_("Write something first."), code="required")
         return body
@@ -139,7 +139,7 @@ class ReasonForm(forms.Form):
     )
 
     def clean_reason(self) -> str:
-        reason = " ".join(self.cleaned_data["reason"].replace("\x00", "").split())
+        reason = " ".join(self.cleaned_data["reason"].split())
         if not reason:
             raise ValidationError(_("A reason is needed."), code="required")
         return reason

@@ -4,7 +4,10 @@ Supervisors see all of it. Whoever else may look at models, ML staff above all, 
 that name nobody.
 """
 
+import logging
 import shutil
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +15,10 @@ from auditlog import get_logentry_model
 from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import ValidationError
+from django.db import DataError
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponseBase
 from django.template.response import TemplateResponse
 
 from diagnosis import retention, statistics
@@ -22,14 +27,43 @@ from mlcore import registry
 from mlcore.models import ModelVersion
 from xraysite.common.paging import BOUND
 
+logger = logging.getLogger(__name__)
+
 
 class OfficeSite(AdminSite):
     """Django's admin, with the office above its list of tables."""
+
+    def admin_view(
+        self, view: Callable[..., HttpResponseBase], cacheable: bool = False
+    ) -> Callable[..., HttpResponseBase]:
+        return super().admin_view(_not_found_for_impossible_values(view), cacheable)
 
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> TemplateResponse:
         return super().index(request, {**(extra_context or {}), "office": office_of(request.user)})
+
+
+def _not_found_for_impossible_values(
+    view: Callable[..., HttpResponseBase],
+) -> Callable[..., HttpResponseBase]:
+    """Answer 404 where an address holds a value that no column can, such as the year 10**20.
+
+    Django passes what stands in an admin address to the database as it is; Python's conversion or
+    the database then refuses it. Changes (POST) are not touched.
+    """
+
+    @wraps(view)
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            return view(request, *args, **kwargs)
+        except (ValidationError, ValueError, OverflowError, DataError) as error:
+            if request.method not in ("GET", "HEAD"):
+                raise
+            logger.warning("Impossible value in %s", request.path, exc_info=True)
+            raise Http404 from error
+
+    return wrapper
 
 
 def office_of(user: Any) -> dict[str, Any] | None:

@@ -48,18 +48,20 @@ def record_change(instance: Model, *, what: str, changes: dict[str, list[Any]]) 
 
 
 def record_event(model: type[Model], *, what: str, about: str, detail: dict[str, Any]) -> None:
-    """Records what concerns many objects of a kind at once: a search, an export.
+    """Record an event that concerns many objects of one model: a search, an export.
 
     Args:
-        about: the objects in words, such as the filter of a list; without NUL characters, which
-            somebody may have typed and PostgreSQL does not take.
+        model: the objects' model.
+        what: the event's code.
+        about: which objects, such as the query string of a filtered list.
+        detail: further facts, shown to supervisors.
     """
     AuditEntry.objects.create(
         what=what,
         action=AuditEntry.Action.ACCESS,
         content_type=ContentType.objects.get_for_model(model),
         object_pk="",
-        object_repr=about.replace("\x00", ""),
+        object_repr=about,
         changes={},
         additional_data=detail or None,
     )

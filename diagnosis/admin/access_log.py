@@ -31,7 +31,7 @@ def who_saw(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     """
     if not request.user.has_perm("diagnosis.oversee_reading"):
         raise PermissionDenied
-    words = request.GET.get("q", "").replace("\x00", "").strip()
+    words = request.GET.get("q", "").strip()
     if not words:
         return _page(request, {"q": ""})
     keys, more = access_log.keys_of_patient(words, by=cast(User, request.user))

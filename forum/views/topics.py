@@ -33,7 +33,7 @@ class TopicListView(MembersOnlyMixin, View):
     """Topics, pinned ones first, then by their last post; or what a search finds."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        words = " ".join(request.GET.get("q", "").replace("\x00", "").split())
+        words = " ".join(request.GET.get("q", "").split())
         context = self._chosen() | {"words": words, "shelves": SHELVES}
         context |= self._found(words, context) if words else self._listed(context)
         asked = request.GET.copy()
