@@ -96,7 +96,7 @@ class ReportAdmin(admin.ModelAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Shows the post with its reports, and takes the decision."""
+        """Show the post with its reports, and takes the decision."""
         report = self.get_object(request, object_id)
         if report is None or not self.has_view_permission(request, report):
             raise Http404(gettext("No such report."))

@@ -45,13 +45,13 @@ class PostForm(forms.Form):
         return body
 
     def unsent(self) -> Self:
-        """Returns the form with what was written in it, as if nobody had tried to send it."""
+        """Return the form with what was written in it, as if nobody had tried to send it."""
         fresh = copy.copy(self)
         fresh.initial, fresh.is_bound = dict(self.data.items()), False
         return fresh
 
     def text(self) -> str:
-        """Returns all that will be seen of it."""
+        """Return all that will be seen of it."""
         return str(self.cleaned_data.get("body", ""))
 
     def clean(self) -> dict[str, Any]:

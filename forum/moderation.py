@@ -33,7 +33,7 @@ def _post(by: "User", post_id: int) -> Post:
 
 @transaction.atomic
 def pin_topic(*, by: "User", topic_id: int, is_pinned: bool) -> Topic:
-    """Puts a topic on top of the list, or back in its place.
+    """Put a topic on top of the list, or back in its place.
 
     Raises:
         PermissionDenied: if the account is no moderator's.
@@ -49,7 +49,7 @@ def pin_topic(*, by: "User", topic_id: int, is_pinned: bool) -> Topic:
 
 @transaction.atomic
 def lock_topic(*, by: "User", topic_id: int, is_locked: bool) -> Topic:
-    """Ends a topic, or opens it again. Raises as `pin_topic`."""
+    """End a topic, or opens it again. Raises as `pin_topic`."""
     topic = _topic(by, topic_id)
     if topic.is_locked != is_locked:
         topic.is_locked = is_locked
@@ -60,7 +60,7 @@ def lock_topic(*, by: "User", topic_id: int, is_locked: bool) -> Topic:
 
 @transaction.atomic
 def move_topic(*, by: "User", topic_id: int, category: Category) -> Topic:
-    """Puts a topic on another shelf. Raises as `pin_topic`."""
+    """Put a topic on another shelf. Raises as `pin_topic`."""
     topic = _topic(by, topic_id)
     if topic.category_id != category.pk:
         topic.category = category
@@ -71,7 +71,7 @@ def move_topic(*, by: "User", topic_id: int, category: Category) -> Topic:
 
 @transaction.atomic
 def hide_topic(*, by: "User", topic_id: int, reason: str) -> Topic:
-    """Takes a topic with all its posts away from everyone but supervisors.
+    """Take a topic with all its posts away from everyone but supervisors.
 
     Raises:
         ValueError: without a reason; else as `pin_topic`.
@@ -84,7 +84,7 @@ def hide_topic(*, by: "User", topic_id: int, reason: str) -> Topic:
 
 @transaction.atomic
 def show_topic(*, by: "User", topic_id: int) -> Topic:
-    """Gives a hidden topic back to everyone. Raises as `pin_topic`."""
+    """Give a hidden topic back to everyone. Raises as `pin_topic`."""
     topic = _topic(by, topic_id)
     _show(topic, "topic-shown")
     posts = list(topic.posts.standing())
@@ -95,7 +95,7 @@ def show_topic(*, by: "User", topic_id: int) -> Topic:
 
 @transaction.atomic
 def hide_post(*, by: "User", post_id: int, reason: str) -> Post:
-    """Takes a post away from everyone but supervisors; its open reports are decided with it.
+    """Take a post away from everyone but supervisors; its open reports are decided with it.
 
     Raises:
         PermissionDenied: if the account is no moderator's.
@@ -112,7 +112,7 @@ def hide_post(*, by: "User", post_id: int, reason: str) -> Post:
 
 @transaction.atomic
 def show_post(*, by: "User", post_id: int) -> Post:
-    """Gives a hidden post back to everyone. Raises as `hide_post`."""
+    """Give a hidden post back to everyone. Raises as `hide_post`."""
     post = _post(by, post_id)
     _show(post, "post-shown")
     search.refresh(post, title=post.topic.title)
@@ -121,7 +121,7 @@ def show_post(*, by: "User", post_id: int) -> Post:
 
 @transaction.atomic
 def erase_post(*, by: "User", post_id: int, reason: str) -> Post:
-    """Removes a post's text, earlier texts and pictures for good: for patients' data.
+    """Remove a post's text, earlier texts and pictures for good: for patients' data.
 
     The tombstone stays. Raises as `hide_post`.
     """
@@ -159,7 +159,7 @@ def _show(thing: Topic | Post, event: str) -> None:
 
 @transaction.atomic
 def report_post(*, reporter: "User", post_id: int, reason: str) -> Report:
-    """Asks the supervisors to look at a post; somebody's second report of it is the first.
+    """Ask the supervisors to look at a post; somebody's second report of it is the first.
 
     Raises:
         PermissionDenied: if the account has no part in the board.
@@ -183,14 +183,14 @@ def report_post(*, reporter: "User", post_id: int, reason: str) -> Report:
 
 @transaction.atomic
 def leave_post(*, by: "User", post_id: int) -> Post:
-    """Decides the open reports of a post: it stays. Raises as `hide_post`."""
+    """Decide the open reports of a post: it stays. Raises as `hide_post`."""
     post = _post(by, post_id)
     _decide(post, by, Report.Outcome.LEFT)
     return post
 
 
 def _decide(post: Post, by: "User", outcome: Report.Outcome) -> None:
-    """Decides a post's open reports, and tells those who made them."""
+    """Decide a post's open reports, and tells those who made them."""
     waiting = list(post.reports.filter(handled_at__isnull=True))
     if not waiting:
         return
@@ -213,6 +213,6 @@ def _decide(post: Post, by: "User", outcome: Report.Outcome) -> None:
 
 
 def reports_waiting() -> int:
-    """Returns how many posts have reports that nobody has decided."""
+    """Return how many posts have reports that nobody has decided."""
     waiting = Report.objects.filter(handled_at__isnull=True)
     return waiting.values("post").distinct().count()

@@ -21,7 +21,7 @@ BATCH = 500
 
 
 def member(user: "User") -> Member:
-    """Returns what the board keeps of a person.
+    """Return what the board keeps of a person.
 
     For one of whom nothing is kept yet, unsaved: what was written before the account is read.
     """
@@ -36,7 +36,7 @@ def _keep(user: "User", **choice: Any) -> None:
 
 
 def announce(post: Post) -> None:
-    """Tells those who are mentioned, and for a reply those who follow the topic; each once.
+    """Tell those who are mentioned, and for a reply those who follow the topic; each once.
 
     Who has not yet looked at an earlier reply in the topic is not told of the next.
 
@@ -76,12 +76,12 @@ def _tell(post: Post, recipients: "Iterable[int]", kind: Notification.Kind) -> N
 
 
 def follow(*, user: "User", topic: Topic, is_following: bool) -> None:
-    """Keeps whether `user` wants to hear of new posts in the topic."""
+    """Keep whether `user` wants to hear of new posts in the topic."""
     Follow.objects.update_or_create(user=user, topic=topic, defaults={"is_following": is_following})
 
 
 def follow_unless_left(*, user: "User", topic: Topic) -> None:
-    """Lets who writes in a topic follow it, unless they said before that they do not want to."""
+    """Let who writes in a topic follow it, unless they said before that they do not want to."""
     Follow.objects.get_or_create(user=user, topic=topic)
 
 
@@ -91,7 +91,7 @@ def is_following(user: "User", topic: Topic) -> bool:
 
 @transaction.atomic
 def mark_read(*, user: "User", topic: Topic, number: int) -> None:
-    """Keeps that `user` has seen the topic up to the post of this number; never less than before.
+    """Keep that `user` has seen the topic up to the post of this number; never less than before.
 
     Notifications of those posts are read with them.
     """
@@ -105,7 +105,7 @@ def mark_read(*, user: "User", topic: Topic, number: int) -> None:
 
 @transaction.atomic
 def mark_all_read(*, user: "User") -> None:
-    """Keeps that `user` has seen all there is now, topics and notifications."""
+    """Keep that `user` has seen all there is now, topics and notifications."""
     now = timezone.now()
     _keep(user, all_read_at=now)
     unread(user).update(read_at=now)
@@ -116,13 +116,13 @@ def unread(user: "User") -> QuerySet[Notification]:
 
 
 def unread_count(user: "User") -> int:
-    """Returns how many notifications wait, counted no further than `BADGE_BOUND`."""
+    """Return how many notifications wait, counted no further than `BADGE_BOUND`."""
     visible = visible_notifications(user).filter(read_at__isnull=True)
     return visible.order_by()[:BADGE_BOUND].count()
 
 
 def visible_notifications(user: "User") -> QuerySet[Notification]:
-    """Returns the notifications of posts that `user` may still read, newest first."""
+    """Return the notifications of posts that `user` may still read, newest first."""
     own = Notification.objects.filter(recipient_id=user.pk)
     if not user.has_perm(MODERATE):
         # A join from the few notifications; of a subquery, SQLite would make a list of all posts.
@@ -131,7 +131,7 @@ def visible_notifications(user: "User") -> QuerySet[Notification]:
 
 
 def unread_topics(user: "User", topics: "list[Topic]") -> dict[int, int]:
-    """Returns, of the topics with news for `user`, the number of the first post that is new."""
+    """Return, of the topics with news for `user`, the number of the first post that is new."""
     since = member(user).all_read_at
     marks = TopicRead.objects.filter(user=user, topic__in=topics)
     seen = dict(marks.values_list("topic_id", "number"))
@@ -143,21 +143,21 @@ def unread_topics(user: "User", topics: "list[Topic]") -> dict[int, int]:
 
 
 def set_mail(*, user: "User", mail: str) -> None:
-    """Keeps which mails of the board `user` wants."""
+    """Keep which mails of the board `user` wants."""
     _keep(user, mail=Member.Mail(mail))
 
 
 def keep_digest_sent(*, user: "User") -> None:
-    """Keeps that `user` was sent the digest now."""
+    """Keep that `user` was sent the digest now."""
     _keep(user, digest_sent_at=timezone.now())
 
 
 def due_for_mail(before: datetime.datetime) -> QuerySet[Notification]:
-    """Returns what was neither read nor mailed and is older than `before`, oldest first."""
+    """Return what was neither read nor mailed and is older than `before`, oldest first."""
     waiting = Notification.objects.filter(read_at__isnull=True, mailed_at__isnull=True)
     return waiting.filter(created_at__lte=before).order_by("created_at", "id")
 
 
 def unread_of(post: Post) -> QuerySet[Notification]:
-    """Returns the notifications of a post that nobody has read."""
+    """Return the notifications of a post that nobody has read."""
     return Notification.objects.filter(post=post, read_at__isnull=True)

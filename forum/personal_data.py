@@ -24,7 +24,7 @@ LETTERS = "ABCDEFGHJKLMNPQRSTUVXYWZIO"  # in the order of their values, 10 to 35
 
 
 def id_numbers(text: str) -> list[str]:
-    """Returns what is a Taiwanese identity number by its form and check digit."""
+    """Return what is a Taiwanese identity number by its form and check digit."""
     return [match[0] for match in ID_NUMBER.finditer(text) if _digits_check(match)]
 
 
@@ -39,7 +39,7 @@ def _digits_check(match: re.Match[str]) -> bool:
 
 
 def warnings(author: "User", text: str) -> list[str]:
-    """Returns a sentence for each thing in `text` that looks like a patient's, each once."""
+    """Return a sentence for each thing in `text` that looks like a patient's, each once."""
     found = [
         _("“%(text)s” is a national identity number by its form.") % {"text": number}
         for number in id_numbers(text)
@@ -60,5 +60,5 @@ def add_check(check: TextCheck) -> None:
 
 
 def seal(text: str) -> str:
-    """Returns what a confirmation is bound to: another text needs another one."""
+    """Return what a confirmation is bound to: another text needs another one."""
     return hashlib.sha256(text.encode()).hexdigest()

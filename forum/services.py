@@ -46,7 +46,7 @@ def _require(user: "User", permission: str) -> None:
 def open_topic(
     *, author: "User", category: Category, title: str, body: str, submission: uuid.UUID
 ) -> Topic:
-    """Opens a topic with its first post; the same submission opens it once.
+    """Open a topic with its first post; the same submission opens it once.
 
     Raises:
         PermissionDenied: if the account may open no topics.
@@ -74,7 +74,7 @@ def open_topic(
 
 @transaction.atomic
 def reply(*, author: "User", topic: Topic, body: str, submission: uuid.UUID) -> Post:
-    """Adds a post to a topic; the same submission adds it once.
+    """Add a post to a topic; the same submission adds it once.
 
     Raises:
         PermissionDenied: if the account may not write.
@@ -125,7 +125,7 @@ def _published(post: Post, topic: Topic) -> None:
 def edit_post(
     *, author: "User", post_id: int, body: str, version: int, title: str | None = None
 ) -> Post:
-    """Replaces the text of an own post, and keeps the one before; of a first post, the title too.
+    """Replace the text of an own post, and keeps the one before; of a first post, the title too.
 
     Args:
         version: the one that the author saw when beginning to edit.
@@ -157,7 +157,7 @@ def edit_post(
 
 @transaction.atomic
 def delete_post(*, author: "User", post_id: int) -> Post:
-    """Takes an own post away; a tombstone stays, so that the others keep their numbers.
+    """Take an own post away; a tombstone stays, so that the others keep their numbers.
 
     Raises:
         Post.DoesNotExist: if it is no standing post of this author.
@@ -174,7 +174,7 @@ def delete_post(*, author: "User", post_id: int) -> Post:
 
 @transaction.atomic
 def undelete_post(*, author: "User", post_id: int) -> Post:
-    """Brings back an own post that its author deleted.
+    """Bring back an own post that its author deleted.
 
     Raises:
         Post.DoesNotExist: if this author deleted no such post, or it was erased.
@@ -209,7 +209,7 @@ def save_draft(
     body: str = "",
     category: Category | None = None,
 ) -> Draft | None:
-    """Keeps what an author has begun to write; an empty one is thrown away.
+    """Keep what an author has begun to write; an empty one is thrown away.
 
     Raises:
         PermissionDenied: if the account may not write.

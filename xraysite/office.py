@@ -67,7 +67,7 @@ def _not_found_for_impossible_values(
 
 
 def office_of(user: Any) -> dict[str, Any] | None:
-    """Returns what `user` may see of the office; None for whoever may see nothing of it."""
+    """Return what `user` may see of the office; None for whoever may see nothing of it."""
     oversees = user.has_perm("diagnosis.oversee_reading")
     if not oversees and not user.has_perm("mlcore.view_modelversion"):
         return None
@@ -87,12 +87,12 @@ def office_of(user: Any) -> dict[str, Any] | None:
 
 
 def _count(rows: QuerySet) -> int:
-    """Counts no further than `BOUND`."""
+    """Count no further than `BOUND`."""
     return rows.order_by()[:BOUND].count()
 
 
 def _last_activation(version: ModelVersion | None) -> Any:
-    """Returns the row of the audit log that says who activated the active model, and when."""
+    """Return the row of the audit log that says who activated the active model, and when."""
     if version is None:
         return None
     kind = ContentType.objects.get_for_model(ModelVersion)
@@ -101,7 +101,7 @@ def _last_activation(version: ModelVersion | None) -> Any:
 
 
 def _storage() -> dict[str, int]:
-    """Returns the bytes of the volume that films are kept on."""
+    """Return the bytes of the volume that films are kept on."""
     folder = Path(settings.PRIVATE_MEDIA_ROOT)
     while not folder.exists():
         folder = folder.parent

@@ -259,21 +259,21 @@ class FollowView(MembersOnlyMixin, View):
 
 
 def bound(kind: type[F], view: MembersOnlyMixin, **options: Any) -> tuple[F, str]:
-    """Returns the form that was sent, with a picture that came along shown in its text."""
+    """Return the form that was sent, with a picture that came along shown in its text."""
     data = view.request.POST.copy()
     data["body"], error = with_picture(data.get("body", ""), view.request)
     return kind(data, author=view.person, **options), error
 
 
 def renewed(data: Any) -> Any:
-    """Returns a form's data with an id that nothing was posted under."""
+    """Return a form's data with an id that nothing was posted under."""
     fresh = data.copy()
     fresh["submission"] = str(uuid.uuid4())
     return fresh
 
 
 def composer(user: Any, form: PostForm, **more: Any) -> dict[str, Any]:
-    """Returns what the editor's templates ask for."""
+    """Return what the editor's templates ask for."""
     context = {"form": form, "draft": None, "picture_error": "", "html": ""} | more
     if more.get("preview"):
         context["html"] = pages.previewed(form.data.get("body", "")[:MAX_BODY], author=user)

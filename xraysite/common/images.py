@@ -20,7 +20,7 @@ class PictureError(ValueError):
 
 
 def too_large(max_bytes: int) -> PictureError:
-    """Returns what is said of a file of more bytes than that."""
+    """Return what is said of a file of more bytes than that."""
     return PictureError(
         format_lazy(
             _("The picture is larger than {megabytes} MB. Choose a smaller one."),
@@ -30,7 +30,7 @@ def too_large(max_bytes: int) -> PictureError:
 
 
 def decode(data: bytes, *, max_bytes: int, max_pixels: int, min_side: int = 1) -> Image.Image:
-    """Returns the upright RGB pixels of a JPEG, PNG or WebP file of one picture.
+    """Return the upright RGB pixels of a JPEG, PNG or WebP file of one picture.
 
     Raises:
         PictureError: if it is none, damaged, too large or too small.
@@ -69,7 +69,7 @@ def _check(picture: Image.Image, *, max_pixels: int, min_side: int) -> None:
 
 
 def encode(picture: Image.Image, *, lossless: bool = False) -> bytes:
-    """Returns the pixels alone as a WebP file: no profile, place or comment comes along."""
+    """Return the pixels alone as a WebP file: no profile, place or comment comes along."""
     clean = Image.frombytes("RGB", picture.size, picture.tobytes())
     out = io.BytesIO()
     clean.save(out, "WEBP", quality=85, method=4, lossless=lossless)
