@@ -14,9 +14,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from accounts.audit.models import is_mac
+from accounts.audit.models import AuditEntry, is_mac
 from accounts.audit.registry import EVENTS, name_of
-from accounts.models import AuditEntry
 from xraysite.common.client_address import is_address
 from xraysite.common.paging import BoundedPaginator
 

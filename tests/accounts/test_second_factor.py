@@ -14,8 +14,8 @@ from django.db import connection
 from django.test import Client
 
 from accounts import roles, two_factor
-from accounts.models import AuditEntry
 from accounts.middleware import OPEN_FOR_SETUP, OPEN_WITHOUT_FACTOR
+from accounts.models import AuditEntry
 from tests.conftest import give_second_factor, signed_in
 from tests.factories import PASSWORD, DoctorFactory, MLStaffFactory, SupervisorFactory, UserFactory
 from tests.security.crawl import addresses
