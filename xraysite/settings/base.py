@@ -77,7 +77,7 @@ TEMPLATES = [
                 "xraysite.context_processors.site",
                 "accounts.context_processors.waiting",
                 "accounts.context_processors.session",
-                "forum.context.board",
+                "forum.context_processors.board",
             ],
             "builtins": ["xraysite.templatetags.icons"],
         },
