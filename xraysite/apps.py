@@ -13,7 +13,7 @@ class XraysiteConfig(AppConfig):
 
 
 class OfficeAdminConfig(admin_apps.AdminConfig):
-    """Django's admin, with the office as its first page."""
+    """Django's admin with the office as its start page."""
 
-    default = False  # of this package, that is the one above
+    default = False  # the app config above is the default
     default_site = "xraysite.office.OfficeSite"
