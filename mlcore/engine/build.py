@@ -5,6 +5,7 @@ Importing this module imports Keras.
 
 import csv
 import io
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ from mlcore.engine import (
     golden,
     plots,
 )
+from mlcore.engine.backend import Distribution
 from mlcore.engine.dataset import LABELS, FilmRecord, Manifest, split_by_patient
 from mlcore.engine.film import read_film
 from mlcore.engine.fitting import Development
@@ -57,8 +59,9 @@ class Plan:
             patients out (see `folds.blocks`), and calibration, threshold and abstention rest on
             what each says of the block it left out. With one, on the split's validation side.
         outliers: files of films outside the population, which the scope gate learns to refuse.
-        start: a bundle's network to go on from.
+        start: a bundle's network whose weights training starts from.
         started_from: that bundle's name.
+        distribution: the devices that train. Of several workers, the chief alone does the rest.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Plan:
     outliers: tuple[Path, ...] = ()
     start: keras.Model | None = None
     started_from: str | None = None
+    distribution: Distribution = Distribution()
 
 
 def load_films(
@@ -104,12 +108,15 @@ def build(
     *,
     progress: Progress,
     on_stage: Callable[[str], None],
-) -> bundle.Bundle:
-    """Trains on a manifest and writes the bundle; see `training.train` for resuming.
+) -> bundle.Bundle | None:
+    """Train on a manifest and write the bundle; see `training.train` for resuming.
 
     Args:
         manifest: of `dataset.scan`. Where its folders state no split, films are split by patient.
         on_stage: told, in a few words, what begins.
+
+    Returns:
+        The bundle; None on a worker that is not the chief, which writes nothing.
 
     Raises:
         DatasetError: the films cannot be split by patient with both labels on each side.
@@ -128,6 +135,8 @@ def build(
     state = plan.root / f".training-{plan.name}"
     members, history = _train_members(plan, options, data, left_out, state, progress, on_stage)
     seconds = time.perf_counter() - started
+    if not plan.distribution.is_chief:
+        return None
     on_stage("asking each network for the films it left out")
     changed = load_films(manifest, records, options, change=corruptions.any_of)
     development = collect(members, records, data, changed, left_out)
@@ -153,7 +162,7 @@ def build(
     }
     on_stage("writing the bundle")
     written = bundle.write(plan.root, written_card, files)
-    _remove_state(state)
+    shutil.rmtree(state)
     return written
 
 
@@ -189,6 +198,7 @@ def _train_members(
             state_folder=state / f"member-{number + 1}",
             progress=progress,
             initial=starts[number],
+            distribution=plan.distribution,
         )
         models.append(model)
         history.append(epochs)
@@ -246,10 +256,3 @@ def _history_csv(history: History) -> bytes:
         writer.writerows({"member": member, **asdict(result)} for result in epochs)
     return text.getvalue().encode()
 
-
-def _remove_state(state: Path) -> None:
-    for folder in state.glob("member-*"):
-        for leftover in folder.glob("*"):
-            leftover.unlink()
-        folder.rmdir()
-    state.rmdir()
