@@ -16,7 +16,7 @@ from forum import moderation, pages
 from forum.forms import ReasonForm
 from forum.models import Category, Report
 from forum.querysets import MODERATE
-from xraysite.paging import BoundedPaginator
+from xraysite.common.paging import BoundedPaginator
 
 
 @admin.register(Category)
@@ -96,7 +96,7 @@ class ReportAdmin(admin.ModelAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Shows the post with its reports, and takes the decision."""
+        """Show the post with its reports, and takes the decision."""
         report = self.get_object(request, object_id)
         if report is None or not self.has_view_permission(request, report):
             raise Http404(gettext("No such report."))

@@ -39,19 +39,19 @@ class PostForm(forms.Form):
         self.seal = ""
 
     def clean_body(self) -> str:
-        body = self.cleaned_data["body"].replace("\r\n", "\n").replace("\x00", "")
+        body = self.cleaned_data["body"].replace("\r\n", "\n")
         if not body.strip():
             raise ValidationError(_("Write something first."), code="required")
         return body
 
     def unsent(self) -> Self:
-        """Returns the form with what was written in it, as if nobody had tried to send it."""
+        """Return the form with what was written in it, as if nobody had tried to send it."""
         fresh = copy.copy(self)
         fresh.initial, fresh.is_bound = dict(self.data.items()), False
         return fresh
 
     def text(self) -> str:
-        """Returns all that will be seen of it."""
+        """Return all that will be seen of it."""
         return str(self.cleaned_data.get("body", ""))
 
     def clean(self) -> dict[str, Any]:
@@ -139,7 +139,7 @@ class ReasonForm(forms.Form):
     )
 
     def clean_reason(self) -> str:
-        reason = " ".join(self.cleaned_data["reason"].replace("\x00", "").split())
+        reason = " ".join(self.cleaned_data["reason"].split())
         if not reason:
             raise ValidationError(_("A reason is needed."), code="required")
         return reason

@@ -9,7 +9,7 @@ from django.utils import timezone
 from accounts import mails
 from accounts.models import User
 from forum.models import Member, Notification
-from forum.notices import due_for_mail, keep_digest_sent, member, visible_notifications
+from forum.notifications import due_for_mail, keep_digest_sent, member, visible_notifications
 
 # What somebody reads on the page within this time needs no mail.
 GRACE = datetime.timedelta(minutes=2)
@@ -18,7 +18,7 @@ LISTED = 50
 
 
 def send_due(*, site: str) -> tuple[int, int]:
-    """Sends the mails that are due: one for each notification, or a day's in one, as people wish.
+    """Send the mails that are due: one for each notification, or a day's in one, as people wish.
 
     Safe to call at any time and again after a failure: what was not sent is due the next time.
 
@@ -58,7 +58,7 @@ def _send_to(recipient: int, keys: list[int], site: str) -> tuple[int, int]:
 
 @transaction.atomic
 def _send(user: User, keys: list[int], site: str, *, is_digest: bool) -> tuple[int, int]:
-    """Sends one mail, and keeps that it was sent only where it was.
+    """Send one mail, and keeps that it was sent only where it was.
 
     The rows are locked meanwhile, so that two senders at once send it once.
     """

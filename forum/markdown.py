@@ -48,7 +48,7 @@ def _parser() -> MarkdownIt:
 
 
 def picture_ids(body: str) -> list[uuid.UUID]:
-    """Returns the pictures that a text shows, each once, in their order."""
+    """Return the pictures that a text shows, each once, in their order."""
     found = (uuid.UUID(match) for match in PICTURE.findall(body))
     return list(dict.fromkeys(found))
 
@@ -56,7 +56,7 @@ def picture_ids(body: str) -> list[uuid.UUID]:
 def render(
     body: str, *, pictures: Mapping[uuid.UUID, Picture], names: Collection[str] = ()
 ) -> SafeString:
-    """Returns a post's text as HTML.
+    """Return a post's text as HTML.
 
     Args:
         body: Markdown.
@@ -101,7 +101,7 @@ def _inline(
 
 
 def _open_safely(token: Token) -> None:
-    """Leads out of the site in a new tab that learns nothing of this one."""
+    """Lead out of the site in a new tab that learns nothing of this one."""
     if not str(token.attrs.get("href", "")).startswith(("/", "#")):
         token.attrs |= {"rel": "nofollow ugc noopener noreferrer", "target": "_blank"}
 
@@ -132,7 +132,7 @@ def _raw(html: str) -> Token:
 
 
 def _set_off(text: str, names: Collection[str]) -> Sequence[Token]:
-    """Returns the text with each `@name` in a span of its own."""
+    """Return the text with each `@name` in a span of its own."""
     any_name = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
     pieces = re.split(rf"(@(?:{any_name}))", text)
     return [_piece(piece, is_mention=bool(index % 2)) for index, piece in enumerate(pieces)]
@@ -145,5 +145,5 @@ def _piece(text: str, *, is_mention: bool) -> Token:
 
 
 def label(text: str) -> str:
-    """Returns words that can stand between the brackets of a link or picture, on one line."""
+    """Return words that can stand between the brackets of a link or picture, on one line."""
     return " ".join(text.translate(str.maketrans("", "", "[]\\<>`")).split())

@@ -14,7 +14,7 @@ NUMBER = re.compile(r"#(\d{1,9})")
 
 
 def mentioned_in(text: str) -> dict[str, User]:
-    """Returns who is mentioned, by what is written after the @.
+    """Return who is mentioned, by what is written after the @.
 
     The longest name that fits counts. A name that several people share means nobody unless their
     number follows (`@name#12`). At most `MAX_MENTIONS` people.
@@ -67,7 +67,7 @@ def _is_cjk(character: str) -> bool:
 
 
 def suggestions(beginning: str, *, by: User, limit: int = 8) -> list[dict[str, str]]:
-    """Returns people whose name holds `beginning`, for completion, and what to write for each.
+    """Return people whose name holds `beginning`, for completion, and what to write for each.
 
     Those whose name begins with it come first.
     """

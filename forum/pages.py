@@ -41,13 +41,13 @@ class ShownPost:
 
 
 def posts_on_page(topic: Topic, number: int) -> list[Post]:
-    """Returns the posts of a topic's page; numbers have no gaps, so no counting is needed."""
+    """Return the posts of a topic's page; numbers have no gaps, so no counting is needed."""
     first = (number - 1) * POSTS_A_PAGE
     return _with_people(topic.posts.filter(number__gt=first, number__lte=first + POSTS_A_PAGE))
 
 
 def posts_after(topic: Topic, number: int) -> list[Post]:
-    """Returns the posts that were added after the one of this number."""
+    """Return the posts that were added after the one of this number."""
     return _with_people(topic.posts.filter(number__gt=number))
 
 
@@ -61,7 +61,7 @@ def page_count(topic: Topic) -> int:
 
 
 def shown(posts: list[Post], *, to: "User", new_from: int | None = None) -> list[ShownPost]:
-    """Returns posts of one topic as `to` sees them.
+    """Return posts of one topic as `to` sees them.
 
     Args:
         new_from: the number of the first post that is new to the reader.
@@ -116,7 +116,7 @@ def _names(post: Post) -> list[str]:
 
 
 def previewed(body: str, *, author: "User") -> SafeString:
-    """Returns a text as it would be shown, with the author's pictures that wait to be posted."""
+    """Return a text as it would be shown, with the author's pictures that wait to be posted."""
     from forum.mentions import mentioned_in
 
     ids = markdown.picture_ids(body)
@@ -126,7 +126,7 @@ def previewed(body: str, *, author: "User") -> SafeString:
 
 
 def quoted(post: Post) -> str:
-    """Returns a post as a quotation to begin a reply with, without its own quotations."""
+    """Return a post as a quotation to begin a reply with, without its own quotations."""
     own = "\n".join(line for line in post.body.split("\n") if not line.startswith(">"))
     lines = re.sub(r"\n{3,}", "\n\n", own.strip()).split("\n")
     quotation = "\n".join(f"> {line}".rstrip() for line in lines)
@@ -135,7 +135,7 @@ def quoted(post: Post) -> str:
 
 
 def excerpt(body: str, words: str) -> str:
-    """Returns one line of a post around the first of the words that it holds, without marks."""
+    """Return one line of a post around the first of the words that it holds, without marks."""
     line = " ".join(MARKS.sub(" ", body).split())
     folded = line.casefold()
     places = [folded.find(word.casefold()) for word in words.split()]
@@ -146,5 +146,5 @@ def excerpt(body: str, words: str) -> str:
 
 
 def numbers(posts: Iterable[Post]) -> int:
-    """Returns the greatest number among posts; 0 without any."""
+    """Return the greatest number among posts; 0 without any."""
     return max((post.number for post in posts), default=0)

@@ -15,7 +15,7 @@ from PIL import Image
 from forum.markdown import picture_ids
 from forum.models import Picture, Post
 from forum.querysets import TAKE_PART
-from xraysite.pictures import PictureError, decode, encode
+from xraysite.common.images import PictureError, decode, encode
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -28,13 +28,13 @@ WAITING_TIME = datetime.timedelta(days=7)
 
 
 def reencode(data: bytes, *, lossless: bool = False) -> tuple[bytes, int, int]:
-    """Returns the pixels as a WebP file of at most 1,600 pixels a side, and its width and height.
+    """Return the pixels as a WebP file of at most 1,600 pixels a side, and its width and height.
 
     Args:
         lossless: keeps every pixel of a picture that is small enough as it is.
 
     Raises:
-        xraysite.pictures.PictureError: if it is no picture that can be used.
+        xraysite.common.images.PictureError: if it is no picture that can be used.
     """
     picture = decode(data, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS)
     picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
@@ -42,11 +42,11 @@ def reencode(data: bytes, *, lossless: bool = False) -> tuple[bytes, int, int]:
 
 
 def add_picture(*, owner: "User", data: bytes, is_case: bool = False) -> Picture:
-    """Stores a picture that its owner is about to post.
+    """Store a picture that its owner is about to post.
 
     Raises:
         PermissionDenied: if the account has no part in the board.
-        xraysite.pictures.PictureError: if the file cannot be used, or too many wait to be posted.
+        PictureError: if the file cannot be used, or too many wait to be posted.
     """
     if not owner.has_perm(TAKE_PART):
         raise PermissionDenied
@@ -69,13 +69,13 @@ def add_picture(*, owner: "User", data: bytes, is_case: bool = False) -> Picture
 
 
 def attach(post: Post) -> None:
-    """Makes the pictures that the post's text shows its own, where its author uploaded them."""
+    """Make the pictures that the post's text shows its own, where its author uploaded them."""
     waiting = Picture.objects.attachable_by(post.author)
     waiting.filter(pk__in=picture_ids(post.body)).update(post=post)
 
 
 def in_posts(posts: list[Post]) -> dict[int, dict[uuid.UUID, Picture]]:
-    """Returns the pictures of each post by its key, withdrawn ones too."""
+    """Return the pictures of each post by its key, withdrawn ones too."""
     found: dict[int, dict[uuid.UUID, Picture]] = {post.pk: {} for post in posts}
     for picture in Picture.objects.filter(post__in=posts):
         found[picture.post_id][picture.pk] = picture  # type: ignore[index]
@@ -84,7 +84,7 @@ def in_posts(posts: list[Post]) -> dict[int, dict[uuid.UUID, Picture]]:
 
 @transaction.atomic
 def withdraw(picture_id: uuid.UUID) -> bool:
-    """Removes a picture's file for good; returns False where there is no picture or file.
+    """Remove a picture's file for good; returns False where there is no picture or file.
 
     The file goes when the transaction is certain. What a failure leaves is found by `sweep`.
     """
@@ -96,7 +96,7 @@ def withdraw(picture_id: uuid.UUID) -> bool:
 
 
 def remove_files(pictures: list[Picture]) -> None:
-    """Marks pictures as withdrawn and removes their files when the transaction is certain."""
+    """Mark pictures as withdrawn and removes their files when the transaction is certain."""
     now = timezone.now()
     for picture in pictures:
         name, storage = picture.file.name, picture.file.storage
@@ -107,7 +107,7 @@ def remove_files(pictures: list[Picture]) -> None:
 
 
 def sweep() -> int:
-    """Removes pictures that were uploaded long ago and never posted; returns how many.
+    """Remove pictures that were uploaded long ago and never posted; returns how many.
 
     And files on the shelf that no row names.
     """

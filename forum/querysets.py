@@ -17,17 +17,17 @@ SEE_CASES = "forum.view_case"
 
 class TopicQuerySet(models.QuerySet["Topic"]):
     def visible_to(self, user: Any) -> Self:
-        """Returns the topics that `user` may read; hidden ones are for moderators alone."""
+        """Return the topics that `user` may read; hidden ones are for moderators alone."""
         if not (user.is_authenticated and user.has_perm(TAKE_PART)):
             return self.none()
         return self.all() if user.has_perm(MODERATE) else self.filter(hidden_at__isnull=True)
 
     def in_order(self) -> Self:
-        """Returns pinned topics first, then those that were written in last."""
+        """Return pinned topics first, then those that were written in last."""
         return self.order_by("-is_pinned", "-last_activity_at", "-id")
 
     def unread_by(self, user: Any, *, all_read_at: datetime.datetime) -> Self:
-        """Returns the topics with a post that `user` has not seen since marking all as read."""
+        """Return the topics with a post that `user` has not seen since marking all as read."""
         read = apps.get_model("forum", "TopicRead").objects.filter(
             topic=OuterRef("pk"), user_id=user.pk, number__gte=OuterRef("post_count")
         )
@@ -39,7 +39,7 @@ class TopicQuerySet(models.QuerySet["Topic"]):
 
 class PostQuerySet(models.QuerySet["Post"]):
     def visible_to(self, user: Any) -> Self:
-        """Returns the posts of the topics that `user` may read.
+        """Return the posts of the topics that `user` may read.
 
         Deleted and hidden ones are among them: pages show a tombstone in their place.
         """
@@ -48,17 +48,17 @@ class PostQuerySet(models.QuerySet["Post"]):
         return self.all() if user.has_perm(MODERATE) else self.filter(topic__hidden_at__isnull=True)
 
     def standing(self) -> Self:
-        """Returns those that were neither deleted nor hidden nor erased."""
+        """Return those that were neither deleted nor hidden nor erased."""
         return self.filter(deleted_at__isnull=True, hidden_at__isnull=True, erased_at__isnull=True)
 
     def own_of(self, user: Any) -> Self:
-        """Returns what `user` wrote and may still change."""
+        """Return what `user` wrote and may still change."""
         return self.visible_to(user).standing().filter(author_id=user.pk)
 
 
 class PictureQuerySet(models.QuerySet["Picture"]):
     def visible_to(self, user: Any) -> Self:
-        """Returns the pictures of standing posts, and those that `user` is about to post.
+        """Return the pictures of standing posts, and those that `user` is about to post.
 
         Pictures of shared cases are for those who may see films.
         """
@@ -77,5 +77,5 @@ class PictureQuerySet(models.QuerySet["Picture"]):
         return found if user.has_perm(SEE_CASES) else found.exclude(is_case=True)
 
     def attachable_by(self, user: Any) -> Self:
-        """Returns what `user` uploaded and has not posted yet."""
+        """Return what `user` uploaded and has not posted yet."""
         return self.filter(owner_id=user.pk, post__isnull=True, withdrawn_at__isnull=True)

@@ -29,13 +29,13 @@ MAX_WORD = 40
 
 
 def _runs(text: str) -> Iterator[tuple[str, bool]]:
-    """Yields each run of letters, folded, and whether it is Chinese."""
+    """Yield each run of letters, folded, and whether it is Chinese."""
     for match in RUN.finditer(unicodedata.normalize("NFKC", text).casefold()):
         yield match[0], match["cjk"] is not None
 
 
 def _pair(characters: str) -> str:
-    """Spells one or two characters in letters and digits, all of them equally long."""
+    """Spell one or two characters in letters and digits, all of them equally long."""
     return "c" + "".join(f"{ord(character):06x}" for character in characters)
 
 
@@ -45,7 +45,7 @@ def _word(word: str) -> str:
 
 
 def tokens_of(text: str) -> str:
-    """Returns the tokens of a text in their order, with spaces between."""
+    """Return the tokens of a text in their order, with spaces between."""
     tokens: list[str] = []
     for run, is_chinese in _runs(text):
         if is_chinese:
@@ -57,7 +57,7 @@ def tokens_of(text: str) -> str:
 
 
 def _terms(words: str) -> list[tuple[list[str], bool]]:
-    """Returns what to look for: phrases of tokens, and whether the last is only a beginning."""
+    """Return what to look for: phrases of tokens, and whether the last is only a beginning."""
     terms: list[tuple[list[str], bool]] = []
     for run, is_chinese in _runs(words[:MAX_QUERY]):
         if not is_chinese:
@@ -70,7 +70,7 @@ def _terms(words: str) -> list[tuple[list[str], bool]]:
 
 
 def matching(words: str) -> list[int]:
-    """Returns the keys of the posts that hold every word of `words`, newest first.
+    """Return the keys of the posts that hold every word of `words`, newest first.
 
     Without regard to case and width. Of many, the newest `LIMIT`. Words without a letter or digit
     find nothing. Whether somebody may see them is for the caller to ask.
@@ -104,7 +104,7 @@ def _select(key: str, where: str) -> str:
 
 
 def refresh(post: "Post", *, title: str) -> None:
-    """Makes the index hold a post as it stands now: found by its text, or not at all.
+    """Make the index hold a post as it stands now: found by its text, or not at all.
 
     Args:
         title: the topic's, which is found through the first post.
@@ -116,18 +116,18 @@ def refresh(post: "Post", *, title: str) -> None:
 
 
 def text_of(post: "Post", *, title: str) -> str:
-    """Returns what a post is found by."""
+    """Return what a post is found by."""
     return f"{title}\n{post.body}" if post.number == 1 else post.body
 
 
 def clear() -> None:
-    """Empties the index."""
+    """Empty the index."""
     with connection.cursor() as cursor:
         cursor.execute(f"DELETE FROM {TABLE}")  # noqa: S608
 
 
 def put(texts: list[tuple[int, str]]) -> None:
-    """Adds posts to the index, by key and text; those keys must not be in it."""
+    """Add posts to the index, by key and text; those keys must not be in it."""
     rows = [(key, tokens_of(text)) for key, text in texts]
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
@@ -140,7 +140,7 @@ def put(texts: list[tuple[int, str]]) -> None:
 
 
 def forget(keys: list[int]) -> None:
-    """Takes posts out of the index."""
+    """Take posts out of the index."""
     column = "post_id" if connection.vendor == "postgresql" else "rowid"
     with connection.cursor() as cursor:
         cursor.executemany(
@@ -150,7 +150,7 @@ def forget(keys: list[int]) -> None:
 
 
 def create_index(apps: object, schema_editor: object) -> None:
-    """Makes the table of the index; called by a migration."""
+    """Make the table of the index; called by a migration."""
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute(

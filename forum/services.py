@@ -8,8 +8,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from accounts import audit
-from forum import notices, pictures, search
+from accounts.audit import recording
+from forum import notifications, pictures, search
 from forum.models import Category, Draft, Post, PostVersion, Topic
 from forum.querysets import MODERATE, TAKE_PART
 
@@ -46,7 +46,7 @@ def _require(user: "User", permission: str) -> None:
 def open_topic(
     *, author: "User", category: Category, title: str, body: str, submission: uuid.UUID
 ) -> Topic:
-    """Opens a topic with its first post; the same submission opens it once.
+    """Open a topic with its first post; the same submission opens it once.
 
     Raises:
         PermissionDenied: if the account may open no topics.
@@ -60,7 +60,7 @@ def open_topic(
     if Category.objects.select_for_update().get(pk=category.pk).is_closed:
         raise ClosedError
     now = timezone.now()
-    with audit.during("topic-opened"):
+    with recording.event("topic-opened"):
         topic = Topic.objects.create(
             category=category, title=title, author=author, last_author=author, last_activity_at=now
         )
@@ -74,7 +74,7 @@ def open_topic(
 
 @transaction.atomic
 def reply(*, author: "User", topic: Topic, body: str, submission: uuid.UUID) -> Post:
-    """Adds a post to a topic; the same submission adds it once.
+    """Add a post to a topic; the same submission adds it once.
 
     Raises:
         PermissionDenied: if the account may not write.
@@ -92,7 +92,7 @@ def reply(*, author: "User", topic: Topic, body: str, submission: uuid.UUID) -> 
     if topic.is_locked and not author.has_perm(MODERATE):
         raise LockedError
     number = topic.post_count + 1
-    with audit.during("posted"):
+    with recording.event("posted"):
         post = Post.objects.create(
             topic=topic, number=number, author=author, body=body, submission=submission
         )
@@ -116,16 +116,16 @@ def _published(post: Post, topic: Topic) -> None:
     post.topic = topic
     pictures.attach(post)
     search.refresh(post, title=topic.title)
-    notices.follow_unless_left(user=post.author, topic=topic)
-    notices.announce(post)
-    notices.mark_read(user=post.author, topic=topic, number=post.number)
+    notifications.follow_unless_left(user=post.author, topic=topic)
+    notifications.announce(post)
+    notifications.mark_read(user=post.author, topic=topic, number=post.number)
 
 
 @transaction.atomic
 def edit_post(
     *, author: "User", post_id: int, body: str, version: int, title: str | None = None
 ) -> Post:
-    """Replaces the text of an own post, and keeps the one before; of a first post, the title too.
+    """Replace the text of an own post, and keeps the one before; of a first post, the title too.
 
     Args:
         version: the one that the author saw when beginning to edit.
@@ -141,7 +141,7 @@ def edit_post(
     changes_title = title is not None and post.number == 1 and title != post.topic.title
     if body == post.body and not changes_title:
         return post
-    with audit.during("post-edited"):
+    with recording.event("post-edited"):
         if changes_title:
             post.topic.title = str(title)
             post.topic.save(update_fields=["title"])
@@ -151,13 +151,13 @@ def edit_post(
             post.save(update_fields=["body", "edited_at", "version"])
     pictures.attach(post)
     search.refresh(post, title=post.topic.title)
-    notices.announce(post)
+    notifications.announce(post)
     return post
 
 
 @transaction.atomic
 def delete_post(*, author: "User", post_id: int) -> Post:
-    """Takes an own post away; a tombstone stays, so that the others keep their numbers.
+    """Take an own post away; a tombstone stays, so that the others keep their numbers.
 
     Raises:
         Post.DoesNotExist: if it is no standing post of this author.
@@ -165,16 +165,16 @@ def delete_post(*, author: "User", post_id: int) -> Post:
     """
     post = _own(author, post_id)
     post.deleted_at = timezone.now()
-    with audit.during("post-deleted"):
+    with recording.event("post-deleted"):
         post.save(update_fields=["deleted_at"])
     search.forget([post.pk])
-    notices.unread_of(post).delete()
+    notifications.unread_of(post).delete()
     return post
 
 
 @transaction.atomic
 def undelete_post(*, author: "User", post_id: int) -> Post:
-    """Brings back an own post that its author deleted.
+    """Bring back an own post that its author deleted.
 
     Raises:
         Post.DoesNotExist: if this author deleted no such post, or it was erased.
@@ -183,7 +183,7 @@ def undelete_post(*, author: "User", post_id: int) -> Post:
     deleted = Post.objects.visible_to(author).filter(author=author, deleted_at__isnull=False)
     post = _locked_row(deleted.filter(erased_at__isnull=True), author, post_id)
     post.deleted_at = None
-    with audit.during("post-restored"):
+    with recording.event("post-restored"):
         post.save(update_fields=["deleted_at"])
     search.refresh(post, title=post.topic.title)
     return post
@@ -209,7 +209,7 @@ def save_draft(
     body: str = "",
     category: Category | None = None,
 ) -> Draft | None:
-    """Keeps what an author has begun to write; an empty one is thrown away.
+    """Keep what an author has begun to write; an empty one is thrown away.
 
     Raises:
         PermissionDenied: if the account may not write.

@@ -131,7 +131,7 @@ class Topic(Hideable):
         return self.post_count - 1
 
     def url_of_post(self, number: int) -> str:
-        """Returns the address at which the post of this number is seen among its neighbours."""
+        """Return the address at which the post of this number is seen among its neighbours."""
         page = (number - 1) // POSTS_A_PAGE + 1
         query = f"?page={page}" if page > 1 else ""
         return f"{self.get_absolute_url()}{query}#post-{number}"
@@ -212,7 +212,7 @@ class PostVersion(models.Model):
 
 
 def picture_name(picture: "Picture", filename: str) -> str:
-    """Returns where a picture is kept: a name that tells nothing."""
+    """Return where a picture is kept: a name that tells nothing."""
     return f"board/{uuid.uuid4().hex}.webp"
 
 

@@ -10,8 +10,8 @@ from accounts.models import User
 from forum import markdown, pictures
 from forum.models import Draft, Post, Topic
 from forum.querysets import MODERATE, TAKE_PART
-from xraysite.pictures import PictureError, too_large
-from xraysite.uploads import TOO_LARGE_KEY
+from xraysite.common.images import PictureError, too_large
+from xraysite.common.uploads import TOO_LARGE_KEY
 
 
 class MembersOnlyMixin(PermissionRequiredMixin):
@@ -26,7 +26,7 @@ class MembersOnlyMixin(PermissionRequiredMixin):
         return cast(User, self.request.user)
 
     def topic(self, pk: int) -> Topic:
-        """Returns a topic that the person may read, or raises Http404."""
+        """Return a topic that the person may read, or raises Http404."""
         topics = Topic.objects.visible_to(self.request.user)
         found = topics.select_related("category", "author", "hidden_by").filter(pk=pk).first()
         if found is None:
@@ -34,7 +34,7 @@ class MembersOnlyMixin(PermissionRequiredMixin):
         return found
 
     def post_of(self, pk: int) -> Post:
-        """Returns a post that the person may read, or raises Http404."""
+        """Return a post that the person may read, or raises Http404."""
         posts = Post.objects.visible_to(self.request.user).select_related("topic", "author")
         found = posts.filter(pk=pk).first()
         if found is None or not (found.is_standing or self._may_look_behind(found)):
@@ -70,7 +70,7 @@ def draft_of(user: User, topic: Topic | None) -> Draft | None:
 
 
 def with_picture(body: str, request: HttpRequest) -> tuple[str, str]:
-    """Stores the picture that came with a form sent without a script, and shows it in the text.
+    """Store the picture that came with a form sent without a script, and shows it in the text.
 
     Returns:
         The text, and what was wrong with the picture.

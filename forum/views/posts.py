@@ -108,7 +108,7 @@ class EditPostView(MembersOnlyMixin, View):
 
 
 def moved_to(post: Post) -> HttpResponse:
-    """Answers a script that the whole page has to be loaded, since its title may have changed."""
+    """Answer a script that the whole page has to be loaded, since its title may have changed."""
     response = HttpResponse(status=204)
     response.headers["HX-Redirect"] = post.url_in_topic
     response.headers["HX-Refresh"] = "true"

@@ -11,8 +11,8 @@ from forum import mentions, pages, pictures, services
 from forum.forms import PictureForm
 from forum.models import MAX_BODY, MAX_TITLE, Category, Picture, Topic
 from forum.views.base import MembersOnlyMixin
-from xraysite.pictures import PictureError, too_large
-from xraysite.uploads import TOO_LARGE_KEY
+from xraysite.common.images import PictureError, too_large
+from xraysite.common.uploads import TOO_LARGE_KEY
 
 
 class PreviewView(MembersOnlyMixin, View):
@@ -28,7 +28,7 @@ class PeopleView(MembersOnlyMixin, View):
     """Names that begin with, or hold, what was typed after an @."""
 
     def get(self, request: HttpRequest) -> JsonResponse:
-        beginning = request.GET.get("q", "").replace("\x00", "")
+        beginning = request.GET.get("q", "")
         return JsonResponse({"people": mentions.suggestions(beginning, by=self.person)})
 
 
@@ -43,8 +43,8 @@ class DraftView(MembersOnlyMixin, View):
         draft = services.save_draft(
             author=self.person,
             topic=topic,
-            title=data.get("title", "").replace("\x00", "")[:MAX_TITLE],
-            body=data.get("body", "").replace("\x00", "")[:MAX_BODY],
+            title=data.get("title", "")[:MAX_TITLE],
+            body=data.get("body", "")[:MAX_BODY],
             category=category,
         )
         return JsonResponse({"saved": draft is not None})

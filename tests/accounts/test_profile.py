@@ -11,13 +11,13 @@ from django.utils import translation
 from PIL import Image
 
 from accounts import avatars
-from accounts.devices import device_of
 from accounts.models import AuditEntry, User
 from accounts.templatetags.people import initials
 from accounts.time_zones import choices, zone_of
+from accounts.user_agents import device_of
 from tests.conftest import signed_in
 from tests.factories import PASSWORD, DoctorFactory, ReadingFactory, UserFactory
-from xraysite.pictures import PictureError
+from xraysite.common.images import PictureError
 
 pytestmark = pytest.mark.django_db
 FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"

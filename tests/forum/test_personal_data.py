@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from forum import personal_data
 from tests import board
-from xraysite import hooks
 
 pytestmark = pytest.mark.django_db
 
@@ -86,7 +85,7 @@ def test_other_apps_are_asked(as_doctor, doctor, topic, monkeypatch):
         asked.append((author, text))
         yield "It names somebody."
 
-    monkeypatch.setattr(hooks, "text_checks", [check])
+    monkeypatch.setattr(personal_data, "_checks", [check])
     page = as_doctor.post(f"/forum/{topic.pk}/reply/", board.form(body="hello")).content.decode()
     assert "It names somebody." in page
     assert asked == [(doctor, "hello")]

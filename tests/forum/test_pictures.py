@@ -10,9 +10,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from forum import pictures, services
-from forum.board import DiscussionBoard
 from forum.models import Category, Picture
 from tests import board
+from xraysite.hooks import DiscussionBoard
 
 pytestmark = pytest.mark.django_db
 
