@@ -13,7 +13,7 @@ from accounts.models import AuditEntry
 from mlcore import registry
 from mlcore.models import ModelVersion
 from tests.conftest import signed_in
-from tests.mlcore.full_cards import EARLY, full_card, predictions, write_bundle
+from tests.mlcore.full_cards import early_card, full_card, predictions, write_bundle
 
 pytestmark = pytest.mark.django_db
 
@@ -227,9 +227,9 @@ def test_a_pair_that_is_none_is_asked_for_again(query, active_model, as_supervis
 def test_why_two_models_cannot_be_compared_is_said(
     active_model, other_model, third_model, tmp_path, as_supervisor
 ):
-    early = registry.register(registry.folder_of(EARLY))
+    early = write_bundle(tmp_path, early_card())
     no_predictions = compare(as_supervisor, early, other_model)
-    assert f"{EARLY} has no predictions.csv" in no_predictions
+    assert "pneumonia-1 has no predictions.csv" in no_predictions
     assert "As each card states" in no_predictions, "the cards can still be read side by side"
     elsewhere = write_bundle(
         tmp_path, full_card("elsewhere"), predictions_csv=predictions(start=5000)

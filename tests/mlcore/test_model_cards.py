@@ -5,12 +5,11 @@ import re
 import pytest
 from django.test import Client
 
-from mlcore import registry
 from mlcore.cards import presentation
 from mlcore.models import ModelVersion
 from mlcore.templatetags import card_values as filters
 from tests.conftest import signed_in
-from tests.mlcore.full_cards import EARLY, failures, full_card, roc_points
+from tests.mlcore.full_cards import early_card, failures, full_card, roc_points, write_bundle
 
 pytestmark = pytest.mark.django_db
 
@@ -59,8 +58,8 @@ def test_a_model_set_aside_is_not_listed_but_its_card_can_be_read(active_model, 
     assert "/srv/bundles" not in page
 
 
-def test_an_early_card_shows_no_section_without_figures(as_doctor):
-    early = registry.register(registry.folder_of(EARLY))
+def test_an_early_card_shows_no_section_without_figures(as_doctor, tmp_path):
+    early = write_bundle(tmp_path, early_card())
     page = page_of(as_doctor, early)
     assert sections_of(page) == OLD
     assert "data-trade" not in page

@@ -125,6 +125,9 @@ class Command(BaseCommand):
         manifest = self._audited(options["data"], console, forgiving=options["unaudited"])
         console.print("Loading TensorFlow ...")
         bundle = self._build(options, manifest, root, console, population)
+        if bundle is None:
+            console.print("This worker is done. The chief measures and writes the bundle.")
+            return
         version = registry.register(bundle.folder)
         self._report(bundle.card, console)
         console.print(
@@ -203,21 +206,17 @@ class Command(BaseCommand):
         from mlcore.engine.training import backend, build, training
         from mlcore.engine.training.plan import Plan
 
-        chosen = training.Options(
-            arch=options["arch"],
-            image_size=options["image_size"],
-            epochs=options["epochs"],
-            patience=options["patience"],
-            mixed_precision=options["mixed_precision"],
-            seed=options["seed"],
-        )
+        names = ("arch", "image_size", "epochs", "patience", "mixed_precision", "seed")
+        chosen = training.Options(**{name: options[name] for name in names})
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.fields[shown]}"),
         )
         try:
-            backend.prepare(options["strategy"], deterministic=options["deterministic"])
+            distribution = backend.prepare(
+                options["strategy"], deterministic=options["deterministic"]
+            )
             plan = Plan(
                 name=options["name"],
                 root=root,
@@ -226,6 +225,7 @@ class Command(BaseCommand):
                 outliers=_pictures(options["outliers"]),
                 start=_network(options["start"]),
                 started_from=options["start"],
+                distribution=distribution,
             )
             with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
                 return build.build(
