@@ -6,7 +6,9 @@ class XraysiteConfig(AppConfig):
     name = "xraysite"
 
     def ready(self) -> None:
-        from xraysite import checks  # noqa: F401
+        from xraysite import checks, private_files  # noqa: F401
+
+        private_files.prepare_folders()
 
 
 class OfficeAdminConfig(admin_apps.AdminConfig):

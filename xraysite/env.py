@@ -21,15 +21,16 @@ SQLITE_PRAGMAS = (
 def database(name: str, *, default: str) -> dict[str, Any]:
     """Returns Django's settings of the database that the variable `name` addresses.
 
-    SQLite gets write-ahead logging and IMMEDIATE transactions, so that readers never wait for a
-    writer and a writer fails at its first statement, not its last. PostgreSQL keeps connections
-    for a minute and checks them before use.
+    SQLite gets a file that no other user can read, write-ahead logging, and IMMEDIATE
+    transactions, so that readers never wait for a writer and a writer fails at its first
+    statement, not its last. PostgreSQL keeps connections for a minute and checks them before use.
 
     Raises:
         ImproperlyConfigured: if the address is neither of SQLite nor of PostgreSQL.
     """
     config: dict[str, Any] = env.db_url(name, default=default)
     if config["ENGINE"] == "django.db.backends.sqlite3":
+        config["ENGINE"] = "xraysite.sqlite"
         config["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,
