@@ -6,8 +6,9 @@ class XraysiteConfig(AppConfig):
     name = "xraysite"
 
     def ready(self) -> None:
-        from xraysite import audit, checks, hooks  # noqa: F401 - checks register themselves
+        from xraysite import audit, checks, hooks, private_files  # noqa: F401 - checks register
 
+        private_files.prepare_folders()
         audit.register()
         hooks.connect()
 

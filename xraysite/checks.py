@@ -1,11 +1,14 @@
 """System checks for an unsafe installation or an unusable model."""
 
+import stat
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError
+
+from xraysite import private_files
 
 PRIVATE_CACHES = ("locmem", "dummy")
 # Shared, but not atomic: concurrent processes lose each other's counts.
@@ -26,6 +29,41 @@ def private_media_is_not_served(app_configs: Any, **kwargs: Any) -> list[CheckMe
         )
         for folder in served
         if private.is_relative_to(folder)
+    ]
+
+
+@register(Tags.security)
+def private_files_are_private(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Nobody but the site's own user, and a group that was granted it, reads patient data."""
+    paths = private_files.private_folders()
+    for database in settings.DATABASES.values():
+        if database["ENGINE"] == "xraysite.sqlite":
+            paths += private_files.database_files(Path(database["NAME"]))
+    return [
+        Warning(
+            f"{path} is open to every user of this machine "
+            f"(mode {stat.S_IMODE(path.stat().st_mode):04o}), and its mode could not be changed.",
+            hint="Let the site's user own it, on a file system that keeps modes.",
+            id="xraysite.W003",
+        )
+        for path in paths
+        if path.exists() and path.stat().st_mode & private_files.OTHERS
+    ]
+
+
+@register()
+def bundle_names_are_unique(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A bundle that was trained here hides a shipped one of the same name."""
+    trained, shipped = Path(settings.BUNDLE_DIR), Path(settings.SHIPPED_BUNDLE_DIR)
+    return [
+        Warning(
+            f"{trained / card.parent.name} hides the shipped bundle of the same name.",
+            hint="To use the shipped one, move the other to another folder.",
+            id="xraysite.W004",
+        )
+        for card in sorted(shipped.glob("*/card.json"))
+        if (own := trained / card.parent.name / card.name).exists()
+        and own.read_bytes() != card.read_bytes()
     ]
 
 

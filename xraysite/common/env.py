@@ -21,15 +21,17 @@ SQLITE_PRAGMAS = (
 def database(name: str, *, default: str) -> dict[str, Any]:
     """Return Django's database settings for the URL in the variable `name`.
 
-    SQLite uses write-ahead logging and IMMEDIATE transactions, so that readers never wait for a
-    writer, and a writer fails at its first statement rather than its last. PostgreSQL connections
-    are kept for a minute and checked before use.
+    SQLite uses a file that only its owner can read, write-ahead logging and IMMEDIATE
+    transactions, so that readers never wait for a writer, and a writer fails at its first
+    statement rather than its last. PostgreSQL connections are kept for a minute and checked before
+    use.
 
     Raises:
         ImproperlyConfigured: the URL is neither of SQLite nor of PostgreSQL.
     """
     config: dict[str, Any] = env.db_url(name, default=default)
     if config["ENGINE"] == "django.db.backends.sqlite3":
+        config["ENGINE"] = "xraysite.sqlite"
         config["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,
