@@ -193,7 +193,9 @@ def tradeoff(card: Card) -> dict[str, Any] | None:
         "last_place": len(points) - 1,
         "table": _sampled(points, place),
         "prevalence_percent": PREVALENCE_PER_MILLE // 10,
-        "data": ";".join(f"{p.threshold:.6g},{p.sensitivity:.6g},{p.specificity:.6g}" for p in points),
+        "data": ";".join(
+            f"{p.threshold:.6g},{p.sensitivity:.6g},{p.specificity:.6g}" for p in points
+        ),
     } | _roc_drawing(points, shipped)
 
 

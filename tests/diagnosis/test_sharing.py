@@ -432,7 +432,7 @@ def test_looking_at_the_preview_is_on_record_as_looking_at_the_film(reading, as_
 def test_deleting_the_reading_withdraws_every_picture_for_good(reading, as_doctor, board):
     cases = {shared(as_doctor, reading).picture_id for _time in range(2)}
     for page in (address(reading, "delete/"), address(reading, "")):
-        assert "withdraws the image immediately and permanently" in as_doctor.get(page).content.decode()
+        assert "withdraws the image immediately" in as_doctor.get(page).content.decode()
     for page in ("/", "/readings/"):
         assert "data-delete-is-shared" in as_doctor.get(page).content.decode()
     page = as_doctor.post(address(reading, "delete/"), follow=True).content.decode()

@@ -82,7 +82,7 @@ def test_the_doctor_is_told_that_and_why_and_what_next(undecided_model, as_docto
             reverse("readings:detail", args=[reading.pk]), headers={"accept-language": "en"}
         ).content.decode()
     assert "The model cannot distinguish normal from pneumonia on this X-ray." in page
-    assert "is between 0.000 and 1.000" in page
+    assert "Between 0.000 and 1.000 the error rate is high" in page
     assert "Read the X-ray yourself or consult a radiologist." in page
     assert "At or above the threshold" not in page
 

@@ -230,7 +230,7 @@ def test_why_two_models_cannot_be_compared_is_said(
     early = registry.register(registry.folder_of(EARLY))
     no_predictions = compare(as_supervisor, early, other_model)
     assert f"{EARLY} has no predictions.csv" in no_predictions
-    assert "Figures from each model card" in no_predictions, "the cards can still be read side by side"
+    assert "Figures from each model card" in no_predictions, "the cards are still shown"
     elsewhere = write_bundle(
         tmp_path, full_card("elsewhere"), predictions_csv=predictions(start=5000)
     )
