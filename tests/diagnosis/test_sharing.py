@@ -505,7 +505,7 @@ def test_one_picture_is_withdrawn_and_the_reading_stays(reading, as_doctor, boar
     assert first.url in page
     withdraw = address(reading, f"share/{first.picture_id}/withdraw/")
     assert withdraw in page
-    assert "for good" in as_doctor.get(withdraw).content.decode()
+    assert "immediately and permanently" in as_doctor.get(withdraw).content.decode()
     assert board.withdrawn == []
     page = as_doctor.post(withdraw, follow=True).content.decode()
     assert "The picture is withdrawn from the discussion board." in page
