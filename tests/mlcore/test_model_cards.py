@@ -5,9 +5,10 @@ import re
 import pytest
 from django.test import Client
 
-from mlcore import cards, registry
+from mlcore import registry
+from mlcore.cards import presentation
 from mlcore.models import ModelVersion
-from mlcore.templatetags import cards as filters
+from mlcore.templatetags import card_values as filters
 from tests.conftest import signed_in
 from tests.mlcore.full_cards import EARLY, failures, full_card, roc_points
 
@@ -149,7 +150,7 @@ def test_table_shows_threshold_tradeoff_without_javascript(full_model, as_doctor
 
 
 def test_slider_covers_every_threshold_and_starts_at_the_one_in_use(full_model):
-    tradeoff = cards.tradeoff(full_model.card)
+    tradeoff = presentation.tradeoff(full_model.card)
     assert tradeoff is not None
     thresholds = [point.threshold for point in tradeoff["points"]]
     assert thresholds == sorted(thresholds)
@@ -165,7 +166,7 @@ def test_threshold_in_use_is_not_listed_twice():
     card = full_card()
     value = card["threshold"]["value"]
     card["roc_validation"]["probability"][20] = round(value, 6)
-    tradeoff = cards.tradeoff(card)
+    tradeoff = presentation.tradeoff(card)
     assert tradeoff is not None
     assert len(tradeoff["points"]) == len(card["roc_validation"]["probability"])
 
@@ -173,7 +174,7 @@ def test_threshold_in_use_is_not_listed_twice():
 def test_a_poor_model_has_its_whole_curve_drawn():
     card = full_card()
     card["metrics"]["validation"] |= {"sensitivity": 0.6, "specificity": 0.9}
-    tradeoff = cards.tradeoff(card)
+    tradeoff = presentation.tradeoff(card)
     assert tradeoff is not None
     assert tradeoff["extent"] == 1
 
