@@ -110,6 +110,7 @@ class ReportAdmin(admin.ModelAdmin):
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
+            "media": self.media,
             "title": gettext("Report of a post"),
             "report": report,
             "reports": waiting or [report],

@@ -57,12 +57,12 @@ def test_a_doctor_is_found_by_typing(typed, found, wards, as_supervisor):
 def test_of_several_doctors_one_is_chosen(wards, as_supervisor):
     response = as_supervisor.get(LIST, {"doctor": "chen", "label__exact": "NORMAL"})
     page = response.content.decode()
-    assert "Several doctors fit “chen”." in page
+    assert "Several doctors match “chen”." in page
     links = re.findall(r'href="(\?doctor=\d+&(?:amp;)?label__exact=NORMAL)">Chen', page)
     assert len(set(links)) == 2
     shown = as_supervisor.get(LIST + links[0].replace("&amp;", "&"))
     assert shown.context["cl"].result_count in {1, 2}
-    assert "No doctor fits" in as_supervisor.get(LIST, {"doctor": "x<b>"}).content.decode()
+    assert "No doctor matches" in as_supervisor.get(LIST, {"doctor": "x<b>"}).content.decode()
 
 
 def test_typing_a_doctor_keeps_the_other_filters(wards, as_supervisor):

@@ -52,7 +52,7 @@ def test_deleted_readings_are_seen_by_supervisors_only(reading, as_doctor, as_su
         assert "陳小明" not in as_doctor.get(address).content.decode()
     for page in ("", "report/"):
         shown = as_supervisor.get(f"/readings/{reading.pk}/{page}").content.decode()
-        assert "This record is deleted." in shown
+        assert "This reading has been deleted." in shown
     assert as_supervisor.get(f"/readings/{reading.pk}/film/").status_code == 200
     assert stored_files() != []
 
