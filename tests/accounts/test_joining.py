@@ -24,7 +24,7 @@ from tests.accounts.joining_steps import (
 from tests.conftest import signed_in, upload_of
 from tests.factories import PASSWORD, DoctorFactory, SupervisorFactory, UserFactory
 from tests.films import draw_film, encode
-from tests.test_permissions_matrix import named_patterns
+from tests.site_urls import named_patterns
 
 pytestmark = pytest.mark.django_db
 
