@@ -8,7 +8,8 @@ from accounts.models import User
 
 MAX_MENTIONS = 20
 MAX_NAME = 80
-AT = re.compile(r"(?<![\w.@])@(?=\S)")
+# A letter before the @ makes an e-mail address of it, but a Chinese one, which no space follows.
+AT = re.compile(r"(?<![^\W\u3400-\u4dbf\u4e00-\u9fff])(?<![.@])@(?=\S)")
 # Names that two people share are told apart by what completion adds: @name#12.
 NUMBER = re.compile(r"#(\d{1,9})")
 
