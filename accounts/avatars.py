@@ -4,9 +4,9 @@ from django.core.files.base import ContentFile
 from django.db import transaction
 from PIL import Image, ImageOps
 
-from accounts import audit
+from accounts.audit import recording
 from accounts.models import User
-from xraysite import pictures
+from xraysite.common import images
 
 SIDE = 256
 MAX_BYTES = 5 * 2**20
@@ -15,20 +15,20 @@ MIN_SIDE = 32
 
 
 def reencode(data: bytes) -> bytes:
-    """Returns the middle square of a picture as a WebP file of 256×256 pixels, without metadata.
+    """Return the middle square of a picture as a WebP file of 256×256 pixels, without metadata.
 
     Raises:
-        xraysite.pictures.PictureError: if it cannot be used.
+        xraysite.common.images.PictureError: if it cannot be used.
     """
-    picture = pictures.decode(data, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS, min_side=MIN_SIDE)
-    return pictures.encode(ImageOps.fit(picture, (SIDE, SIDE), Image.Resampling.LANCZOS))
+    picture = images.decode(data, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS, min_side=MIN_SIDE)
+    return images.encode(ImageOps.fit(picture, (SIDE, SIDE), Image.Resampling.LANCZOS))
 
 
 def change_avatar(*, user: User, data: bytes) -> None:
-    """Gives the account a picture in place of the one it has.
+    """Give the account a picture in place of the one it has.
 
     Raises:
-        xraysite.pictures.PictureError: if the file cannot be used; nothing is changed then.
+        xraysite.common.images.PictureError: if the file cannot be used; nothing is changed then.
     """
     picture = reencode(data)
     field = User._meta.get_field("avatar")
@@ -41,7 +41,7 @@ def change_avatar(*, user: User, data: bytes) -> None:
 
 
 def remove_avatar(*, user: User) -> None:
-    """Takes the account's picture away; without one there is nothing to do."""
+    """Take the account's picture away; without one there is nothing to do."""
     if user.avatar:
         _replace(user, "")
 
@@ -51,7 +51,7 @@ def _replace(user: User, name: str) -> None:
     old = User.objects.select_for_update().get(pk=user.pk).avatar.name
     User.objects.filter(pk=user.pk).update(avatar=name)
     user.avatar.name = name
-    audit.record_change(
+    recording.record_change(
         user, what="picture-changed", changes={"avatar": [str(bool(old)), str(bool(name))]}
     )
     if old:

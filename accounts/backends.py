@@ -12,7 +12,7 @@ class ApprovedAccountBackend(AuthenticationBackend):
     """Sign-in by e-mail; rights for approved accounts only, and nothing for suspended ones.
 
     An account that waits or was rejected signs in to read its own status page
-    (`accounts.waiting_room`), and holds no permission meanwhile, whatever its groups.
+    (`accounts.middleware`), and holds no permission meanwhile, whatever its groups.
     Django asks `user_can_authenticate` at sign-in and again when it loads the user of a session,
     so an account that is suspended is out at its next request.
     """

@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import avatars, time_zones
 from accounts.models import User
-from xraysite.pictures import PictureError
+from xraysite.common.images import PictureError
 
 
 class ProfileForm(forms.ModelForm):

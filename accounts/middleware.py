@@ -1,13 +1,144 @@
-"""Middleware: no private page in a cache, and the name behind every audit row."""
+"""The middleware of accounts, in the order in which settings list it."""
 
 from collections.abc import Callable
+from typing import Any
 
 from auditlog.middleware import AuditlogMiddleware
-from django.http import HttpRequest, HttpResponseBase
+from django.contrib.auth import SESSION_KEY
+from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
 
-from accounts.addresses import client_address
+from accounts import session_limits, time_zones, two_factor
+from accounts.models import User
+from xraysite.common.client_address import client_address
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+# View names open to accounts that are not approved. Anything not listed is closed.
+OPEN_WITHOUT_APPROVAL = frozenset(
+    {
+        "accounts:status",
+        "about",
+        "favicon",
+        "healthz",
+        "set_language",
+        "account_logout",
+        # How long the session lasts.
+        "accounts:session",
+        "accounts:stay",
+        # The address and the password stay one's own to set right.
+        "account_change_password",
+        "account_confirm_email",
+        "account_email",
+        "account_email_verification_sent",
+        "account_reauthenticate",
+        "account_reset_password",
+        "account_reset_password_done",
+        "account_reset_password_from_key",
+        "account_reset_password_from_key_done",
+    }
+)
+# View names open to staff whose session has not passed a second factor.
+OPEN_WITHOUT_FACTOR = frozenset(
+    {
+        "about",
+        "accounts:second_factor",
+        "accounts:session",
+        "accounts:stay",
+        "account_logout",
+        "account_reauthenticate",
+        "favicon",
+        "healthz",
+        "mfa_reauthenticate",
+        "mfa_reauthenticate_webauthn",
+        "set_language",
+    }
+)
+# Open as well to staff who have no second factor yet: the pages that set one up.
+OPEN_FOR_SETUP = frozenset({"mfa_activate_totp", "mfa_add_webauthn", "mfa_index"})
+
+
+class ApprovalRequiredMiddleware:
+    """Sends an account that is not approved to its status page, whatever it asks for."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if SESSION_KEY in request.session and not request.user.is_authenticated:
+            # Of an account that was suspended or deleted: it must not revive with the account.
+            request.session.flush()
+        return self.get_response(request)
+
+    def process_view(
+        self,
+        request: HttpRequest,
+        view: Callable[..., HttpResponseBase],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> HttpResponseBase | None:
+        if not request.user.is_authenticated or request.user.is_approved:
+            return None
+        match = request.resolver_match
+        if match is not None and match.view_name in OPEN_WITHOUT_APPROVAL:
+            return None
+        return HttpResponseRedirect(reverse("accounts:status"))
+
+
+class TwoFactorRequiredMiddleware:
+    """Keeps staff out of everything until the session has given a second factor."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_view(
+        self,
+        request: HttpRequest,
+        view: Callable[..., HttpResponseBase],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> HttpResponseBase | None:
+        if not two_factor.is_required(request.user):
+            return None
+        factors = two_factor.factors_of(request.user)  # type: ignore[arg-type]
+        if two_factor.is_given(request, factors):
+            return None
+        match = request.resolver_match
+        name = match.view_name if match is not None else ""
+        if name in OPEN_WITHOUT_FACTOR or (not factors and name in OPEN_FOR_SETUP):
+            return None
+        if request.method == "GET":
+            request.session[two_factor.REQUESTED_PAGE] = request.get_full_path()
+        return HttpResponseRedirect(two_factor.entry_page(request, factors))
+
+
+class SessionLimitsMiddleware:
+    """Ends sessions whose time is over, and notes that the others are in use."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.user.is_authenticated:
+            if session_limits.time_left(request).seconds <= 0:
+                session_limits.end(request)
+            elif request.path != reverse("accounts:session"):
+                session_limits.note_use(request)
+        return self.get_response(request)
+
+
+class TimeZoneMiddleware:
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        zone = time_zones.zone_of(request.user) if isinstance(request.user, User) else None
+        with timezone.override(zone):
+            return self.get_response(request)
 
 
 class PrivatePagesMiddleware:

@@ -21,8 +21,9 @@ from django.urls import Resolver404, resolve, reverse
 from django.utils import timezone
 
 from accounts import avatars
-from diagnosis import retention, sharing
+from diagnosis import retention
 from diagnosis.models import Reading
+from diagnosis.services import sharing
 from forum import moderation, services
 from forum.models import Category
 from mlcore.models import ModelVersion

@@ -6,7 +6,10 @@ class XraysiteConfig(AppConfig):
     name = "xraysite"
 
     def ready(self) -> None:
-        from xraysite import checks  # noqa: F401
+        from xraysite import audit, checks, hooks  # noqa: F401 - checks register themselves
+
+        audit.register()
+        hooks.connect()
 
 
 class OfficeAdminConfig(admin_apps.AdminConfig):

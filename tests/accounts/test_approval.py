@@ -12,7 +12,7 @@ from django.core.mail.backends.locmem import EmailBackend
 from django.db import connection
 
 from accounts import roles, services
-from accounts.audit_events import EVENTS
+from accounts.audit.registry import EVENTS
 from accounts.models import AuditEntry, User
 from tests.accounts.joining_steps import sign_in, stranger
 from tests.conftest import signed_in

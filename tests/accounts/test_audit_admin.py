@@ -8,7 +8,7 @@ import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from accounts.audit import record_access
+from accounts.audit.recording import record_access
 from accounts.models import AuditEntry
 from tests.conftest import signed_in
 from tests.factories import DoctorFactory, SupervisorFactory, UserFactory
@@ -45,7 +45,7 @@ def test_the_newest_event_comes_first_with_who_what_and_where(as_supervisor, doc
     text = page.content.decode()
     assert shown(page)[0] == "film"
     assert doctor.email in text
-    assert "looked at the film" in text
+    assert "viewed the X-ray" in text
 
 
 def test_by_event(days):

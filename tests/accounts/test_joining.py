@@ -10,8 +10,8 @@ from django.core.mail.backends.locmem import EmailBackend
 from django.urls import NoReverseMatch, reverse
 
 from accounts import avatars
+from accounts.middleware import OPEN_WITHOUT_APPROVAL
 from accounts.models import AuditEntry, User
-from accounts.waiting_room import OPEN_TO_WAITING
 from tests.accounts.joining_steps import (
     APPLICANT,
     applicant,
@@ -281,7 +281,7 @@ def test_every_address_but_those_named_sends_it_to_the_status_page(state, active
                 continue
             response = method(address)
             tried += 1
-            if name in OPEN_TO_WAITING:
+            if name in OPEN_WITHOUT_APPROVAL:
                 assert response.headers.get("Location") != "/accounts/status/", name
             else:
                 assert response.headers.get("Location") == "/accounts/status/", name
@@ -297,7 +297,7 @@ def test_addresses_of_objects_are_closed_to_it_too(reading):
 
 
 def test_everything_that_is_open_to_it_exists():
-    assert {name for name, _ in named_patterns()} >= OPEN_TO_WAITING
+    assert {name for name, _ in named_patterns()} >= OPEN_WITHOUT_APPROVAL
 
 
 def test_even_a_supervisor_in_waiting_gets_nowhere():

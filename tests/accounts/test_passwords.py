@@ -12,7 +12,7 @@ from django.core.cache import cache
 from django.test import override_settings
 from django.utils import timezone
 
-from accounts import adapter
+from accounts.allauth import adapters
 from accounts.models import AuditEntry, User
 from tests.accounts.joining_steps import link_in, sign_in, sign_up, stranger, verify
 from tests.conftest import signed_in
@@ -317,7 +317,7 @@ def test_a_proxy_at_a_socket_keeps_nobody_out(settings):
     doctor = DoctorFactory()
     browser = stranger()
     browser.post("/accounts/login/", {"login": doctor.email, "password": PASSWORD}, REMOTE_ADDR="")
-    assert UserSession.objects.get(user=doctor).ip == adapter.NO_ADDRESS
+    assert UserSession.objects.get(user=doctor).ip == adapters.NO_ADDRESS
 
 
 def test_the_limits_are_counted_where_every_process_sees_them():

@@ -11,13 +11,13 @@ from django.utils import translation
 from PIL import Image
 
 from accounts import avatars
-from accounts.devices import device_of
 from accounts.models import AuditEntry, User
 from accounts.templatetags.people import initials
 from accounts.time_zones import choices, zone_of
+from accounts.user_agents import device_of
 from tests.conftest import signed_in
 from tests.factories import PASSWORD, DoctorFactory, ReadingFactory, UserFactory
-from xraysite.pictures import PictureError
+from xraysite.common.images import PictureError
 
 pytestmark = pytest.mark.django_db
 FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -95,10 +95,10 @@ def bomb() -> bytes:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"", "no JPEG"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>", "no JPEG"),
-        (b"%PDF-1.7 something", "no JPEG"),
-        (b"GIF89a" + b"\0" * 100, "no JPEG"),
+        (b"", "not a JPEG"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>", "not a JPEG"),
+        (b"%PDF-1.7 something", "not a JPEG"),
+        (b"GIF89a" + b"\0" * 100, "not a JPEG"),
         (b"\xff" * (5 * 2**20 + 1), "larger than 5 MB"),
         (picture()[:2000], "damaged"),
         (picture("PNG")[:300], "damaged"),
@@ -271,7 +271,7 @@ def test_a_picture_may_come_with_the_sign_up_and_a_bad_one_stops_nothing_silentl
     }  # fmt: skip
     bad = SimpleUploadedFile("me.jpg", b"no picture")
     page = browser.post("/accounts/signup/", asked | {"picture": bad})
-    assert "no JPEG, PNG or WebP" in page.content.decode()
+    assert "not a JPEG, PNG or WebP" in page.content.decode()
     assert not User.objects.exists()
     good = SimpleUploadedFile("me.jpg", picture())
     assert browser.post("/accounts/signup/", asked | {"picture": good}).status_code == 302

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from accounts.audit import record_access
+from accounts.audit.recording import record_access
 from accounts.models import AuditEntry
 from tests.conftest import signed_in
 from tests.factories import ReadingFactory
@@ -36,13 +36,13 @@ def test_a_supervisor_learns_who_saw_a_patient(as_supervisor, seen, doctor, othe
     page = as_supervisor.get(ADDRESS, {"q": "陳小明"}).content.decode()
     for person in (doctor, other_doctor):
         assert person.email in page
-    assert "looked at the film" in page
+    assert "viewed the X-ray" in page
     assert str(seen[2].pk)[:8] not in page
 
 
 def test_the_answer_as_a_table_is_the_same_and_on_record(as_supervisor, seen, supervisor):
     rows = table(as_supervisor.get(ADDRESS, {"q": "A1", "format": "csv"}))
-    looked = [row for row in rows if row["Event"] == "looked at the film"]
+    looked = [row for row in rows if row["Event"] == "viewed the X-ray"]
     assert {row["Reading"] for row in looked} == {str(seen[0].pk), str(seen[1].pk)}
     assert {row["E-mail"] for row in looked} == {seen[0].doctor.email, seen[1].doctor.email}
     row = AuditEntry.objects.get(what="exported")

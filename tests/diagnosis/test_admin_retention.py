@@ -4,8 +4,8 @@ import pytest
 from django.core.files.storage import storages
 
 from accounts.models import AuditEntry
-from diagnosis import films, retention
-from diagnosis.admin_retention import MAX_AT_ONCE
+from diagnosis import retention, storage
+from diagnosis.admin.retention import MAX_AT_ONCE
 from diagnosis.models import Reading
 from tests.factories import ReadingFactory
 
@@ -66,7 +66,7 @@ def test_purging_asks_and_takes_film_and_row(
     deleted, as_supervisor, supervisor, django_capture_on_commit_callbacks
 ):
     address = f"{LIST}{deleted.pk}/purge/"
-    film = films.original_name(deleted.film_sha256)
+    film = storage.original_name(deleted.film_sha256)
     assert "Nobody can bring them back" in as_supervisor.get(address).content.decode()
     assert "This field is required" in as_supervisor.post(address).content.decode()
     assert Reading.objects.exists()

@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
-from diagnosis import figures
+from diagnosis import statistics
 from diagnosis.models import Label, Reading
 from tests.factories import ReadingFactory
 
@@ -116,7 +116,7 @@ def test_the_search_walks_no_table(words, readings, as_supervisor):
 
 @needs_sqlite
 def test_the_dashboard_reads_the_figures_off_one_index(readings, supervisor):
-    for run in (figures.last_days, figures.by_doctor):
+    for run in (statistics.last_days, statistics.by_doctor):
         (plan,) = plans(run)
         assert "SEARCH diagnosis_reading USING COVERING INDEX reading_shown" in plan[0]
 
@@ -194,7 +194,7 @@ def test_pages_take_the_same_number_of_queries_for_any_number_of_readings(
 
 
 def test_a_count_ends_somewhere(readings, as_supervisor, monkeypatch):
-    monkeypatch.setattr("xraysite.paging.BOUND", 27)
+    monkeypatch.setattr("xraysite.common.paging.BOUND", 27)
     page = as_supervisor.get(LIST).content.decode()
     assert "more than 27 readings" in page
     assert as_supervisor.get(f"{LIST}?p=2").status_code == 200

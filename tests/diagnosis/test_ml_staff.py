@@ -2,7 +2,8 @@
 
 import pytest
 
-from diagnosis import retention, services
+from diagnosis import retention
+from diagnosis.services.readings import review_reading
 from tests.security.crawl import addresses
 
 pytestmark = pytest.mark.django_db
@@ -12,7 +13,7 @@ pytestmark = pytest.mark.django_db
 def test_no_address_names_a_patient_or_shows_a_film(
     deleted, reading, doctor, as_ml_engineer, ml_engineer
 ):
-    services.review_reading(
+    review_reading(
         doctor=doctor, reading_id=reading.pk, verdict="OTHER", note="a note of the doctor's"
     )
     if deleted:

@@ -16,15 +16,17 @@ from django.utils import timezone, translation
 from PIL import Image
 
 from accounts.models import AuditEntry
-from diagnosis import retention, services, sharing
-from diagnosis.case_forms import BoxesField
+from diagnosis import board as boards
+from diagnosis import retention
+from diagnosis.forms.sharing import BoxesField
 from diagnosis.models import Label, Reading, SharedCase
-from diagnosis.sharing import Box
+from diagnosis.services import sharing
+from diagnosis.services.films import FilmMissingError
+from diagnosis.services.sharing import Box
 from mlcore import inference
 from tests.conftest import post_film, signed_in
 from tests.factories import ReadingFactory
 from tests.films import draw_film, encode, encode_dicom
-from xraysite import hooks
 
 pytestmark = pytest.mark.django_db
 
@@ -350,9 +352,9 @@ def test_a_picture_in_which_nothing_is_black_is_asked_about(reading, as_doctor, 
 
 def test_a_film_that_is_gone_is_said_to_be(reading, as_doctor, board, monkeypatch):
     def missing(reading):
-        raise services.FilmMissingError
+        raise FilmMissingError
 
-    monkeypatch.setattr(services, "original_film", missing)
+    monkeypatch.setattr(sharing, "original_film", missing)
     for step in ("preview", "post"):
         response = send(as_doctor, reading, step, confirmed="on")
         assert response.status_code == 503
@@ -398,7 +400,7 @@ def test_who_may_not_post_and_a_site_without_a_board_have_no_button(
     looks(True)
     board.is_open = False
     looks(False)
-    monkeypatch.setattr(hooks, "boards", [])
+    monkeypatch.setattr(boards, "_boards", [])
     looks(False)
     with pytest.raises(PermissionDenied):
         sharing.share_case(
@@ -484,7 +486,7 @@ def test_a_reading_can_be_deleted_where_the_board_is_gone(
     reading, as_doctor, board, monkeypatch, caplog
 ):
     case = shared(as_doctor, reading)
-    monkeypatch.setattr(hooks, "boards", [])
+    monkeypatch.setattr(boards, "_boards", [])
     assert as_doctor.post(address(reading, "delete/")).status_code == 302
     assert Reading.objects.get().is_hidden
     assert str(case.picture_id) in caplog.text

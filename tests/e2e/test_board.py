@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from accounts.models import User
-from diagnosis import films
+from diagnosis import storage
 from forum import moderation
 from forum.models import Draft, Post, Topic
 from tests import board
@@ -116,7 +116,7 @@ def test_a_shared_case_is_seen_and_then_revoked(
 ):
     film = encode(draw_film("PNEUMONIA", seed=6, size=900), "jpeg")
     sha256 = hashlib.sha256(film).hexdigest()
-    films.keep(films.original_name(sha256), film)
+    storage.keep(storage.original_name(sha256), film)
     reading = ReadingFactory(
         doctor=site_doctor, film_sha256=sha256, film_width=900, film_height=900,
         patient_name="陳小明", label="PNEUMONIA", probabilities={"NORMAL": 0.1, "PNEUMONIA": 0.9},

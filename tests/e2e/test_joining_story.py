@@ -6,7 +6,7 @@ import pytest
 from django.core import mail
 from playwright.sync_api import Browser, Page, expect
 
-from accounts.audit_trail import check_trail
+from accounts.audit.verify import verify_log
 from accounts.models import AuditEntry, User
 from tests.e2e.conftest import code_of, new_context
 from tests.factories import PASSWORD, SupervisorFactory
@@ -103,4 +103,4 @@ def test_from_asking_to_being_out(page: Page, office: Page, site: str, settings)
     # All of it on record, and the record whole
     events = set(AuditEntry.objects.values_list("what", flat=True))
     assert {"approved", "suspended", "sign-in", "second-factor-added"} <= events
-    assert list(check_trail()) == []
+    assert list(verify_log()) == []

@@ -9,19 +9,19 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from diagnosis import films
+from diagnosis import board as boards
+from diagnosis import storage
 from diagnosis.models import Reading
 from tests.e2e.conftest import new_context, sign_in
 from tests.factories import ReadingFactory
 from tests.fake_board import FakeBoard
 from tests.films import draw_film, encode
-from xraysite import hooks
 
 
 @pytest.fixture
 def board(monkeypatch) -> FakeBoard:
     board = FakeBoard(address="/about/?case=")
-    monkeypatch.setattr(hooks, "boards", [board])
+    monkeypatch.setattr(boards, "_boards", [board])
     return board
 
 
@@ -29,7 +29,7 @@ def board(monkeypatch) -> FakeBoard:
 def reading(site, site_doctor) -> Reading:
     film = encode(draw_film("PNEUMONIA", seed=6, size=1000), "jpeg")
     sha256 = hashlib.sha256(film).hexdigest()
-    films.keep(films.original_name(sha256), film)
+    storage.keep(storage.original_name(sha256), film)
     return ReadingFactory(doctor=site_doctor, film_sha256=sha256, film_width=1000, film_height=1000)
 
 

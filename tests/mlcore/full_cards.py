@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mlcore import registry
-from mlcore.engine import bundle
+from mlcore.engine.serving import bundle
 from mlcore.models import ModelVersion
 
 # The first bundle: its card lacks what later ones hold.

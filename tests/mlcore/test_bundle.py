@@ -8,8 +8,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from mlcore import inference, registry
-from mlcore.engine import bundle, golden
-from mlcore.engine.runtime import Output, OutputError, Session, SessionError
+from mlcore.engine.serving import bundle, golden
+from mlcore.engine.serving.runtime import Output, OutputError, Session, SessionError
 from mlcore.models import ModelVersion
 from tests.films import draw_film, encode
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 
-from mlcore.engine.film import FilmError, read_film
+from mlcore.engine.films.film import FilmError, read_film
 from tests.film_jpeg_lossless import encode_jpeg_lossless
 from tests.films import SYNTAXES, bomb_png, draw_film, edited_dicom, encode_dicom
 from tests.mlcore.refusals import check_outcome, refused

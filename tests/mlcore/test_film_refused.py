@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from mlcore.engine.film import FilmError, read_film
-from mlcore.engine.film_error import CODES, MIN_SIDE, check_size
+from mlcore.engine.films.errors import CODES, MIN_SIDE, check_size
+from mlcore.engine.films.film import FilmError, read_film
 from tests.films import ENCODERS, bomb_png, draw_film, encode, hostile_files
 from tests.mlcore.refusals import check_outcome, refused
 

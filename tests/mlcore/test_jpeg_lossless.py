@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlcore.engine import jpeg_lossless
-from mlcore.engine.jpeg_lossless import (
+from mlcore.engine.films.dicom import jpeg_lossless
+from mlcore.engine.films.dicom.jpeg_lossless import (
     JpegLosslessError,
     TruncatedStreamError,
     UnsupportedStreamError,

@@ -6,10 +6,13 @@ import warnings
 import numpy as np
 import pytest
 
-from mlcore.engine import conformal, corruptions, failures, folds, lungs, outliers, probe
-from mlcore.engine.dataset import FilmRecord
-from mlcore.engine.preprocess import EQUALISE, LOCAL_CONTRAST, Preprocessing, prepare_bytes
-from mlcore.engine.served import Answers
+from mlcore.engine.data import folds
+from mlcore.engine.data.dataset import FilmRecord
+from mlcore.engine.evaluation import corruptions, failures, lungs, probe
+from mlcore.engine.evaluation.predictions import Answers
+from mlcore.engine.serving import conformal
+from mlcore.engine.serving.preprocess import EQUALISE, LOCAL_CONTRAST, Preprocessing, prepare_bytes
+from mlcore.engine.training import outliers
 from tests.films import draw_film
 
 

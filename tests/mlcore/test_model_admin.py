@@ -266,7 +266,7 @@ def test_comparing_loads_nothing_heavy():
     import sys
 
     code = (
-        "import sys; import mlcore.engine.compare; "
+        "import sys; import mlcore.engine.evaluation.compare; "
         "print(sorted({'scipy', 'sklearn', 'tensorflow', 'keras'} & set(sys.modules)))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

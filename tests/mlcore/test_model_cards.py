@@ -5,9 +5,10 @@ import re
 import pytest
 from django.test import Client
 
-from mlcore import cards, registry
+from mlcore import registry
+from mlcore.cards import presentation
 from mlcore.models import ModelVersion
-from mlcore.templatetags import cards as filters
+from mlcore.templatetags import card_values as filters
 from tests.conftest import signed_in
 from tests.mlcore.full_cards import EARLY, failures, full_card, roc_points
 
@@ -149,7 +150,7 @@ def test_without_a_script_a_table_shows_the_trade(full_model, as_doctor):
 
 
 def test_the_slider_goes_over_every_cut_and_starts_at_the_shipped_one(full_model):
-    trade = cards.trade(full_model.card)
+    trade = presentation.trade(full_model.card)
     assert trade is not None
     cuts = [point.cut for point in trade["points"]]
     assert cuts == sorted(cuts)
@@ -165,7 +166,7 @@ def test_the_shipped_cut_is_not_shown_twice():
     card = full_card()
     value = card["threshold"]["value"]
     card["roc_validation"]["probability"][20] = round(value, 6)
-    trade = cards.trade(card)
+    trade = presentation.trade(card)
     assert trade is not None
     assert len(trade["points"]) == len(card["roc_validation"]["probability"])
 
@@ -173,7 +174,7 @@ def test_the_shipped_cut_is_not_shown_twice():
 def test_a_poor_model_has_its_whole_curve_drawn():
     card = full_card()
     card["metrics"]["validation"] |= {"sensitivity": 0.6, "specificity": 0.9}
-    trade = cards.trade(card)
+    trade = presentation.trade(card)
     assert trade is not None
     assert trade["extent"] == 1
 

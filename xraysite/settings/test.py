@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from xraysite import env
+from xraysite.common import env
 
 from .base import *  # noqa: F403
 
@@ -20,7 +20,7 @@ PRIVATE_MEDIA_ROOT = _TMP / "private"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
     "films": {
-        "BACKEND": "diagnosis.films.AtomicFileStorage",
+        "BACKEND": "diagnosis.storage.AtomicFileStorage",
         "OPTIONS": {"location": PRIVATE_MEDIA_ROOT / "films"},
     },
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},

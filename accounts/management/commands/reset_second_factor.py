@@ -5,7 +5,7 @@ from django.core.exceptions import PermissionDenied
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.models import User
-from accounts.second_factor import reset_second_factor
+from accounts.two_factor import reset_second_factor
 
 
 class Command(BaseCommand):

@@ -3,7 +3,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts.audit_trail import AuditEntry, AuditHead, check_trail
+from accounts.audit.models import AuditEntry, AuditHead
+from accounts.audit.verify import verify_log
 
 
 def noted_head(text: str) -> tuple[int, str]:
@@ -27,7 +28,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         found = 0
-        for sentence in check_trail(head=options["head"]):
+        for sentence in verify_log(head=options["head"]):
             found += 1
             self.stdout.write(self.style.ERROR(sentence))
         if found:

@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from mlcore import registry
-from mlcore.engine import audit, dataset
-from mlcore.engine.bundle import BundleError
-from mlcore.engine.population import PUBLIC_PAEDIATRIC
+from mlcore.engine.data import audit, dataset
+from mlcore.engine.data.population import PUBLIC_PAEDIATRIC
+from mlcore.engine.serving.bundle import BundleError
 from mlcore.management.commands.audit_dataset import receipts_folder
 
 if TYPE_CHECKING:
-    from mlcore.engine.training import EpochResult
+    from mlcore.engine.training.training import EpochResult
 
 
 class ConsoleProgress:
@@ -200,7 +200,8 @@ class Command(BaseCommand):
         console: Console,
         population: dict[str, Any],
     ) -> Any:
-        from mlcore.engine import backend, build, training
+        from mlcore.engine.training import backend, build, training
+        from mlcore.engine.training.plan import Plan
 
         chosen = training.Options(
             arch=options["arch"],
@@ -217,7 +218,7 @@ class Command(BaseCommand):
         )
         try:
             backend.prepare(options["strategy"], deterministic=options["deterministic"])
-            plan = build.Plan(
+            plan = Plan(
                 name=options["name"],
                 root=root,
                 population=population,
@@ -277,7 +278,8 @@ def _network(name: str | None) -> Any:
     """Loads the trained network of a verified bundle."""
     if name is None:
         return None
-    from mlcore.engine import architectures, bundle
+    from mlcore.engine.serving import bundle
+    from mlcore.engine.training import architectures
 
     folder = Path(name) if "/" in name else registry.folder_of(name)
     try:
