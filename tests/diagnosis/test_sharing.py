@@ -11,7 +11,7 @@ import uuid
 import numpy as np
 import pytest
 from django.core import mail
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.utils import timezone, translation
 from PIL import Image
 
@@ -269,7 +269,7 @@ def test_a_box_that_is_none_is_refused_by_its_line(text, reading, as_doctor, boa
 
 def test_twenty_boxes_and_no_more(reading):
     assert len(BoxesField().clean("1 1 5 5\n" * 20)) == 20
-    with pytest.raises(Exception, match="No more than 20 boxes"):
+    with pytest.raises(ValidationError, match="No more than 20 boxes"):
         BoxesField().clean("1 1 5 5\n" * 21)
     with pytest.raises(ValueError, match="At most 20"):
         sharing.redact(reading, [Box(0, 0, 1, 1)] * 21)
@@ -317,8 +317,10 @@ def test_a_form_that_lacks_something_goes_nowhere(changes, reading, as_doctor, b
     for step in ("preview", "post"):
         response = send(as_doctor, reading, step, confirmed="on", **changes)
         assert response.status_code == 200
-        page = response.content.decode()
-        assert "invalid-feedback" in page or "Enter a valid UUID." in page
+        assert set(response.context["form"].errors) == set(changes)
+        # The field of the submission is hidden, and has its error above the form.
+        said = "Enter a valid UUID." if "submission" in changes else "invalid-feedback"
+        assert said in response.content.decode()
     assert board.cases == []
 
 
@@ -465,7 +467,7 @@ def test_a_deletion_that_fails_withdraws_nothing(reading, as_doctor, doctor, boa
         raise RuntimeError("no such table")
 
     monkeypatch.setattr(board, "withdraw", fail)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError, match="no such table"):
         retention.hide_reading(doctor=doctor, reading_id=reading.pk, reason="MISTAKE")
     assert not Reading.objects.get().is_hidden
     assert not SharedCase.objects.get().is_withdrawn

@@ -107,6 +107,11 @@ def rewritten(bundles, *, card=None, files=None):
     return bundle.write(bundles / "other", kept | (card or {}), content | (files or {})).folder
 
 
+def test_a_bundle_that_was_written_again_unchanged_is_served(bundles):
+    """So that what the next test refuses is refused for its change."""
+    assert registry.load(rewritten(bundles)).name == SHIPPED
+
+
 @pytest.mark.parametrize(
     "change",
     [
