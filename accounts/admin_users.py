@@ -128,9 +128,6 @@ class UserAdmin(DjangoUserAdmin):
     ]  # fmt: skip
     filter_horizontal = []
 
-    class Media:
-        css = {"all": ["css/admin.css"]}
-
     def get_urls(self) -> list[URLPattern]:
         return [*admin_decisions.urls(self), *super().get_urls()]
 
