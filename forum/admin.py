@@ -71,7 +71,7 @@ class ReportAdmin(admin.ModelAdmin):
     sortable_by = ["created_at"]
 
     class Media:
-        css = {"all": ["css/admin_board.css"]}
+        css = {"all": ["css/admin/post_reports.css"]}
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super().has_view_permission(request, obj) and request.user.has_perm(MODERATE)

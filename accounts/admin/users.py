@@ -129,9 +129,6 @@ class UserAdmin(DjangoUserAdmin):
     ]  # fmt: skip
     filter_horizontal = []
 
-    class Media:
-        css = {"all": ["css/admin.css"]}
-
     def get_urls(self) -> list[URLPattern]:
         return [*decisions.urls(self), *super().get_urls()]
 

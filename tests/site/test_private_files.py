@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from diagnosis.films import AtomicFileStorage
 from django.core.files.base import ContentFile
 
+from diagnosis.storage import AtomicFileStorage
 from tests.locks import ROOT
 from xraysite import checks as site_checks
 from xraysite import private_files
