@@ -40,7 +40,7 @@ def compare(first: ModelVersion, second: ModelVersion) -> Comparison:
         raise CannotCompare("labels_differ") from error
 
 
-def _films(version: ModelVersion) -> dict[str, engine.Film]:
+def _films(version: ModelVersion) -> dict[str, engine.LabelledPrediction]:
     try:
         return engine.read_predictions(registry.file_of(version, engine.PREDICTIONS))
     except registry.ModelUnavailable as error:

@@ -9,7 +9,7 @@ import pytest
 from mlcore.engine.data import folds
 from mlcore.engine.data.dataset import FilmRecord
 from mlcore.engine.evaluation import corruptions, failures, lungs, probe
-from mlcore.engine.evaluation.predictions import Answers
+from mlcore.engine.evaluation.predictions import Predictions
 from mlcore.engine.serving import conformal
 from mlcore.engine.serving.preprocess import EQUALISE, LOCAL_CONTRAST, Preprocessing, prepare_bytes
 from mlcore.engine.training import outliers
@@ -148,7 +148,7 @@ class TestLocalContrast:
             entry = {"id": spec.id, "parameters": spec.parameters()}
             assert Preprocessing.from_card(entry) == spec
         assert "window" not in Preprocessing(id=EQUALISE).parameters()
-        with pytest.raises(ValueError, match="Unknown preprocessing 'x'"):
+        with pytest.raises(ValueError, match=r"Unknown preprocessing\. Received: 'x'"):
             Preprocessing.from_card({"id": "x", "parameters": {}})
 
 
@@ -272,7 +272,7 @@ def test_failures_are_told_in_words_surest_first():
     probabilities[[3, 5]] = 0.8, 0.95
     maps = np.zeros((20, 8, 8))
     maps[3, 7, 0] = maps[5, 0, 4] = 1
-    answers = Answers(probabilities, np.zeros(20), maps)
+    answers = Predictions(probabilities, np.zeros(20), maps)
     told = failures.describe(
         films, labels, ["IM"] * 20, answers, list(maps), ["PNEUMONIA"] * 20, probabilities > 0.5
     )

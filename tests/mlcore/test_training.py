@@ -106,7 +106,7 @@ def test_a_name_that_is_taken_is_refused(var, films, tmp_path):
         return run.stderr
 
     (var / "b" / "taken").mkdir()
-    assert "exists already" in refused("taken")
+    assert "already exists" in refused("taken")
     assert "active model is named 'drawn'" in refused("drawn", "--out", tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -23,7 +23,7 @@ def register(name: str) -> Callable[[Callable[..., Network]], Callable[..., Netw
 
     def add(builder: Callable[..., Network]) -> Callable[..., Network]:
         if name in _REGISTRY:
-            raise ValueError(f"An architecture named {name!r} exists already.")
+            raise ValueError(f"An architecture named {name!r} already exists.")
         _REGISTRY[name] = builder
         return builder
 

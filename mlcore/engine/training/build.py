@@ -90,7 +90,7 @@ def build(
         ValueError: too few films for so many members, or the state of an earlier run differs.
     """
     if (plan.root / plan.name).exists():
-        raise bundle.BundleError(f"A bundle named {plan.name!r} exists already in {plan.root}.")
+        raise bundle.BundleError(f"A bundle named {plan.name!r} already exists in {plan.root}.")
     if any(not film.split for film in manifest.films):
         manifest = split_by_patient(manifest, seed=options.seed)
     on_stage("reading films")

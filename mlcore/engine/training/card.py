@@ -12,7 +12,13 @@ import numpy.typing as npt
 from mlcore.engine import metrics
 from mlcore.engine.data.dataset import LABELS, FilmRecord, Manifest
 from mlcore.engine.evaluation import failures, lungs, plots, weaknesses
-from mlcore.engine.evaluation.predictions import Answers, FilmFiles, ask, by_series, figures
+from mlcore.engine.evaluation.predictions import (
+    FilmFiles,
+    Predictions,
+    by_series,
+    figures,
+    predict_all,
+)
 from mlcore.engine.serving import conformal
 from mlcore.engine.serving.preprocess import Preprocessing, prepare
 from mlcore.engine.serving.runtime import Output, Session
@@ -55,7 +61,7 @@ class Report:
         records = self.manifest.of("test")
         films = list(FilmFiles([self.manifest.root / record.path for record in records]))
         labels = np.array([LABELS.index(record.label) for record in records])
-        answers = ask(run, films)
+        answers = predict_all(run, films)
         on_stage("looking for shortcuts and weaknesses")
         scores = self._development_scores()
         card = self._identity() | self._decisions()
@@ -195,7 +201,7 @@ class Report:
         return found
 
     def _test_figures(
-        self, records: list[FilmRecord], labels: Vector, answers: Answers
+        self, records: list[FilmRecord], labels: Vector, answers: Predictions
     ) -> dict[str, Any]:
         fitted = self.fitted
         found = figures(
@@ -212,7 +218,7 @@ class Report:
         return found
 
     def _scope_measured(
-        self, run: Run, films: list[Pixels], answers: Answers, found: dict[str, Any]
+        self, run: Run, films: list[Pixels], answers: Predictions, found: dict[str, Any]
     ) -> dict[str, Any]:
         rng = np.random.default_rng([self.options.seed, 17])
         size = self.options.image_size
@@ -220,10 +226,12 @@ class Report:
         held = self.fitted.outsiders.held
         if len(held):
             sets.append(("adult films held out", self._scores_of_prepared(held)))
-        turned = ask(run, films, change=lambda film, _: outliers.turned(film, rng), workers=1)
+        turned = predict_all(
+            run, films, change=lambda film, _: outliers.turned(film, rng), workers=1
+        )
         sets.append(("turned or upside-down films", turned.scope_scores))
         pictures = [outliers.made(rng, size=size) for _ in range(PICTURES)]
-        sets.append(("pictures that are no chest film", ask(run, pictures).scope_scores))
+        sets.append(("pictures that are no chest film", predict_all(run, pictures).scope_scores))
         rows = []
         for name, scores in sets:
             flagged = int((scores > scope.THRESHOLD).sum())
@@ -241,7 +249,7 @@ class Report:
         return self.fitted.gate.score(outputs_of(self.fitted.first, films)["descriptor"], films)
 
     def _failures(
-        self, films: list[Pixels], records: list[FilmRecord], labels: Vector, answers: Answers
+        self, films: list[Pixels], records: list[FilmRecord], labels: Vector, answers: Predictions
     ) -> list[dict[str, Any]]:
         fitted = self.fitted
         called = answers.probabilities >= fitted.threshold
@@ -257,7 +265,7 @@ class Report:
             films, labels, series, answers, maps, shown, called != (labels == 1)
         )
 
-    def _plots(self, labels: Vector, answers: Answers) -> dict[str, bytes]:
+    def _plots(self, labels: Vector, answers: Predictions) -> dict[str, bytes]:
         p, threshold = answers.probabilities, self.fitted.threshold
         return {
             "roc.png": plots.roc(labels, p, threshold=threshold),
@@ -265,7 +273,9 @@ class Report:
             "confusion.png": plots.confusion(metrics.confusion(labels, p, threshold), LABELS),
         }
 
-    def _predictions(self, scores: Vector, records: list[FilmRecord], answers: Answers) -> bytes:
+    def _predictions(
+        self, scores: Vector, records: list[FilmRecord], answers: Predictions
+    ) -> bytes:
         """One row per validation and held-out film, without names of patients or files."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")

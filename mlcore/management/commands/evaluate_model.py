@@ -64,7 +64,7 @@ class Command(BaseCommand):
         if not outputs:
             raise CommandError("None of the files is a readable film.")
         labels = np.array([dataset.LABELS.index(label) for _, label in kept])
-        figures = self._measured(model.card, predictions.Answers.of(outputs), kept, labels)
+        figures = self._measured(model.card, predictions.Predictions.of(outputs), kept, labels)
         figures |= {"model": model.name, "bundle_sha256": model.sha256, "unreadable": unreadable}
         films = predictions.FilmFiles([path for path, _ in kept])
         figures |= self._extras(model, films, labels, options)
@@ -112,7 +112,7 @@ class Command(BaseCommand):
     def _measured(
         self,
         card: dict[str, Any],
-        answers: predictions.Answers,
+        answers: predictions.Predictions,
         kept: list[File],
         labels: npt.NDArray[Any],
     ) -> dict[str, Any]:

@@ -174,7 +174,7 @@ class Command(BaseCommand):
         folder = registry.folder_of(name)
         if folder.exists():
             raise CommandError(
-                f"A bundle named {name!r} exists already in {folder.parent}; choose another name."
+                f"A bundle named {name!r} already exists in {folder.parent}; choose another name."
             )
 
     def _audited(self, data: Path, console: Console, *, forgiving: bool) -> dataset.Manifest:
