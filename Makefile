@@ -41,7 +41,8 @@ format: install-dev ## Format code and templates
 lock: install-dev ## Compile requirements*.in into the three locks; keeps locked versions
 	@scripts/lock
 
-messages: install-dev ## Collect and compile the translations (needs GNU gettext)
+messages: install-dev ## Collect and compile the translations
+	@scripts/system-packages gettext
 	$(BIN)/python manage.py makemessages -l zh_Hant --no-obsolete --no-location \
 	  --ignore '.venv/*' --ignore 'var/*' --ignore 'tests/*'
 	$(BIN)/python manage.py compilemessages -l zh_Hant --ignore '.venv'
