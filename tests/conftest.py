@@ -16,7 +16,7 @@ from django.db.backends.postgresql.operations import DatabaseOperations
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from accounts import second_factor
+from accounts import two_factor
 from accounts.models import User
 from diagnosis.models import Reading
 from mlcore import registry
@@ -96,7 +96,7 @@ def signed_in(user: User) -> Client:
     """Returns a browser of `user` that asks for English pages; staff gave their second factor."""
     client = Client(headers={"accept-language": "en"})
     client.force_login(user)
-    if second_factor.is_required(user):
+    if two_factor.is_required(user):
         give_second_factor(client, user)
     return client
 

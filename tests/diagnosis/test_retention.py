@@ -13,8 +13,10 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from accounts.models import AuditEntry
-from diagnosis import films, retention, services
+from diagnosis import retention, storage
 from diagnosis.models import HidingReason, Reading
+from diagnosis.services.films import THUMBNAIL_SIDE, VIEWER_SIDE, film_rendering, original_film
+from diagnosis.services.readings import review_reading
 from tests.conftest import post_film
 from tests.factories import ReadingFactory
 
@@ -50,7 +52,7 @@ def test_deleted_readings_are_seen_by_supervisors_only(reading, as_doctor, as_su
         assert "陳小明" not in as_doctor.get(address).content.decode()
     for page in ("", "report/"):
         shown = as_supervisor.get(f"/readings/{reading.pk}/{page}").content.decode()
-        assert "This record is deleted." in shown
+        assert "This reading has been deleted." in shown
     assert as_supervisor.get(f"/readings/{reading.pk}/film/").status_code == 200
     assert stored_files() != []
 
@@ -140,9 +142,9 @@ def test_only_supervisors_restore_and_purge(reading, doctor, ml_engineer):
 def test_purging_takes_film_and_row_and_says_what_they_were(
     reading, doctor, supervisor, django_capture_on_commit_callbacks
 ):
-    for side in (services.THUMBNAIL_SIDE, services.VIEWER_SIDE):
-        services.film_rendering(reading, max_side=side)
-    services.review_reading(doctor=doctor, reading_id=reading.pk, verdict="NORMAL")
+    for side in (THUMBNAIL_SIDE, VIEWER_SIDE):
+        film_rendering(reading, max_side=side)
+    review_reading(doctor=doctor, reading_id=reading.pk, verdict="NORMAL")
     hidden(reading, "MISTAKE")
     assert len(stored_files()) == 3
     with django_capture_on_commit_callbacks(execute=True):
@@ -182,7 +184,7 @@ def test_a_purge_that_fails_leaves_the_film(reading, supervisor, monkeypatch):
     with pytest.raises(RuntimeError, match="the log is full"):
         retention.purge_reading(supervisor=supervisor, reading_id=reading.pk, reason="x")
     assert Reading.objects.get().is_hidden
-    assert services.original_film(reading)
+    assert original_film(reading)
 
 
 def test_a_file_that_resists_is_found_by_the_sweep(
@@ -194,7 +196,7 @@ def test_a_file_that_resists_is_found_by_the_sweep(
         raise PermissionError("read-only")
 
     with monkeypatch.context() as patch, django_capture_on_commit_callbacks(execute=True):
-        patch.setattr(films, "forget", resist)
+        patch.setattr(storage, "forget", resist)
         retention.purge_reading(supervisor=supervisor, reading_id=reading.pk, reason="x")
     assert not Reading.objects.exists()
     assert len(stored_files()) == 1
@@ -217,8 +219,8 @@ def age_files() -> None:
 
 
 def test_the_sweep_leaves_what_readings_need(reading, capsys):
-    services.film_rendering(reading, max_side=services.VIEWER_SIDE)
-    shelf = Path(storages["films"].path(films.original_name(reading.film_sha256))).parent
+    film_rendering(reading, max_side=VIEWER_SIDE)
+    shelf = Path(storages["films"].path(storage.original_name(reading.film_sha256))).parent
     (shelf / ".part-abc").write_bytes(b"half a film")
     age_files()
     hidden(reading)

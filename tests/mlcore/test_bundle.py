@@ -8,8 +8,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from mlcore import inference, registry
-from mlcore.engine import bundle, golden
-from mlcore.engine.runtime import Output, OutputError, Session, SessionError
+from mlcore.engine.serving import bundle, golden
+from mlcore.engine.serving.runtime import Output, OutputError, Session, SessionError
 from mlcore.models import ModelVersion
 from tests.films import draw_film, encode
 from xraysite import checks
@@ -105,6 +105,11 @@ def rewritten(bundles, *, card=None, files=None):
     kept = {key: found.card[key] for key in found.card if key not in {"files", "format_version"}}
     content = {name: (found.folder / name).read_bytes() for name in found.card["files"]}
     return bundle.write(bundles / "other", kept | (card or {}), content | (files or {})).folder
+
+
+def test_a_bundle_that_was_written_again_unchanged_is_served(bundles):
+    """So that what the next test refuses is refused for its change."""
+    assert registry.load(rewritten(bundles)).name == SHIPPED
 
 
 @pytest.mark.parametrize(

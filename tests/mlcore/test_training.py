@@ -191,8 +191,8 @@ import json, sys
 from pathlib import Path
 import keras, numpy as np
 from mlcore.engine import architectures, bundle, preprocess, runtime
-from mlcore.engine.calibration import Calibration
-from mlcore.engine.film import read_film
+from mlcore.engine.training.calibration import Calibration
+from mlcore.engine.films.film import read_film
 found = bundle.read(Path({str(var / "b" / "drawn")!r}))
 network = keras.models.load_model(found.folder / "model.keras")
 session = runtime.Session(found.tflite)
@@ -297,7 +297,7 @@ def test_a_run_that_was_killed_ends_where_an_uninterrupted_one_does(tmp_path):
 def test_plots_are_pictures():
     from PIL import Image
 
-    from mlcore.engine import plots
+    from mlcore.engine.evaluation import plots
 
     labels = np.array([0, 1] * 20)
     probabilities = np.clip(labels * 0.5 + np.linspace(0, 0.5, 40), 0, 1)

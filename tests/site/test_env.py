@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from xraysite import env
+from xraysite.common import env
 
 
 def test_sqlite_gets_wal_and_immediate_transactions(monkeypatch):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from django.core.files.base import ContentFile
 
-from diagnosis.films import AtomicFileStorage
+from diagnosis.storage import AtomicFileStorage
 from tests.locks import ROOT
 from xraysite import checks as site_checks
 from xraysite import private_files

@@ -2,7 +2,8 @@
 
 from django.core.management.utils import get_random_secret_key
 
-from xraysite import env, private_files
+from xraysite import private_files
+from xraysite.common import env
 
 from .base import *  # noqa: F403
 from .base import STORAGES, VAR_DIR

@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from xraysite import env
+from xraysite.common import env
 
 from .base import *  # noqa: F403
 
@@ -24,7 +24,7 @@ FILE_UPLOAD_TEMP_DIR = _TMP / "uploads"  # tests empty the folder above
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
     "films": {
-        "BACKEND": "diagnosis.films.AtomicFileStorage",
+        "BACKEND": "diagnosis.storage.AtomicFileStorage",
         "OPTIONS": {"location": PRIVATE_MEDIA_ROOT / "films"},
     },
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},

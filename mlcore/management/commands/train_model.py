@@ -12,16 +12,16 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from mlcore import registry
-from mlcore.engine import audit, dataset
-from mlcore.engine.bundle import BundleError
-from mlcore.engine.population import PUBLIC_PAEDIATRIC
+from mlcore.engine.data import audit, dataset
+from mlcore.engine.data.population import PUBLIC_PAEDIATRIC
+from mlcore.engine.serving.bundle import BundleError
 from mlcore.management.commands.audit_dataset import receipts_folder
 
 # Installed by `make install-train` alone: a machine that only serves has none of them.
 NEEDED_TO_TRAIN = ("tensorflow", "keras", "matplotlib", "scipy")
 
 if TYPE_CHECKING:
-    from mlcore.engine.training import EpochResult
+    from mlcore.engine.training.training import EpochResult
 
 
 class ConsoleProgress:
@@ -131,6 +131,9 @@ class Command(BaseCommand):
         console.print("Loading TensorFlow ...")
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         bundle = self._build(options, manifest, root, console, population)
+        if bundle is None:
+            console.print("This worker is done. The chief measures and writes the bundle.")
+            return
         version = registry.register(bundle.folder)
         self._report(bundle.card, console)
         console.print(
@@ -220,24 +223,21 @@ class Command(BaseCommand):
         console: Console,
         population: dict[str, Any],
     ) -> Any:
-        from mlcore.engine import backend, build, training
+        from mlcore.engine.training import backend, build, training
+        from mlcore.engine.training.plan import Plan
 
-        chosen = training.Options(
-            arch=options["arch"],
-            image_size=options["image_size"],
-            epochs=options["epochs"],
-            patience=options["patience"],
-            mixed_precision=options["mixed_precision"],
-            seed=options["seed"],
-        )
+        names = ("arch", "image_size", "epochs", "patience", "mixed_precision", "seed")
+        chosen = training.Options(**{name: options[name] for name in names})
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.fields[shown]}"),
         )
         try:
-            backend.prepare(options["strategy"], deterministic=options["deterministic"])
-            plan = build.Plan(
+            distribution = backend.prepare(
+                options["strategy"], deterministic=options["deterministic"]
+            )
+            plan = Plan(
                 name=options["name"],
                 root=root,
                 population=population,
@@ -245,6 +245,7 @@ class Command(BaseCommand):
                 outliers=_pictures(options["outliers"]),
                 start=_network(options["start"]),
                 started_from=options["start"],
+                distribution=distribution,
             )
             with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
                 return build.build(
@@ -297,7 +298,8 @@ def _network(name: str | None) -> Any:
     """Loads the trained network of a verified bundle."""
     if name is None:
         return None
-    from mlcore.engine import architectures, bundle
+    from mlcore.engine.serving import bundle
+    from mlcore.engine.training import architectures
 
     folder = Path(name) if "/" in name else registry.folder_of(name)
     try:
