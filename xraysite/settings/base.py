@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from xraysite.common import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
-# Everything that the site writes. Made 0700 by `xraysite.private_files`.
+# Everything that the site writes. Made 0700 by `xraysite.common.private_files`.
 VAR_DIR = env.directory("XRAYSITE_VAR", default=BASE_DIR / "var")
 
 INSTALLED_APPS = [
