@@ -64,7 +64,7 @@ class Board(Protocol):
     def withdraw(self, picture_id: uuid.UUID) -> bool:
         """Removes the file of a shared picture; returns False where that was done before.
 
-        The post stays and says that its picture was withdrawn. Part of the transaction it is
+        The post was kept and says that its picture was withdrawn. Part of the transaction it is
         called in; the file goes when that is certain.
         """
 

@@ -177,7 +177,7 @@ def _note(reading: Reading, post: SharedPost, *, blackened: int) -> None:
 
 @transaction.atomic
 def withdraw_case(*, doctor: "User", reading_id: uuid.UUID, picture_id: uuid.UUID) -> None:
-    """Takes one picture of an own reading off the board, for good. The post stays.
+    """Takes one picture of an own reading off the board, for good. The post was kept.
 
     Raises:
         Reading.DoesNotExist: if it is no reading of this doctor.

@@ -99,7 +99,7 @@ class ShareCaseView(OwnReadingMixin, View):
 
 
 class WithdrawCaseView(OwnReadingMixin, View):
-    """Asks, then takes one shared picture off the board. The post stays."""
+    """Asks, then takes one shared picture off the board. The post was kept."""
 
     def get(self, request: HttpRequest, pk: uuid.UUID, picture: uuid.UUID) -> HttpResponse:
         reading = self.own_reading(pk)
