@@ -4,9 +4,10 @@ import json
 import math
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from mlcore import registry
-from mlcore.engine.serving import bundle
+from mlcore.engine.serving import bundle, golden
 from mlcore.models import ModelVersion
 
 # The first bundle: its card lacks what later ones hold.
@@ -146,4 +147,7 @@ def write_bundle(root: Path, card: dict[str, Any], **files: bytes) -> ModelVersi
         path.name: path.read_bytes() for path in source.iterdir() if path.name != bundle.CARD
     }
     content |= {name.replace("_", "."): data for name, data in files.items()}
-    return registry.register(bundle.write(root, card, content).folder)
+    folder = bundle.write(root, card, content).folder
+    # The network is the shipped one, which gives its golden answers, and takes its time for it.
+    with mock.patch.object(golden, "check"):
+        return registry.register(folder)
