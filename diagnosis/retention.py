@@ -215,6 +215,14 @@ def orphans() -> Iterator[str]:
                     yield path.relative_to(root).as_posix()
 
 
+def abandoned_uploads() -> Iterator[Path]:
+    """Yield temporary files of uploads that a killed process left behind."""
+    newest = (timezone.now() - ORPHAN_AGE).timestamp()
+    for path in sorted(Path(settings.FILE_UPLOAD_TEMP_DIR).glob("*.upload*")):
+        if path.stat().st_mtime < newest:
+            yield path
+
+
 def _known(hashes: set[str]) -> set[str]:
     """Returns those of the hashes that some reading names."""
     known: set[str] = set()

@@ -65,7 +65,7 @@ def _stored(request: HttpRequest, keys: list[str]) -> set[str]:
 
 def _head() -> list[str]:
     return [
-        _("When"), _("Who"), _("E-mail"), _("Hospital"), _("Event"), _("Reading"),
+        _("When"), _("Who"), _("Email"), _("Hospital"), _("Event"), _("Reading"),
         _("Address"), _("Row of the log"),
     ]  # fmt: skip
 

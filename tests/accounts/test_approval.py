@@ -136,7 +136,7 @@ def test_a_decision_against_somebody_needs_a_reason(act, reason, as_supervisor, 
     user.refresh_from_db()
     assert user.approval == before
     service = services.reject_account if act == "reject" else services.suspend_account
-    with pytest.raises(ValueError, match="needs a reason"):
+    with pytest.raises(ValueError, match="A reason is required"):
         service(by=supervisor, user=user, reason=reason)
 
 
@@ -145,7 +145,7 @@ def test_an_unverified_address_is_not_approved(as_supervisor):
     response = as_supervisor.post(
         f"/admin/accounts/user/{user.pk}/approve/", {"role": "doctor"}, follow=True
     )
-    assert "not verified yet" in response.content.decode()
+    assert "has not been verified yet" in response.content.decode()
     user.refresh_from_db()
     assert user.approval == "PENDING"
 
@@ -156,7 +156,7 @@ def test_nobody_decides_about_themselves(as_supervisor, supervisor, root):
             response = browser.post(
                 f"/admin/accounts/user/{person.pk}/{act}/", ANSWERS[act], follow=True
             )
-            assert "Nobody decides about their own account" in response.content.decode()
+            assert "You cannot decide on your own account" in response.content.decode()
         person.refresh_from_db()
         assert person.approval == "APPROVED"
         assert person.is_staff
@@ -263,7 +263,7 @@ def test_two_supervisors_who_agree_both_get_an_answer(as_supervisor):
     rows = AuditEntry.objects.filter(what="approved").count()
     address = f"/admin/accounts/user/{user.pk}/approve/"
     page = second.post(address, {"role": "doctor"}, follow=True).content.decode()
-    assert "decided so on" in page
+    assert "decided by" in page
     assert "Nothing was changed." in page
     assert AuditEntry.objects.filter(what="approved").count() == rows
 
@@ -274,7 +274,7 @@ def test_two_supervisors_who_disagree_both_get_an_answer(as_supervisor):
     decide(as_supervisor, user, "approve")
     address = f"/admin/accounts/user/{user.pk}/reject/"
     page = second.post(address, {"reason": "No."}, follow=True).content.decode()
-    assert "This account now is: Approved" in page
+    assert "Current state of this account: Approved" in page
     user.refresh_from_db()
     assert (user.approval, user.approval_reason) == ("APPROVED", "")
 
@@ -358,8 +358,8 @@ def test_a_dead_mail_server_undoes_no_decision_and_is_spoken_of(commits, monkeyp
     monkeypatch.setattr(EmailBackend, "send_messages", refuse)
     address = f"/admin/accounts/user/{user.pk}/approve/"
     page = browser.post(address, {"role": "doctor"}, follow=True).content.decode()
-    assert "is approved" in page
-    assert f"could not be sent. Tell {user.email} yourself." in page
+    assert "has been approved" in page
+    assert f"could not be sent. Please notify {user.email} yourself." in page
     user.refresh_from_db()
     assert user.approval == "APPROVED"
 

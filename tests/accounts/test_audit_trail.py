@@ -53,7 +53,7 @@ def verify(*arguments: str) -> str:
 
 def test_a_log_of_ordinary_use_is_whole(log):
     said = verify()
-    assert f"whole: {len(log)} rows" in said
+    assert f"intact: {len(log)} rows" in said
     assert f"Head: {len(log)}:{log[-1].seal}" in said
     assert [row.sequence for row in log] == list(range(1, len(log) + 1))
 
@@ -76,7 +76,7 @@ def test_a_log_of_ordinary_use_is_whole(log):
 def test_a_row_changed_by_hand_is_named_and_no_other(log, column, value):
     by_hand(altered(column), value)
     out = StringIO()
-    with pytest.raises(CommandError, match="not whole"):
+    with pytest.raises(CommandError, match="is damaged"):
         call_command("verify_audit", stdout=out)
     named = {int(number) for number in re.findall(r"Row (\d+) \(", out.getvalue())}
     # A forged seal also parts the row from the next.
@@ -118,7 +118,7 @@ def test_an_old_copy_of_rows_and_head_is_noticed_with_a_head_noted_elsewhere(log
     old = AuditHead.objects.get()
     recording.record_access(User.objects.get(), what="film")
     noted = str(AuditHead.objects.get())
-    assert "whole" in verify("--head", noted)
+    assert "intact" in verify("--head", noted)
     by_hand("DELETE FROM accounts_auditentry WHERE sequence = %s", old.sequence + 1)
     by_hand(
         "UPDATE accounts_audithead SET sequence = %s, seal = %s, own_seal = %s",
@@ -139,7 +139,7 @@ def test_a_row_put_in_by_hand_is_named(log):
         f"SELECT {len(log) + 1}, {columns} FROM accounts_auditentry WHERE sequence = 4"
     )
     found = list(verify_log())
-    assert any("put in by hand" in sentence for sentence in found)
+    assert any("inserted by hand" in sentence for sentence in found)
     assert all(sentence.startswith(f"Row {len(log) + 1} ") for sentence in found)
 
 
@@ -253,7 +253,7 @@ def test_a_password_typed_as_the_address_is_not_kept(client):
 
 @pytest.mark.parametrize("head", ["12", "x:" + "0" * 64, "12:abc"])
 def test_a_head_that_is_none_is_refused(head):
-    with pytest.raises(CommandError, match="is no head"):
+    with pytest.raises(CommandError, match="A head looks like"):
         verify("--head", head)
 
 

@@ -227,7 +227,7 @@ def test_a_dead_mail_server_loses_no_application(dead_mail_server):
     browser = stranger()
     page = sign_up(browser)
     assert page.headers["Location"] == "/accounts/confirm-email/"
-    assert "The mail could not be sent" in browser.get(page.headers["Location"]).content.decode()
+    assert "The email could not be sent" in browser.get(page.headers["Location"]).content.decode()
     assert User.objects.filter(email=APPLICANT["email"]).exists()
 
 

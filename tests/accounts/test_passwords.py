@@ -43,7 +43,7 @@ def set_new(browser, address: str, password: str = NEW):
 
 
 def too_many(response) -> bool:
-    return "Too many failed tries" in response.content.decode()
+    return "Too many failed attempts" in response.content.decode()
 
 
 # Staying signed in
@@ -59,7 +59,7 @@ def test_the_session_ends_with_the_browser_unless_asked_otherwise():
         assert browser.session.get_expire_at_browser_close() != kept
         if kept:
             assert cookie["max-age"] == django_settings.SESSION_COOKIE_AGE == 14 * 24 * 3600
-    assert "For 14 days at most" in stranger().get("/accounts/login/").content.decode()
+    assert "For at most 14 days" in stranger().get("/accounts/login/").content.decode()
 
 
 def test_signing_up_alone_is_not_remembered():
@@ -210,7 +210,12 @@ def test_another_persons_address_is_not_told_from_a_free_one():
         answer = browser.post("/accounts/email/", {"email": email, "action_add": ""}, follow=True)
         pages.append(answer.content.decode().replace(email, "X"))
     without_tokens = [
-        [li for li in page.splitlines() if "csrf" not in li and "data-token" not in li]
+        [
+            line
+            for line in page.splitlines()
+            # The remaining seconds may differ by one between the two requests.
+            if not any(name in line for name in ("csrf", "data-token", "data-seconds-left"))
+        ]
         for page in pages
     ]
     assert without_tokens[0] == without_tokens[1]

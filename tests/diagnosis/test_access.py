@@ -59,7 +59,7 @@ def test_asking_is_on_record(as_supervisor, seen, supervisor):
 
 def test_a_patient_nobody_knows_gets_a_helpful_page(as_supervisor, seen):
     page = as_supervisor.get(ADDRESS, {"q": "nobody"}).content.decode()
-    assert "No reading of" in page
+    assert "No stored or purged reading matches" in page
 
 
 @pytest.mark.parametrize("person", ["doctor", "ml_engineer"])
@@ -98,4 +98,4 @@ def test_a_doctor_sees_who_else_looked(seen, doctor, supervisor, as_supervisor):
     as_supervisor.get(address)
     page = as_doctor.get(address).content.decode()
     assert supervisor.display_name in page
-    assert "Others who looked at this reading" in page
+    assert "Others who viewed this reading" in page

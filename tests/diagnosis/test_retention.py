@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import PermissionDenied
 from django.core.files.storage import storages
+from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
@@ -51,7 +52,7 @@ def test_deleted_readings_are_seen_by_supervisors_only(reading, as_doctor, as_su
         assert "陳小明" not in as_doctor.get(address).content.decode()
     for page in ("", "report/"):
         shown = as_supervisor.get(f"/readings/{reading.pk}/{page}").content.decode()
-        assert "This record is deleted." in shown
+        assert "This reading has been deleted." in shown
     assert as_supervisor.get(f"/readings/{reading.pk}/film/").status_code == 200
     assert stored_files() != []
 
@@ -226,6 +227,19 @@ def test_the_sweep_leaves_what_readings_need(reading, capsys):
     call_command("sweep_films")
     assert stored_files() == [reading.film_sha256, f"{reading.film_sha256}-1600.jpg"]
     assert "1 file(s) removed" in capsys.readouterr().out
+
+
+def test_the_sweep_removes_uploads_that_a_killed_process_left(db, tmp_path, settings, capsys):
+    settings.FILE_UPLOAD_TEMP_DIR = tmp_path
+    left, arriving = (TemporaryUploadedFile(name, "", 0, None) for name in ("old.dcm", "new.dcm"))
+    os.utime(left.temporary_file_path(), (0, 0))
+    call_command("sweep_films", dry_run=True)
+    assert Path(left.temporary_file_path()).exists()
+    call_command("sweep_films")
+    assert [str(path) for path in tmp_path.iterdir()] == [arriving.temporary_file_path()]
+    assert capsys.readouterr().out.count(Path(left.temporary_file_path()).name) == 2
+    left.close()
+    arriving.close()
 
 
 def test_a_form_of_a_deleted_reading_makes_no_ghost(active_model, as_doctor, film_bytes, doctor):

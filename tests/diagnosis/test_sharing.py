@@ -347,7 +347,7 @@ def test_an_own_patient_in_the_text_is_warned_of_and_can_still_be_posted(reading
 def test_a_picture_in_which_nothing_is_black_is_asked_about(reading, as_doctor, board):
     for boxes, is_asked in (("", True), (CORNER, False)):
         page = send(as_doctor, reading, "preview", boxes=boxes).content.decode()
-        assert ("You blacked out nothing." in page) is is_asked
+        assert ("You have not redacted anything." in page) is is_asked
 
 
 def test_a_film_that_is_gone_is_said_to_be(reading, as_doctor, board, monkeypatch):
@@ -436,7 +436,7 @@ def test_looking_at_the_preview_is_on_record_as_looking_at_the_film(reading, as_
 def test_deleting_the_reading_withdraws_every_picture_for_good(reading, as_doctor, board):
     cases = {shared(as_doctor, reading).picture_id for _time in range(2)}
     for page in (address(reading, "delete/"), address(reading, "")):
-        assert "withdraws it at once and for good" in as_doctor.get(page).content.decode()
+        assert "withdraws the image immediately" in as_doctor.get(page).content.decode()
     for page in ("/", "/readings/"):
         assert "data-delete-is-shared" in as_doctor.get(page).content.decode()
     page = as_doctor.post(address(reading, "delete/"), follow=True).content.decode()
@@ -446,7 +446,7 @@ def test_deleting_the_reading_withdraws_every_picture_for_good(reading, as_docto
     assert AuditEntry.objects.filter(what="case-withdrawn").count() == 2
     page = as_doctor.post(address(reading, "undelete/"), follow=True).content.decode()
     assert "stays withdrawn" in page
-    assert page.count("picture withdrawn") == 2
+    assert page.count("image withdrawn") == 2
     assert len(board.withdrawn) == 2
 
 
@@ -509,7 +509,7 @@ def test_one_picture_is_withdrawn_and_the_reading_stays(reading, as_doctor, boar
     assert first.url in page
     withdraw = address(reading, f"share/{first.picture_id}/withdraw/")
     assert withdraw in page
-    assert "for good" in as_doctor.get(withdraw).content.decode()
+    assert "immediately and permanently" in as_doctor.get(withdraw).content.decode()
     assert board.withdrawn == []
     page = as_doctor.post(withdraw, follow=True).content.decode()
     assert "The picture is withdrawn from the discussion board." in page

@@ -119,7 +119,7 @@ def test_the_main_job_without_javascript(browser, lenient_model, site, site_doct
     upload(page, site, films / "film.jpg", patient_name="A", patient_age_years="3")
     page.wait_for_url("**/readings/*-*-*-*-*/")
     page.get_by_label("Cannot tell").check()
-    page.get_by_role("button", name="Save own reading").click()
+    page.get_by_role("button", name="Save assessment").click()
     expect(page.locator("#own-reading")).to_contain_text("Cannot tell")
     page.goto(f"{page.url}delete/")
     page.get_by_label("Made by mistake").check()

@@ -139,7 +139,7 @@ class TestUnread:
         assert "右下肺" in as_other_doctor.get("/forum/?show=unread").content.decode()
         as_other_doctor.get(f"/forum/{topic.pk}/")
         assert "new-mark" not in as_other_doctor.get("/forum/").content.decode()
-        assert "Nothing unread" in as_other_doctor.get("/forum/?show=unread").content.decode()
+        assert "No unread topics" in as_other_doctor.get("/forum/?show=unread").content.decode()
         board.reply(doctor, topic)
         listed = as_other_doctor.get("/forum/").content.decode()
         assert f"/forum/{topic.pk}/#post-2" in listed

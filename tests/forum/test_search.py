@@ -80,7 +80,7 @@ def test_the_page_shows_what_was_found_and_says_when_nothing_was(as_other_doctor
     page = as_other_doctor.get("/forum/", {"q": "浸潤"}).content.decode()
     assert "右下肺浸潤 CT" in page
     assert "1 post found" in " ".join(page.split())
-    assert "Nothing found" in as_other_doctor.get("/forum/", {"q": "獨角獸"}).content.decode()
+    assert "No results" in as_other_doctor.get("/forum/", {"q": "獨角獸"}).content.decode()
 
 
 def test_the_index_can_be_made_anew(doctor, supervisor, topic):

@@ -232,7 +232,7 @@ class TestDrafts:
         assert saved.json() == {"saved": True}
         page = text_of(as_doctor.get(f"/forum/{topic.pk}/"))
         assert "half a thou" in page
-        assert "Your draft" in page
+        assert "Draft restored" in page
         as_doctor.post(f"/forum/{topic.pk}/reply/", board.form(body="half a thought"))
         assert not Draft.objects.exists()
 
