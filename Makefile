@@ -24,26 +24,29 @@ install-dev: $(VENV)/.installed-dev ## The same, with what the tests and checks 
 test: install-dev ## Set everything up and run every test
 	@scripts/test
 
-check: install-dev ## ruff, mypy, import-linter, djlint, migrations and translations complete
+check: install-dev ## ruff, mypy, import-linter, djlint, biome, migrations and translations complete
 	@scripts/check
 
-format: install-dev ## Format code and templates
+format: install-dev ## Format Python code, style sheets and scripts
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
+	scripts/biome check --write
 
 lock: install-dev ## Compile requirements.in and requirements-dev.in again, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  requirements.in -o requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  -c requirements.txt requirements-dev.in -o requirements-dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  requirements-node.in -o requirements-node.txt
 
 messages: install-dev ## Collect and compile the translations (needs GNU gettext)
 	$(BIN)/python manage.py makemessages -l zh_Hant --no-obsolete --no-location \
-	  --ignore '.venv/*' --ignore 'var/*' --ignore 'tests/*'
+	  --ignore '.venv/*' --ignore 'node_modules/*' --ignore 'var/*' --ignore 'tests/*'
 	$(BIN)/python manage.py compilemessages -l zh_Hant --ignore '.venv'
 
 clean: ## Remove the virtual environment and caches; keeps var/ (the data)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(VENV)/.python: scripts/make-venv
 	@scripts/make-venv $(PYTHON) $(VENV)

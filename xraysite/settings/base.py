@@ -113,7 +113,7 @@ STORAGES = {
         "BACKEND": "diagnosis.films.AtomicFileStorage",
         "OPTIONS": {"location": PRIVATE_MEDIA_ROOT / "films"},
     },
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "xraysite.staticfiles.HashedStaticFilesStorage"},
 }
 
 FILM_MAX_BYTES = 32 * 2**20
