@@ -1,8 +1,11 @@
 import { AJAX, isSuccess } from "./requests.js";
 
 const CLOSE_DELAY_MS = 150;
-// An @ that starts a word, and up to two words of a name before the cursor.
-const MENTION = /(?:^|[^\p{L}\p{N}_.@])@([\p{L}\p{N}_.·-]{0,40}(?: [\p{L}\p{N}_.·-]{0,40})?)$/u;
+const NAME = String.raw`[\p{L}\p{N}_.·-]{0,40}`;
+// Chinese puts no space before an @. In other scripts, an @ within a word is an e-mail address.
+const BEFORE = String.raw`^|\p{Script=Han}|[^\p{L}\p{N}_.@]`;
+// Up to two words of a name, between the @ and the cursor.
+const MENTION = new RegExp(`(?:${BEFORE})@(${NAME}(?: ${NAME})?)$`, "u");
 
 // Suggests names after an @, as an ARIA list box: arrow keys move, Enter or Tab accepts.
 export class MentionList {
