@@ -115,7 +115,7 @@ STORAGES = {
         "BACKEND": "diagnosis.storage.AtomicFileStorage",
         "OPTIONS": {"location": PRIVATE_MEDIA_ROOT / "films"},
     },
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "xraysite.staticfiles.HashedStaticFilesStorage"},
 }
 
 FILM_MAX_BYTES = 32 * 2**20
