@@ -78,7 +78,7 @@ TEMPLATES = [
                 "accounts.sessions.context",
                 "forum.context.board",
             ],
-            "builtins": ["xraysite.templatetags.icons"],
+            "builtins": ["xraysite.templatetags.dates", "xraysite.templatetags.icons"],
         },
     },
 ]
@@ -229,6 +229,7 @@ TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 LANGUAGE_CODE = "zh-hant"
 LANGUAGES = [("zh-hant", _("Traditional Chinese")), ("en", _("English"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = "xraysite.formats"
 LANGUAGE_COOKIE_SAMESITE = "Lax"
 LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
 TIME_ZONE = "Asia/Taipei"
