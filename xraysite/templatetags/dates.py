@@ -17,7 +17,7 @@ def long_date(value: date | datetime | None) -> str:
     """Return a day as sentences have it: "27 November 2026", "2026 年 11 月 27 日".
 
     Example:
-        `{% blocktranslate with day=purged_at|long_date %}Purged on {{ day }}.{% endblocktranslate %}`
+        `{% blocktranslate with day=end|long_date %}Kept until {{ day }}.{% endblocktranslate %}`
     """
     return date_format(value, _format("LONG_DATE_FORMAT")) if value else ""
 
