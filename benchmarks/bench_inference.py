@@ -47,8 +47,8 @@ def drawn_film(megapixels: float) -> bytes:
 
 def prepared(card: dict[str, Any]) -> Any:
     """The film that every contestant reads, as the network takes it."""
-    from mlcore.engine import golden
-    from mlcore.engine.preprocess import Preprocessing, prepare
+    from mlcore.engine.serving import golden
+    from mlcore.engine.serving.preprocess import Preprocessing, prepare
 
     spec = Preprocessing.from_card(card["preprocessing"])
     return prepare(golden.draw(0), size=card["input_size"], spec=spec)
@@ -57,7 +57,7 @@ def prepared(card: dict[str, Any]) -> Any:
 def read_with(name: str, folder: Path) -> tuple[Callable[[], Any], Callable[[], float | None]]:
     """Loads a contestant; returns what reads the film, and what tells its log-odds."""
     if name == "litert":
-        from mlcore.engine import bundle, runtime
+        from mlcore.engine.serving import bundle, runtime
 
         found = bundle.read(folder)
         session = runtime.Session(found.tflite, threads=1)
@@ -66,7 +66,7 @@ def read_with(name: str, folder: Path) -> tuple[Callable[[], Any], Callable[[], 
     import keras
     import numpy as np
 
-    from mlcore.engine import architectures
+    from mlcore.engine.training import architectures
 
     if name == "seed_cnn":
         network = architectures.build("seed_cnn", size=SEED_CNN_SIZE)
@@ -112,9 +112,9 @@ def web_process(folder: Path, repeats: int, film: bytes) -> dict[str, Any]:
 
 def stages(film: bytes, loaded: Any, repeats: int) -> dict[str, dict[str, float]]:
     """Times each stage from the file's bytes to what a reading stores."""
-    from mlcore.engine.explain import encode_activation_map
-    from mlcore.engine.film import read_film
-    from mlcore.engine.preprocess import Preprocessing, prepare
+    from mlcore.engine.films.film import read_film
+    from mlcore.engine.serving.explain import encode_activation_map
+    from mlcore.engine.serving.preprocess import Preprocessing, prepare
 
     spec = Preprocessing.from_card(loaded.card["preprocessing"])
     times: dict[str, list[float]] = {"decode": [], "prepare": [], "network": [], "answer": []}
@@ -144,7 +144,7 @@ def processor_and_work(folder: Path) -> dict[str, Any]:
     best = min(_seconds(lambda: left @ left) for _ in range(300))
     import keras
 
-    from mlcore.engine import architectures
+    from mlcore.engine.training import architectures
 
     network = keras.models.load_model(folder / "model.keras", compile=False)
     seed_cnn = architectures.build("seed_cnn", size=SEED_CNN_SIZE)

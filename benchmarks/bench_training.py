@@ -37,8 +37,8 @@ def drawn(count: int, options: Any) -> Any:
     """Returns a `TrainingSet` of drawn films, prepared as for training."""
     import numpy as np
 
-    from mlcore.engine.preprocess import prepare_bytes
-    from mlcore.engine.training import TrainingSet
+    from mlcore.engine.serving.preprocess import prepare_bytes
+    from mlcore.engine.training.training import TrainingSet
     from tests.films import draw_film
 
     # Drawing is slow, and speed does not hang on what is drawn: a few films, used again.
@@ -56,7 +56,8 @@ def drawn(count: int, options: Any) -> Any:
 
 def real(root: Path, count: int, options: Any) -> Any:
     """Returns a `TrainingSet` of `count` films of a folder, as many of each class as can be."""
-    from mlcore.engine import build, dataset
+    from mlcore.engine.data import dataset
+    from mlcore.engine.training import build
 
     manifest = dataset.scan(root)
     by_label = [[film for film in manifest.films if film.label == label]
@@ -67,7 +68,7 @@ def real(root: Path, count: int, options: Any) -> Any:
 
 def whole_training(options: Any, films: Any, validation: Any) -> dict[str, Any]:
     """Trains; returns the films a second of every epoch after the first, and the share waited."""
-    from mlcore.engine import training
+    from mlcore.engine.training import training
 
     steps = Steps()
     with tempfile.TemporaryDirectory() as folder:
@@ -90,8 +91,8 @@ def steps_alone(options: Any, films: Any, repeats: int) -> float:
     import keras
     import numpy as np
 
-    from mlcore.engine import architectures
-    from mlcore.engine.preprocess import as_input
+    from mlcore.engine.serving.preprocess import as_input
+    from mlcore.engine.training import architectures
 
     network = architectures.build(options.arch, size=options.image_size, seed=options.seed)
     trainer = keras.Model(network.input, network.output["logit"])
@@ -116,7 +117,7 @@ def changes_alone(options: Any, films: Any) -> float:
     """Returns the films a second that one thread changes, as training changes them."""
     import numpy as np
 
-    from mlcore.engine.augment import augment
+    from mlcore.engine.training.augment import augment
 
     rng = np.random.default_rng(options.seed)
     count = min(len(films.films), 128)
@@ -129,7 +130,7 @@ def changes_alone(options: Any, films: Any) -> float:
 
 def measured(arguments: argparse.Namespace) -> dict[str, Any]:
     before = machine()
-    from mlcore.engine import training
+    from mlcore.engine.training import training
 
     options = training.Options(
         arch=arguments.arch, image_size=arguments.image_size, batch_size=arguments.batch_size,

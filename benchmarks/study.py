@@ -24,10 +24,13 @@ import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from mlcore.engine import augment, calibration, corruptions, dataset, metrics, probe
-from mlcore.engine import training as trainings
-from mlcore.engine.preprocess import EQUALISE, LOCAL_CONTRAST, Preprocessing, prepare_bytes
-from mlcore.engine.served import FilmFiles
+from mlcore.engine import metrics
+from mlcore.engine.data import dataset
+from mlcore.engine.evaluation import corruptions, probe
+from mlcore.engine.evaluation.predictions import FilmFiles
+from mlcore.engine.serving.preprocess import EQUALISE, LOCAL_CONTRAST, Preprocessing, prepare_bytes
+from mlcore.engine.training import augment, calibration
+from mlcore.engine.training import training as trainings
 
 HOLD_OUT = ("patients", "IM", "NORMAL2-IM", "low-numbers", "bacteria", "virus")
 Pixels = npt.NDArray[np.uint8]

@@ -58,7 +58,7 @@ class ReadingQuerySet(models.QuerySet["Reading"]):
         readings, not for all of them.
         """
         # No name is longer, and a database refuses such texts rather than finding nothing.
-        if len(words) > MAX_WORDS_LENGTH or "\x00" in words:
+        if len(words) > MAX_WORDS_LENGTH:
             return self.none()
         found = self
         for word in search_key(words).split():
@@ -75,7 +75,7 @@ class ReadingQuerySet(models.QuerySet["Reading"]):
         reading too. Costs the same in a table of any size.
         """
         key = search_key(words)
-        if not key or "\x00" in key:
+        if not key:
             return self.none()
         found = Q()
         for field in ("patient_name_key", "patient_number_key"):

@@ -19,11 +19,11 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from accounts import audit
-from diagnosis import films
+from accounts.audit import recording
+from diagnosis import storage
 from diagnosis.models import HidingReason, Reading
-from diagnosis.services import THUMBNAIL_SIDE, VIEWER_SIDE, lock_film
-from diagnosis.sharing import withdraw_cases
+from diagnosis.services.films import THUMBNAIL_SIDE, VIEWER_SIDE, lock_film
+from diagnosis.services.sharing import withdraw_cases
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -86,7 +86,7 @@ def hide_reading(*, doctor: "User", reading_id: uuid.UUID, reason: HidingReason 
     reading.hidden_by = doctor
     reading.hidden_reason = HidingReason(reason)
     withdraw_cases(reading)
-    with audit.during("hidden"):
+    with recording.event("hidden"):
         _save(reading)
     return reading
 
@@ -102,7 +102,7 @@ def undo_hiding(*, doctor: "User", reading_id: uuid.UUID) -> Reading:
     reading = Reading.objects.hidden_of(doctor).select_for_update().get(pk=reading_id)
     if reading.hidden_at is None or reading.hidden_at < timezone.now() - UNDO_WINDOW:
         raise TooLateError
-    with audit.during("restored", reason="undone by the doctor"):
+    with recording.event("restored", reason="undone by the doctor"):
         _show(reading)
     return reading
 
@@ -116,7 +116,7 @@ def restore_reading(*, supervisor: "User", reading_id: uuid.UUID, reason: str) -
         Reading.DoesNotExist: if there is no such reading, or it is not hidden.
     """
     reading = _hidden(supervisor, reading_id)
-    with audit.during("restored", reason=reason):
+    with recording.event("restored", reason=reason):
         _show(reading)
     return reading
 
@@ -183,7 +183,7 @@ def _purge(reading: Reading, *, reason: str) -> None:
     sha256 = reading.film_sha256
     review = getattr(reading, "review", None)
     detail = {"own reading": review.verdict} if review is not None else {}
-    with audit.during("purged", reason=reason, **detail):
+    with recording.event("purged", reason=reason, **detail):
         reading.delete()
     # Should a file resist, the row is gone all the same, and the sweep finds the file.
     transaction.on_commit(lambda: _forget_film_without_reading(sha256), robust=True)
@@ -193,27 +193,34 @@ def _purge(reading: Reading, *, reason: str) -> None:
 def _forget_film_without_reading(sha256: str) -> None:
     lock_film(sha256)
     if not Reading.objects.filter(film_sha256=sha256).exists():
-        films.forget(
+        storage.forget(
             [
-                films.original_name(sha256),
-                films.rendering_name(sha256, VIEWER_SIDE),
-                films.rendering_name(sha256, THUMBNAIL_SIDE),
+                storage.original_name(sha256),
+                storage.rendering_name(sha256, VIEWER_SIDE),
+                storage.rendering_name(sha256, THUMBNAIL_SIDE),
             ]
         )
 
 
 def orphans() -> Iterator[str]:
     """Yields the names of stored files that belong to no reading and are no longer being made."""
-    storage = storages["films"]
-    root = Path(storage.path(""))
+    root = Path(storages["films"].path(""))
     newest = (timezone.now() - ORPHAN_AGE).timestamp()
     for folder in ("original", "rendering"):
         for shelf in sorted((root / folder).glob("*")):
             old = [path for path in sorted(shelf.iterdir()) if path.stat().st_mtime < newest]
-            known = _known({films.sha256_of(path.name) for path in old})
+            known = _known({storage.sha256_of(path.name) for path in old})
             for path in old:
-                if films.sha256_of(path.name) not in known:
+                if storage.sha256_of(path.name) not in known:
                     yield path.relative_to(root).as_posix()
+
+
+def abandoned_uploads() -> Iterator[Path]:
+    """Yield temporary files of uploads that a killed process left behind."""
+    newest = (timezone.now() - ORPHAN_AGE).timestamp()
+    for path in sorted(Path(settings.FILE_UPLOAD_TEMP_DIR).glob("*.upload*")):
+        if path.stat().st_mtime < newest:
+            yield path
 
 
 def _known(hashes: set[str]) -> set[str]:
@@ -234,10 +241,10 @@ def _batches(items: Iterable[str], size: int) -> Iterator[list[str]]:
 @transaction.atomic
 def remove_orphan(name: str) -> bool:
     """Removes a file that `orphans` named; returns whether it still belonged to no reading."""
-    sha256 = films.sha256_of(Path(name).name)
-    if films.is_sha256(sha256):
+    sha256 = storage.sha256_of(Path(name).name)
+    if storage.is_sha256(sha256):
         lock_film(sha256)
         if Reading.objects.filter(film_sha256=sha256).exists():
             return False
-    films.forget([name])
+    storage.forget([name])
     return True

@@ -6,9 +6,15 @@ from collections.abc import Callable
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
-from accounts.audit import record_access
-from diagnosis import services
+from accounts.audit.recording import record_access
 from diagnosis.models import Reading
+from diagnosis.services.films import (
+    THUMBNAIL_SIDE,
+    VIEWER_SIDE,
+    FilmMissingError,
+    film_rendering,
+    heatmap,
+)
 
 
 def reading_for(request: HttpRequest, pk: uuid.UUID) -> Reading:
@@ -27,21 +33,19 @@ def reading_for(request: HttpRequest, pk: uuid.UUID) -> Reading:
 def film_response(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Answers with a rendering of the film; `?size=thumb` asks for a small one."""
     thumbnail = request.GET.get("size") == "thumb"
-    side = services.THUMBNAIL_SIDE if thumbnail else services.VIEWER_SIDE
+    side = THUMBNAIL_SIDE if thumbnail else VIEWER_SIDE
     return _image_response(
         request,
         pk,
         what="thumbnail" if thumbnail else "film",
         content_type="image/jpeg",
-        render=lambda reading: services.film_rendering(reading, max_side=side),
+        render=lambda reading: film_rendering(reading, max_side=side),
     )
 
 
 def heatmap_response(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Answers with the activation map as a transparent picture that lies over the film."""
-    return _image_response(
-        request, pk, what="heatmap", content_type="image/png", render=services.heatmap
-    )
+    return _image_response(request, pk, what="heatmap", content_type="image/png", render=heatmap)
 
 
 def _image_response(
@@ -55,7 +59,7 @@ def _image_response(
     reading = reading_for(request, pk)
     try:
         content = render(reading)
-    except services.FilmMissingError:
+    except FilmMissingError:
         return HttpResponse(
             _("The film is missing from the storage. Tell the people who run this site."),
             content_type="text/plain; charset=utf-8",

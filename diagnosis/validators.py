@@ -7,7 +7,8 @@ from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.utils.translation import gettext_lazy as _
 
-from mlcore.inference import Film, FilmError, read_film
+from mlcore.engine.films.errors import FilmError
+from mlcore.engine.films.film import Film, read_film
 
 REFUSALS = {
     "empty": _("The file is empty. Choose the film again."),

@@ -19,10 +19,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
-from mlcore import cards, registry
-from mlcore.compare import CannotCompare, compare
+from mlcore import registry
+from mlcore.cards import presentation
+from mlcore.comparison import CannotCompare, compare
 from mlcore.models import ModelVersion
-from mlcore.templatetags.cards import figure
+from mlcore.templatetags.card_values import figure
 
 CHANGELIST = "admin:mlcore_modelversion_changelist"
 
@@ -70,7 +71,14 @@ class ModelVersionAdmin(admin.ModelAdmin):
     ]
 
     class Media:
-        css = {"all": ["css/admin_models.css", "css/models.css"]}
+        css = {
+            "all": [
+                "css/admin/models.css",
+                "css/model_cards/card.css",
+                "css/model_cards/figures.css",
+                "css/model_cards/threshold.css",
+            ]
+        }
         js = [Script("js/models.js", type="module")]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -128,7 +136,7 @@ class ModelVersionAdmin(admin.ModelAdmin):
         version = self.get_object(request, object_id)
         extra: dict[str, Any] = {"may_activate": self.may_activate(request)}
         if version is not None:
-            extra |= cards.page(version) | {"activations": _activations(version)}
+            extra |= presentation.page(version) | {"activations": _activations(version)}
         return super().change_view(request, object_id, form_url, (extra_context or {}) | extra)
 
     @admin.action(description=gettext_lazy("Compare two models"), permissions=["view"])
@@ -143,7 +151,7 @@ class ModelVersionAdmin(admin.ModelAdmin):
         return HttpResponseRedirect(f"{reverse('admin:mlcore_modelversion_compare')}?{query}")
 
     def compare_view(self, request: HttpRequest) -> HttpResponse:
-        """Shows two models side by side, and what the same films say of their difference."""
+        """Show two models side by side, and what the same films say of their difference."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         versions = ModelVersion.objects.order_by("created_at")
@@ -151,7 +159,7 @@ class ModelVersionAdmin(admin.ModelAdmin):
         first, second = (next((v for v in versions if str(v.pk) == key), None) for key in asked)
         context: dict[str, Any] = {"versions": versions, "first": first, "second": second}
         if first is not None and second is not None and first != second:
-            context["figures"] = cards.side_by_side(first.card, second.card)
+            context["figures"] = presentation.side_by_side(first.card, second.card)
             try:
                 context["comparison"] = compare(first, second)
             except CannotCompare as error:
@@ -161,7 +169,7 @@ class ModelVersionAdmin(admin.ModelAdmin):
         return self._page(request, "compare.html", _("Compare two models"), context)
 
     def activate_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        """Asks, and on POST makes this model the one that reads films."""
+        """Ask, and on POST makes this model the one that reads films."""
         if not self.may_activate(request):
             raise PermissionDenied
         version = get_object_or_404(ModelVersion, pk=object_id)
@@ -173,7 +181,7 @@ class ModelVersionAdmin(admin.ModelAdmin):
         return self._confirmation(request, _("Activate a model"), version)
 
     def roll_back_view(self, request: HttpRequest) -> HttpResponse:
-        """Asks, and on POST makes the model that was active before the one that reads films."""
+        """Ask, and on POST makes the model that was active before the one that reads films."""
         if not self.may_activate(request):
             raise PermissionDenied
         earlier = registry.earlier_version()
@@ -218,7 +226,7 @@ class ModelVersionAdmin(admin.ModelAdmin):
         context = {
             "to": to,
             "now": active,
-            "figures": cards.side_by_side(active.card if active else {}, to.card),
+            "figures": presentation.side_by_side(active.card if active else {}, to.card),
         }
         return self._page(request, "confirm.html", title, context)
 
@@ -232,7 +240,7 @@ class ModelVersionAdmin(admin.ModelAdmin):
 
 
 def _activations(version: ModelVersion) -> list[dict[str, Any]]:
-    """Returns who made this model active or replaced it, and when, the latest first."""
+    """Return who made this model active or replaced it, and when, the latest first."""
     rows = get_logentry_model().objects.get_for_object(version).select_related("actor")
     return [
         {"at": row.timestamp, "by": row.actor, "activated": row.changes["is_active"][1] == "True"}

@@ -11,12 +11,17 @@ import numpy as np
 from django.conf import settings
 
 from mlcore import registry
-from mlcore.engine.conformal import Abstention
-from mlcore.engine.explain import decode_activation_map, encode_activation_map, render_heatmap
-from mlcore.engine.film import DicomHeader, Film, read_film, render_film
-from mlcore.engine.film_error import FilmError
-from mlcore.engine.redaction import Box, render_redacted
-from mlcore.engine.runtime import Output, OutputError
+from mlcore.engine.films.errors import FilmError
+from mlcore.engine.films.film import Film, read_film, render_film
+from mlcore.engine.films.header import DicomHeader
+from mlcore.engine.films.redaction import Box, render_redacted
+from mlcore.engine.serving.conformal import Abstention
+from mlcore.engine.serving.explain import (
+    decode_activation_map,
+    encode_activation_map,
+    render_heatmap,
+)
+from mlcore.engine.serving.runtime import Output, OutputError
 from mlcore.registry import LoadedModel, ModelUnavailable
 
 __all__ = [
@@ -56,7 +61,7 @@ class Stated:
     body_part: str | None = None
 
     def completed_by(self, header: DicomHeader | None) -> "Stated":
-        """Returns this, with what is None taken from a DICOM file's header."""
+        """Return this, with what is None taken from a DICOM file's header."""
         if header is None:
             return self
         return replace(
@@ -102,7 +107,7 @@ class Prediction:
 def predict(
     film: bytes | Film, *, stated: Stated = Stated(), model: LoadedModel | None = None
 ) -> Prediction:
-    """Reads a film.
+    """Read a film.
 
     Args:
         film: a whole file, or a film read from one.
@@ -144,7 +149,7 @@ def predict(
 
 
 def model_named(name: str, *, sha256: str) -> LoadedModel:
-    """Returns a registered model, if its bundle is still the one with that hash.
+    """Return a registered model, if its bundle is still the one with that hash.
 
     Raises:
         ModelUnavailable: it is not registered, its bundle is missing, damaged or another.
@@ -173,7 +178,7 @@ def decide(
     scope_score: float,
     stated: Stated,
 ) -> tuple[str, tuple[str, ...]]:
-    """Returns the label under the card's rule, and why the film is out of scope if it is.
+    """Return the label under the card's rule, and why the film is out of scope if it is.
 
     Pure: the same figures and statements give the same label, so a stored reading can be decided
     again where a doctor corrects the patient's age.

@@ -16,12 +16,12 @@ from django.db.backends.postgresql.operations import DatabaseOperations
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from accounts import second_factor
+from accounts import two_factor
 from accounts.models import User
 from diagnosis.models import Reading
 from mlcore import registry
 from mlcore.models import ModelVersion
-from tests import factories
+from tests import factories, locks
 from tests.films import draw_film, encode
 
 SHIPPED_MODEL: str = settings.SHIPPED_MODEL
@@ -96,7 +96,7 @@ def signed_in(user: User) -> Client:
     """Returns a browser of `user` that asks for English pages; staff gave their second factor."""
     client = Client(headers={"accept-language": "en"})
     client.force_login(user)
-    if second_factor.is_required(user):
+    if two_factor.is_required(user):
         give_second_factor(client, user)
     return client
 
@@ -132,6 +132,13 @@ def as_supervisor(supervisor: User) -> Client:
 @pytest.fixture
 def as_ml_engineer(ml_engineer: User) -> Client:
     return signed_in(ml_engineer)
+
+
+@pytest.fixture(scope="session")
+def serve_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment that holds what requirements-serve.txt locks alone."""
+    locked = locks.pins_for((locks.ROOT / "requirements-serve.txt").read_text())
+    return locks.make_environment(tmp_path_factory.mktemp("serve") / "venv", locked)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A plain encoder of lossless JPEG, the counterpart of `mlcore.engine.jpeg_lossless`."""
+"""An encoder of lossless JPEG, the counterpart of `films.dicom.jpeg_lossless`."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.urls import include, path
 from django.views.i18n import set_language
 
-from diagnosis.admin_access import who_saw
+from diagnosis.admin.access_log import who_saw
 from xraysite import views
 
 # The admin has no sign-in of its own: one door, one rate limit, one record.

@@ -4,8 +4,8 @@ import pytest
 from django.core.files.storage import storages
 
 from accounts.models import AuditEntry
-from diagnosis import films, retention
-from diagnosis.admin_retention import MAX_AT_ONCE
+from diagnosis import retention, storage
+from diagnosis.admin.retention import MAX_AT_ONCE
 from diagnosis.models import Reading
 from tests.factories import ReadingFactory
 
@@ -66,8 +66,8 @@ def test_purging_asks_and_takes_film_and_row(
     deleted, as_supervisor, supervisor, django_capture_on_commit_callbacks
 ):
     address = f"{LIST}{deleted.pk}/purge/"
-    film = films.original_name(deleted.film_sha256)
-    assert "Nobody can bring them back" in as_supervisor.get(address).content.decode()
+    film = storage.original_name(deleted.film_sha256)
+    assert "This cannot be undone" in as_supervisor.get(address).content.decode()
     assert "This field is required" in as_supervisor.post(address).content.decode()
     assert Reading.objects.exists()
     with django_capture_on_commit_callbacks(execute=True):
@@ -97,8 +97,8 @@ def test_a_selection_is_sorted_out_before_it_is_purged(deleted, as_supervisor):
     keys = [deleted.pk, kept.pk, shown.pk]
     sent = {"action": "purge_selected", "_selected_action": keys}
     page = as_supervisor.post(LIST, sent).content.decode()
-    assert "Purge 1 reading for good" in page
-    purging, keeping = page.split("These cannot be purged")
+    assert "Permanently purge 1 reading" in page
+    purging, keeping = page.split("These readings cannot be purged")
     assert deleted.patient_name in purging
     assert kept.patient_name in keeping
     assert "It is not deleted by its doctor." in keeping

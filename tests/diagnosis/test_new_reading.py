@@ -117,8 +117,20 @@ def test_what_a_dicom_states_fills_what_is_left_empty(active_model, as_doctor):
     response = post_film(as_doctor, data, patient_name="", patient_number="", patient_age_years="")
     assert response.status_code == 302, response.context["form"].errors
     reading = Reading.objects.get()
-    assert "Wang" in reading.patient_name
+    assert reading.patient_name == "Wang Xiao"
     assert (reading.patient_number, reading.patient_age_years) == ("77", 4)
+
+
+@pytest.mark.parametrize(
+    ("format", "name"), [("jpeg", "film.dcm"), ("png", "film.jpg"), ("dicom", "film.png")]
+)
+def test_a_file_is_read_as_what_it_is_not_as_what_its_name_says(
+    format, name, active_model, as_doctor
+):
+    pixels = draw_film("NORMAL", seed=1)
+    data = encode_dicom(pixels) if format == "dicom" else encode(pixels, format)
+    post_film(as_doctor, data, name)
+    assert Reading.objects.get().film_format == format.upper()
 
 
 def test_a_film_that_states_another_patient_is_pointed_out(active_model, as_doctor):
@@ -145,7 +157,8 @@ def test_inspecting_a_bad_file_says_why(name, as_doctor):
         "/readings/new/inspect/", {"film": upload_of(HOSTILE[name].data, "film.dcm")}
     )
     assert response.status_code == 422
-    assert response.json()["error"]
+    refused = post_film(as_doctor, HOSTILE[name].data)
+    assert response.json()["error"] == refused.context["form"].errors["film"][0]
 
 
 def test_a_form_sent_twice_shows_the_one_reading(active_model, as_doctor, film_bytes):

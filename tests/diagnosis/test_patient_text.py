@@ -3,9 +3,9 @@
 import pytest
 from django.utils import translation
 
-from diagnosis import patient_text, retention
+from diagnosis import phi, retention
+from forum import personal_data
 from tests.factories import ReadingFactory
-from xraysite import hooks
 
 pytestmark = pytest.mark.django_db
 
@@ -23,7 +23,7 @@ def make(active_model, doctor):
 
 def found(doctor, text: str) -> list[str]:
     with translation.override("en"):
-        return list(patient_text.check(doctor, text))
+        return list(phi.check(doctor, text))
 
 
 @pytest.mark.parametrize(
@@ -106,4 +106,4 @@ def test_it_asks_the_same_whatever_there_is(make, doctor, django_assert_num_quer
 
 
 def test_it_is_registered():
-    assert patient_text.check in hooks.text_checks
+    assert phi.check in personal_data._checks

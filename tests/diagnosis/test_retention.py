@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import PermissionDenied
 from django.core.files.storage import storages
+from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from accounts.models import AuditEntry
-from diagnosis import films, retention, services
+from diagnosis import retention, storage
 from diagnosis.models import HidingReason, Reading
+from diagnosis.services.films import THUMBNAIL_SIDE, VIEWER_SIDE, film_rendering, original_film
+from diagnosis.services.readings import review_reading
 from tests.conftest import post_film
 from tests.factories import ReadingFactory
 
@@ -49,7 +52,7 @@ def test_deleted_readings_are_seen_by_supervisors_only(reading, as_doctor, as_su
         assert "陳小明" not in as_doctor.get(address).content.decode()
     for page in ("", "report/"):
         shown = as_supervisor.get(f"/readings/{reading.pk}/{page}").content.decode()
-        assert "This record is deleted." in shown
+        assert "This reading has been deleted." in shown
     assert as_supervisor.get(f"/readings/{reading.pk}/film/").status_code == 200
     assert stored_files() != []
 
@@ -139,9 +142,9 @@ def test_only_supervisors_restore_and_purge(reading, doctor, ml_engineer):
 def test_purging_takes_film_and_row_and_says_what_they_were(
     reading, doctor, supervisor, django_capture_on_commit_callbacks
 ):
-    for side in (services.THUMBNAIL_SIDE, services.VIEWER_SIDE):
-        services.film_rendering(reading, max_side=side)
-    services.review_reading(doctor=doctor, reading_id=reading.pk, verdict="NORMAL")
+    for side in (THUMBNAIL_SIDE, VIEWER_SIDE):
+        film_rendering(reading, max_side=side)
+    review_reading(doctor=doctor, reading_id=reading.pk, verdict="NORMAL")
     hidden(reading, "MISTAKE")
     assert len(stored_files()) == 3
     with django_capture_on_commit_callbacks(execute=True):
@@ -181,7 +184,7 @@ def test_a_purge_that_fails_leaves_the_film(reading, supervisor, monkeypatch):
     with pytest.raises(RuntimeError, match="the log is full"):
         retention.purge_reading(supervisor=supervisor, reading_id=reading.pk, reason="x")
     assert Reading.objects.get().is_hidden
-    assert services.original_film(reading)
+    assert original_film(reading)
 
 
 def test_a_file_that_resists_is_found_by_the_sweep(
@@ -193,7 +196,7 @@ def test_a_file_that_resists_is_found_by_the_sweep(
         raise PermissionError("read-only")
 
     with monkeypatch.context() as patch, django_capture_on_commit_callbacks(execute=True):
-        patch.setattr(films, "forget", resist)
+        patch.setattr(storage, "forget", resist)
         retention.purge_reading(supervisor=supervisor, reading_id=reading.pk, reason="x")
     assert not Reading.objects.exists()
     assert len(stored_files()) == 1
@@ -216,14 +219,27 @@ def age_files() -> None:
 
 
 def test_the_sweep_leaves_what_readings_need(reading, capsys):
-    services.film_rendering(reading, max_side=services.VIEWER_SIDE)
-    shelf = Path(storages["films"].path(films.original_name(reading.film_sha256))).parent
+    film_rendering(reading, max_side=VIEWER_SIDE)
+    shelf = Path(storages["films"].path(storage.original_name(reading.film_sha256))).parent
     (shelf / ".part-abc").write_bytes(b"half a film")
     age_files()
     hidden(reading)
     call_command("sweep_films")
     assert stored_files() == [reading.film_sha256, f"{reading.film_sha256}-1600.jpg"]
     assert "1 file(s) removed" in capsys.readouterr().out
+
+
+def test_the_sweep_removes_uploads_that_a_killed_process_left(db, tmp_path, settings, capsys):
+    settings.FILE_UPLOAD_TEMP_DIR = tmp_path
+    left, arriving = (TemporaryUploadedFile(name, "", 0, None) for name in ("old.dcm", "new.dcm"))
+    os.utime(left.temporary_file_path(), (0, 0))
+    call_command("sweep_films", dry_run=True)
+    assert Path(left.temporary_file_path()).exists()
+    call_command("sweep_films")
+    assert [str(path) for path in tmp_path.iterdir()] == [arriving.temporary_file_path()]
+    assert capsys.readouterr().out.count(Path(left.temporary_file_path()).name) == 2
+    left.close()
+    arriving.close()
 
 
 def test_a_form_of_a_deleted_reading_makes_no_ghost(active_model, as_doctor, film_bytes, doctor):

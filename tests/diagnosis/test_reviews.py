@@ -4,8 +4,8 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from accounts.models import AuditEntry
-from diagnosis import services
 from diagnosis.models import Agreement, Label, Reading, Review
+from diagnosis.services.readings import review_reading
 from tests.conftest import particulars
 from tests.factories import ReadingFactory
 
@@ -77,7 +77,7 @@ def test_disagreement_is_one_of_normal_and_pneumonia(
     label, verdict, expected, active_model, doctor
 ):
     reading = ReadingFactory(doctor=doctor, label=label)
-    services.review_reading(doctor=doctor, reading_id=reading.pk, verdict=verdict)
+    review_reading(doctor=doctor, reading_id=reading.pk, verdict=verdict)
     reading.refresh_from_db()
     assert reading.agreement == expected
 
@@ -121,7 +121,7 @@ def test_only_the_readings_doctor_states_it(
     assert state(as_doctor, pneumonia, "NORMAL").status_code == 404
     assert as_doctor.get(f"/readings/{pneumonia.pk}/own-reading/").status_code == 405
     with pytest.raises(ValueError, match="MAYBE"):
-        services.review_reading(doctor=doctor, reading_id=pneumonia.pk, verdict="MAYBE")
+        review_reading(doctor=doctor, reading_id=pneumonia.pk, verdict="MAYBE")
     assert not Review.objects.exists()
 
 

@@ -11,20 +11,22 @@ import uuid
 import numpy as np
 import pytest
 from django.core import mail
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.utils import timezone, translation
 from PIL import Image
 
 from accounts.models import AuditEntry
-from diagnosis import retention, services, sharing
-from diagnosis.case_forms import BoxesField
+from diagnosis import board as boards
+from diagnosis import retention
+from diagnosis.forms.sharing import BoxesField
 from diagnosis.models import Label, Reading, SharedCase
-from diagnosis.sharing import Box
+from diagnosis.services import sharing
+from diagnosis.services.films import FilmMissingError
+from diagnosis.services.sharing import Box
 from mlcore import inference
 from tests.conftest import post_film, signed_in
 from tests.factories import ReadingFactory
 from tests.films import draw_film, encode, encode_dicom
-from xraysite import hooks
 
 pytestmark = pytest.mark.django_db
 
@@ -267,7 +269,7 @@ def test_a_box_that_is_none_is_refused_by_its_line(text, reading, as_doctor, boa
 
 def test_twenty_boxes_and_no_more(reading):
     assert len(BoxesField().clean("1 1 5 5\n" * 20)) == 20
-    with pytest.raises(Exception, match="No more than 20 boxes"):
+    with pytest.raises(ValidationError, match="No more than 20 boxes"):
         BoxesField().clean("1 1 5 5\n" * 21)
     with pytest.raises(ValueError, match="At most 20"):
         sharing.redact(reading, [Box(0, 0, 1, 1)] * 21)
@@ -315,8 +317,10 @@ def test_a_form_that_lacks_something_goes_nowhere(changes, reading, as_doctor, b
     for step in ("preview", "post"):
         response = send(as_doctor, reading, step, confirmed="on", **changes)
         assert response.status_code == 200
-        page = response.content.decode()
-        assert "invalid-feedback" in page or "Enter a valid UUID." in page
+        assert set(response.context["form"].errors) == set(changes)
+        # The field of the submission is hidden, and has its error above the form.
+        said = "Enter a valid UUID." if "submission" in changes else "invalid-feedback"
+        assert said in response.content.decode()
     assert board.cases == []
 
 
@@ -343,14 +347,14 @@ def test_an_own_patient_in_the_text_is_warned_of_and_can_still_be_posted(reading
 def test_a_picture_in_which_nothing_is_black_is_asked_about(reading, as_doctor, board):
     for boxes, is_asked in (("", True), (CORNER, False)):
         page = send(as_doctor, reading, "preview", boxes=boxes).content.decode()
-        assert ("You blacked out nothing." in page) is is_asked
+        assert ("You have not redacted anything." in page) is is_asked
 
 
 def test_a_film_that_is_gone_is_said_to_be(reading, as_doctor, board, monkeypatch):
     def missing(reading):
-        raise services.FilmMissingError
+        raise FilmMissingError
 
-    monkeypatch.setattr(services, "original_film", missing)
+    monkeypatch.setattr(sharing, "original_film", missing)
     for step in ("preview", "post"):
         response = send(as_doctor, reading, step, confirmed="on")
         assert response.status_code == 503
@@ -396,7 +400,7 @@ def test_who_may_not_post_and_a_site_without_a_board_have_no_button(
     looks(True)
     board.is_open = False
     looks(False)
-    monkeypatch.setattr(hooks, "boards", [])
+    monkeypatch.setattr(boards, "_boards", [])
     looks(False)
     with pytest.raises(PermissionDenied):
         sharing.share_case(
@@ -432,7 +436,7 @@ def test_looking_at_the_preview_is_on_record_as_looking_at_the_film(reading, as_
 def test_deleting_the_reading_withdraws_every_picture_for_good(reading, as_doctor, board):
     cases = {shared(as_doctor, reading).picture_id for _time in range(2)}
     for page in (address(reading, "delete/"), address(reading, "")):
-        assert "withdraws it at once and for good" in as_doctor.get(page).content.decode()
+        assert "withdraws the image immediately" in as_doctor.get(page).content.decode()
     for page in ("/", "/readings/"):
         assert "data-delete-is-shared" in as_doctor.get(page).content.decode()
     page = as_doctor.post(address(reading, "delete/"), follow=True).content.decode()
@@ -442,7 +446,7 @@ def test_deleting_the_reading_withdraws_every_picture_for_good(reading, as_docto
     assert AuditEntry.objects.filter(what="case-withdrawn").count() == 2
     page = as_doctor.post(address(reading, "undelete/"), follow=True).content.decode()
     assert "stays withdrawn" in page
-    assert page.count("picture withdrawn") == 2
+    assert page.count("image withdrawn") == 2
     assert len(board.withdrawn) == 2
 
 
@@ -463,7 +467,7 @@ def test_a_deletion_that_fails_withdraws_nothing(reading, as_doctor, doctor, boa
         raise RuntimeError("no such table")
 
     monkeypatch.setattr(board, "withdraw", fail)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError, match="no such table"):
         retention.hide_reading(doctor=doctor, reading_id=reading.pk, reason="MISTAKE")
     assert not Reading.objects.get().is_hidden
     assert not SharedCase.objects.get().is_withdrawn
@@ -482,7 +486,7 @@ def test_a_reading_can_be_deleted_where_the_board_is_gone(
     reading, as_doctor, board, monkeypatch, caplog
 ):
     case = shared(as_doctor, reading)
-    monkeypatch.setattr(hooks, "boards", [])
+    monkeypatch.setattr(boards, "_boards", [])
     assert as_doctor.post(address(reading, "delete/")).status_code == 302
     assert Reading.objects.get().is_hidden
     assert str(case.picture_id) in caplog.text
@@ -505,7 +509,7 @@ def test_one_picture_is_withdrawn_and_the_reading_stays(reading, as_doctor, boar
     assert first.url in page
     withdraw = address(reading, f"share/{first.picture_id}/withdraw/")
     assert withdraw in page
-    assert "for good" in as_doctor.get(withdraw).content.decode()
+    assert "immediately and permanently" in as_doctor.get(withdraw).content.decode()
     assert board.withdrawn == []
     page = as_doctor.post(withdraw, follow=True).content.decode()
     assert "The picture is withdrawn from the discussion board." in page

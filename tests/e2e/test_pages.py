@@ -8,7 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from accounts.models import User
-from diagnosis import films
+from diagnosis import storage
 from diagnosis.models import Label, Reading
 from tests.e2e.conftest import new_context, sign_in
 from tests.factories import ReadingFactory
@@ -44,7 +44,7 @@ def readings(site_doctor) -> dict[str, Reading]:
     """One reading of each label, all of one drawn film that is in the storage."""
     film = encode(draw_film("PNEUMONIA", seed=6, size=640), "jpeg")
     sha256 = hashlib.sha256(film).hexdigest()
-    films.keep(films.original_name(sha256), film)
+    storage.keep(storage.original_name(sha256), film)
     shared = {
         "doctor": site_doctor,
         "film_sha256": sha256,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mlcore.engine.film import FilmError, read_film
-from mlcore.engine.film_error import CODES
+from mlcore.engine.films.errors import CODES
+from mlcore.engine.films.film import FilmError, read_film
 
 FORMATS = frozenset({"JPEG", "PNG", "BMP", "TIFF", "WEBP", "DICOM"})
 

@@ -14,7 +14,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from PIL import Image, ImageDraw
 
-from mlcore.engine import audit, audit_films, audit_report, dataset
+from mlcore.engine.data import audit, audit_films, audit_report, dataset
 from tests.films import draw_film, encode, write_dataset
 
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from mlcore.engine import calibration, metrics
+from mlcore.engine import metrics
+from mlcore.engine.training import calibration
 
 
 def overconfident(seed: int, temperature: float, bias: float, n: int = 4000):

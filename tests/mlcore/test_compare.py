@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
-from mlcore.engine import compare
-from mlcore.engine.compare import Film
+from mlcore.engine.evaluation import compare
+from mlcore.engine.evaluation.compare import Film
 
 HEADER = "split,pixels_sha256,label,series,probability,scope_score\n"
 

@@ -12,7 +12,8 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 
-from mlcore.engine.film import DicomHeader, read_film
+from mlcore.engine.films.film import read_film
+from mlcore.engine.films.header import DicomHeader
 from tests.film_jpeg_lossless import encode_jpeg_lossless
 from tests.films import SYNTAXES, draw_film, edited_dicom, encode_dicom
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlcore.engine.film import read_film
+from mlcore.engine.films.film import read_film
 from tests.film_chest import Chest, Patient
 from tests.films import draw_film, write_dataset
 

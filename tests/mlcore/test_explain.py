@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlcore.engine import explain
+from mlcore.engine.serving import explain
 
 
 def test_the_mean_of_the_map_is_the_films_log_odds():

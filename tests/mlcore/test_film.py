@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from mlcore.engine import grey
-from mlcore.engine.film import FilmError, read_film, render_film
-from mlcore.engine.film_error import MIN_SIDE
+from mlcore.engine.films import grey
+from mlcore.engine.films.errors import MIN_SIDE
+from mlcore.engine.films.film import FilmError, read_film, render_film
 from tests.films import ENCODERS, bomb_png, draw_film, encode, encode_dicom, hostile_files
 from tests.mlcore.refusals import refused
 
@@ -178,7 +178,7 @@ def test_many_threads_read_the_same_films():
 def test_reading_a_picture_imports_neither_pydicom_nor_django():
     code = (
         "import sys\n"
-        "from mlcore.engine.film import read_film\n"
+        "from mlcore.engine.films.film import read_film\n"
         "read_film(sys.stdin.buffer.read())\n"
         "print({'pydicom', 'django', 'tensorflow', 'keras'} & set(sys.modules))"
     )

@@ -9,8 +9,9 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import User
-from diagnosis import figures, retention, services
+from diagnosis import retention, statistics
 from diagnosis.models import Label, Reading
+from diagnosis.services.readings import review_reading
 from tests.conftest import signed_in
 from tests.factories import DoctorFactory, ReadingFactory
 
@@ -49,7 +50,7 @@ def busy(active_model, doctor, other_doctor) -> None:
         (Label.UNSURE, "NORMAL"),
     ):
         reading = made(0, doctor=doctor, label=label)
-        services.review_reading(doctor=doctor, reading_id=reading.pk, verdict=verdict)
+        review_reading(doctor=doctor, reading_id=reading.pk, verdict=verdict)
     made(3, doctor=doctor, label=Label.NORMAL)
     made(29, doctor=other_doctor, label=Label.OUT_OF_SCOPE)
     made(30, doctor=other_doctor, label=Label.UNSURE, film_bytes=10**9)
@@ -86,7 +87,7 @@ def test_days_are_those_of_the_site_not_of_utc(active_model, doctor):
         reading = ReadingFactory(doctor=doctor)
         when = midnight + datetime.timedelta(minutes=minutes)
         Reading.objects.filter(pk=reading.pk).update(created_at=when)
-    yesterday, today = figures.last_days().days[-2:]
+    yesterday, today = statistics.last_days().days[-2:]
     assert (yesterday.tally.n, today.tally.n) == (1, 1)
 
 
@@ -105,7 +106,7 @@ def test_each_doctor_has_a_line_and_a_way_to_the_readings(
 
 
 def test_of_many_doctors_those_with_most_readings_are_shown(active_model, as_supervisor):
-    for doctor in DoctorFactory.create_batch(figures.MAX_DOCTORS + 2):
+    for doctor in DoctorFactory.create_batch(statistics.MAX_DOCTORS + 2):
         made(1, doctor=doctor)
     words = words_of(office(as_supervisor))
     assert "And 2 doctors with fewer readings." in words

@@ -4,8 +4,9 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 
-from diagnosis import services
 from diagnosis.models import Reading
+from diagnosis.services.films import FilmMissingError
+from diagnosis.services.replay import replay
 from mlcore import inference
 
 
@@ -23,11 +24,18 @@ class Command(BaseCommand):
         if reading is None:
             raise CommandError(f"No reading {options['uuid']}.")
         try:
-            differences = services.replay(reading)
-        except services.FilmMissingError as error:
+            differences = replay(reading)
+        except FilmMissingError as error:
             raise CommandError("The film is missing from the storage, or altered.") from error
         except inference.ModelUnavailable as error:
-            raise CommandError(f"The model that read it cannot be had: {error}") from error
+            raise CommandError(_why_no_model(reading, error)) from error
         if differences:
             raise CommandError("Not the same as stored: " + "; ".join(differences))
         self.stdout.write("Film, model and result are the ones stored.")
+
+
+def _why_no_model(reading: Reading, error: inference.ModelUnavailable) -> str:
+    name = reading.model_version.name
+    if error.code == "missing":
+        return f"{name}, the model that made this reading, is no longer installed: {error.detail}"
+    return f"{name}, the model that made this reading, cannot be used: {error}"

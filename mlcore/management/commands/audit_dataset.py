@@ -9,8 +9,8 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
-from mlcore.engine import audit, audit_report, dataset
-from mlcore.engine.audit import audited
+from mlcore.engine.data import audit, audit_report, dataset
+from mlcore.engine.data.audit import audited
 from mlcore.management.commands._common import write_json
 
 __all__ = ["Command", "audited", "receipts_folder"]
@@ -19,7 +19,7 @@ LISTED = 10
 
 
 def receipts_folder() -> Path:
-    """Returns where receipts of audits lie: the setting AUDIT_DIR, or `audits` beside the data."""
+    """Return where receipts of audits lie: the setting AUDIT_DIR, or `audits` beside the data."""
     return Path(getattr(settings, "AUDIT_DIR", None) or settings.VAR_DIR / "audits")
 
 
@@ -101,7 +101,7 @@ def _audit(
 
 
 def _stages(bar: Progress) -> Callable[[str, int, int], None]:
-    """Returns what shows each stage of the work on a line of its own."""
+    """Return what shows each stage of the work on a line of its own."""
     tasks: dict[str, TaskID] = {}
 
     def say(stage: str, done: int, total: int) -> None:

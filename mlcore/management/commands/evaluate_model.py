@@ -10,11 +10,12 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.progress import track
 
-from mlcore.engine import dataset, lungs, served, weaknesses
-from mlcore.engine.conformal import Abstention
-from mlcore.engine.explain import Reference
-from mlcore.engine.film import FilmError, read_film
-from mlcore.engine.runtime import Output, OutputError
+from mlcore.engine.data import dataset
+from mlcore.engine.evaluation import lungs, predictions, weaknesses
+from mlcore.engine.films.film import FilmError, read_film
+from mlcore.engine.serving.conformal import Abstention
+from mlcore.engine.serving.explain import Reference
+from mlcore.engine.serving.runtime import Output, OutputError
 from mlcore.management.commands._common import chosen_model, write_json
 from mlcore.registry import LoadedModel
 
@@ -63,9 +64,9 @@ class Command(BaseCommand):
         if not outputs:
             raise CommandError("None of the files is a readable film.")
         labels = np.array([dataset.LABELS.index(label) for _, label in kept])
-        figures = self._measured(model.card, served.Answers.of(outputs), kept, labels)
+        figures = self._measured(model.card, predictions.Answers.of(outputs), kept, labels)
         figures |= {"model": model.name, "bundle_sha256": model.sha256, "unreadable": unreadable}
-        films = served.FilmFiles([path for path, _ in kept])
+        films = predictions.FilmFiles([path for path, _ in kept])
         figures |= self._extras(model, films, labels, options)
         self._report(figures)
         if options["json"]:
@@ -90,7 +91,7 @@ class Command(BaseCommand):
     def _answers(
         self, model: LoadedModel, files: list[File]
     ) -> tuple[list[Output], list[File], list[dict[str, str]]]:
-        """Returns outputs, the files they are of, and the files that gave none."""
+        """Return outputs, the files they are of, and the files that gave none."""
         outputs, kept, unreadable = [], [], []
         with ThreadPoolExecutor(4) as pool:
             shown = track(
@@ -111,20 +112,20 @@ class Command(BaseCommand):
     def _measured(
         self,
         card: dict[str, Any],
-        answers: served.Answers,
+        answers: predictions.Answers,
         kept: list[File],
         labels: npt.NDArray[Any],
     ) -> dict[str, Any]:
         threshold = card["threshold"]["value"]
         abstention = Abstention.of(card)
-        figures = served.figures(
+        figures = predictions.figures(
             labels,
             answers.probabilities,
             threshold=threshold,
             abstention=abstention,
             flagged=int((answers.scope_scores > card["scope"]["threshold"]).sum()),
         )
-        figures["by_series"] = served.by_series(
+        figures["by_series"] = predictions.by_series(
             [dataset.identify(path.stem)[1] for path, _ in kept],
             labels,
             answers.probabilities,
@@ -136,7 +137,7 @@ class Command(BaseCommand):
     def _extras(
         self,
         model: LoadedModel,
-        films: served.FilmFiles,
+        films: predictions.FilmFiles,
         labels: npt.NDArray[Any],
         options: dict[str, Any],
     ) -> dict[str, Any]:
@@ -207,7 +208,7 @@ def _answer(path: Path, run: Callable[[npt.NDArray[np.uint8]], Output]) -> Outpu
 
 
 def _as_split(manifest: dataset.Manifest, *, seed: int) -> dataset.Manifest:
-    """Splits films as training does; films that cannot be split are no model's."""
+    """Split films as training does; films that cannot be split are no model's."""
     if all(film.split for film in manifest.films):
         return manifest
     try:

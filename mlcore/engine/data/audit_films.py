@@ -1,0 +1,241 @@
+"""What a data set's films are measured by: size, grey, colour, frame, and doubts whether they are
+radiographs.
+
+The limits of `doubts` are set from pixels alone, far from every film at hand: of 5,216 paediatric
+and 523 adult films none passes one, and `docs/auditing.md` states how near the nearest comes.
+"""
+
+import io
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from mlcore.engine import metrics
+from mlcore.engine.data.dataset import DatasetError, FilmRecord, Manifest
+from mlcore.engine.films.film import Film, FilmError, read_film
+
+GRID = 36
+# Four of 36 cells are 11 % of the side: 24 pixels of 224.
+FRAME_CELLS = 4
+FOLDS = 5
+
+MAX_CHROMA = 8.0
+MIN_SPREAD = 10.0
+MIN_LEVELS = 64
+MAX_COMMONEST = 0.70
+MAX_ASPECT = 4.0
+MIN_ROW_AGREEMENT = 0.80
+
+_BLACK = 8
+_COMMONEST = 16
+_THUMBNAIL = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Measures:
+    """One film in figures.
+
+    Attributes:
+        width, height: in pixels, upright.
+        mean, spread: mean and standard deviation of the grey levels, 0 to 255.
+        chroma: mean difference between the strongest and weakest colour channel, 0 to 255.
+        levels: grey levels that at least one pixel in ten thousand has.
+        commonest: share that the 16 commonest levels have of the pixels that are not black.
+        row_agreement: mean correlation of neighbouring rows of a 64x64 thumbnail.
+        grid: (36, 36) uint8, the film averaged to cells, its aspect ignored.
+    """
+
+    width: int
+    height: int
+    mean: float
+    spread: float
+    chroma: float
+    levels: int
+    commonest: float
+    row_agreement: float
+    grid: npt.NDArray[np.uint8] = field(repr=False)
+
+    @property
+    def aspect(self) -> float:
+        """Width over height."""
+        return self.width / self.height
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Why a file that could be read may be no radiograph."""
+
+    code: str
+    reason: str
+
+
+def measure(
+    manifest: Manifest,
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+    workers: int = 4,
+) -> list[Measures]:
+    """Measure every film of a manifest, in its order.
+
+    Args:
+        on_progress: called with (films measured, films in all).
+        workers: threads that decode.
+
+    Raises:
+        DatasetError: a film that `dataset.scan` read can no longer be read.
+    """
+
+    def one(record: FilmRecord) -> Measures:
+        try:
+            return measures_of((manifest.root / record.path).read_bytes())
+        except (FilmError, OSError) as error:
+            raise DatasetError(f"{record.path} changed during the audit: {error}") from error
+
+    found: list[Measures] = []
+    with ThreadPoolExecutor(workers) as pool:
+        for entry in pool.map(one, manifest.films):
+            found.append(entry)
+            if on_progress:
+                on_progress(len(found), len(manifest.films))
+    return found
+
+
+def measures_of(data: bytes) -> Measures:
+    """Measure one film.
+
+    Raises:
+        FilmError: the bytes are no readable film.
+    """
+    film = read_film(data)
+    counts = np.bincount(film.pixels.ravel(), minlength=256)
+    total = film.pixels.size
+    levels = np.arange(256)
+    mean = float(counts @ levels / total)
+    lit = np.sort(counts[_BLACK + 1 :])[::-1]
+    image = Image.fromarray(film.pixels)
+    return Measures(
+        width=film.width,
+        height=film.height,
+        mean=mean,
+        spread=float(np.sqrt(counts @ (levels - mean) ** 2 / total)),
+        chroma=_chroma(data, film),
+        levels=int((counts >= max(1, total // 10_000)).sum()),
+        commonest=float(lit[:_COMMONEST].sum() / max(1, lit.sum())),
+        row_agreement=_row_agreement(image),
+        grid=np.asarray(image.resize((GRID, GRID), Image.Resampling.BOX)),
+    )
+
+
+def _chroma(data: bytes, film: Film) -> float:
+    if film.format == "DICOM":
+        return 0.0
+    try:
+        with Image.open(io.BytesIO(data), formats=[film.format]) as image:
+            if image.mode in ("L", "LA", "1", "I", "F") or image.mode.startswith("I;16"):
+                return 0.0
+            image.draft("RGB", (4 * _THUMBNAIL, 4 * _THUMBNAIL))
+            small = image.convert("RGB").resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX)
+    except (OSError, ValueError, SyntaxError, UserWarning):
+        # The grey of this file has been read; a colour that cannot be is no finding.
+        return 0.0
+    channels = np.asarray(small, np.int16)
+    return float(np.mean(channels.max(axis=-1) - channels.min(axis=-1)))
+
+
+def _row_agreement(image: Image.Image) -> float:
+    small = image.resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX)
+    rows = np.asarray(small, np.float64)
+    rows = rows - rows.mean(axis=1, keepdims=True)
+    length = np.sqrt((rows**2).mean(axis=1))
+    products = (rows[1:] * rows[:-1]).mean(axis=1)
+    both = length[1:] * length[:-1]
+    # An even row, as of a collimator's shadow, agrees with anything.
+    varies = both > 1.0
+    return float((products[varies] / both[varies]).mean()) if varies.sum() >= 8 else 1.0
+
+
+def doubts(measures: Measures) -> tuple[Doubt, ...]:
+    """Return why a film may be no radiograph; empty for a film that looks like one.
+
+    Cheap criteria: they tell colour pictures, drawings, pages of text, noise and slices apart
+    from films, and let a grey photograph pass. What passes is not thereby a chest film. (A DICOM
+    file of another modality never comes here: `read_film` refuses it.)
+    """
+    m = measures
+    elongation = max(m.aspect, 1 / m.aspect)
+    tests = (
+        ("colour", m.chroma > MAX_CHROMA,
+         f"in colour: channels differ by {m.chroma:.0f} of 255 levels"),
+        ("even", m.spread < MIN_SPREAD,
+         f"almost one grey: the levels spread by {m.spread:.1f} of 255"),
+        ("few_levels", m.levels < MIN_LEVELS or m.commonest > MAX_COMMONEST,
+         f"few greys, as in drawings and text: {m.levels} levels in use, the 16 commonest hold "
+         f"{m.commonest:.0%} of what is not black"),
+        ("shape", elongation > MAX_ASPECT,
+         f"one side is {elongation:.1f} times the other"),
+        ("scattered", m.row_agreement < MIN_ROW_AGREEMENT,
+         f"no continuous picture: neighbouring rows correlate by {m.row_agreement:.2f} only"),
+    )  # fmt: skip
+    return tuple(Doubt(code, reason) for code, doubtful, reason in tests if doubtful)
+
+
+def frames_of(measured: Sequence[Measures]) -> npt.NDArray[np.float64]:
+    """Return (n, 512): each film's outer cells, from which its lungs cannot be seen."""
+    outer = np.ones((GRID, GRID), bool)
+    outer[FRAME_CELLS:-FRAME_CELLS, FRAME_CELLS:-FRAME_CELLS] = False
+    return np.stack([entry.grid for entry in measured])[:, outer].astype(np.float64)
+
+
+def frame_scores(
+    frames: npt.NDArray[np.float64],
+    labels: npt.NDArray[np.int64],
+    groups: npt.NDArray[np.int64],
+    *,
+    seed: int = 0,
+) -> tuple[npt.NDArray[np.float64], int]:
+    """Scores each film by a logistic regression on frames that was fitted without its patient.
+
+    Args:
+        frames: (n, d) of `frames_of`.
+        labels: (n,) 0 or 1.
+        groups: (n,) films of one group are never on both sides of a fold.
+        seed: of the folds.
+
+    Returns:
+        Scores (n,), NaN where there are too few groups to hold any out; and the number of folds.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedGroupKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    undefined = np.full(len(labels), np.nan)
+    folds = min(FOLDS, *(len(np.unique(groups[labels == value])) for value in (0, 1)))
+    if folds < 2:
+        return undefined, 0
+    scores = np.empty(len(labels))
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    for fit, held_out in splitter.split(frames, labels, groups):
+        if len(np.unique(labels[fit])) < 2:
+            return undefined, 0
+        model = make_pipeline(
+            StandardScaler(), LogisticRegression(C=0.1, max_iter=200, solver="newton-cholesky")
+        )
+        model.fit(frames[fit], labels[fit])
+        scores[held_out] = model.decision_function(frames[held_out])
+    return scores, folds
+
+
+def auc_either_way(labels: npt.NDArray[np.int64], values: Sequence[float]) -> dict[str, Any]:
+    """How well one figure tells the classes apart, whichever class has the greater values.
+
+    Returns:
+        `auc`, from 0.5 (not at all) to 1, and `higher_in`: 0 or 1, or None where neither.
+    """
+    area = metrics.auc(labels, np.asarray(values))
+    return {"auc": max(area, 1 - area), "higher_in": None if area == 0.5 else int(area > 0.5)}

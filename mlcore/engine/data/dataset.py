@@ -1,0 +1,360 @@
+"""A folder of class folders -> a manifest: which film, which patient, which side of the split."""
+
+import hashlib
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mlcore.engine.films.film import FilmError, read_film
+
+LABELS = ("NORMAL", "PNEUMONIA")
+SPLITS = ("train", "validation", "test")
+_SPLIT_FOLDERS = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+    "held-out": "test",
+    "heldout": "test",
+}
+# Of 256 bits. In the paediatric set, copies differ in 0 and the nearest two children in 13.
+NEAR_DUPLICATE_BITS = 6
+
+_PERSON = re.compile(r"^(person\d+)_(bacteria|virus)_", re.IGNORECASE)
+_NUMBERED = re.compile(r"^((?:NORMAL2-)?IM)-(\d+)-", re.IGNORECASE)
+_NIH = re.compile(r"^(\d{8})_\d{3}$")
+
+
+class DatasetError(Exception):
+    """A folder that holds no usable data set; the message says what to change."""
+
+
+@dataclass(frozen=True)
+class FilmRecord:
+    """One readable film of a data set.
+
+    Attributes:
+        path: relative to the data set's folder, with forward slashes.
+        label: one of LABELS.
+        patient: who is on it, as far as the file name tells; see `identify`.
+        series: the file name's numbering series or aetiology, "" where it tells none.
+        split: one of SPLITS, or "" before a split was made.
+        sha256: of the file.
+        pixels_sha256: of the decoded grey pixels and their shape.
+        perceptual_hash: 64 hexadecimal digits, 256 bits; near-duplicates differ in few of them.
+    """
+
+    path: str
+    label: str
+    patient: str
+    series: str
+    split: str
+    sha256: str
+    pixels_sha256: str
+    perceptual_hash: str
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A file that is no readable film, and why."""
+
+    path: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a folder holds. `root` is not part of the hash: a data set may move."""
+
+    root: Path
+    films: tuple[FilmRecord, ...]
+    unreadable: tuple[Unreadable, ...] = ()
+
+    def sha256(self) -> str:
+        """Return the hash that names this data set and its split."""
+        rows = sorted((asdict(film) for film in self.films), key=lambda row: row["path"])
+        return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
+
+    def of(self, split: str) -> list[FilmRecord]:
+        """Return the films of one side, in the manifest's order."""
+        return [film for film in self.films if film.split == split]
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return split -> label -> number of films."""
+        found = Counter((film.split, film.label) for film in self.films)
+        splits = [split for split in SPLITS if any(key[0] == split for key in found)] or [""]
+        return {split: {label: found[split, label] for label in LABELS} for split in splits}
+
+
+def identify(stem: str) -> tuple[str, str]:
+    """Read patient and series from a file name without its suffix.
+
+    Knows the names of the paediatric set (`person1000_bacteria_2931`, `IM-0115-0001`,
+    `NORMAL2-IM-0381-0001`) and of NIH ChestX-ray (`00001281_000`). A person number is one
+    patient whatever the aetiology: 808 numbers occur under both, and parting siblings is cheaper
+    than leaking one child. The two IM series number independently. Any other name counts as a
+    patient of its own.
+
+    Returns:
+        (patient, series): series is "bacteria", "virus", "IM", "NORMAL2-IM", "NIH" or "".
+    """
+    if match := _PERSON.match(stem):
+        return match[1].lower(), match[2].lower()
+    if match := _NUMBERED.match(stem):
+        series = match[1].upper()
+        return f"{series}-{match[2]}", series
+    if match := _NIH.match(stem):
+        return f"NIH-{match[1]}", "NIH"
+    return stem, ""
+
+
+def find_files(root: Path) -> list[tuple[Path, str, str]]:
+    """List every file in class folders, sorted by path.
+
+    A class folder is named NORMAL or PNEUMONIA in any case, either directly in `root` or in
+    split folders (train, val, test) there. Hidden files are passed over.
+
+    Returns:
+        (path, label, split) per file; split is "" unless the folders state one.
+
+    Raises:
+        DatasetError: `root` is no folder, or a class has no files.
+    """
+    if not root.is_dir():
+        raise DatasetError(f"{root} is not a folder.")
+    found: list[tuple[Path, str, str]] = []
+    for folder, split in _class_folder_parents(root):
+        for child in sorted(folder.iterdir()):
+            if child.is_dir() and child.name.upper() in LABELS:
+                files = (path for path in sorted(child.rglob("*")) if path.is_file())
+                found += [
+                    (path, child.name.upper(), split)
+                    for path in files
+                    if not path.name.startswith(".")
+                ]
+    missing = [label for label in LABELS if not any(entry[1] == label for entry in found)]
+    if missing:
+        raise DatasetError(
+            f"{root} must hold the class folders {' and '.join(LABELS)} with films in each. "
+            f"Nothing found for: {', '.join(missing)}."
+        )
+    return found
+
+
+def _class_folder_parents(root: Path) -> list[tuple[Path, str]]:
+    folders = [path for path in sorted(root.iterdir()) if path.is_dir()]
+    if any(path.name.upper() in LABELS for path in folders):
+        return [(root, "")]
+    return [
+        (path, _SPLIT_FOLDERS[path.name.lower()])
+        for path in folders
+        if path.name.lower() in _SPLIT_FOLDERS
+    ]
+
+
+def scan(
+    root: Path, *, on_progress: Callable[[int, int], None] | None = None, workers: int = 4
+) -> Manifest:
+    """Read every file of a data set.
+
+    Args:
+        root: see `find_files`.
+        on_progress: called with (files read, files in all).
+        workers: threads that decode.
+
+    Raises:
+        DatasetError: see `find_files`; or a class has no readable film.
+    """
+    files = find_files(root)
+    films: list[FilmRecord] = []
+    unreadable: list[Unreadable] = []
+    with ThreadPoolExecutor(workers) as pool:
+        for done, entry in enumerate(pool.map(lambda file: _read(root, *file), files), start=1):
+            if isinstance(entry, Unreadable):
+                unreadable.append(entry)
+            else:
+                films.append(entry)
+            if on_progress:
+                on_progress(done, len(files))
+    readable = {film.label for film in films}
+    if missing := [label for label in LABELS if label not in readable]:
+        raise DatasetError(f"{root} holds no readable film of: {', '.join(missing)}.")
+    return Manifest(root, tuple(films), tuple(unreadable))
+
+
+def _read(root: Path, path: Path, label: str, split: str) -> FilmRecord | Unreadable:
+    relative = path.relative_to(root).as_posix()
+    try:
+        film = read_film(path.read_bytes())
+    except FilmError as error:
+        return Unreadable(relative, str(error.code), str(error))
+    except OSError as error:
+        return Unreadable(relative, "unreadable", str(error))
+    patient, series = identify(path.stem)
+    shape = "x".join(map(str, film.pixels.shape)).encode()
+    return FilmRecord(
+        path=relative,
+        label=label,
+        patient=patient,
+        series=series,
+        split=split,
+        sha256=film.sha256,
+        pixels_sha256=hashlib.sha256(shape + film.pixels.tobytes()).hexdigest(),
+        perceptual_hash=perceptual_hash(film.pixels),
+    )
+
+
+def perceptual_hash(pixels: np.ndarray) -> str:
+    """Return a 256-bit difference hash of a (H, W) uint8 film as 64 hexadecimal digits.
+
+    Each bit tells whether a cell of a 16x17 thumbnail is brighter than its left neighbour, which
+    survives rescaling, compression and a change of brightness.
+    """
+    thumbnail = Image.fromarray(pixels).resize((17, 16), Image.Resampling.BOX)
+    grid = np.asarray(thumbnail, dtype=np.int16)
+    return np.packbits(grid[:, 1:] > grid[:, :-1]).tobytes().hex()
+
+
+def near_duplicates(
+    films: Sequence[FilmRecord], *, bits: int = NEAR_DUPLICATE_BITS
+) -> list[tuple[int, int]]:
+    """Return index pairs (i < j) whose perceptual hashes differ in at most `bits` of 256 bits."""
+    raw = np.array([list(bytes.fromhex(film.perceptual_hash)) for film in films], dtype=np.uint8)
+    signs = np.unpackbits(raw, axis=1).astype(np.float32) * 2 - 1
+    pairs: list[tuple[int, int]] = []
+    for start in range(0, len(signs), 512):
+        agreement = signs[start : start + 512] @ signs.T
+        rows, columns = np.nonzero(agreement >= 256 - 2 * bits)
+        keep = rows + start < columns
+        pairs += zip((rows[keep] + start).tolist(), columns[keep].tolist(), strict=True)
+    return pairs
+
+
+def groups(films: Sequence[FilmRecord]) -> list[int]:
+    """Return a group number per film: films that must stay on one side of a split share it.
+
+    Bound together are films of one patient, exact duplicates, and near-duplicates.
+    """
+    parent = list(range(len(films)))
+
+    def root(index: int) -> int:
+        while parent[index] != index:
+            parent[index] = parent[parent[index]]
+            index = parent[index]
+        return index
+
+    first: dict[tuple[str, str], int] = {}
+    for index, film in enumerate(films):
+        for key in (("patient", film.patient), ("pixels", film.pixels_sha256)):
+            parent[root(index)] = root(first.setdefault(key, index))
+    for left, right in near_duplicates(films):
+        parent[root(left)] = root(right)
+    return [root(index) for index in range(len(films))]
+
+
+def split_by_patient(
+    manifest: Manifest, *, seed: int, shares: tuple[float, float, float] = (0.8, 0.1, 0.1)
+) -> Manifest:
+    """Assigns every film to train, validation or test, whole groups at a time (see `groups`).
+
+    Groups are dealt stratum by stratum (which label and series they hold), so that every side
+    holds each stratum in about the same share. The same films and seed give the same split.
+
+    Args:
+        manifest: of `scan`.
+        seed: of the shuffle.
+        shares: of the films that train, validation and test get; they sum to 1.
+
+    Raises:
+        DatasetError: too few groups to put both labels on every side.
+    """
+    members: dict[int, list[int]] = defaultdict(list)
+    for index, group in enumerate(groups(manifest.films)):
+        members[group].append(index)
+    strata: dict[str, list[list[int]]] = defaultdict(list)
+    for indices in members.values():
+        kinds = {f"{manifest.films[i].label}/{manifest.films[i].series}" for i in indices}
+        strata["+".join(sorted(kinds))].append(indices)
+    rng = np.random.default_rng(seed)
+    assigned = [""] * len(manifest.films)
+    for _stratum, stratum_groups in sorted(strata.items()):
+        stratum_groups.sort(key=lambda indices: manifest.films[indices[0]].path)
+        order = rng.permutation(len(stratum_groups))
+        _deal([stratum_groups[i] for i in order], shares, assigned)
+    films = tuple(
+        replace(film, split=side) for film, side in zip(manifest.films, assigned, strict=True)
+    )
+    split = replace(manifest, films=films)
+    _require_both_labels(split)
+    return split
+
+
+def _deal(ordered: list[list[int]], shares: Sequence[float], assigned: list[str]) -> None:
+    """Give each group to the side that is furthest behind its share, test side first on ties."""
+    total = sum(map(len, ordered))
+    filled = [0, 0, 0]
+    for indices in ordered:
+        lack = [share * total - have for share, have in zip(shares, filled, strict=True)]
+        side = max(range(3), key=lambda k: (lack[k] / max(shares[k], 1e-9), k))
+        filled[side] += len(indices)
+        for index in indices:
+            assigned[index] = SPLITS[side]
+
+
+def _require_both_labels(manifest: Manifest) -> None:
+    for split, counts in manifest.counts().items():
+        if absent := [label for label, count in counts.items() if not count]:
+            raise DatasetError(
+                f"Too few patients to split: the {split} side has no {' or '.join(absent)}."
+            )
+    if len(manifest.counts()) < len(SPLITS):
+        raise DatasetError("Too few patients for a train, a validation and a test side.")
+
+
+@dataclass(frozen=True)
+class Leaks:
+    """Pairs of films that sit on different sides of the split and should not."""
+
+    patients: tuple[str, ...]
+    exact: tuple[tuple[str, str], ...]
+    near: tuple[tuple[str, str], ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.patients or self.exact or self.near)
+
+
+def find_leaks(manifest: Manifest) -> Leaks:
+    """Look for a patient, an exact duplicate or a near-duplicate on two sides of the split."""
+    sides: dict[str, set[str]] = defaultdict(set)
+    copies: dict[str, list[FilmRecord]] = defaultdict(list)
+    for film in manifest.films:
+        sides[film.patient].add(film.split)
+        copies[film.pixels_sha256].append(film)
+    exact = [pair for same in copies.values() for pair in _across(_pairs(same))]
+    exact_set = set(exact)
+    near = _across(
+        (manifest.films[i], manifest.films[j]) for i, j in near_duplicates(manifest.films)
+    )
+    return Leaks(
+        patients=tuple(sorted(patient for patient, at in sides.items() if len(at) > 1)),
+        exact=tuple(exact),
+        near=tuple(pair for pair in near if pair not in exact_set),
+    )
+
+
+def _pairs(films: list[FilmRecord]) -> Iterable[tuple[FilmRecord, FilmRecord]]:
+    return ((a, b) for i, a in enumerate(films) for b in films[i + 1 :])
+
+
+def _across(pairs: Iterable[tuple[FilmRecord, FilmRecord]]) -> list[tuple[str, str]]:
+    return [(a.path, b.path) for a, b in pairs if a.split != b.split]

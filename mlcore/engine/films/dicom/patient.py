@@ -1,0 +1,105 @@
+"""What a DICOM header says of the patient, read so that no bad value can raise."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import unicodedata
+
+from pydicom.dataset import Dataset
+from pydicom.valuerep import PersonName
+
+from mlcore.engine.films.dicom.tags import PYDICOM_ERRORS, first, text, tidy
+from mlcore.engine.films.header import DicomHeader
+
+_AGE = re.compile(r"(\d{1,3})\s*([DWMY]?)")
+_DATE = re.compile(r"(\d{4})([.-]?)(\d\d)\2(\d\d)")
+_UNIT_YEARS = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
+# Dates before it are what anonymisation leaves, not dates of films.
+_FIRST_STUDY_YEAR = 1950
+_OLDEST_YEARS = 130
+# What hospitals here write into a file that declares no character set.
+_UNDECLARED_ENCODINGS = ("utf-8", "cp950")
+
+
+def read_header(dataset: Dataset) -> DicomHeader:
+    """The header's patient and view; None for whatever is missing or unusable."""
+    return DicomHeader(
+        patient_name=_patient_name(dataset),
+        patient_id=text(dataset, "PatientID"),
+        age_years=_age_years(dataset),
+        study_date=_date(dataset, "StudyDate") or _date(dataset, "AcquisitionDate"),
+        modality=_code(dataset, "Modality"),
+        view_position=_code(dataset, "ViewPosition"),
+        body_part=_code(dataset, "BodyPartExamined"),
+    )
+
+
+def _code(dataset: Dataset, keyword: str) -> str | None:
+    value = text(dataset, keyword)
+    return value.upper() if value else None
+
+
+def _patient_name(dataset: Dataset) -> str | None:
+    name = _undeclared_name(dataset) or first(dataset, "PatientName")
+    if not isinstance(name, PersonName):
+        return None
+    try:
+        groups = (str(name.ideographic), str(name.alphabetic), str(name.phonetic))
+    except PYDICOM_ERRORS:
+        return None
+    for group in groups:
+        components = [part for part in (tidy(c) for c in group.split("^")) if part]
+        if components:
+            unspaced = all(_is_han_or_kana(part) for part in components)
+            return ("" if unspaced else " ").join(components)
+    return None
+
+
+def _undeclared_name(dataset: Dataset) -> PersonName | None:
+    """The name in a file that declares no character set but does not keep to ASCII."""
+    try:
+        raw = dataset.get_item("PatientName")
+        value = getattr(raw, "value", None)
+        if text(dataset, "SpecificCharacterSet") or not isinstance(value, bytes):
+            return None
+    except PYDICOM_ERRORS:
+        return None
+    if value.isascii():
+        return None
+    for encoding in _UNDECLARED_ENCODINGS:
+        try:
+            return PersonName(value.decode(encoding))
+        except UnicodeDecodeError:
+            continue
+    return None
+
+
+def _is_han_or_kana(part: str) -> bool:
+    return all(unicodedata.name(c, "").startswith(("CJK", "HIRAGANA", "KATAKANA")) for c in part)
+
+
+def _age_years(dataset: Dataset) -> float | None:
+    """PatientAge (004Y, 018M, 006W, 010D; bare digits are years), or from the dates."""
+    match = _AGE.fullmatch((text(dataset, "PatientAge") or "").upper())
+    if match:
+        years = int(match[1]) * _UNIT_YEARS[match[2]]
+        return years if years <= _OLDEST_YEARS else None
+    birth, study = _date(dataset, "PatientBirthDate", 1850), _date(dataset, "StudyDate")
+    if birth is None or study is None:
+        return None
+    years = (study - birth).days / 365.25
+    return years if 0 <= years <= _OLDEST_YEARS else None
+
+
+def _date(
+    dataset: Dataset, keyword: str, first_year: int = _FIRST_STUDY_YEAR
+) -> datetime.date | None:
+    match = _DATE.fullmatch(text(dataset, keyword) or "")
+    if not match:
+        return None
+    try:
+        date = datetime.date(int(match[1]), int(match[3]), int(match[4]))
+    except ValueError:
+        return None
+    return date if date.year >= first_year else None

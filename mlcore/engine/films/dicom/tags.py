@@ -1,0 +1,74 @@
+"""Values of DICOM elements, read so that no malformed value can raise."""
+
+from __future__ import annotations
+
+import math
+import struct
+import unicodedata
+import zlib
+from typing import Any
+
+from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
+from pydicom.multival import MultiValue
+
+# pydicom converts values when they are asked for and raises whatever that runs into; warnings
+# too, where a process has made them errors.
+PYDICOM_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    BytesLengthException,
+    EOFError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    RecursionError,
+    RuntimeError,
+    TypeError,
+    UserWarning,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+_LONGEST = 200
+
+
+def text(dataset: Dataset, keyword: str) -> str | None:
+    """An element's first value as tidy text, None if missing, empty or undecodable."""
+    value = first(dataset, keyword)
+    return None if value is None else tidy(str(value))
+
+
+def integer(dataset: Dataset, keyword: str) -> int | None:
+    """An element's first value as an integer, None if it is none."""
+    value = number(dataset, keyword)
+    return int(value) if value is not None and value == int(value) else None
+
+
+def number(dataset: Dataset, keyword: str) -> float | None:
+    """An element's first value as a finite number, None if it is none."""
+    try:
+        value = float(first(dataset, keyword))
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return value if math.isfinite(value) else None
+
+
+def first(dataset: Dataset, keyword: str) -> Any:
+    try:
+        value = dataset.get(keyword)
+        if isinstance(value, MultiValue | list):
+            return value[0] if value else None
+    except PYDICOM_ERRORS:
+        return None
+    return value
+
+
+def tidy(value: str) -> str | None:
+    """Without control characters (PostgreSQL takes no NUL), runs of space, or excess length."""
+    if "\ufffd" in value:
+        return None
+    kept = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in value)
+    return " ".join(kept.split())[:_LONGEST] or None

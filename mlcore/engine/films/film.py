@@ -1,0 +1,189 @@
+"""A film: bytes as they were sent in, pixels or a clear refusal out.
+
+`read_film` is the only way a file becomes pixels, in training, serving and commands alike. The
+format is told from the content, never from a name or a browser's word, and the size in the
+header is checked before anything is decoded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from mlcore.engine.films import grey
+from mlcore.engine.films.errors import FilmError
+from mlcore.engine.films.header import DicomHeader
+from mlcore.engine.films.raster import read_raster, refuse_gif
+
+__all__ = ["Film", "FilmError", "Format", "read_film", "render_film"]
+
+Format = Literal["JPEG", "PNG", "BMP", "TIFF", "WEBP", "DICOM"]
+
+MAX_BYTES = 32 * 2**20
+MAX_PIXELS = 64_000_000
+
+_ARCHIVES = {
+    b"PK\x03\x04": "ZIP archive",
+    b"PK\x05\x06": "ZIP archive",
+    b"PK\x07\x08": "ZIP archive",
+    b"\x1f\x8b": "gzip archive",
+    b"Rar!\x1a\x07": "RAR archive",
+    b"7z\xbc\xaf\x27\x1c": "7-Zip archive",
+    b"BZh": "bzip2 archive",
+    b"\xfd7zXZ\0": "xz archive",
+    b"\x28\xb5\x2f\xfd": "Zstandard archive",
+    b"%PDF-": "PDF document",
+}
+_OTHER_PICTURES = {
+    b"\0\0\0\x0cjP  ": "JPEG 2000",
+    b"\xff\x4f\xff\x51": "JPEG 2000",
+    b"\xff\x0a": "JPEG XL",
+    b"\0\0\0\x0cJXL ": "JPEG XL",
+    b"8BPS": "Photoshop",
+    b"\x5c\x01\0\0": "NIfTI",
+}
+_RASTERS: dict[bytes, Format] = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+}
+# Sizes that a bitmap's second header may have; "BM" alone begins many a text.
+_BITMAP_HEADERS = {12, 40, 52, 56, 64, 108, 124}
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """A radiograph as it is to be seen.
+
+    Attributes:
+        pixels: uint8 (height, width), higher is whiter, upright, read-only.
+        format: what the file was.
+        sha256: hexadecimal hash of the bytes as sent.
+        byte_size: how many bytes were sent.
+        source_bits: bits a sample had in the file; above 8, `mlcore.engine.films.grey` tells how
+            they were mapped.
+        header: for DICOM only.
+    """
+
+    pixels: npt.NDArray[np.uint8] = field(repr=False)
+    format: Format
+    sha256: str
+    byte_size: int
+    source_bits: int
+    header: DicomHeader | None = field(default=None, repr=False)
+
+    @property
+    def width(self) -> int:
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.pixels.shape[0])
+
+
+def read_film(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> Film:
+    """Read one film from a file's bytes.
+
+    Args:
+        data: the whole file: JPEG, PNG, BMP, TIFF, WebP or DICOM.
+        max_bytes: longest file that is looked at.
+        max_pixels: most pixels that are decoded.
+
+    Raises:
+        FilmError: the bytes are no readable film; its code says why.
+    """
+    if not data:
+        raise FilmError("empty")
+    if len(data) > max_bytes:
+        megabytes = -(-len(data) * 10 // 2**20) / 10
+        raise FilmError("too_large", megabytes=megabytes, limit=round(max_bytes / 2**20, 1))
+    format = _identify(data)
+    header = None
+    if format == "DICOM":
+        # Costs 0.2 s and 20 MB, which a process that never meets DICOM need not pay.
+        from mlcore.engine.films.dicom.reader import read_dicom
+
+        pixels, bits, header = read_dicom(data, max_bytes=max_bytes, max_pixels=max_pixels)
+    else:
+        pixels, bits = read_raster(data, format, max_pixels=max_pixels)
+    if grey.is_blank(pixels):
+        raise FilmError("blank")
+    pixels.setflags(write=False)
+    digest = hashlib.sha256(data).hexdigest()
+    return Film(pixels, format, digest, len(data), bits, header)
+
+
+def render_film(film: Film, *, max_side: int = 1600, quality: int = 88) -> bytes:
+    """A grey JPEG for browsers, drawn anew from the pixels: nothing else of the file is in it.
+
+    Args:
+        film: what to draw.
+        max_side: longest side in pixels; a larger film is reduced, a smaller one kept.
+        quality: of the JPEG, 1 to 95.
+    """
+    image = Image.fromarray(film.pixels)
+    share = max_side / max(image.size)
+    if share < 1:
+        size = (max(1, round(film.width * share)), max(1, round(film.height * share)))
+        image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def _identify(data: bytes) -> Format:
+    """The format by the first bytes.
+
+    Raises:
+        FilmError: archive, unsupported, animated or not_an_image.
+    """
+    # Before the rest: a DICOM file may carry another format's mark in its free first bytes.
+    if data[128:132] == b"DICM" or _is_bare_dicom(data):
+        return "DICOM"
+    for mark, format in _RASTERS.items():
+        if data.startswith(mark):
+            return format
+    if data[:2] == b"BM" and int.from_bytes(data[14:18], "little") in _BITMAP_HEADERS:
+        return "BMP"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WEBP"
+    raise _not_a_film(data)
+
+
+def _is_bare_dicom(data: bytes) -> bool:
+    """Whether a file begins with a data element, as DICOM written without a preamble does.
+
+    Such files start in group 2 or 8, by a low element number, in little endian, and the length
+    of that first element is short: no text and no picture looks like that.
+    """
+    if len(data) < 132 or data[:2] not in (b"\x02\0", b"\x08\0") or data[3] != 0:
+        return False
+    explicit = data[4:6] in (b"UL", b"CS", b"UI", b"OB", b"DA", b"SH", b"LO", b"ST", b"PN")
+    implicit = int.from_bytes(data[4:8], "little") <= 128
+    return explicit or (implicit and data[2] in (0x00, 0x01, 0x05, 0x08, 0x12, 0x13, 0x16, 0x18))
+
+
+def _not_a_film(data: bytes) -> FilmError:
+    """The refusal of a file in no accepted format, naming what it is where that is known."""
+    if data[:6] in (b"GIF87a", b"GIF89a"):
+        return refuse_gif(data)
+    for mark, kind in _ARCHIVES.items():
+        if data.startswith(mark):
+            return FilmError("archive", kind=kind)
+    if data[257:262] == b"ustar":
+        return FilmError("archive", kind="tar archive")
+    for mark, picture in _OTHER_PICTURES.items():
+        if data.startswith(mark):
+            return FilmError("unsupported", format=picture)
+    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"avif", b"heif"):
+        return FilmError("unsupported", format="HEIF/AVIF")
+    return FilmError("not_an_image")

@@ -1,0 +1,184 @@
+"""A trained model on disk: written whole or not at all, verified before it is used.
+
+A bundle is a folder: `model.keras`, `model.tflite`, `card.json`, `golden.json`, `history.csv` and
+plots. The card holds the SHA-256 of every other file; the bundle's own SHA-256 is the card's, so
+it stands for the whole folder. Nothing in it is pickled.
+"""
+
+import hashlib
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xraysite.common.atomic_write import write_atomically
+
+FORMAT_VERSION = 1
+CARD = "card.json"
+KERAS = "model.keras"
+TFLITE = "model.tflite"
+GOLDEN = "golden.json"
+REQUIRED_FILES = (KERAS, TFLITE, GOLDEN)
+REQUIRED_KEYS = (
+    "name",
+    "labels",
+    "input_size",
+    "preprocessing",
+    "threshold",
+    "calibration",
+    "explanation",
+    "scope",
+    "population",
+    "metrics",
+)
+
+
+class BundleError(RuntimeError):
+    """A bundle that cannot be trusted; the message says what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle.
+
+    Attributes:
+        folder: where it lies.
+        card: what is known of the model.
+        sha256: of the card, and through it of every file.
+        tflite: the network to serve.
+    """
+
+    folder: Path
+    card: dict[str, Any]
+    sha256: str
+    tflite: bytes
+
+    @property
+    def name(self) -> str:
+        return str(self.card["name"])
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def read(folder: Path) -> Bundle:
+    """Read a bundle and verifies every file that its card names; others are never read.
+
+    Raises:
+        FileNotFoundError: there is no bundle at `folder`.
+        BundleError: a file is missing, altered or unreadable, or the card lacks something.
+    """
+    card_path = folder / CARD
+    if not card_path.is_file():
+        raise FileNotFoundError(f"No bundle at {folder}: it holds no {CARD}.")
+    content = _read_inside(folder, CARD)
+    card = _parse(content)
+    files = card["files"]
+    for name in REQUIRED_FILES:
+        if name not in files:
+            raise BundleError(f"The card names no {name}.")
+    tflite = b""
+    for name, sha256 in files.items():
+        found = _read_inside(folder, name)
+        if digest(found) != sha256:
+            raise BundleError(f"{name} is not the file that the card describes.")
+        if name == TFLITE:
+            tflite = found
+    return Bundle(folder=folder, card=card, sha256=digest(content), tflite=tflite)
+
+
+def _parse(content: bytes) -> dict[str, Any]:
+    try:
+        card = json.loads(content)
+    except ValueError as error:
+        raise BundleError(f"{CARD} is no JSON: {error}") from error
+    if not isinstance(card, dict) or card.get("format_version") != FORMAT_VERSION:
+        raise BundleError(f"{CARD} is not of format version {FORMAT_VERSION}.")
+    missing = [key for key in (*REQUIRED_KEYS, "files") if key not in card]
+    if missing:
+        raise BundleError(f"{CARD} lacks {', '.join(missing)}.")
+    return card
+
+
+def _read_inside(folder: Path, name: str) -> bytes:
+    if Path(name).name != name:
+        raise BundleError(f"The card names a file outside the bundle: {name!r}.")
+    try:
+        return (folder / name).read_bytes()
+    except FileNotFoundError as error:
+        raise BundleError(f"{name} is missing.") from error
+    except OSError as error:
+        raise BundleError(f"{name} cannot be read: {error.strerror}.") from error
+
+
+def finite(value: Any) -> Any:
+    """Return `value` with every NaN as None: JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write(root: Path, card: Mapping[str, Any], files: Mapping[str, bytes]) -> Bundle:
+    """Write a bundle under `root`, whole or not at all.
+
+    Args:
+        root: the folder of bundles; made where it is missing.
+        card: everything but `format_version` and `files`; its `name` becomes the folder's, and a
+            NaN becomes null.
+        files: content of each file but the card.
+
+    Returns:
+        The bundle, read back and verified.
+
+    Raises:
+        BundleError: a bundle of that name exists, or the card lacks something.
+    """
+    target = root / card["name"]
+    if target.exists():
+        raise BundleError(f"A bundle named {card['name']!r} exists already in {root}.")
+    whole = dict(card) | {
+        "format_version": FORMAT_VERSION,
+        "files": {name: digest(content) for name, content in sorted(files.items())},
+    }
+    text = json.dumps(finite(whole), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=".part-", dir=root))
+    try:
+        temporary.chmod(0o755)
+        for name, content in {**files, CARD: text.encode()}.items():
+            write_atomically(temporary / name, content, mode=0o644)
+        read(temporary)
+        temporary.rename(target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return read(target)
+
+
+def missing_for_service(card: Mapping[str, Any]) -> list[str]:
+    """Return, in words, what a card lacks before doctors may read with its model."""
+    threshold, calibration, scope = (
+        card.get(key) or {} for key in ("threshold", "calibration", "scope")
+    )
+    wanted = {
+        "a threshold chosen on validation data": (
+            isinstance(threshold.get("value"), float) and threshold.get("chosen_on") == "validation"
+        ),
+        "calibration figures": (
+            isinstance(calibration.get("temperature"), float)
+            and isinstance(calibration.get("bias"), float)
+            and isinstance(calibration.get("ece"), float)
+        ),
+        "a scope gate": (isinstance(scope.get("threshold"), float) and bool(scope.get("method"))),
+        "the ages that it was validated on": (
+            len((card.get("population") or {}).get("age_years", [])) == 2
+        ),
+    }
+    return [what for what, there in wanted.items() if not there]

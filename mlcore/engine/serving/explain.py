@@ -1,0 +1,157 @@
+"""Where the network looked: from the class-activation map to the heatmap over the film.
+
+The network's evidence map holds local log-odds whose mean is the film's log-odds. It is shown
+against what films without the disease have at the same place, on one scale for every film: the
+map of a clear film stays clear, and is not stretched until something looks hot.
+"""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+Map = npt.NDArray[np.float32]
+
+# Below the first level nothing is drawn. Colours run dark to light in luminance, through hues
+# that differ for colour-blind readers too: (level, red, green, blue, opacity).
+_STOPS = np.array(
+    [
+        [0.00, 30, 60, 160, 0],
+        [0.25, 40, 90, 200, 0],
+        [0.45, 60, 150, 220, 110],
+        [0.60, 250, 210, 60, 170],
+        [0.80, 250, 130, 30, 205],
+        [1.00, 225, 30, 40, 230],
+    ],
+    np.float64,
+)
+_TABLE = np.stack(
+    [np.interp(np.arange(256) / 255, _STOPS[:, 0], _STOPS[:, c]) for c in range(1, 5)], axis=-1
+).astype(np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What the map of a film without the disease looks like, cell by cell.
+
+    A network that averages its cells has a level of its own at each place: the bed, the arms and
+    the abdomen say something on every film. Evidence is what goes beyond that.
+
+    Attributes:
+        mean: (h, w) mean local log-odds over validation films labelled NORMAL.
+        spread: (h, w) their standard deviation.
+        low, high: where, in standard deviations above the mean, evidence begins and is full.
+    """
+
+    mean: npt.NDArray[Any]
+    spread: npt.NDArray[Any]
+    low: float = 1.0
+    high: float = 6.0
+
+    @classmethod
+    def fit(cls, evidence: npt.NDArray[Any]) -> "Reference":
+        """Fit the reference to (n, h, w) local log-odds of films without the disease."""
+        spread = evidence.std(axis=0)
+        # A cell that hardly varies would turn a trifle into evidence.
+        return cls(evidence.mean(axis=0), np.maximum(spread, 0.25 * np.median(spread) + 1e-6))
+
+    def to_card(self) -> dict[str, Any]:
+        """Return the card's `explanation`."""
+        return {
+            "method": (
+                "class-activation map: local log-odds, in standard deviations above the mean of "
+                "validation films labelled NORMAL at the same place"
+            ),
+            "low": self.low,
+            "high": self.high,
+            "mean": np.round(self.mean.astype(float), 4).tolist(),
+            "spread": np.round(self.spread.astype(float), 4).tolist(),
+        }
+
+    @classmethod
+    def from_card(cls, entry: Mapping[str, Any]) -> "Reference":
+        """Read `card["explanation"]`."""
+        return cls(np.array(entry["mean"]), np.array(entry["spread"]), entry["low"], entry["high"])
+
+    def local_evidence(self, evidence: npt.ArrayLike) -> Map:
+        """Local log-odds -> what is shown.
+
+        Args:
+            evidence: (h, w) local log-odds, whose mean is the film's log-odds.
+
+        Returns:
+            (h, w) float32 in [0, 1]: 0 up to `low` standard deviations, 1 from `high` on.
+        """
+        beyond = (np.asarray(evidence) - self.mean) / self.spread
+        return np.clip((beyond - self.low) / (self.high - self.low), 0, 1).astype(np.float32)
+
+
+def class_activation_map(
+    features: npt.NDArray[Any], weights: npt.NDArray[Any], bias: float
+) -> npt.NDArray[Any]:
+    """The map of a network that averages its last features and weighs the averages (Zhou 2016).
+
+    Args:
+        features: (h, w, c) of the last stage.
+        weights: (c,) of the final dense layer.
+        bias: of the final dense layer.
+
+    Returns:
+        (h, w) local log-odds; their mean is the log-odds of the film.
+    """
+    return features @ weights + bias
+
+
+def grad_cam(features: npt.NDArray[Any], gradient: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Grad-CAM before its rectifier (Selvaraju 2017), to which the map above is proportional.
+
+    Args:
+        features: (h, w, c) of the last stage.
+        gradient: (h, w, c) of the film's log-odds by `features`.
+
+    Returns:
+        (h, w) `features` weighed by the mean gradient of each channel.
+    """
+    return features @ gradient.mean(axis=(0, 1))
+
+
+def encode_activation_map(values: npt.ArrayLike) -> bytes:
+    """(h, w) in [0, 1] -> an 8-bit grey PNG of that size, in steps of 1/255.
+
+    Raises:
+        ValueError: the map is not two-dimensional or leaves [0, 1].
+    """
+    array = np.asarray(values, np.float64)
+    if array.ndim != 2 or not np.all((array >= 0) & (array <= 1)):
+        raise ValueError(f"Expected a (h, w) map in [0, 1]. Received shape {array.shape}.")
+    buffer = io.BytesIO()
+    Image.fromarray(np.rint(255 * array).astype(np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def decode_activation_map(data: bytes) -> Map:
+    """Return the (h, w) float32 map that `encode_activation_map` stored."""
+    with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+        return np.asarray(image, np.float32) / np.float32(255)
+
+
+def render_heatmap(values: npt.ArrayLike, width: int, height: int) -> bytes:
+    """Draw a map as a picture to lie over the film; where there is no evidence it is clear.
+
+    Args:
+        values: (h, w) in [0, 1].
+        width, height: of the picture, in pixels.
+
+    Returns:
+        An RGBA PNG.
+    """
+    cells = Image.fromarray(np.asarray(values, np.float32))
+    smooth = np.asarray(cells.resize((width, height), Image.Resampling.BICUBIC))
+    levels = np.rint(255 * np.clip(smooth, 0, 1)).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(_TABLE[levels], "RGBA").save(buffer, "PNG", compress_level=4)
+    return buffer.getvalue()

@@ -1,0 +1,125 @@
+"""Inputs with the answers a network must give: what shows that a bundle works on this machine.
+
+The inputs are drawn by code, from a seed; no patient's film is among them. They go through the
+whole way of a film, preparation included.
+"""
+
+import base64
+import io
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from mlcore.engine.serving.bundle import GOLDEN, BundleError
+from mlcore.engine.serving.preprocess import Preprocessing, prepare
+from mlcore.engine.serving.runtime import Output, OutputError
+
+TOLERANCE = 1e-3
+CASES = 4
+SIDE = 160
+
+Run = Callable[[npt.NDArray[np.float32]], Output]
+
+
+def draw(seed: int, side: int = SIDE) -> npt.NDArray[np.uint8]:
+    """Draw (side, side) uint8: two dark ovals on a bright body, a shade, and grain."""
+    rng = np.random.default_rng(seed)
+    row, column = np.mgrid[0:side, 0:side] / side
+    picture = 150 + 60 * np.cos(np.pi * (column - 0.5)) + 30 * rng.standard_normal() * (row - 0.5)
+    for centre in (0.3, 0.7):
+        distance = ((column - centre) / 0.15) ** 2 + ((row - 0.5) / 0.3) ** 2
+        picture -= rng.uniform(60, 120) / (1 + np.exp(8 * (distance - 1)))
+    place = rng.uniform(0.25, 0.75, 2)
+    patch = ((column - place[0]) ** 2 + (row - place[1]) ** 2) / rng.uniform(0.005, 0.03)
+    picture += rng.uniform(0, 90) * np.exp(-patch) + 6 * rng.standard_normal((side, side))
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+def make(run: Run, *, size: int, spec: Preprocessing) -> bytes:
+    """Return the content of `golden.json` for a network.
+
+    Args:
+        run: the network that was trained: a prepared film -> its output.
+        size: side of the network's input.
+        spec: how a film is prepared.
+    """
+    cases = []
+    for seed in range(CASES):
+        film = draw(seed)
+        output = run(prepare(film, size=size, spec=spec))
+        cases.append(
+            {
+                "film_png": base64.b64encode(_png(film)).decode(),
+                "probability": output.probability,
+                "scope_score": output.scope_score,
+                "activation_map": np.round(output.activation_map.astype(float), 6).tolist(),
+            }
+        )
+    return json.dumps({"tolerance": TOLERANCE, "cases": cases}).encode()
+
+
+def _png(film: npt.NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(film).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def check(folder: Path, card: Mapping[str, Any], run: Run) -> float:
+    """Run every golden input and compares the answers.
+
+    Args:
+        folder: the bundle's folder.
+        card: its card.
+        run: the network to check: a prepared film -> its output.
+
+    Returns:
+        The largest difference found, relative to 1 or the expected value, the larger.
+
+    Raises:
+        BundleError: an answer differs by more than the tolerance, or there is none; or this code
+            cannot prepare films as the card says, or cannot read `golden.json`.
+    """
+    try:
+        spec = Preprocessing.from_card(card["preprocessing"])
+        golden = json.loads((folder / GOLDEN).read_bytes())
+        tolerance = float(golden["tolerance"])
+        differences = [
+            _check_case(case, run, size=card["input_size"], spec=spec) for case in golden["cases"]
+        ]
+    except (OutputError, OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"The golden inputs cannot be run: {error!r}") from error
+    worst = max(differences, default=np.inf)
+    if not worst <= tolerance:
+        raise BundleError(
+            f"The network's answers differ from the golden ones by {worst:.2g}; "
+            f"at most {tolerance:g} is allowed."
+        )
+    return worst
+
+
+def _check_case(case: Mapping[str, Any], run: Run, *, size: int, spec: Preprocessing) -> float:
+    data = base64.b64decode(case["film_png"])
+    with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+        film = np.asarray(image, np.uint8)
+    return max(_differences(case, run(prepare(film, size=size, spec=spec))))
+
+
+def _differences(case: Mapping[str, Any], output: Output) -> list[float]:
+    expected_map = np.asarray(case["activation_map"], np.float64)
+    if expected_map.shape != output.activation_map.shape:
+        return [np.inf]
+    pairs = [
+        (output.probability, case["probability"]),
+        (output.scope_score, case["scope_score"]),
+        (output.activation_map, expected_map),
+    ]
+    return [_difference(np.asarray(found), np.asarray(expected)) for found, expected in pairs]
+
+
+def _difference(found: npt.NDArray[Any], expected: npt.NDArray[Any]) -> float:
+    return float(np.max(np.abs(found - expected) / np.maximum(1, np.abs(expected))))

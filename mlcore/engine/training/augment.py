@@ -1,0 +1,151 @@
+"""Changes of a training film that must not change its reading.
+
+Works on films that `preprocess.prepare_bytes` made, so what a network trains on differs from
+what it serves on only by what is written here. All randomness comes from the generator given.
+"""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+_MARKER_TEXTS = ("R", "L", "AP", "PA", "KV59", "KV60", "MAS2", "SUPINE", "PORTABLE", "P", "10:42")
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How strongly a film is changed. Zero switches a change off.
+
+    Attributes:
+        rotate: largest rotation, degrees either way.
+        shift: largest shift, share of the side, either way and direction.
+        zoom: largest change of scale, each axis; 0.15 means 0.85 to 1.15.
+        flip: probability of mirroring left and right.
+        gamma: largest |log gamma| of an exposure change.
+        contrast: largest share by which grey levels are pulled to or pushed from their middle.
+        brightness: largest shift of the grey levels, share of white.
+        noise: largest standard deviation of added noise, share of white.
+        blur: probability of a Gaussian blur of up to 1.2 pixels at 224.
+        frame: probability that the film's outer frame is replaced by another film's, by one grey
+            level, or by noise, because the frame tells class from class without a lung in it.
+        frame_width: largest width of that frame, share of the side.
+        marker: probability of burnt-in letters or a bright patch near the edge.
+        erase: probability that one to three rectangles are covered.
+    """
+
+    rotate: float = 12.0
+    shift: float = 0.06
+    zoom: float = 0.15
+    flip: float = 0.5
+    gamma: float = 0.5
+    contrast: float = 0.25
+    brightness: float = 0.1
+    noise: float = 0.04
+    blur: float = 0.3
+    frame: float = 0.5
+    frame_width: float = 0.12
+    marker: float = 0.3
+    erase: float = 0.3
+
+    def to_card(self) -> dict[str, float]:
+        """Returns the fields for the card."""
+        return asdict(self)
+
+
+def augment(
+    film: np.ndarray, *, donor: np.ndarray, rng: np.random.Generator, spec: Augmentation
+) -> np.ndarray:
+    """Returns a changed copy of a film.
+
+    Args:
+        film: (size, size) uint8.
+        donor: another film of the same shape, whose frame may be borrowed.
+        rng: the only source of chance.
+        spec: how much.
+
+    Returns:
+        (size, size) uint8.
+    """
+    image = _warp(film, rng, spec)
+    if rng.random() < spec.blur:
+        radius = rng.uniform(0.3, 1.2) * film.shape[0] / 224
+        image = image.filter(ImageFilter.GaussianBlur(radius))
+    pixels = _expose(np.array(image), rng, spec)
+    if rng.random() < spec.frame:
+        _replace_frame(pixels, donor, rng, spec.frame_width)
+    if rng.random() < spec.erase:
+        _erase(pixels, rng)
+    if rng.random() < spec.marker:
+        pixels = _burn_marker(pixels, rng)
+    if spec.noise:
+        deviation = rng.uniform(0, spec.noise) * 255
+        noisy = pixels + rng.normal(0, deviation, pixels.shape).astype(np.float32)
+        pixels = np.clip(noisy, 0, 255).astype(np.uint8)
+    return pixels
+
+
+def _warp(film: np.ndarray, rng: np.random.Generator, spec: Augmentation) -> Image.Image:
+    """Rotates, scales, shifts and mirrors about the middle; uncovered corners are black."""
+    size = film.shape[0]
+    angle = np.deg2rad(rng.uniform(-spec.rotate, spec.rotate))
+    scale_x, scale_y = 1 / rng.uniform(1 - spec.zoom, 1 + spec.zoom, 2)
+    shift_x, shift_y = rng.uniform(-spec.shift, spec.shift, 2) * size
+    mirror = -1 if rng.random() < spec.flip else 1
+    a, b = mirror * scale_x * np.cos(angle), scale_x * np.sin(angle)
+    d, e = -mirror * scale_y * np.sin(angle), scale_y * np.cos(angle)
+    middle = (size - 1) / 2
+    c = middle - a * (middle + shift_x) - b * (middle + shift_y)
+    f = middle - d * (middle + shift_x) - e * (middle + shift_y)
+    return Image.fromarray(film).transform(
+        (size, size), Image.Transform.AFFINE, (a, b, c, d, e, f), Image.Resampling.BILINEAR
+    )
+
+
+def _expose(film: np.ndarray, rng: np.random.Generator, spec: Augmentation) -> np.ndarray:
+    """Changes gamma, contrast and brightness through one look-up table."""
+    grey = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-spec.gamma, spec.gamma))
+    grey = 0.5 + (grey - 0.5) * (1 + rng.uniform(-spec.contrast, spec.contrast))
+    grey = grey + rng.uniform(-spec.brightness, spec.brightness)
+    return np.clip(np.rint(grey * 255), 0, 255).astype(np.uint8)[film]
+
+
+def _replace_frame(
+    film: np.ndarray, donor: np.ndarray, rng: np.random.Generator, width: float
+) -> None:
+    size = film.shape[0]
+    top, bottom, left, right = (rng.uniform(0, width, 4) * size).astype(int)
+    inner = (slice(top, size - bottom), slice(left, size - right))
+    kept = film[inner].copy()
+    kind = rng.integers(4)
+    if kind <= 1:
+        film[:] = donor[:, ::-1] if kind else donor
+    elif kind == 2:
+        film[:] = rng.integers(256)
+    else:
+        film[:] = rng.integers(0, 256, film.shape)
+    film[inner] = kept
+
+
+def _erase(film: np.ndarray, rng: np.random.Generator) -> None:
+    size = film.shape[0]
+    for _ in range(rng.integers(1, 4)):
+        height, width = (rng.uniform(0.06, 0.28, 2) * size).astype(int)
+        top, left = rng.integers(0, size - height), rng.integers(0, size - width)
+        film[top : top + height, left : left + width] = rng.integers(256)
+
+
+def _burn_marker(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Writes one or two markers near the edge, as technologists do."""
+    size = film.shape[0]
+    image = Image.fromarray(film)
+    draw = ImageDraw.Draw(image)
+    for _ in range(rng.integers(1, 3)):
+        text = _MARKER_TEXTS[rng.integers(len(_MARKER_TEXTS))]
+        font = ImageFont.load_default(size=max(6.0, size * rng.uniform(0.035, 0.1)))
+        near, along = rng.uniform(0.01, 0.15), rng.uniform(0.02, 0.9)
+        if rng.random() < 0.5:
+            near = 0.95 - near
+        x, y = (near, along) if rng.random() < 0.5 else (along, near)
+        shade = int(rng.choice([rng.integers(200, 256), rng.integers(0, 40)], p=[0.85, 0.15]))
+        draw.text((x * size, y * size), text, fill=shade, font=font)
+    return np.array(image)

@@ -1,0 +1,223 @@
+"""From a folder of films to a bundle: split, train, calibrate, gate, measure, write.
+
+Importing this module imports Keras.
+"""
+
+import csv
+import io
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from mlcore.engine.data import folds
+from mlcore.engine.data.dataset import LABELS, FilmRecord, Manifest, split_by_patient
+from mlcore.engine.evaluation import corruptions, plots
+from mlcore.engine.evaluation.predictions import Change
+from mlcore.engine.films.film import read_film
+from mlcore.engine.serving import bundle, golden
+from mlcore.engine.serving.preprocess import prepare_bytes
+from mlcore.engine.serving.runtime import Output, Session
+from mlcore.engine.training import architectures, card, export, fitting
+from mlcore.engine.training.fitting import Development
+from mlcore.engine.training.plan import Plan
+from mlcore.engine.training.training import (
+    EpochResult,
+    Options,
+    Progress,
+    TrainingSet,
+    outputs_of,
+    train,
+)
+
+History = list[list[EpochResult]]
+
+
+def load_films(
+    manifest: Manifest,
+    records: Sequence[FilmRecord],
+    options: Options,
+    *,
+    change: Change | None = None,
+) -> TrainingSet:
+    """Reads and prepares films into memory: one byte a pixel of the network's input.
+
+    Args:
+        change: made to each film first, given the film and its place.
+    """
+
+    def one(place: int) -> npt.NDArray[np.uint8]:
+        pixels = read_film((manifest.root / records[place].path).read_bytes()).pixels
+        pixels = change(pixels, place) if change else pixels
+        return prepare_bytes(pixels, size=options.image_size, spec=options.preprocessing)
+
+    size = options.image_size
+    films = np.empty((len(records), size, size), np.uint8)
+    with ThreadPoolExecutor(4) as pool:
+        for place, film in enumerate(pool.map(one, range(len(records)))):
+            films[place] = film
+    labels = np.array([LABELS.index(record.label) for record in records])
+    return TrainingSet(films=films, labels=labels)
+
+
+def build(
+    plan: Plan,
+    manifest: Manifest,
+    options: Options,
+    *,
+    progress: Progress,
+    on_stage: Callable[[str], None],
+) -> bundle.Bundle | None:
+    """Train on a manifest and write the bundle; see `training.train` for resuming.
+
+    Args:
+        manifest: of `dataset.scan`. Where its folders state no split, films are split by patient.
+        on_stage: told, in a few words, what begins.
+
+    Returns:
+        The bundle; None on a worker that is not the chief, which writes nothing.
+
+    Raises:
+        DatasetError: the films cannot be split by patient with both labels on each side.
+        BundleError: a bundle of that name exists.
+        ValueError: too few films for so many members, or the state of an earlier run differs.
+    """
+    if (plan.root / plan.name).exists():
+        raise bundle.BundleError(f"A bundle named {plan.name!r} exists already in {plan.root}.")
+    if any(not film.split for film in manifest.films):
+        manifest = split_by_patient(manifest, seed=options.seed)
+    on_stage("reading films")
+    records = [film for film in manifest.films if film.split != "test"]
+    left_out = blocks_left_out(records, plan.members)
+    data = load_films(manifest, records, options)
+    started = time.perf_counter()
+    state = plan.root / f".training-{plan.name}"
+    members, history = _train_members(plan, options, data, left_out, state, progress, on_stage)
+    seconds = time.perf_counter() - started
+    if not plan.distribution.is_chief:
+        return None
+    on_stage("asking each network for the films it left out")
+    changed = load_films(manifest, records, options, change=corruptions.any_of)
+    development = collect(members, records, data, changed, left_out)
+    fitted = fitting.fit(
+        members[0], development, options, outliers=plan.outliers, on_stage=on_stage
+    )
+    on_stage("measuring on held-out films")
+    model = architectures.averaged(members)
+    serving = export.serving_network(model, calibration=fitted.calibration, gate=fitted.gate)
+    served = export.to_litert(serving)
+    report = card.Report(plan, manifest, options, development, fitted, history, seconds)
+    written_card, files = report.measured(Session(served), on_stage=on_stage)
+    files |= {
+        bundle.KERAS: export.to_keras_file(model),
+        bundle.TFLITE: served,
+        bundle.GOLDEN: golden.make(
+            lambda film: run_keras(serving, film),
+            size=options.image_size,
+            spec=options.preprocessing,
+        ),
+        "history.csv": _history_csv(history),
+        "curves.png": plots.curves(history),
+    }
+    on_stage("writing the bundle")
+    written = bundle.write(plan.root, written_card, files)
+    shutil.rmtree(state)
+    return written
+
+
+def blocks_left_out(records: list[FilmRecord], members: int) -> list[npt.NDArray[np.bool_]]:
+    """Returns, for each member, which of the records it does not learn from."""
+    if members == 1:
+        return [np.array([record.split == "validation" for record in records])]
+    fold = folds.blocks(records, members)
+    return [fold == number for number in range(members)]
+
+
+def _train_members(
+    plan: Plan,
+    options: Options,
+    data: TrainingSet,
+    left_out: list[npt.NDArray[np.bool_]],
+    state: Path,
+    progress: Progress,
+    on_stage: Callable[[str], None],
+) -> tuple[list[keras.Model], History]:
+    starts: list[Any] = [None] * plan.members
+    if plan.start is not None:
+        found = architectures.members_of(plan.start)
+        starts = [found[number % len(found)] for number in range(plan.members)]
+    models, history = [], []
+    for number, held in enumerate(left_out):
+        on_stage(f"training network {number + 1} of {plan.members}")
+        progress.member(number + 1, plan.members)
+        model, epochs = train(
+            replace(options, seed=options.seed + number),
+            data.only(~held),
+            data.only(held),
+            state_folder=state / f"member-{number + 1}",
+            progress=progress,
+            initial=starts[number],
+            distribution=plan.distribution,
+        )
+        models.append(model)
+        history.append(epochs)
+    return models, history
+
+
+def collect(
+    members: list[keras.Model],
+    records: list[FilmRecord],
+    data: TrainingSet,
+    changed: TrainingSet,
+    left_out: list[npt.NDArray[np.bool_]],
+) -> Development:
+    """Collects, for each film that a member left out, what that member says of it.
+
+    Args:
+        changed: the same films, each under some corruption.
+        left_out: for each member, which films it did not learn from.
+    """
+    logits, changed_logits = np.full((2, len(records)), np.nan)
+    cells = members[0].output["evidence"].shape[1:3]
+    evidence = np.full((len(records), *cells), np.nan, np.float32)
+    for model, held in zip(members, left_out, strict=True):
+        outputs = outputs_of(model, data.films[held])
+        logits[held] = outputs["logit"][:, 0]
+        evidence[held] = outputs["evidence"][..., 0]
+        changed_logits[held] = outputs_of(model, changed.films[held])["logit"][:, 0]
+    return Development(
+        records=records,
+        data=data,
+        judged=~np.isnan(logits),
+        unseen=left_out[0],
+        logits=logits,
+        changed_logits=changed_logits,
+        evidence=evidence,
+    )
+
+
+def run_keras(serving: keras.Model, film: npt.NDArray[np.float32]) -> Output:
+    """Runs the serving network in Keras on one prepared film, as `runtime.Session.run` does."""
+    answer = serving.predict_on_batch(film[np.newaxis])
+    return Output(
+        probability=float(np.squeeze(answer["probability"])),
+        activation_map=np.squeeze(np.asarray(answer["activation_map"], np.float32), (0, 3)),
+        scope_score=float(np.squeeze(answer["scope_score"])),
+    )
+
+
+def _history_csv(history: History) -> bytes:
+    text = io.StringIO()
+    columns = ["member", *asdict(history[0][0])]
+    writer = csv.DictWriter(text, fieldnames=columns, lineterminator="\n")
+    writer.writeheader()
+    for member, epochs in enumerate(history, start=1):
+        writer.writerows({"member": member, **asdict(result)} for result in epochs)
+    return text.getvalue().encode()

@@ -1,0 +1,235 @@
+"""Training of a network on `keras.Model.fit`: seeded, with averaged weights, resumable.
+
+The state after each epoch is saved in a folder. A run that finds the state of an earlier one with
+the same options and films resumes after its last epoch, and ends where an uninterrupted run would
+have ended. Importing this module imports Keras.
+"""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from mlcore.engine.serving.preprocess import Preprocessing, as_input
+from mlcore.engine.training import architectures
+from mlcore.engine.training.augment import Augmentation
+from mlcore.engine.training.backend import ONE_DEVICE, Distribution
+from mlcore.engine.training.batches import AugmentedBatches, FilmBatches, Films, TrainingSet
+from mlcore.engine.training.callbacks import (
+    EpochBackup,
+    EpochRecorder,
+    EpochResult,
+    Progress,
+    ResumedEarlyStopping,
+)
+
+__all__ = [
+    "EpochResult",
+    "Options",
+    "Progress",
+    "TrainingSet",
+    "logits_of",
+    "outputs_of",
+    "train",
+]
+
+CLIP_NORM = 5.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """What decides a training run: two runs with the same options and films end the same.
+
+    Attributes:
+        arch: Name of the architecture.
+        image_size: Side of the network's input in pixels.
+        epochs: Passes over the training films.
+        batch_size: Films in a step, over all devices.
+        learning_rate: Highest rate, reached after a tenth of the first epoch.
+        weight_decay: Of AdamW.
+        label_smoothing: How far the targets are moved from 0 and 1 towards one half.
+        average: Momentum of the exponential moving average of the weights, which is the result.
+            A short run uses a smaller one; see `average_momentum`.
+        balance: Whether both classes weigh the same in the loss.
+        patience: Epochs without a lower validation loss after which training stops and the best
+            epoch's weights are kept. 0 trains to the end and keeps the last ones.
+        mixed_precision: Whether layers compute in bfloat16, on hardware that is faster so.
+        seed: Of initial weights, order, augmentation and dropout.
+    """
+
+    arch: str = "resnet_small"
+    image_size: int = 128
+    epochs: int = 15
+    batch_size: int = 32
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    label_smoothing: float = 0.05
+    average: float = 0.995
+    balance: bool = True
+    patience: int = 0
+    mixed_precision: bool = False
+    seed: int = 0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+
+    def to_card(self) -> dict[str, Any]:
+        """Return the fields for the card."""
+        return asdict(self)
+
+
+def train(
+    options: Options,
+    training: TrainingSet,
+    validation: TrainingSet,
+    *,
+    state_folder: Path,
+    progress: Progress,
+    initial: keras.Model | None = None,
+    distribution: Distribution = ONE_DEVICE,
+) -> tuple[keras.Model, list[EpochResult]]:
+    """Train a network and return it, in float32 and with its averaged weights, with its history.
+
+    Args:
+        options: What decides the run.
+        training: Films to learn from.
+        validation: Films to measure each epoch on.
+        state_folder: Where to save the state after each epoch, and to resume from.
+        progress: Told of every step and epoch.
+        initial: A network whose weights to start from, of the same architecture and size.
+        distribution: Devices to divide each batch among; by default one.
+
+    Returns:
+        The network and one result for each epoch. Of several workers, only the chief returns
+        the best epoch's network if `options.patience` is set; the others, the last one's.
+
+    Raises:
+        ValueError: A class is missing, or the saved state is of other options or films.
+    """
+    for name, part in (("training", training), ("validation", validation)):
+        if len(np.unique(part.labels)) != 2:
+            raise ValueError(f"The {name} films must be of both classes.")
+    backup = EpochBackup(
+        state_folder,
+        {"options": options.to_card(), "films_sha256": training.sha256()},
+        keep_best=options.patience > 0,
+        progress=progress,
+        distribution=distribution,
+    )
+    if backup.history:
+        progress.resumed(len(backup.history))
+    batches = AugmentedBatches(
+        training,
+        batch_size=options.batch_size,
+        augmentation=options.augmentation,
+        balance=options.balance,
+        seed=options.seed,
+    )
+    keras.utils.set_random_seed(options.seed)
+    with distribution.scope():
+        network = _network(options, mixed=options.mixed_precision)
+        if initial is not None:
+            network.set_weights(initial.get_weights())
+        distribution.synchronize(network)
+        learner = _compiled(network, options, len(batches), distribution)
+    if not backup.finished:
+        learner.fit(
+            batches,
+            epochs=options.epochs,
+            validation_data=FilmBatches(validation, 2 * options.batch_size),
+            callbacks=_callbacks(options, batches, backup, progress),
+            shuffle=False,
+            verbose=0,
+        )
+    if distribution.is_chief:
+        backup.load_result(learner)
+    result = _network(options, mixed=False)
+    result.set_weights(network.get_weights())
+    return result, backup.history
+
+
+def _callbacks(
+    options: Options, batches: AugmentedBatches, backup: EpochBackup, progress: Progress
+) -> list[keras.callbacks.Callback]:
+    # `fit` calls them in this order: the state to save includes what the others decided.
+    callbacks = [keras.callbacks.SwapEMAWeights()]
+    if options.patience:
+        callbacks.append(ResumedEarlyStopping(options.patience, list(backup.history)))
+    return [*callbacks, EpochRecorder(batches, backup.history, progress), backup]
+
+
+def _network(options: Options, *, mixed: bool) -> keras.Model:
+    """Build the network under a precision of its own, whatever the process has set."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
+    try:
+        return architectures.build(options.arch, size=options.image_size, seed=options.seed)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _compiled(
+    network: keras.Model, options: Options, steps: int, distribution: Distribution
+) -> keras.Model:
+    """Return a model that shares the network's layers, answers its log-odds, and can be fitted."""
+    model = distribution.model_class(network.input, network.output["logit"])
+    model.compile(
+        optimizer=keras.optimizers.AdamW(
+            _schedule(options, steps),
+            weight_decay=options.weight_decay,
+            # Keras clips each replica's share of the gradient before it adds them up. Bounding
+            # each share bounds their sum.
+            global_clipnorm=CLIP_NORM / distribution.replicas,
+            use_ema=True,
+            ema_momentum=average_momentum(options, steps),
+        ),
+        loss=keras.losses.BinaryCrossentropy(
+            from_logits=True, label_smoothing=options.label_smoothing
+        ),
+        metrics=[
+            keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0),
+            keras.metrics.AUC(name="auc", num_thresholds=1000, from_logits=True),
+            keras.metrics.BinaryCrossentropy(name="cross_entropy", from_logits=True),
+        ],
+    )
+    # `fit` would build it outside the strategy's scope when it restores a saved state.
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def _schedule(options: Options, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    warm_up = max(1, steps // 10)
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=options.learning_rate / 20,
+        decay_steps=max(1, steps * options.epochs - warm_up),
+        alpha=0.01,
+        warmup_target=options.learning_rate,
+        warmup_steps=warm_up,
+    )
+
+
+def average_momentum(options: Options, steps: int) -> float:
+    """Return the momentum of the weights' moving average, for epochs of `steps` steps.
+
+    The average must forget the initial weights: it reaches back over a fifth of the run at most.
+    """
+    return max(0.0, min(options.average, 1 - 5 / (steps * options.epochs)))
+
+
+def logits_of(model: keras.Model, films: Films, *, batch_size: int = 64) -> npt.NDArray[Any]:
+    """Run the network over (n, size, size) uint8 films; return (n,) log-odds."""
+    return outputs_of(model, films, batch_size=batch_size)["logit"][:, 0]
+
+
+def outputs_of(
+    model: keras.Model, films: Films, *, batch_size: int = 64
+) -> dict[str, npt.NDArray[Any]]:
+    """Run the network over (n, size, size) uint8 films; return each output stacked."""
+    parts: dict[str, list[Any]] = {}
+    for start in range(0, len(films), batch_size):
+        batch = as_input(films[start : start + batch_size])
+        for name, value in model.predict_on_batch(batch).items():
+            parts.setdefault(name, []).append(np.asarray(value))
+    return {name: np.concatenate(values) for name, values in parts.items()}
