@@ -18,10 +18,10 @@ OTHER = re.compile(r"[A-Z][a-z]{2,8}\.? \d{1,2}, \d{4}|\d年|[ap]\.m\.|\d/\d")
 @pytest.mark.parametrize(
     ("template", "english", "chinese"),
     [
-        ("{{ day|date }}", "2026-11-27", "2026-11-27"),
+        ('{{ day|date:"SHORT_DATE_FORMAT" }}', "2026-11-27", "2026-11-27"),
         ("{{ day }}", "2026-11-27", "2026-11-27"),
         ("{{ when }}", "2026-11-27 14:05", "2026-11-27 14:05"),
-        ('{{ when|date:"DATETIME_FORMAT" }}', "2026-11-27 14:05", "2026-11-27 14:05"),
+        ('{{ when|date:"SHORT_DATETIME_FORMAT" }}', "2026-11-27 14:05", "2026-11-27 14:05"),
         ("{{ day|long_date }}", "27 November 2026", "2026 年 11 月 27 日"),
         ("{{ when|long_date }}", "27 November 2026", "2026 年 11 月 27 日"),
         ("{{ when|long_datetime }}", "27 November 2026, 14:05", "2026 年 11 月 27 日 14:05"),

@@ -4,6 +4,6 @@ TIME_FORMAT = "H:i"
 YEAR_MONTH_FORMAT = "F Y"
 MONTH_DAY_FORMAT = "j F"
 
-# Not Django's own settings: read by the filters of `xraysite.templatetags.dates`.
+# Not Django's own settings: read by `xraysite.common.dates`.
 LONG_DATE_FORMAT = "j F Y"
 LONG_DATETIME_FORMAT = "j F Y, H:i"

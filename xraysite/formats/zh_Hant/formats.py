@@ -8,6 +8,6 @@ MONTH_DAY_FORMAT = "n 月 j 日"
 THOUSAND_SEPARATOR = ","
 NUMBER_GROUPING = 3
 
-# Not Django's own settings: read by the filters of `xraysite.templatetags.dates`.
+# Not Django's own settings: read by `xraysite.common.dates`.
 LONG_DATE_FORMAT = "Y 年 n 月 j 日"
 LONG_DATETIME_FORMAT = "Y 年 n 月 j 日 H:i"
