@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import roles, services
 from accounts.models import User
+from xraysite.common.forms import ReasonForm
 
 
 class SureForm(forms.Form):
@@ -30,12 +31,13 @@ class SureForm(forms.Form):
         self.by, self.user = by, user
 
 
-class ReasonForm(SureForm):
-    reason = forms.CharField(
-        label=_("Reason"),
+def reason_form(data: Any = None, *, by: User, user: User) -> ReasonForm:
+    """Return the form for the reason of a decision, which is mailed to the account's owner."""
+    return ReasonForm(
+        data,
         max_length=1000,
-        widget=forms.Textarea(attrs={"rows": 4, "cols": 60}),
         help_text=_("The person gets it by mail, and it stays in the audit log."),
+        widget=forms.Textarea(attrs={"rows": 4, "cols": 60}),
     )
 
 
@@ -57,7 +59,7 @@ class Page(NamedTuple):
 
     act: services.Act
     service: Callable[..., services.Decision]
-    form: type[SureForm]
+    form: Callable[..., forms.Form]
     button: str | Promise
     title: str | Promise
     what: str | Promise
@@ -78,7 +80,7 @@ PAGES = (
     Page(
         services.REJECT,
         services.reject_account,
-        ReasonForm,
+        reason_form,
         _("Reject"),
         _("Reject %(name)s?"),
         _("The person reads the reason on the own status page and in a mail. You can still "
@@ -89,7 +91,7 @@ PAGES = (
     Page(
         services.SUSPEND,
         services.suspend_account,
-        ReasonForm,
+        reason_form,
         _("Suspend"),
         _("Suspend %(name)s?"),
         _("Every session of this account ends at once, and nobody can sign in with it. Its records "

@@ -44,7 +44,7 @@ def test_the_newest_event_comes_first_with_who_what_and_where(as_supervisor, doc
     text = page.content.decode()
     assert shown(page)[0] == "film"
     assert doctor.email in text
-    assert "looked at the film" in text
+    assert "viewed the X-ray" in text
 
 
 def test_by_event(days):

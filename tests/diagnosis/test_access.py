@@ -36,25 +36,25 @@ def test_a_supervisor_learns_who_saw_a_patient(as_supervisor, seen, doctor, othe
     page = as_supervisor.get(ADDRESS, {"q": "陳小明"}).content.decode()
     for person in (doctor, other_doctor):
         assert person.email in page
-    assert "looked at the film" in page
+    assert "viewed the X-ray" in page
     assert str(seen[2].pk)[:8] not in page
 
 
 def test_the_answer_as_a_table_is_the_same_and_on_record(as_supervisor, seen, supervisor):
     rows = table(as_supervisor.get(ADDRESS, {"q": "A1", "format": "csv"}))
-    looked = [row for row in rows if row["Event"] == "looked at the film"]
+    looked = [row for row in rows if row["Event"] == "viewed the X-ray"]
     assert {row["Reading"] for row in looked} == {str(seen[0].pk), str(seen[1].pk)}
     assert {row["E-mail"] for row in looked} == {seen[0].doctor.email, seen[1].doctor.email}
     row = AuditEntry.objects.get(what="exported")
     assert row.actor == supervisor
-    assert row.object_repr == "who saw: A1"
+    assert row.object_repr == "patient access log: A1"
     assert row.additional_data["rows"] == len(rows)
 
 
 def test_asking_is_on_record(as_supervisor, seen, supervisor):
     as_supervisor.get(ADDRESS, {"q": "陳小明"})
     row = AuditEntry.objects.get(what="access-searched")
-    assert (row.actor, row.object_repr) == (supervisor, "who saw: 陳小明")
+    assert (row.actor, row.object_repr) == (supervisor, "patient access log: 陳小明")
 
 
 def test_a_patient_nobody_knows_gets_a_helpful_page(as_supervisor, seen):
@@ -75,7 +75,7 @@ def test_formulas_in_names_stay_text(as_supervisor, seen, doctor):
     doctor.display_name = "=HYPERLINK(1)"
     doctor.save()
     rows = table(as_supervisor.get(ADDRESS, {"q": "A1", "format": "csv"}))
-    names = {row["Who"] for row in rows}
+    names = {row["User"] for row in rows}
     assert "'=HYPERLINK(1)" in names
     assert "=HYPERLINK(1)" not in names
 

@@ -33,7 +33,7 @@ def test_a_deleted_reading_is_marked_in_the_list_and_on_its_page(deleted, as_sup
     assert deleted.patient_name in page
     assert "Shown" not in page
     page = as_supervisor.get(f"{LIST}{deleted.pk}/change/").content.decode()
-    assert "Made by mistake: wrong patient or wrong film" in page
+    assert "Created by mistake: wrong patient or wrong X-ray" in page
     assert "It may be purged now" in page
     for verb in ("restore", "purge"):
         assert f"{LIST}{deleted.pk}/{verb}/" in page
@@ -56,7 +56,7 @@ def test_restoring_asks_and_gives_it_back(deleted, as_supervisor, as_doctor, sup
     assert "This field is required" in as_supervisor.post(address).content.decode()
     assert Reading.objects.get().is_hidden
     response = as_supervisor.post(address, {"reason": "rang me up"}, follow=True)
-    assert said(response) == "The reading is back with its doctor."
+    assert said(response) == "The reading has been restored to its doctor."
     assert as_doctor.get(f"/readings/{deleted.pk}/").status_code == 200
     row = AuditEntry.objects.get(what="restored")
     assert (row.actor, row.additional_data["reason"]) == (supervisor, "rang me up")
@@ -72,7 +72,7 @@ def test_purging_asks_and_takes_film_and_row(
     assert Reading.objects.exists()
     with django_capture_on_commit_callbacks(execute=True):
         response = as_supervisor.post(address, {"reason": "wrong child"}, follow=True)
-    assert said(response) == "1 reading is purged."
+    assert said(response) == "1 reading was purged."
     assert not Reading.objects.exists()
     assert not storages["films"].exists(film)
     row = AuditEntry.objects.get(what="purged")
@@ -84,10 +84,10 @@ def test_what_has_to_be_kept_says_until_when_and_stays(reading, as_supervisor):
     retention.hide_reading(doctor=reading.doctor, reading_id=reading.pk, reason="NOT_NEEDED")
     address = f"{LIST}{reading.pk}/purge/"
     page = as_supervisor.get(address).content.decode()
-    assert f"It has to be kept until {reading.created_at.year + 7}-" in page
+    assert f"It must be kept until {reading.created_at.year + 7}-" in page
     assert 'name="reason"' not in page
     response = as_supervisor.post(address, {"reason": "insisting"}, follow=True)
-    assert said(response) == "1 reading could not be purged and is kept."
+    assert said(response) == "1 reading cannot be purged and was kept."
     assert Reading.objects.exists()
 
 
@@ -101,7 +101,7 @@ def test_a_selection_is_sorted_out_before_it_is_purged(deleted, as_supervisor):
     purging, keeping = page.split("These cannot be purged")
     assert deleted.patient_name in purging
     assert kept.patient_name in keeping
-    assert "It is not deleted by its doctor." in keeping
+    assert "The doctor has not deleted this reading." in keeping
     assert Reading.objects.count() == 3
     without = as_supervisor.post(LIST, sent | {"confirmed": "yes"})
     assert "This field is required" in without.content.decode()
@@ -109,7 +109,7 @@ def test_a_selection_is_sorted_out_before_it_is_purged(deleted, as_supervisor):
     # Even with all of them sent, as no form of ours does.
     reason = {"confirmed": "yes", "reason": "tidying"}
     response = as_supervisor.post(LIST, sent | reason, follow=True)
-    assert said(response) == ("1 reading is purged. 2 readings could not be purged and are kept.")
+    assert said(response) == ("1 reading was purged. 2 readings cannot be purged and were kept.")
     assert set(Reading.objects.all()) == {kept, shown}
 
 
@@ -117,7 +117,7 @@ def test_a_selection_has_an_end(active_model, as_supervisor, doctor):
     readings = ReadingFactory.create_batch(MAX_AT_ONCE + 1, doctor=doctor)
     sent = {"action": "purge_selected", "_selected_action": [reading.pk for reading in readings]}
     response = as_supervisor.post(LIST, sent, follow=True)
-    assert said(response) == f"Choose at most {MAX_AT_ONCE} readings at once."
+    assert said(response) == f"Select at most {MAX_AT_ONCE} readings at a time."
 
 
 @pytest.mark.parametrize("verb", ["restore", "purge"])

@@ -97,7 +97,9 @@ def test_empty_states_say_what_to_do(as_doctor, active_model, doctor):
 def test_edit_changes_the_particulars_and_says_so(reading, as_doctor):
     changed = particulars(patient_name="林美", patient_age_years=4, exam_date="2026-01-03")
     response = as_doctor.post(f"/readings/{reading.pk}/edit/", changed, follow=True)
-    assert [str(message) for message in response.context["messages"]] == ["Record updated."]
+    assert [str(message) for message in response.context["messages"]] == [
+        "The patient's details have been updated."
+    ]
     reading.refresh_from_db()
     assert (reading.patient_name, reading.patient_age_years) == ("林美", 4)
     assert reading.exam_date == datetime.date(2026, 1, 3)
@@ -136,7 +138,7 @@ def test_an_age_that_leaves_the_scope_withdraws_the_label_and_says_so(reading, a
         f"/readings/{reading.pk}/edit/", particulars(patient_age_years=50), follow=True
     )
     said = [str(message) for message in response.context["messages"]]
-    assert said[1].startswith("With the corrected age, the result is now:")
+    assert said[1].startswith("With the corrected age, the result is now ")
     reading.refresh_from_db()
     assert reading.label == Label.OUT_OF_SCOPE
 
@@ -147,13 +149,13 @@ def test_delete_asks_first_and_can_be_undone(reading, as_doctor):
     assert "a supervisor can still restore it" in page
     assert names(as_doctor) == ["陳小明"]
     response = as_doctor.post(f"/readings/{reading.pk}/delete/", follow=True)
-    assert [str(message) for message in response.context["messages"]] == ["Record deleted."]
+    assert [str(message) for message in response.context["messages"]] == ["Reading deleted."]
     assert names(as_doctor) == []
     assert as_doctor.get(f"/readings/{reading.pk}/").status_code == 404
     undo = f"/readings/{reading.pk}/undelete/"
     assert f'action="{undo}"' in response.content.decode()
     response = as_doctor.post(undo, follow=True)
-    assert [str(message) for message in response.context["messages"]] == ["The record is back."]
+    assert [str(message) for message in response.context["messages"]] == ["Reading restored."]
     assert names(as_doctor) == ["陳小明"]
 
 
@@ -166,8 +168,8 @@ def test_what_is_deleted_and_what_is_anothers_look_the_same(
     as_doctor.post(f"/readings/{reading.pk}/delete/")
     gone = as_doctor.get(address)
     assert anothers.status_code == gone.status_code == 404
-    assert "No such record." in gone.content.decode()
-    assert "No such record." in anothers.content.decode()
+    assert "This reading does not exist." in gone.content.decode()
+    assert "This reading does not exist." in anothers.content.decode()
 
 
 def test_what_a_patient_is_called_is_never_markup(reading, as_doctor):

@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.core.files.storage import storages
+from django.utils import translation
 from django.utils.html import escape
+from django.utils.translation import gettext_lazy
 
 from accounts.models import AuditEntry
 from diagnosis.models import Reading
-from diagnosis.validators import REFUSALS
 from mlcore import inference
+from mlcore.engine.films.errors import SENTENCES
+from mlcore.management.commands.predict_image import read_one
 from tests.conftest import particulars, post_film, signed_in, upload_of
 from tests.films import draw_film, encode, encode_dicom, hostile_files
 
@@ -70,15 +73,29 @@ def test_a_bad_file_gets_its_own_message_and_no_row(name, language, active_model
     assert nothing_kept()
 
 
-def test_each_refusal_is_worded_differently():
-    assert len({str(text) for text in REFUSALS.values()}) == len(REFUSALS)
+@pytest.mark.parametrize("language", ["en", "zh-hant"])
+def test_each_refusal_is_worded_differently(language):
+    with translation.override(language):
+        sentences = {str(gettext_lazy(sentence)) for sentence in SENTENCES.values()}
+    assert len(sentences) == len(SENTENCES)
+    has_chinese = [any("\u4e00" <= letter <= "\u9fff" for letter in text) for text in sentences]
+    assert all(has_chinese) if language == "zh-hant" else not any(has_chinese)
+
+
+def test_the_command_line_gives_the_sentence_that_a_doctor_sees(active_model, as_doctor, tmp_path):
+    for name, hostile in HOSTILE.items():
+        file = tmp_path / name
+        file.write_bytes(hostile.data)
+        result = read_one(file, None)
+        answer = as_doctor.post("/readings/new/inspect/", {"film": upload_of(hostile.data)}).json()
+        assert answer["error"] == result["error"]
 
 
 def test_a_file_over_the_limit_is_cut_while_it_comes_in(active_model, as_doctor):
     response = post_film(as_doctor, b"\xff" * (settings.FILM_MAX_BYTES + 1))
     assert response.status_code == 200
     assert response.context["form"].errors["film"] == [
-        "The file is larger than 32 MB. Export a smaller copy of the film."
+        "The file is larger than 32 MB. Export a smaller copy."
     ]
     assert nothing_kept()
 
@@ -125,7 +142,7 @@ def test_a_film_that_states_another_patient_is_pointed_out(active_model, as_doct
     data = encode_dicom(draw_film("NORMAL", seed=1), patient_name="Other^Child", patient_id="9")
     response = post_film(as_doctor, data)
     page = as_doctor.get(response.headers["Location"]).content.decode()
-    assert "Is it the right film?" in page
+    assert "Is this the right X-ray?" in page
 
 
 def test_inspecting_a_film_keeps_nothing(active_model, as_doctor):
@@ -231,7 +248,7 @@ def test_a_missing_film_is_said_so(reading, as_doctor):
     storages["films"].delete(f"original/{reading.film_sha256[:2]}/{reading.film_sha256}")
     response = as_doctor.get(f"/readings/{reading.pk}/film/")
     assert response.status_code == 503
-    assert "missing from the storage" in response.content.decode()
+    assert "missing from the server's storage" in response.content.decode()
 
 
 def test_no_plain_label_on_the_page_of_a_film_out_of_scope(active_model, as_doctor, film_bytes):

@@ -11,7 +11,7 @@ from diagnosis.models import Reading
 
 def test_a_reading_replays_to_what_is_stored(reading, capsys):
     call_command("replay_reading", str(reading.pk))
-    assert "Film, model and result are the ones stored." in capsys.readouterr().out
+    assert "Film, model and result are unchanged." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ def test_a_reading_replays_to_what_is_stored(reading, capsys):
         ({"probabilities": {"NORMAL": 0.25, "PNEUMONIA": 0.75}}, "probability was 0.750000"),
         ({"threshold": 0.123}, "threshold was 0.123"),
         ({"scope_score": -5.0}, "scope score was -5.000000"),
-        ({"bundle_sha256": "0" * 64}, "The model that read it cannot be had"),
+        ({"bundle_sha256": "0" * 64}, "The model that made the reading is unavailable"),
     ],
 )
 def test_what_differs_is_named(reading, changed, said):
@@ -31,11 +31,11 @@ def test_what_differs_is_named(reading, changed, said):
 
 def test_a_film_that_is_gone_is_said_so(reading):
     storages["films"].delete(f"original/{reading.film_sha256[:2]}/{reading.film_sha256}")
-    with pytest.raises(CommandError, match="missing from the storage"):
+    with pytest.raises(CommandError, match="missing from storage"):
         call_command("replay_reading", str(reading.pk))
 
 
 @pytest.mark.django_db
 def test_an_unknown_reading():
-    with pytest.raises(CommandError, match="No reading"):
+    with pytest.raises(CommandError, match="There is no reading"):
         call_command("replay_reading", str(uuid.uuid4()))

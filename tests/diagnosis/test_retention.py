@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts.models import AuditEntry
 from diagnosis import retention, storage
 from diagnosis.models import HidingReason, Reading
-from diagnosis.services.films import THUMBNAIL_SIDE, VIEWER_SIDE, film_rendering, original_film
+from diagnosis.services.films import original_film
 from diagnosis.services.readings import review_reading
 from tests.conftest import post_film
 from tests.factories import ReadingFactory
@@ -78,7 +78,7 @@ def test_undoing_is_for_the_doctor_and_for_ten_minutes(
     late = timezone.now() - datetime.timedelta(minutes=10, seconds=1)
     Reading.objects.update(hidden_at=late)
     response = as_doctor.post(undo, follow=True)
-    assert "A supervisor can restore the record." in response.content.decode()
+    assert "Ask a supervisor to restore the reading." in response.content.decode()
     assert Reading.objects.get().is_hidden
     Reading.objects.update(hidden_at=late + datetime.timedelta(seconds=5))
     as_doctor.post(undo)
@@ -141,8 +141,6 @@ def test_only_supervisors_restore_and_purge(reading, doctor, ml_engineer):
 def test_purging_takes_film_and_row_and_says_what_they_were(
     reading, doctor, supervisor, django_capture_on_commit_callbacks
 ):
-    for side in (THUMBNAIL_SIDE, VIEWER_SIDE):
-        film_rendering(reading, max_side=side)
     review_reading(doctor=doctor, reading_id=reading.pk, verdict="NORMAL")
     hidden(reading, "MISTAKE")
     assert len(stored_files()) == 3
@@ -166,7 +164,7 @@ def test_a_film_stays_while_another_reading_is_of_it(
     assert post_film(as_other_doctor, film_bytes).status_code == 302
     second = Reading.objects.get(doctor=other_doctor)
     assert second.film_sha256 == reading.film_sha256
-    for one, left in ((reading, 1), (second, 0)):
+    for one, left in ((reading, 3), (second, 0)):
         hidden(one, "MISTAKE")
         with django_capture_on_commit_callbacks(execute=True):
             retention.purge_reading(supervisor=supervisor, reading_id=one.pk, reason="x")
@@ -195,16 +193,16 @@ def test_a_file_that_resists_is_found_by_the_sweep(
         raise PermissionError("read-only")
 
     with monkeypatch.context() as patch, django_capture_on_commit_callbacks(execute=True):
-        patch.setattr(storage, "forget", resist)
+        patch.setattr(storage, "remove", resist)
         retention.purge_reading(supervisor=supervisor, reading_id=reading.pk, reason="x")
     assert not Reading.objects.exists()
-    assert len(stored_files()) == 1
+    assert len(stored_files()) == 3
     assert "read-only" in caplog.text
     call_command("sweep_films")
-    assert len(stored_files()) == 1, "younger than an hour"
+    assert len(stored_files()) == 3, "younger than an hour"
     age_files()
     call_command("sweep_films", dry_run=True)
-    assert len(stored_files()) == 1
+    assert len(stored_files()) == 3
     assert reading.film_sha256 in capsys.readouterr().out
     call_command("sweep_films")
     assert stored_files() == []
@@ -218,13 +216,13 @@ def age_files() -> None:
 
 
 def test_the_sweep_leaves_what_readings_need(reading, capsys):
-    film_rendering(reading, max_side=VIEWER_SIDE)
-    shelf = Path(storages["films"].path(storage.original_name(reading.film_sha256))).parent
-    (shelf / ".part-abc").write_bytes(b"half a film")
+    folder = Path(storages["films"].path(storage.original_name(reading.film_sha256))).parent
+    (folder / ".part-abc").write_bytes(b"half a film")
     age_files()
     hidden(reading)
     call_command("sweep_films")
-    assert stored_files() == [reading.film_sha256, f"{reading.film_sha256}-1600.jpg"]
+    sha256 = reading.film_sha256
+    assert stored_files() == [sha256, f"{sha256}-160.jpg", f"{sha256}-1600.jpg"]
     assert "1 file(s) removed" in capsys.readouterr().out
 
 
@@ -236,7 +234,7 @@ def test_a_form_of_a_deleted_reading_makes_no_ghost(active_model, as_doctor, fil
     as_doctor.post(f"/readings/{submission}/delete/")
     again = post_film(as_doctor, film_bytes, submission=submission)
     assert again.status_code == 200
-    assert "This form was used before" in again.content.decode()
+    assert "This form has already been used" in again.content.decode()
 
 
 def test_the_command_purges_what_is_past_its_period_and_nothing_else(

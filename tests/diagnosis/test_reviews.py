@@ -34,7 +34,7 @@ def test_what_was_stated_is_shown_wherever_the_reading_is(
 ):
     response = state(as_doctor, pneumonia, "NORMAL", "thymus, not\nconsolidation", follow=True)
     page = response.content.decode()
-    assert "Your own reading is noted." in page
+    assert "Your reading has been saved." in page
     assert "thymus, not<br>consolidation" in page
     assert "differs from the model" in page
     assert doctor.display_name in page

@@ -15,7 +15,7 @@ from diagnosis import retention, storage
 from diagnosis.models import Label, Reading
 from diagnosis.services.films import FilmMissingError, film_rendering, heatmap, original_film
 from diagnosis.services.readings import (
-    Particulars,
+    PatientDetails,
     SubmissionTakenError,
     edit_reading,
     review_reading,
@@ -24,7 +24,7 @@ from diagnosis.services.readings import (
 from diagnosis.validators import validate_film
 from tests.films import draw_film, encode, encode_dicom
 
-PATIENT = Particulars(
+PATIENT = PatientDetails(
     name="陳小明", number="A123", age_years=3, exam_date=datetime.date(2026, 1, 2)
 )
 
@@ -33,7 +33,7 @@ def upload(data: bytes):
     return validate_film(SimpleUploadedFile("film", data))
 
 
-def submit(doctor, data: bytes, *, patient: Particulars = PATIENT, submission=None) -> Reading:
+def submit(doctor, data: bytes, *, patient: PatientDetails = PATIENT, submission=None) -> Reading:
     return submit_reading(
         doctor=doctor,
         upload=upload(data),
@@ -87,7 +87,7 @@ def test_only_those_who_may_read_films_do(active_model, supervisor, ml_engineer,
 def test_a_patient_outside_the_validated_ages_gets_no_plain_label(active_model, doctor, film_bytes):
     low, high = active_model.card["population"]["age_years"]
     for age in (low - 1, high + 1, 70):
-        patient = Particulars(name="A", age_years=age, exam_date=PATIENT.exam_date)
+        patient = PatientDetails(name="A", age_years=age, exam_date=PATIENT.exam_date)
         reading = submit(doctor, film_bytes, patient=patient)
         assert reading.label == Label.OUT_OF_SCOPE
         assert "age" in reading.scope_reasons
@@ -98,7 +98,7 @@ def test_correcting_the_age_decides_the_label_again_and_nothing_else(
 ):
     reading = submit(doctor, film_bytes)
     before = Reading.objects.values().get()
-    adult = Particulars(name="A", age_years=40, exam_date=PATIENT.exam_date)
+    adult = PatientDetails(name="A", age_years=40, exam_date=PATIENT.exam_date)
     edit_reading(doctor=doctor, reading_id=reading.pk, patient=adult)
     edited = Reading.objects.get()
     assert edited.label == Label.OUT_OF_SCOPE
@@ -168,7 +168,7 @@ def test_what_changed_is_on_record_without_the_film(active_model, doctor, film_b
     edit_reading(
         doctor=doctor,
         reading_id=reading.pk,
-        patient=Particulars(name="B", age_years=4, exam_date=PATIENT.exam_date),
+        patient=PatientDetails(name="B", age_years=4, exam_date=PATIENT.exam_date),
     )
     review_reading(doctor=doctor, reading_id=reading.pk, verdict="OTHER", note="old fracture")
     entries = AuditEntry.objects.filter(object_pk=str(reading.pk)).order_by("pk")

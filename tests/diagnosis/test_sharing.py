@@ -23,7 +23,8 @@ from diagnosis.models import Label, Reading, SharedCase
 from diagnosis.services import sharing
 from diagnosis.services.films import FilmMissingError
 from diagnosis.services.sharing import Box
-from mlcore import inference
+from mlcore.engine.films.film import read_film
+from mlcore.engine.films.redaction import render_redacted
 from tests.conftest import post_film, signed_in
 from tests.factories import ReadingFactory
 from tests.films import draw_film, encode, encode_dicom
@@ -220,29 +221,27 @@ def test_nothing_under_a_box_reaches_a_pixel_beside_it():
     other = one.copy()
     other[0:96, 840:1200] = 255 - other[0:96, 840:1200]
     pictures = {
-        inference.render_redacted(
-            inference.read_film(encode(pixels, "png")), [Box(0.7, 0, 0.3, 0.08)], max_side=800
-        )
+        render_redacted(read_film(encode(pixels, "png")), [Box(0.7, 0, 0.3, 0.08)], max_side=800)
         for pixels in (one, other)
     }
     assert len(pictures) == 1
 
 
 @pytest.mark.parametrize(
-    ("years", "band"),
+    ("years", "group"),
     [(0, "0–4"), (4, "0–4"), (5, "5–9"), (17, "15–19"), (89, "85–89"), (90, "90+"), (130, "90+")],
 )
-def test_an_age_is_told_within_five_years(years, band):
-    assert sharing.age_band(years) == band
+def test_an_age_is_given_as_a_five_year_group(years, group):
+    assert sharing.age_group(years) == group
 
 
 @pytest.mark.parametrize(
     ("label", "says"),
     [
-        (Label.PNEUMONIA, "The model says: Pneumonia (probability of pneumonia 0.100)"),
-        (Label.NORMAL, "The model says: Normal"),
-        (Label.UNSURE, "cannot tell normal from pneumonia"),
-        (Label.OUT_OF_SCOPE, "it said nothing"),
+        (Label.PNEUMONIA, "Model result: Pneumonia (probability of pneumonia 0.100)"),
+        (Label.NORMAL, "Model result: Normal"),
+        (Label.UNSURE, "The model's result is inconclusive"),
+        (Label.OUT_OF_SCOPE, "out of scope for the model"),
     ],
 )
 def test_the_proposed_text_says_what_the_model_said(label, says, active_model):
@@ -262,14 +261,14 @@ def test_the_proposed_text_says_what_the_model_said(label, says, active_model):
 )
 def test_a_box_that_is_none_is_refused_by_its_line(text, reading, as_doctor, board):
     page = send(as_doctor, reading, "preview", boxes=f"1 1 5 5\n{text}")
-    assert "Line 2 is no box on the film." in page.content.decode()
+    assert "Line 2 is not a box on the image." in page.content.decode()
     assert text in html.unescape(page.content.decode()), "what was written is still there"
     assert board.cases == []
 
 
 def test_twenty_boxes_and_no_more(reading):
     assert len(BoxesField().clean("1 1 5 5\n" * 20)) == 20
-    with pytest.raises(Exception, match="No more than 20 boxes"):
+    with pytest.raises(Exception, match="At most 20 boxes are allowed"):
         BoxesField().clean("1 1 5 5\n" * 21)
     with pytest.raises(ValueError, match="At most 20"):
         sharing.redact(reading, [Box(0, 0, 1, 1)] * 21)
@@ -356,7 +355,7 @@ def test_a_film_that_is_gone_is_said_to_be(reading, as_doctor, board, monkeypatc
     for step in ("preview", "post"):
         response = send(as_doctor, reading, step, confirmed="on")
         assert response.status_code == 503
-        assert "The film is missing from the storage." in response.content.decode()
+        assert "The X-ray is missing from the server&#x27;s storage." in response.content.decode()
 
 
 def test_a_board_that_refuses_leaves_no_trace(reading, as_doctor, board, monkeypatch):
@@ -365,7 +364,7 @@ def test_a_board_that_refuses_leaves_no_trace(reading, as_doctor, board, monkeyp
 
     monkeypatch.setattr(board, "post_case", refuse)
     response = send(as_doctor, reading, "post", confirmed="on")
-    assert "did not take the case" in response.content.decode()
+    assert "rejected the case" in response.content.decode()
     assert not SharedCase.objects.exists()
     assert not AuditEntry.objects.filter(what="case-shared").exists()
 
@@ -438,12 +437,12 @@ def test_deleting_the_reading_withdraws_every_picture_for_good(reading, as_docto
     for page in ("/", "/readings/"):
         assert "data-delete-is-shared" in as_doctor.get(page).content.decode()
     page = as_doctor.post(address(reading, "delete/"), follow=True).content.decode()
-    assert "Its picture on the discussion board was withdrawn for good." in page
+    assert "Its image on the discussion board has been withdrawn permanently." in page
     assert set(board.withdrawn) == cases
     assert not SharedCase.objects.filter(withdrawn_at__isnull=True).exists()
     assert AuditEntry.objects.filter(what="case-withdrawn").count() == 2
     page = as_doctor.post(address(reading, "undelete/"), follow=True).content.decode()
-    assert "stays withdrawn" in page
+    assert "remains withdrawn" in page
     assert page.count("picture withdrawn") == 2
     assert len(board.withdrawn) == 2
 
@@ -453,9 +452,9 @@ def test_who_shared_nothing_is_told_nothing_of_it(reading, as_doctor, board):
     page = as_doctor.get(address(reading, "delete/")).content.decode()
     assert "discussion board" not in page.split("<main")[1]
     page = as_doctor.post(address(reading, "delete/"), follow=True).content.decode()
-    assert "Its picture" not in page
+    assert "Its image" not in page
     page = as_doctor.post(address(reading, "undelete/"), follow=True).content.decode()
-    assert "stays withdrawn" not in page
+    assert "remains withdrawn" not in page
 
 
 def test_a_deletion_that_fails_withdraws_nothing(reading, as_doctor, doctor, board, monkeypatch):
@@ -510,7 +509,7 @@ def test_one_picture_is_withdrawn_and_the_reading_stays(reading, as_doctor, boar
     assert "for good" in as_doctor.get(withdraw).content.decode()
     assert board.withdrawn == []
     page = as_doctor.post(withdraw, follow=True).content.decode()
-    assert "The picture is withdrawn from the discussion board." in page
+    assert "The image has been withdrawn from the discussion board." in page
     assert board.withdrawn == [first.picture_id]
     assert withdraw not in page
     assert address(reading, f"share/{second.picture_id}/withdraw/") in page
