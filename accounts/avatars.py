@@ -15,7 +15,7 @@ MIN_SIDE = 32
 
 
 def reencode(data: bytes) -> bytes:
-    """Returns the middle square of a picture as a WebP file of 256×256 pixels, without metadata.
+    """Return the middle square of a picture as a WebP file of 256×256 pixels, without metadata.
 
     Raises:
         xraysite.common.images.PictureError: if it cannot be used.
@@ -25,7 +25,7 @@ def reencode(data: bytes) -> bytes:
 
 
 def change_avatar(*, user: User, data: bytes) -> None:
-    """Gives the account a picture in place of the one it has.
+    """Give the account a picture in place of the one it has.
 
     Raises:
         xraysite.common.images.PictureError: if the file cannot be used; nothing is changed then.
@@ -41,7 +41,7 @@ def change_avatar(*, user: User, data: bytes) -> None:
 
 
 def remove_avatar(*, user: User) -> None:
-    """Takes the account's picture away; without one there is nothing to do."""
+    """Take the account's picture away; without one there is nothing to do."""
     if user.avatar:
         _replace(user, "")
 

@@ -11,12 +11,12 @@ from accounts.session_limits import WARN_S, time_left
 
 
 def waiting(request: HttpRequest) -> dict[str, Callable[[], int]]:
-    """Gives templates the number of accounts that wait; asked of the database when first used."""
+    """Give templates the number of accounts that wait; asked of the database when first used."""
     return {"accounts_waiting": cache(lambda: User.objects.waiting().count())}
 
 
 def session(request: HttpRequest) -> dict[str, float]:
-    """Tells the pages how long the session has left, and when to warn."""
+    """Tell the pages how long the session has left, and when to warn."""
     # The page of an error may be made before anybody knows whose request it is.
     if not hasattr(request, "user") or not request.user.is_authenticated:
         return {}

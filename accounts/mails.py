@@ -19,18 +19,18 @@ FAILURES = (smtplib.SMTPException, OSError)
 
 
 def language_of(user: User) -> str:
-    """Returns the language that `user` reads."""
+    """Return the language that `user` reads."""
     return user.language or settings.LANGUAGE_CODE
 
 
 def language_at(email: str) -> str:
-    """Returns the language of the account with this address; without one, the page's."""
+    """Return the language of the account with this address; without one, the page's."""
     user = User.objects.filter(email__iexact=email).first()
     return language_of(user) if user is not None else translation.get_language()
 
 
 def send(name: str, *, to: Iterable[User], folder: str = "accounts/mail", **context: Any) -> bool:
-    """Sends the mail `templates/<folder>/<name>_*.txt` to each of `to`, one by one.
+    """Send the mail `templates/<folder>/<name>_*.txt` to each of `to`, one by one.
 
     Returns whether each was sent. A failure is logged and raises nothing: what the mail tells has
     happened already.

@@ -15,7 +15,7 @@ class UserManager(BaseUserManager["User"]):
     """Creates accounts by e-mail address; there are no user names."""
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """Creates an account that waits for approval unless `fields` say otherwise.
+        """Create an account that waits for approval unless `fields` say otherwise.
 
         Raises:
             ValueError: if `email` is empty.
@@ -28,7 +28,7 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """Creates an approved account that may do everything.
+        """Create an approved account that may do everything.
 
         Whoever creates it, at the server's console, vouches for the address.
         """
@@ -38,7 +38,7 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def waiting(self) -> QuerySet["User"]:
-        """Returns the accounts that a supervisor has to decide on, longest waiting first.
+        """Return the accounts that a supervisor has to decide on, longest waiting first.
 
         An applicant counts once the e-mail address is verified.
         """
@@ -57,7 +57,7 @@ class UserManager(BaseUserManager["User"]):
 
 
 def avatar_name(user: "User", filename: str) -> str:
-    """Returns where an avatar is kept: a name that tells nothing and is never used again."""
+    """Return where an avatar is kept: a name that tells nothing and is never used again."""
     return f"avatars/{uuid.uuid4().hex}.webp"
 
 
@@ -122,7 +122,7 @@ class User(AbstractUser):
         return self.display_name
 
     def vouch_for_email(self) -> None:
-        """Marks the account's address as verified, as one does who made the account by hand."""
+        """Mark the account's address as verified, as one does who made the account by hand."""
         from allauth.account.models import EmailAddress
 
         EmailAddress.objects.update_or_create(
@@ -135,7 +135,7 @@ class User(AbstractUser):
 
 
 def display_name(user: User) -> str:
-    """Returns what allauth calls an account in its pages and mails."""
+    """Return what allauth calls an account in its pages and mails."""
     return str(user)
 
 

@@ -60,7 +60,7 @@ IN_ADMIN = frozenset({SUPERVISOR, ML_STAFF})
 
 
 def install(apps: Any) -> None:
-    """Makes the three groups hold exactly the permissions above; safe to call again.
+    """Make the three groups hold exactly the permissions above; safe to call again.
 
     Args:
         apps: a registry of models, historical (in a migration) or current.

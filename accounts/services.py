@@ -31,7 +31,7 @@ def create_account(
     hospital: str = "",
     department: str = "",
 ) -> User:
-    """Creates an approved account with one role.
+    """Create an approved account with one role.
 
     Args:
         role: one of the keys of `roles.PERMISSIONS`. Those of `roles.IN_ADMIN` get into the admin.
@@ -56,7 +56,7 @@ def create_account(
 
 
 def update_profile(*, user: User) -> User:
-    """Stores what the owner of an account may change of it."""
+    """Store what the owner of an account may change of it."""
     user.save(update_fields=["display_name", "hospital", "department", "language", "time_zone"])
     return user
 
@@ -104,7 +104,7 @@ class Decision:
 
 
 def grantable_roles(by: User) -> list[str]:
-    """Returns the roles that `by` may give and take: supervisors make doctors, no supervisors."""
+    """Return the roles that `by` may give and take: supervisors make doctors, no supervisors."""
     return list(roles.PERMISSIONS) if by.is_superuser else [roles.DOCTOR]
 
 
@@ -114,7 +114,7 @@ def roles_of(user: User) -> list[str]:
 
 
 def deciders() -> QuerySet[User]:
-    """Returns everybody who may let somebody in."""
+    """Return everybody who may let somebody in."""
     return (
         ApprovedAccountBackend()
         .with_perm(DECIDE)
@@ -124,7 +124,7 @@ def deciders() -> QuerySet[User]:
 
 
 def refusal(*, by: User, user: User, act: Act) -> Promise | str | None:
-    """Returns why `by` cannot do this to `user` as the account is now; None where it can be."""
+    """Return why `by` cannot do this to `user` as the account is now; None where it can be."""
     if by.pk == user.pk:
         return _("Nobody decides about their own account.")
     if user.is_superuser and not by.is_superuser:
@@ -140,7 +140,7 @@ def refusal(*, by: User, user: User, act: Act) -> Promise | str | None:
 
 
 def approve_account(*, by: User, user: User, role: str, site: str = "") -> Decision:
-    """Lets an applicant in, with one role, and mails them.
+    """Let an applicant in, with one role, and mails them.
 
     Args:
         role: one of `grantable_roles(by)`.
@@ -159,7 +159,7 @@ def approve_account(*, by: User, user: User, role: str, site: str = "") -> Decis
 
 
 def reject_account(*, by: User, user: User, reason: str, site: str = "") -> Decision:
-    """Turns an applicant away with a reason, which the mail gives. Raises as `approve_account`."""
+    """Turn an applicant away with a reason, which the mail gives. Raises as `approve_account`."""
     return _decide(by, user, REJECT, "rejected", reason=_required(reason), site=site)
 
 
@@ -171,12 +171,12 @@ def suspend_account(*, by: User, user: User, reason: str, site: str = "") -> Dec
 
 
 def reinstate_account(*, by: User, user: User, site: str = "") -> Decision:
-    """Lets a suspended account in again, as it was. Raises as `approve_account`."""
+    """Let a suspended account in again, as it was. Raises as `approve_account`."""
     return _decide(by, user, REINSTATE, "reinstated", site=site)
 
 
 def change_role(*, by: User, user: User, role: str, site: str = "") -> Decision:
-    """Gives an approved account this role instead of those it holds. Raises as
+    """Give an approved account this role instead of those it holds. Raises as
     `approve_account`."""
     _require_role(by, role)
 
@@ -190,7 +190,7 @@ def change_role(*, by: User, user: User, role: str, site: str = "") -> Decision:
 
 @transaction.atomic
 def admit(*, by: User, user: User, role: str) -> User:
-    """Stores a new account as approved, with one role: `by` made it by hand and vouches for it.
+    """Store a new account as approved, with one role: `by` made it by hand and vouches for it.
 
     Raises:
         PermissionDenied: if `by` may not give this role.
@@ -208,19 +208,19 @@ def admit(*, by: User, user: User, role: str) -> User:
 
 @transaction.atomic
 def vouch_for_new_address(*, user: User) -> None:
-    """Makes the account's address its only one, and verified: a superuser has written it."""
+    """Make the account's address its only one, and verified: a superuser has written it."""
     EmailAddress.objects.filter(user=user).exclude(email=user.email).delete()
     user.vouch_for_email()
 
 
 def end_sessions(user: User) -> None:
-    """Ends every session of the account, on whatever device."""
+    """End every session of the account, on whatever device."""
     for session in UserSession.objects.filter(user=user):
         session.end()
 
 
 def tell_deciders(*, user: User, site: str = "") -> bool:
-    """Mails everybody who decides that `user` waits; returns whether it was sent."""
+    """Mail everybody who decides that `user` waits; returns whether it was sent."""
     return mails.send("waiting", to=deciders(), applicant=user, site=site)
 
 
@@ -273,7 +273,7 @@ def _is_done(subject: User, act: Act, detail: dict[str, str]) -> bool:
 
 
 def standing(user: User) -> str:
-    """Says what the account is now and who decided so."""
+    """Say what the account is now and who decided so."""
     state = user.get_approval_display()
     if user.approval_decided_at is None or user.approval_decided_by is None:
         return str(_("This account now is: %(state)s.") % {"state": state})
@@ -303,7 +303,7 @@ def _required(reason: str) -> str:
 
 
 def _set_role(user: User, role: str) -> None:
-    """Makes `role` the only role of `user`; groups that are no roles stay."""
+    """Make `role` the only role of `user`; groups that are no roles stay."""
     others: Iterable[Group] = user.groups.filter(name__in=roles.PERMISSIONS).exclude(name=role)
     user.groups.remove(*others)
     user.groups.add(Group.objects.get(name=role))

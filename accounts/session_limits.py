@@ -32,7 +32,7 @@ class TimeLeft:
 
 
 def time_left(request: HttpRequest) -> TimeLeft:
-    """Returns how long the session of a signed-in person has left; not above 0 where it is over."""
+    """Return how long the session of a signed-in person has left; not above 0 where it is over."""
     now = time.time()
     session = request.session
     idle = settings.SESSION_IDLE_SECONDS - (now - session.get(SEEN, now))
@@ -42,7 +42,7 @@ def time_left(request: HttpRequest) -> TimeLeft:
 
 
 def end(request: HttpRequest) -> None:
-    """Ends the session as over; what is asked for now is asked by nobody."""
+    """End the session as over; what is asked for now is asked by nobody."""
     record_access(request.user, what="session-over", by=request.user)  # type: ignore[arg-type]
     UserSession.objects.filter(session_key=request.session.session_key).delete()
     request.session.flush()
@@ -50,7 +50,7 @@ def end(request: HttpRequest) -> None:
 
 
 def note_use(request: HttpRequest) -> None:
-    """Notes, at most once a minute, that the session is in use."""
+    """Note, at most once a minute, that the session is in use."""
     now = time.time()
     request.session.setdefault(SINCE, now)
     if now - request.session.get(SEEN, 0) < min(SEEN_EVERY_S, settings.SESSION_IDLE_SECONDS / 4):

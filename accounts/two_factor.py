@@ -28,7 +28,7 @@ def is_required(user: AbstractBaseUser | AnonymousUser) -> bool:
 
 
 def factors_of(user: User) -> set[int]:
-    """Returns the numbers of everything that counts as the account's second factor.
+    """Return the numbers of everything that counts as the account's second factor.
 
     Recovery codes count while there is a factor that they stand in for.
     """
@@ -37,7 +37,7 @@ def factors_of(user: User) -> set[int]:
 
 
 def is_given(request: HttpRequest, factors: set[int]) -> bool:
-    """Returns whether this session gave one of `factors`, none of which was removed since."""
+    """Return whether this session gave one of `factors`, none of which was removed since."""
     if not isinstance(request.user, User):
         return False
     records = get_authentication_records(request, request.user)
@@ -56,7 +56,7 @@ def entry_page(request: HttpRequest, factors: set[int]) -> str:
 
 @transaction.atomic
 def reset_second_factor(*, by: User, user: User) -> int:
-    """Removes every factor of an account whose owner lost them; returns how many there were.
+    """Remove every factor of an account whose owner lost them; returns how many there were.
 
     The owner sets a new one up at the next sign-in; staff cannot do anything before.
 

@@ -15,7 +15,7 @@ SYSTEMS = (
 
 
 def device_of(user_agent: str) -> str:
-    """Returns such as "Firefox on Windows"."""
+    """Return such as "Firefox on Windows"."""
     browser = next((name for mark, name in BROWSERS if mark in user_agent), None)
     system = next((name for mark, name in SYSTEMS if mark in user_agent), None)
     if browser and system:

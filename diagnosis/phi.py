@@ -32,7 +32,7 @@ def check(author: "User", text: str) -> Iterator[str]:
     Yields:
         At most `MAX_FINDINGS` sentences in the active language.
     """
-    yield from islice(_findings(author, folded(text.replace("\x00", ""))), MAX_FINDINGS)
+    yield from islice(_findings(author, folded(text)), MAX_FINDINGS)
 
 
 def _findings(author: "User", text: str) -> Iterator[str]:

@@ -67,7 +67,7 @@ class ReadingQuerySet(models.QuerySet[ReadingT]):
         doctor's readings only.
         """
         # No name is longer, and databases raise errors on such text instead of finding nothing.
-        if len(query) > MAX_QUERY_LENGTH or "\x00" in query:
+        if len(query) > MAX_QUERY_LENGTH:
             return self.none()
         found = self
         for word in search_key(query).split():
@@ -85,7 +85,7 @@ class ReadingQuerySet(models.QuerySet[ReadingT]):
         size of the table.
         """
         key = search_key(query)
-        if not key or "\x00" in key:
+        if not key:
             return self.none()
         found = Q()
         for field in ("patient_name_key", "patient_number_key"):

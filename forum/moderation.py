@@ -1,4 +1,4 @@
-"""What supervisors do on the board, and how a report reaches them; all of it on record."""
+"""Moderator actions and reports; each is recorded in the audit log."""
 
 from typing import TYPE_CHECKING
 
@@ -33,11 +33,11 @@ def _post(by: "User", post_id: int) -> Post:
 
 @transaction.atomic
 def pin_topic(*, by: "User", topic_id: int, is_pinned: bool) -> Topic:
-    """Puts a topic on top of the list, or back in its place.
+    """Pin a topic to the top of the list, or unpin it.
 
     Raises:
-        PermissionDenied: if the account is no moderator's.
-        Topic.DoesNotExist: if there is none.
+        PermissionDenied: `by` is not a moderator.
+        Topic.DoesNotExist: there is no such topic.
     """
     topic = _topic(by, topic_id)
     if topic.is_pinned != is_pinned:
@@ -49,7 +49,7 @@ def pin_topic(*, by: "User", topic_id: int, is_pinned: bool) -> Topic:
 
 @transaction.atomic
 def lock_topic(*, by: "User", topic_id: int, is_locked: bool) -> Topic:
-    """Ends a topic, or opens it again. Raises as `pin_topic`."""
+    """Lock or unlock a topic. Raises the same errors as `pin_topic`."""
     topic = _topic(by, topic_id)
     if topic.is_locked != is_locked:
         topic.is_locked = is_locked
@@ -60,7 +60,7 @@ def lock_topic(*, by: "User", topic_id: int, is_locked: bool) -> Topic:
 
 @transaction.atomic
 def move_topic(*, by: "User", topic_id: int, category: Category) -> Topic:
-    """Puts a topic on another shelf. Raises as `pin_topic`."""
+    """Move a topic to another category. Raises the same errors as `pin_topic`."""
     topic = _topic(by, topic_id)
     if topic.category_id != category.pk:
         topic.category = category
@@ -71,10 +71,10 @@ def move_topic(*, by: "User", topic_id: int, category: Category) -> Topic:
 
 @transaction.atomic
 def hide_topic(*, by: "User", topic_id: int, reason: str) -> Topic:
-    """Takes a topic with all its posts away from everyone but supervisors.
+    """Hide a topic with all its posts from everyone but supervisors.
 
     Raises:
-        ValueError: without a reason; else as `pin_topic`.
+        ValueError: the reason is empty. Otherwise the same errors as `pin_topic`.
     """
     topic = _topic(by, topic_id)
     _hide(topic, by, reason, "topic-hidden")
@@ -84,7 +84,7 @@ def hide_topic(*, by: "User", topic_id: int, reason: str) -> Topic:
 
 @transaction.atomic
 def show_topic(*, by: "User", topic_id: int) -> Topic:
-    """Gives a hidden topic back to everyone. Raises as `pin_topic`."""
+    """Make a hidden topic visible again. Raises the same errors as `pin_topic`."""
     topic = _topic(by, topic_id)
     _show(topic, "topic-shown")
     posts = list(topic.posts.standing())
@@ -95,12 +95,12 @@ def show_topic(*, by: "User", topic_id: int) -> Topic:
 
 @transaction.atomic
 def hide_post(*, by: "User", post_id: int, reason: str) -> Post:
-    """Takes a post away from everyone but supervisors; its open reports are decided with it.
+    """Hide a post from everyone but supervisors and resolve its open reports.
 
     Raises:
-        PermissionDenied: if the account is no moderator's.
-        Post.DoesNotExist: if there is none.
-        ValueError: without a reason.
+        PermissionDenied: `by` is not a moderator.
+        Post.DoesNotExist: there is no such post.
+        ValueError: the reason is empty.
     """
     post = _post(by, post_id)
     _hide(post, by, reason, "post-hidden")
@@ -112,7 +112,7 @@ def hide_post(*, by: "User", post_id: int, reason: str) -> Post:
 
 @transaction.atomic
 def show_post(*, by: "User", post_id: int) -> Post:
-    """Gives a hidden post back to everyone. Raises as `hide_post`."""
+    """Make a hidden post visible again. Raises the same errors as `hide_post`."""
     post = _post(by, post_id)
     _show(post, "post-shown")
     search.refresh(post, title=post.topic.title)
@@ -121,9 +121,9 @@ def show_post(*, by: "User", post_id: int) -> Post:
 
 @transaction.atomic
 def erase_post(*, by: "User", post_id: int, reason: str) -> Post:
-    """Removes a post's text, earlier texts and pictures for good: for patients' data.
+    """Permanently remove a post's text, versions and images, for example patient data.
 
-    The tombstone stays. Raises as `hide_post`.
+    A placeholder stays. Raises the same errors as `hide_post`.
     """
     post = _post(by, post_id)
     if not reason.strip():
@@ -159,12 +159,12 @@ def _show(thing: Topic | Post, event: str) -> None:
 
 @transaction.atomic
 def report_post(*, reporter: "User", post_id: int, reason: str) -> Report:
-    """Asks the supervisors to look at a post; somebody's second report of it is the first.
+    """Report a post to the supervisors; reporting it again returns the open report.
 
     Raises:
-        PermissionDenied: if the account has no part in the board.
-        Post.DoesNotExist: if the reporter cannot see a standing post.
-        ValueError: without a reason.
+        PermissionDenied: the reporter may not use the board.
+        Post.DoesNotExist: the reporter cannot see a published post with this ID.
+        ValueError: the reason is empty.
     """
     if not reporter.has_perm(TAKE_PART):
         raise PermissionDenied
@@ -183,14 +183,14 @@ def report_post(*, reporter: "User", post_id: int, reason: str) -> Report:
 
 @transaction.atomic
 def leave_post(*, by: "User", post_id: int) -> Post:
-    """Decides the open reports of a post: it stays. Raises as `hide_post`."""
+    """Resolve the open reports of a post by keeping it. Raises the same errors as `hide_post`."""
     post = _post(by, post_id)
     _decide(post, by, Report.Outcome.LEFT)
     return post
 
 
 def _decide(post: Post, by: "User", outcome: Report.Outcome) -> None:
-    """Decides a post's open reports, and tells those who made them."""
+    """Resolve a post's open reports and notify the reporters."""
     waiting = list(post.reports.filter(handled_at__isnull=True))
     if not waiting:
         return
@@ -213,6 +213,6 @@ def _decide(post: Post, by: "User", outcome: Report.Outcome) -> None:
 
 
 def reports_waiting() -> int:
-    """Returns how many posts have reports that nobody has decided."""
+    """Return the number of posts with open reports."""
     waiting = Report.objects.filter(handled_at__isnull=True)
     return waiting.values("post").distinct().count()

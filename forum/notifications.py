@@ -1,4 +1,4 @@
-"""Who hears of what: mentions, follows, and what is read."""
+"""Notifications of mentions and replies, follows, and read marks."""
 
 import datetime
 from typing import TYPE_CHECKING, Any
@@ -21,9 +21,9 @@ BATCH = 500
 
 
 def member(user: "User") -> Member:
-    """Returns what the board keeps of a person.
+    """Return the user's preferences; unsaved defaults if none are stored.
 
-    For one of whom nothing is kept yet, unsaved: what was written before the account is read.
+    By default, everything posted before the account existed counts as read.
     """
     found = Member.objects.filter(user=user).first()
     return found or Member(user=user, all_read_at=user.date_joined)
@@ -36,11 +36,10 @@ def _keep(user: "User", **choice: Any) -> None:
 
 
 def announce(post: Post) -> None:
-    """Tells those who are mentioned, and for a reply those who follow the topic; each once.
+    """Notify the users a post mentions and, for a new reply, the topic's followers.
 
-    Who has not yet looked at an earlier reply in the topic is not told of the next.
-
-    Called again after an edit, it tells only whom the new text mentions.
+    Each user is notified once per post. A follower who has not yet read an earlier reply in the
+    topic is not notified again. After an edit, only users newly mentioned are notified.
     """
     people = mentioned_in(post.body).values()
     mentioned = {user.pk: user for user in people if user.has_perm(TAKE_PART)}
@@ -50,7 +49,7 @@ def announce(post: Post) -> None:
     if post.number > 1 and post.version == 1:
         followers = Follow.objects.filter(topic_id=post.topic_id, is_following=True)
         others = followers.exclude(user_id__in=[post.author_id, *mentioned])
-        # Of what was replied before they come back, once is enough: it leads to the first of it.
+        # One notification per topic is enough until it is read: it leads to the first new reply.
         waiting = Notification.objects.filter(
             recipient_id=OuterRef("user_id"),
             kind=Notification.Kind.REPLY,
@@ -76,12 +75,12 @@ def _tell(post: Post, recipients: "Iterable[int]", kind: Notification.Kind) -> N
 
 
 def follow(*, user: "User", topic: Topic, is_following: bool) -> None:
-    """Keeps whether `user` wants to hear of new posts in the topic."""
+    """Follow or unfollow a topic."""
     Follow.objects.update_or_create(user=user, topic=topic, defaults={"is_following": is_following})
 
 
 def follow_unless_left(*, user: "User", topic: Topic) -> None:
-    """Lets who writes in a topic follow it, unless they said before that they do not want to."""
+    """Follow a topic unless the user has unfollowed it before."""
     Follow.objects.get_or_create(user=user, topic=topic)
 
 
@@ -91,9 +90,9 @@ def is_following(user: "User", topic: Topic) -> bool:
 
 @transaction.atomic
 def mark_read(*, user: "User", topic: Topic, number: int) -> None:
-    """Keeps that `user` has seen the topic up to the post of this number; never less than before.
+    """Mark a topic as read up to a post's number; the mark never moves backwards.
 
-    Notifications of those posts are read with them.
+    Notifications of these posts are marked as read too.
     """
     mark, is_new = TopicRead.objects.get_or_create(
         user=user, topic=topic, defaults={"number": number}
@@ -105,7 +104,7 @@ def mark_read(*, user: "User", topic: Topic, number: int) -> None:
 
 @transaction.atomic
 def mark_all_read(*, user: "User") -> None:
-    """Keeps that `user` has seen all there is now, topics and notifications."""
+    """Mark all topics and notifications as read."""
     now = timezone.now()
     _keep(user, all_read_at=now)
     unread(user).update(read_at=now)
@@ -116,22 +115,22 @@ def unread(user: "User") -> QuerySet[Notification]:
 
 
 def unread_count(user: "User") -> int:
-    """Returns how many notifications wait, counted no further than `BADGE_BOUND`."""
+    """Return the number of unread notifications, at most `BADGE_BOUND`."""
     visible = visible_notifications(user).filter(read_at__isnull=True)
     return visible.order_by()[:BADGE_BOUND].count()
 
 
 def visible_notifications(user: "User") -> QuerySet[Notification]:
-    """Returns the notifications of posts that `user` may still read, newest first."""
+    """Return the notifications of posts that `user` may still read, newest first."""
     own = Notification.objects.filter(recipient_id=user.pk)
     if not user.has_perm(MODERATE):
-        # A join from the few notifications; of a subquery, SQLite would make a list of all posts.
+        # A join starts from the few notifications; SQLite would evaluate a subquery for all posts.
         own = own.filter(post__topic__hidden_at__isnull=True)
     return own.order_by("-created_at", "-id")
 
 
 def unread_topics(user: "User", topics: "list[Topic]") -> dict[int, int]:
-    """Returns, of the topics with news for `user`, the number of the first post that is new."""
+    """Return the number of the first unread post, by ID of each topic with unread posts."""
     since = member(user).all_read_at
     marks = TopicRead.objects.filter(user=user, topic__in=topics)
     seen = dict(marks.values_list("topic_id", "number"))
@@ -143,21 +142,21 @@ def unread_topics(user: "User", topics: "list[Topic]") -> dict[int, int]:
 
 
 def set_mail(*, user: "User", mail: str) -> None:
-    """Keeps which mails of the board `user` wants."""
+    """Set how often `user` gets emails from the board."""
     _keep(user, mail=Member.Mail(mail))
 
 
 def keep_digest_sent(*, user: "User") -> None:
-    """Keeps that `user` was sent the digest now."""
+    """Store that the digest was sent to `user` now."""
     _keep(user, digest_sent_at=timezone.now())
 
 
 def due_for_mail(before: datetime.datetime) -> QuerySet[Notification]:
-    """Returns what was neither read nor mailed and is older than `before`, oldest first."""
+    """Return notifications created up to `before` that were neither read nor emailed."""
     waiting = Notification.objects.filter(read_at__isnull=True, mailed_at__isnull=True)
     return waiting.filter(created_at__lte=before).order_by("created_at", "id")
 
 
 def unread_of(post: Post) -> QuerySet[Notification]:
-    """Returns the notifications of a post that nobody has read."""
+    """Return the unread notifications of a post."""
     return Notification.objects.filter(post=post, read_at__isnull=True)

@@ -144,7 +144,7 @@ class ModelVersionAdmin(admin.ModelAdmin):
         return HttpResponseRedirect(f"{reverse('admin:mlcore_modelversion_compare')}?{query}")
 
     def compare_view(self, request: HttpRequest) -> HttpResponse:
-        """Shows two models side by side, and what the same films say of their difference."""
+        """Show two models side by side, and what the same films say of their difference."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         versions = ModelVersion.objects.order_by("created_at")
@@ -162,7 +162,7 @@ class ModelVersionAdmin(admin.ModelAdmin):
         return self._page(request, "compare.html", _("Compare two models"), context)
 
     def activate_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        """Asks, and on POST makes this model the one that reads films."""
+        """Ask, and on POST makes this model the one that reads films."""
         if not self.may_activate(request):
             raise PermissionDenied
         version = get_object_or_404(ModelVersion, pk=object_id)
@@ -174,7 +174,7 @@ class ModelVersionAdmin(admin.ModelAdmin):
         return self._confirmation(request, _("Activate a model"), version)
 
     def roll_back_view(self, request: HttpRequest) -> HttpResponse:
-        """Asks, and on POST makes the model that was active before the one that reads films."""
+        """Ask, and on POST makes the model that was active before the one that reads films."""
         if not self.may_activate(request):
             raise PermissionDenied
         earlier = registry.earlier_version()
@@ -233,7 +233,7 @@ class ModelVersionAdmin(admin.ModelAdmin):
 
 
 def _activations(version: ModelVersion) -> list[dict[str, Any]]:
-    """Returns who made this model active or replaced it, and when, the latest first."""
+    """Return who made this model active or replaced it, and when, the latest first."""
     rows = get_logentry_model().objects.get_for_object(version).select_related("actor")
     return [
         {"at": row.timestamp, "by": row.actor, "activated": row.changes["is_active"][1] == "True"}

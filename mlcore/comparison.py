@@ -23,7 +23,7 @@ class CannotCompare(ValueError):  # noqa: N818 - a state of two models, as the p
 
 
 def compare(first: ModelVersion, second: ModelVersion) -> Comparison:
-    """Compares two models on the held-out films that both were measured on.
+    """Compare two models on the held-out films that both were measured on.
 
     Each model's answers are those in its bundle's `predictions.csv`, so no film is read again.
 

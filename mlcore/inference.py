@@ -61,7 +61,7 @@ class Stated:
     body_part: str | None = None
 
     def completed_by(self, header: DicomHeader | None) -> "Stated":
-        """Returns this, with what is None taken from a DICOM file's header."""
+        """Return this, with what is None taken from a DICOM file's header."""
         if header is None:
             return self
         return replace(
@@ -107,7 +107,7 @@ class Prediction:
 def predict(
     film: bytes | Film, *, stated: Stated = Stated(), model: LoadedModel | None = None
 ) -> Prediction:
-    """Reads a film.
+    """Read a film.
 
     Args:
         film: a whole file, or a film read from one.
@@ -149,7 +149,7 @@ def predict(
 
 
 def model_named(name: str, *, sha256: str) -> LoadedModel:
-    """Returns a registered model, if its bundle is still the one with that hash.
+    """Return a registered model, if its bundle is still the one with that hash.
 
     Raises:
         ModelUnavailable: it is not registered, its bundle is missing, damaged or another.
@@ -178,7 +178,7 @@ def decide(
     scope_score: float,
     stated: Stated,
 ) -> tuple[str, tuple[str, ...]]:
-    """Returns the label under the card's rule, and why the film is out of scope if it is.
+    """Return the label under the card's rule, and why the film is out of scope if it is.
 
     Pure: the same figures and statements give the same label, so a stored reading can be decided
     again where a doctor corrects the patient's age.

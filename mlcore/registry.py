@@ -42,12 +42,12 @@ class LoadedModel:
     session: Session
 
     def run(self, pixels: np.ndarray) -> Output:
-        """Prepares (H, W) uint8 pixels as the card says and runs the network once."""
+        """Prepare (H, W) uint8 pixels as the card says and runs the network once."""
         spec = Preprocessing.from_card(self.card["preprocessing"])
         return self.session.run(prepare(pixels, size=self.card["input_size"], spec=spec))
 
     def local_evidence(self, output: Output) -> np.ndarray:
-        """Returns the (h, w) float32 map in [0, 1] of the evidence for PNEUMONIA."""
+        """Return the (h, w) float32 map in [0, 1] of the evidence for PNEUMONIA."""
         return Reference.from_card(self.card["explanation"]).local_evidence(output.activation_map)
 
 
@@ -56,7 +56,7 @@ _loaded: dict[tuple[str, str], LoadedModel] = {}
 
 
 def load(folder: Path, *, sha256: str | None = None) -> LoadedModel:
-    """Reads and verifies a bundle, and checks that it gives its golden answers.
+    """Read and verifies a bundle, and checks that it gives its golden answers.
 
     Args:
         folder: the bundle's folder.
@@ -81,12 +81,12 @@ def load(folder: Path, *, sha256: str | None = None) -> LoadedModel:
 
 
 def active_version() -> ModelVersion | None:
-    """Returns the row of the active model, or None."""
+    """Return the row of the active model, or None."""
     return ModelVersion.objects.filter(is_active=True).first()
 
 
 def active_model() -> LoadedModel:
-    """Returns the active model, loaded once a process and again when another becomes active.
+    """Return the active model, loaded once a process and again when another becomes active.
 
     A bundle that fails its checks is set aside, with the reason on its row.
 
@@ -100,7 +100,7 @@ def active_model() -> LoadedModel:
 
 
 def loaded_version(version: ModelVersion) -> LoadedModel:
-    """Returns the model of a registered version; see `active_model`."""
+    """Return the model of a registered version; see `active_model`."""
     key = (version.name, version.bundle_sha256)
     with _lock:
         if key not in _loaded:
@@ -119,14 +119,14 @@ def _set_aside(version: ModelVersion, reason: str) -> None:
 
 
 def warm_up() -> None:
-    """Loads the active model, if there is one, so that the first reading does not wait."""
+    """Load the active model, if there is one, so that the first reading does not wait."""
     version = active_version()
     if version is not None:
         loaded_version(version)
 
 
 def forget_loaded() -> None:
-    """Drops every loaded model of this process; the next reading loads and verifies again."""
+    """Drop every loaded model of this process; the next reading loads and verifies again."""
     with _lock:
         _loaded.clear()
 
@@ -136,7 +136,7 @@ def folder_of(name: str) -> Path:
 
 
 def file_of(version: ModelVersion, name: str) -> bytes:
-    """Returns a file of a version's bundle, where it is still the one that was registered.
+    """Return a file of a version's bundle, where it is still the one that was registered.
 
     Raises:
         ModelUnavailable: "missing" where the card names no such file or it is gone, "damaged"
@@ -155,7 +155,7 @@ def file_of(version: ModelVersion, name: str) -> bytes:
 
 
 def find(name: str) -> ModelVersion | None:
-    """Returns the registered version of that name, or None."""
+    """Return the registered version of that name, or None."""
     return ModelVersion.objects.filter(name=name).first()
 
 
@@ -164,7 +164,7 @@ class NameInUse(ValueError):  # noqa: N818
 
 
 def register(folder: Path) -> ModelVersion:
-    """Makes a verified bundle known, or renews the row of one that is known; activates nothing.
+    """Make a verified bundle known, or renews the row of one that is known; activates nothing.
 
     Raises:
         ModelUnavailable: the bundle is missing or damaged.
@@ -196,7 +196,7 @@ class NotFitToActivate(ValueError):  # noqa: N818
 
 
 def activate(version: ModelVersion) -> ModelVersion:
-    """Makes `version` the one that reads films.
+    """Make `version` the one that reads films.
 
     Raises:
         NotFitToActivate: its card lacks a threshold chosen on validation data, calibration
@@ -219,7 +219,7 @@ def activate(version: ModelVersion) -> ModelVersion:
 
 
 def earlier_version() -> ModelVersion | None:
-    """Returns the version that was active before the present one, or None."""
+    """Return the version that was active before the present one, or None."""
     return (
         ModelVersion.objects.filter(is_active=False, activated_at__isnull=False)
         .order_by("-activated_at")
@@ -228,7 +228,7 @@ def earlier_version() -> ModelVersion | None:
 
 
 def roll_back() -> ModelVersion:
-    """Activates the model that was active before the present one.
+    """Activate the model that was active before the present one.
 
     Raises:
         NotFitToActivate: its card lacks what this software asks for by now.

@@ -10,7 +10,7 @@ from mlcore.models import ModelVersion
 
 @require_safe
 def model_list(request: HttpRequest) -> HttpResponse:
-    """Shows the active model first, then the others, each with its main figures."""
+    """Show the active model first, then the others, each with its main figures."""
     versions = ModelVersion.objects.filter(set_aside_reason="")
     shown = [
         {"version": found, "headline": presentation.headline(found.card)} for found in versions
@@ -20,14 +20,14 @@ def model_list(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def model_detail(request: HttpRequest, name: str) -> HttpResponse:
-    """Shows a model's card; also of one that was set aside, for readings still name it."""
+    """Show a model's card; also of one that was set aside, for readings still name it."""
     version = get_object_or_404(ModelVersion, name=name)
     return render(request, "mlcore/model_detail.html", presentation.page(version))
 
 
 @require_safe
 def plot(request: HttpRequest, name: str, file: str) -> HttpResponse:
-    """Answers with one of the plots that the model's card names, and with no other file."""
+    """Answer with one of the plots that the model's card names, and with no other file."""
     version = get_object_or_404(ModelVersion, name=name)
     if file not in version.card.get("plots", []):
         raise Http404

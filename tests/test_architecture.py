@@ -1,6 +1,7 @@
-"""The house plan, held: who may import whom, how long a module may be, what a process loads."""
+"""Architecture rules: who may import whom, how long a module may be, what a process loads."""
 
 import ast
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -95,3 +96,37 @@ def test_a_web_process_never_loads_what_trains():
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     assert run.stdout.splitlines()[-1] == "loaded: []"
+
+
+@pytest.fixture(scope="module")
+def import_graph():
+    spec = importlib.util.spec_from_file_location(
+        "import_graph", ROOT / "scripts" / "import_graph.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module, module.build()
+
+
+def test_no_modules_import_each_other_in_a_cycle(import_graph):
+    """Imports for type checking included, which import-linter leaves out."""
+    count, graph = import_graph
+    imports = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+    assert len(imports) > 200
+    assert count.cycles(imports) == []
+
+
+def test_a_cycle_is_found(import_graph):
+    count, _graph = import_graph
+    imports = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a", "c"}}
+    assert count.cycles(imports) == [["b", "c"]]
+    assert count.levels(imports) == 0
+    assert count.levels({"a": {"b"}, "b": {"c"}, "c": set(), "d": {"c"}}) == 3
+
+
+@pytest.mark.parametrize("package", ["mlcore.engine", *PACKAGES])
+def test_the_parts_of_a_package_form_levels(import_graph, package):
+    count, graph = import_graph
+    parts = count.imports_between_parts(graph, package)
+    assert count.cycles(parts) == []
+    assert count.levels(parts) >= 2

@@ -4,5 +4,5 @@ from xraysite import __version__
 
 
 def site(request: HttpRequest) -> dict[str, str]:
-    """Gives every template the version of the software that made the page."""
+    """Give every template the version of the software that made the page."""
     return {"site_version": __version__}

@@ -20,7 +20,7 @@ control_socket_disable = True
 
 
 def post_worker_init(worker: Any) -> None:
-    """Loads the active model before the first doctor asks, so that no reading waits for it."""
+    """Load the active model before the first doctor asks, so that no reading waits for it."""
     from mlcore import registry
 
     try:

@@ -4,7 +4,10 @@ Supervisors see all of it. Whoever else may look at models, ML staff above all, 
 that name nobody.
 """
 
+import logging
 import shutil
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +15,10 @@ from auditlog import get_logentry_model
 from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import ValidationError
+from django.db import DataError
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponseBase
 from django.template.response import TemplateResponse
 
 from diagnosis import retention, statistics
@@ -22,9 +27,16 @@ from mlcore import registry
 from mlcore.models import ModelVersion
 from xraysite.common.paging import BOUND
 
+logger = logging.getLogger(__name__)
+
 
 class OfficeSite(AdminSite):
     """Django's admin, with the office above its list of tables."""
+
+    def admin_view(
+        self, view: Callable[..., HttpResponseBase], cacheable: bool = False
+    ) -> Callable[..., HttpResponseBase]:
+        return super().admin_view(_not_found_for_impossible_values(view), cacheable)
 
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -32,8 +44,30 @@ class OfficeSite(AdminSite):
         return super().index(request, {**(extra_context or {}), "office": office_of(request.user)})
 
 
+def _not_found_for_impossible_values(
+    view: Callable[..., HttpResponseBase],
+) -> Callable[..., HttpResponseBase]:
+    """Answer 404 where an address holds a value that no column can, such as the year 10**20.
+
+    Django passes what stands in an admin address to the database as it is; Python's conversion or
+    the database then refuses it. Changes (POST) are not touched.
+    """
+
+    @wraps(view)
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            return view(request, *args, **kwargs)
+        except (ValidationError, ValueError, OverflowError, DataError) as error:
+            if request.method not in ("GET", "HEAD"):
+                raise
+            logger.warning("Impossible value in %s", request.path, exc_info=True)
+            raise Http404 from error
+
+    return wrapper
+
+
 def office_of(user: Any) -> dict[str, Any] | None:
-    """Returns what `user` may see of the office; None for whoever may see nothing of it."""
+    """Return what `user` may see of the office; None for whoever may see nothing of it."""
     oversees = user.has_perm("diagnosis.oversee_reading")
     if not oversees and not user.has_perm("mlcore.view_modelversion"):
         return None
@@ -53,12 +87,12 @@ def office_of(user: Any) -> dict[str, Any] | None:
 
 
 def _count(rows: QuerySet) -> int:
-    """Counts no further than `BOUND`."""
+    """Count no further than `BOUND`."""
     return rows.order_by()[:BOUND].count()
 
 
 def _last_activation(version: ModelVersion | None) -> Any:
-    """Returns the row of the audit log that says who activated the active model, and when."""
+    """Return the row of the audit log that says who activated the active model, and when."""
     if version is None:
         return None
     kind = ContentType.objects.get_for_model(ModelVersion)
@@ -67,7 +101,7 @@ def _last_activation(version: ModelVersion | None) -> Any:
 
 
 def _storage() -> dict[str, int]:
-    """Returns the bytes of the volume that films are kept on."""
+    """Return the bytes of the volume that films are kept on."""
     folder = Path(settings.PRIVATE_MEDIA_ROOT)
     while not folder.exists():
         folder = folder.parent

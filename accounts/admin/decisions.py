@@ -121,7 +121,7 @@ PAGES = (
 
 
 def buttons(by: Any, user: User) -> list[dict[str, Any]]:
-    """Returns what `by` can do about `user` now, for the page of the account."""
+    """Return what `by` can do about `user` now, for the page of the account."""
     if not by.has_perm(services.DECIDE):
         return []
     return [
@@ -136,7 +136,7 @@ def buttons(by: Any, user: User) -> list[dict[str, Any]]:
 
 
 def urls(model_admin: admin.ModelAdmin) -> list[URLPattern]:
-    """Returns the addresses of the pages that ask."""
+    """Return the addresses of the pages that ask."""
     return [
         path(
             f"<int:object_id>/{page.act.name}/",
@@ -150,7 +150,7 @@ def urls(model_admin: admin.ModelAdmin) -> list[URLPattern]:
 def decide(
     model_admin: admin.ModelAdmin, request: HttpRequest, object_id: int, *, page: Page
 ) -> HttpResponse:
-    """Asks whether to do it, and does it."""
+    """Ask whether to do it, and does it."""
     by: Any = request.user
     if not by.has_perm(services.DECIDE):
         raise PermissionDenied

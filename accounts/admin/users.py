@@ -150,7 +150,7 @@ class UserAdmin(DjangoUserAdmin):
         return AccountList
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Shows supervisors who it is and how the account stands, and nothing of its password."""
+        """Show supervisors who it is and how the account stands, and nothing of its password."""
         if obj is None:
             return super().get_fieldsets(request, obj)
         shown = [self.standing, self.person, self.dates]

@@ -21,7 +21,7 @@ PASSWORD_RULES = _(
 
 
 def name_fields(form: forms.Form, **labels: Any) -> None:
-    """Gives the fields their labels, and takes away what allauth writes into them instead."""
+    """Give the fields their labels, and takes away what allauth writes into them instead."""
     for field in form.fields.values():
         field.widget.attrs.pop("placeholder", None)
     for name, label in labels.items():

@@ -30,7 +30,7 @@ NO_ADDRESS = "0.0.0.0"  # noqa: S104 - bound to nothing
 
 
 def set_language_cookie(response: HttpResponseBase, user: User) -> None:
-    """Makes the browser ask for pages in the language that the account chose, if it chose one."""
+    """Make the browser ask for pages in the language that the account chose, if it chose one."""
     if user.language:
         response.set_cookie(
             settings.LANGUAGE_COOKIE_NAME,
@@ -58,7 +58,7 @@ class AccountAdapter(DefaultAccountAdapter):
     def save_user(
         self, request: HttpRequest, user: User, form: BaseForm, commit: bool = True
     ) -> User:
-        """Stores what the applicant filled in, and the language that it was filled in in."""
+        """Store what the applicant filled in, and the language that it was filled in in."""
         for name in ("display_name", "hospital", "department", "licence_number"):
             setattr(user, name, form.cleaned_data.get(name, ""))
         language = translation.get_language()
@@ -69,7 +69,7 @@ class AccountAdapter(DefaultAccountAdapter):
         return saved
 
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
-        """Refuses an address that another account was made with, though it never proved it."""
+        """Refuse an address that another account was made with, though it never proved it."""
         others = User.objects.filter(email__iexact=email_address.email)
         if others.exclude(pk=email_address.user_id).exists():
             self.add_message(
@@ -83,14 +83,14 @@ class AccountAdapter(DefaultAccountAdapter):
         return confirmed
 
     def pre_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponseBase | None:
-        """Turns away an account that is suspended, though its password was right."""
+        """Turn away an account that is suspended, though its password was right."""
         response: HttpResponseBase | None = super().pre_login(request, user, **kwargs)
         if response is None and user.approval == User.Approval.SUSPENDED:
             response = self.respond_user_inactive(request, user)
         return response
 
     def login(self, request: HttpRequest, user: User) -> None:
-        """Looks again: an account may be suspended between its password and its second factor."""
+        """Look again: an account may be suspended between its password and its second factor."""
         if user.approval == User.Approval.SUSPENDED:
             raise ImmediateHttpResponse(self.respond_user_inactive(request, user))
         super().login(request, user)
@@ -112,7 +112,7 @@ class AccountAdapter(DefaultAccountAdapter):
         return client_address(request) or NO_ADDRESS
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Sends the mail in the language of who reads it; says so where it cannot be sent."""
+        """Send the mail in the language of who reads it; says so where it cannot be sent."""
         user = context.get("user")
         language = mails.language_of(user) if user else mails.language_at(email)
         try:
@@ -178,7 +178,7 @@ class MFAAdapter(DefaultMFAAdapter):
 
 
 def _cipher() -> MultiFernet:
-    """Returns the cipher of the site's secret key; it reads what earlier keys wrote, too."""
+    """Return the cipher of the site's secret key; it reads what earlier keys wrote, too."""
     keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     return MultiFernet([Fernet(_key_of(str(key))) for key in keys])
 

@@ -14,9 +14,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from accounts.audit.models import is_mac
+from accounts.audit.models import AuditEntry, is_mac
 from accounts.audit.registry import EVENTS, name_of
-from accounts.models import AuditEntry
 from xraysite.common.client_address import is_address
 from xraysite.common.paging import BoundedPaginator
 
@@ -29,7 +28,7 @@ SHOWN_CHANGES = 3
 
 
 def field_name(entry: AuditEntry, name: str) -> str:
-    """Returns what people call a field of the object that `entry` is about."""
+    """Return what people call a field of the object that `entry` is about."""
     model = entry.content_type.model_class()
     try:
         return str(getattr(model._meta.get_field(name), "verbose_name", name)) if model else name
@@ -38,7 +37,7 @@ def field_name(entry: AuditEntry, name: str) -> str:
 
 
 def before_and_after(change: Any) -> tuple[str, str]:
-    """Returns the two values of a change; of many objects, those added or taken away."""
+    """Return the two values of a change; of many objects, those added or taken away."""
     if isinstance(change, dict):
         objects = ", ".join(change.get("objects", []))
         return (objects, "") if change.get("operation") == "delete" else ("", objects)
@@ -88,7 +87,7 @@ class WhenFilter(admin.SimpleListFilter):
 def between(
     queryset: QuerySet[AuditEntry], start: datetime, end: datetime | None = None
 ) -> QuerySet[AuditEntry]:
-    """Returns the rows written from `start` on, and before `end`, by their numbers."""
+    """Return the rows written from `start` on, and before `end`, by their numbers."""
     first = first_since(start)
     if first is None:
         return queryset.none()
@@ -103,7 +102,7 @@ def first_since(moment: datetime) -> int | None:
 
 
 def day_of(word: str) -> datetime | None:
-    """Returns the start of the day that `word` names, in the reader's time zone."""
+    """Return the start of the day that `word` names, in the reader's time zone."""
     try:
         return timezone.make_aware(datetime.strptime(word, "%Y-%m-%d"))
     except (ValueError, OverflowError):
@@ -153,7 +152,7 @@ class AuditEntryAdmin(admin.ModelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[AuditEntry], search_term: str
     ) -> tuple[QuerySet[AuditEntry], bool]:
-        """Finds whole values, each by an index."""
+        """Find whole values, each by an index."""
         for word in search_term.split():
             if (day := day_of(word)) is not None:
                 queryset = between(queryset, day, day + timedelta(days=1))

@@ -62,13 +62,13 @@ def mac(text: str, secret: str | bytes) -> str:
 
 
 def is_mac(seal: str, text: str) -> bool:
-    """Returns whether `seal` was made of `text` with this site's key, or one it had before."""
+    """Return whether `seal` was made of `text` with this site's key, or one it had before."""
     keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     return any(constant_time_compare(seal, mac(text, key)) for key in keys)
 
 
 def console_user() -> str:
-    """Returns who runs this process, for changes that no request made."""
+    """Return who runs this process, for changes that no request made."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name
@@ -162,7 +162,7 @@ class AuditEntry(AbstractLogEntry):
         ]
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Adds the row at the end of the chain.
+        """Add the row at the end of the chain.
 
         Raises:
             AuditLogError: if the row exists.
@@ -204,7 +204,7 @@ class AuditEntry(AbstractLogEntry):
         return next(filter(None, named), "changed")
 
     def sealed_text(self) -> str:
-        """Returns what the seal is computed over: the seal before and every field, as JSON."""
+        """Return what the seal is computed over: the seal before and every field, as JSON."""
         # As the database gives them back: a number kept as text is text.
         values = {
             name: self._meta.get_field(name).to_python(getattr(self, name))
@@ -216,7 +216,7 @@ class AuditEntry(AbstractLogEntry):
 
 class AuditHeadManager(models.Manager["AuditHead"]):
     def locked(self) -> "AuditHead":
-        """Returns the head; other transactions wait for it until this one ends."""
+        """Return the head; other transactions wait for it until this one ends."""
         head = self.select_for_update().filter(pk=1).first()
         if head is None:
             self.get_or_create(pk=1)

@@ -18,7 +18,7 @@ from accounts.audit.models import AuditEntry, current_event
 def record_access(
     instance: Model, *, what: str, by: Any = None, detail: dict[str, Any] | None = None
 ) -> None:
-    """Records that somebody was shown `instance`.
+    """Record that somebody was shown `instance`.
 
     Args:
         what: the form it was shown in, such as "page", "film" or "heatmap".
@@ -37,7 +37,7 @@ def record_access(
 
 
 def record_change(instance: Model, *, what: str, changes: dict[str, list[Any]]) -> None:
-    """Records a change about `instance` that is no change of its own row.
+    """Record a change about `instance` that is no change of its own row.
 
     Args:
         changes: by field, what it was and what it is.
@@ -48,18 +48,20 @@ def record_change(instance: Model, *, what: str, changes: dict[str, list[Any]]) 
 
 
 def record_event(model: type[Model], *, what: str, about: str, detail: dict[str, Any]) -> None:
-    """Records what concerns many objects of a kind at once: a search, an export.
+    """Record an event that concerns many objects of one model: a search, an export.
 
     Args:
-        about: the objects in words, such as the filter of a list; without NUL characters, which
-            somebody may have typed and PostgreSQL does not take.
+        model: the objects' model.
+        what: the event's code.
+        about: which objects, such as the query string of a filtered list.
+        detail: further facts, shown to supervisors.
     """
     AuditEntry.objects.create(
         what=what,
         action=AuditEntry.Action.ACCESS,
         content_type=ContentType.objects.get_for_model(model),
         object_pk="",
-        object_repr=about.replace("\x00", ""),
+        object_repr=about,
         changes={},
         additional_data=detail or None,
     )
@@ -67,7 +69,7 @@ def record_event(model: type[Model], *, what: str, about: str, detail: dict[str,
 
 @contextmanager
 def event(what: str, **detail: Any) -> Iterator[None]:
-    """Names the changes made inside: their rows say `what`, not "changed", and hold `detail`.
+    """Name the changes made inside: their rows say `what`, not "changed", and hold `detail`.
 
     The innermost name counts.
     """

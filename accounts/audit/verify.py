@@ -8,7 +8,7 @@ from accounts.audit.models import AuditEntry, AuditHead, is_mac
 
 
 def verify_log(*, head: tuple[int, str] | None = None) -> Iterator[str]:
-    """Reads the whole log, oldest row first, and yields what is wrong with it, a sentence each.
+    """Read the whole log, oldest row first, and yields what is wrong with it, a sentence each.
 
     Args:
         head: number and seal of a row as noted elsewhere before; it must still be there.
@@ -41,7 +41,7 @@ def verify_log(*, head: tuple[int, str] | None = None) -> Iterator[str]:
 
 
 def _written_meanwhile(head: AuditHead) -> bool:
-    """Returns whether the site has added rows since `head` was read."""
+    """Return whether the site has added rows since `head` was read."""
     now = AuditHead.objects.filter(pk=1).first()
     return now is not None and now.sequence > head.sequence and now.is_own
 

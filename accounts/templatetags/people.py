@@ -13,7 +13,7 @@ COLOURS = 8
 
 @register.filter
 def initials(person: User) -> str:
-    """Returns the last two characters of a Chinese name, the first letters of another."""
+    """Return the last two characters of a Chinese name, the first letters of another."""
     name = person.display_name.strip() or person.email
     if any(unicodedata.name(letter, "").startswith("CJK UNIFIED") for letter in name):
         return name.replace(" ", "")[-2:]
@@ -23,7 +23,7 @@ def initials(person: User) -> str:
 
 @register.filter
 def colour(person: User) -> int:
-    """Returns the number of the person's colour, which stays the same."""
+    """Return the number of the person's colour, which stays the same."""
     return (person.pk or 0) % COLOURS
 
 

@@ -48,7 +48,7 @@ class ProfileView(View):
 
 @require_POST
 def change_picture(request: HttpRequest) -> HttpResponse:
-    """Takes a new picture, or takes the present one away (`remove`)."""
+    """Take a new picture, or takes the present one away (`remove`)."""
     user = own_account(request)
     if "remove" in request.POST:
         avatars.remove_avatar(user=user)
@@ -74,7 +74,7 @@ def _etag(request: HttpRequest, pk: int) -> str | None:
 @require_safe
 @condition(etag_func=_etag)
 def avatar(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Answers with somebody's picture."""
+    """Answer with somebody's picture."""
     name = _avatar_name(request, pk)
     storage = User._meta.get_field("avatar").storage
     if not name or not storage.exists(name):

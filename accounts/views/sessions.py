@@ -19,7 +19,7 @@ from accounts.session_limits import SEEN, time_left
 @never_cache
 @require_safe
 def session(request: HttpRequest) -> JsonResponse:
-    """Says how long the session has left; to ask is no use of it."""
+    """Say how long the session has left; to ask is no use of it."""
     return _state(request)
 
 
@@ -49,7 +49,7 @@ def _state(request: HttpRequest) -> JsonResponse:
 
 @require_POST
 def end_session(request: HttpRequest, pk: int) -> HttpResponse:
-    """Ends one of the own sessions, on whatever device it is."""
+    """End one of the own sessions, on whatever device it is."""
     session = UserSession.objects.filter(pk=pk, user_id=request.user.pk).first()
     if session is None:
         raise Http404

@@ -32,7 +32,7 @@ def access_log_view(request: HttpRequest) -> HttpResponse | StreamingHttpRespons
     """
     if not request.user.has_perm("diagnosis.oversee_reading"):
         raise PermissionDenied
-    query = request.GET.get("q", "").replace("\x00", "").strip()
+    query = request.GET.get("q", "").strip()
     if not query:
         return _page(request, {"q": ""})
     ids, more = access_log.reading_ids_of_patient(query, by=cast(User, request.user))

@@ -70,8 +70,7 @@ class DoctorFilter(admin.SimpleListFilter):
 
     def __init__(self, request: HttpRequest, params: Any, model: Any, model_admin: Any) -> None:
         super().__init__(request, params, model, model_admin)
-        # PostgreSQL does not accept NUL characters in text.
-        self.typed = (self.value() or "").replace("\x00", "").strip()
+        self.typed = (self.value() or "").strip()
         self.matches = list(self._matches()[: self.max_matches + 1]) if self.typed else []
         self.chosen = self.matches[0] if len(self.matches) == 1 else None
 

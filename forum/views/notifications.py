@@ -1,4 +1,4 @@
-"""What is new for a person, and which mails they want of it."""
+"""Notifications and email preferences."""
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -16,7 +16,7 @@ A_PAGE = 30
 
 
 class NotificationsView(MembersOnlyMixin, View):
-    """What concerns a person, newest first; and the choice of mails."""
+    """The user's notifications, newest first, and the email preference."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         return self._page(MailForm(initial={"mail": notifications.member(self.person).mail}))
@@ -26,7 +26,7 @@ class NotificationsView(MembersOnlyMixin, View):
         if not form.is_valid():
             return self._page(form)
         notifications.set_mail(user=self.person, mail=form.cleaned_data["mail"])
-        messages.success(request, _("Your choice of mails is saved."))
+        messages.success(request, _("Your email preference has been saved."))
         return redirect("forum:notifications")
 
     def _page(self, form: MailForm) -> HttpResponse:
@@ -42,5 +42,5 @@ class AllReadView(MembersOnlyMixin, View):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         notifications.mark_all_read(user=self.person)
-        messages.success(request, _("Everything is marked as read."))
+        messages.success(request, _("Everything has been marked as read."))
         return redirect("forum:list")

@@ -59,7 +59,7 @@ class Point:
 
 
 def page(version: ModelVersion) -> dict[str, Any]:
-    """Returns the context of the templates in `mlcore/card/`."""
+    """Return the context of the templates in `mlcore/card/`."""
     card = version.card
     metrics = card.get("metrics", {})
     return {
@@ -84,7 +84,7 @@ def page(version: ModelVersion) -> dict[str, Any]:
 
 
 def sections(card: Card) -> list[Section]:
-    """Returns the sections of this card's page, in their order."""
+    """Return the sections of this card's page, in their order."""
     commands = card.get("commands", {})
     held_out = card.get("metrics", {}).get("test", {})
     known: Iterable[tuple[str, str | Promise, str, bool]] = (
@@ -109,7 +109,7 @@ def sections(card: Card) -> list[Section]:
 
 
 def headline(card: Card) -> list[dict[str, Any]]:
-    """Returns the main figures of the held-out films."""
+    """Return the main figures of the held-out films."""
     found = card.get("metrics", {}).get("test", {})
     return [
         {"name": words.MEASURES[key][0], "value": found[key], "ci": found.get(f"{key}_ci")}
@@ -119,7 +119,7 @@ def headline(card: Card) -> list[dict[str, Any]]:
 
 
 def measures(metrics: Card, keys: Iterable[str]) -> list[dict[str, Any]]:
-    """Returns a row a figure: its name, what it means, and its value in each of SETS."""
+    """Return a row a figure: its name, what it means, and its value in each of SETS."""
     return [
         {
             "name": words.MEASURES[key][0],
@@ -135,14 +135,14 @@ def measures(metrics: Card, keys: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def side_by_side(first: Card, second: Card) -> list[dict[str, Any]]:
-    """Returns a row a figure of the held-out films, with its value on either card."""
+    """Return a row a figure of the held-out films, with its value on either card."""
     keys = (*AT_THRESHOLD, *THREE_ANSWERS, *CALIBRATION, *SCOPE)
     held_out = [card.get("metrics", {}).get("test", {}) for card in (first, second)]
     return measures(dict(zip(SETS, held_out, strict=True)), keys)
 
 
 def counts(card: Card) -> list[dict[str, Any]]:
-    """Returns a row a set of films: its name, films of each label, and all of them."""
+    """Return a row a set of films: its name, films of each label, and all of them."""
     by_set: Card = card.get("data", {}).get("counts", {})
     labels = card.get("labels", [])
     return [
@@ -156,7 +156,7 @@ def counts(card: Card) -> list[dict[str, Any]]:
 
 
 def groups(card: Card) -> list[dict[str, Any]]:
-    """Returns a row a group of held-out films, which are all of one label."""
+    """Return a row a group of held-out films, which are all of one label."""
     by_series: Card = card.get("metrics", {}).get("test", {}).get("by_series", {})
     ordered = sorted(by_series, key=lambda name: list(words.SERIES).index(name)
                      if name in words.SERIES else len(words.SERIES))  # fmt: skip
@@ -168,7 +168,7 @@ def groups(card: Card) -> list[dict[str, Any]]:
 
 
 def trade(card: Card) -> dict[str, Any] | None:
-    """Returns the ROC points of the validation films, or None where the card has none."""
+    """Return the ROC points of the validation films, or None where the card has none."""
     curve = card.get("roc_validation")
     if not curve:
         return None
@@ -224,7 +224,7 @@ def _drawing(points: list[Point], shipped: Point) -> dict[str, Any]:
 
 
 def scope_sets(card: Card) -> list[dict[str, Any]]:
-    """Returns a row a set of pictures that the gate was measured on."""
+    """Return a row a set of pictures that the gate was measured on."""
     return [
         {"name": words.SCOPE_SETS.get(row["set"], row["set"])}
         | {key: row.get(key) for key in ("n", "flagged", "flagged_ci")}
@@ -233,7 +233,7 @@ def scope_sets(card: Card) -> list[dict[str, Any]]:
 
 
 def probes(card: Card) -> list[dict[str, Any]]:
-    """Returns a row a probe: what was done to the films, what to expect, and the AUC left."""
+    """Return a row a probe: what was done to the films, what to expect, and the AUC left."""
     return [
         {"name": name, "meaning": meaning, "auc": row.get("auc"), "auc_ci": row.get("auc_ci")}
         for row in card.get("shortcuts", {}).get("probes", [])
@@ -242,7 +242,7 @@ def probes(card: Card) -> list[dict[str, Any]]:
 
 
 def robustness(card: Card) -> list[dict[str, Any]]:
-    """Returns the corruptions, each with its rows by severity."""
+    """Return the corruptions, each with its rows by severity."""
     kinds: dict[str, list[Card]] = {}
     for row in card.get("robustness", {}).get("rows", []):
         kinds.setdefault(row["corruption"], []).append(row)
@@ -256,7 +256,7 @@ def robustness(card: Card) -> list[dict[str, Any]]:
 
 
 def failures(card: Card) -> list[dict[str, Any]]:
-    """Returns the films that were called wrongly, grouped by what went wrong, in words."""
+    """Return the films that were called wrongly, grouped by what went wrong, in words."""
     found: dict[tuple[str, str], list[Card]] = {}
     for film in card.get("failures", []):
         found.setdefault((film["truth"], film["answer"]), []).append(film)
@@ -281,7 +281,7 @@ def failures(card: Card) -> list[dict[str, Any]]:
 
 
 def plots(card: Card) -> dict[str, dict[str, Any]]:
-    """Returns the plots by file name without its end, each with what it shows."""
+    """Return the plots by file name without its end, each with what it shows."""
     found = {}
     for file in card.get("plots", []):
         key = file.rsplit(".", 1)[0]

@@ -44,7 +44,7 @@ def _checked(labels: Vector, scores: Vector) -> tuple[Vector, Vector]:
 
 
 def _mid_ranks(values: Vector) -> Vector:
-    """Returns ranks from 1, ties sharing the mean of theirs."""
+    """Return ranks from 1, ties sharing the mean of theirs."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return (last - (counts - 1) / 2)[inverse]
@@ -95,7 +95,7 @@ def wilson_interval(successes: int, n: int) -> Interval:
 
 
 def confusion(labels: Vector, probabilities: Vector, threshold: float) -> dict[str, int]:
-    """Counts of true and false positives and negatives; at the threshold is positive."""
+    """Count of true and false positives and negatives; at the threshold is positive."""
     labels, probabilities = _checked(labels, probabilities)
     called = probabilities >= threshold
     return {
@@ -142,7 +142,7 @@ def ece(labels: Vector, probabilities: Vector, *, bins: int = ECE_BINS) -> float
 
 
 def roc(labels: Vector, scores: Vector) -> tuple[Vector, Vector, Vector]:
-    """Returns (false positive rate, true positive rate, threshold), from no film called to all."""
+    """Return (false positive rate, true positive rate, threshold), from no film called to all."""
     labels, scores = _checked(labels, scores)
     order = np.argsort(-scores, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(scores[order])), labels.size - 1)

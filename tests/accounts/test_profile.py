@@ -92,10 +92,10 @@ def bomb() -> bytes:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"", "no JPEG"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>", "no JPEG"),
-        (b"%PDF-1.7 something", "no JPEG"),
-        (b"GIF89a" + b"\0" * 100, "no JPEG"),
+        (b"", "not a JPEG"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>", "not a JPEG"),
+        (b"%PDF-1.7 something", "not a JPEG"),
+        (b"GIF89a" + b"\0" * 100, "not a JPEG"),
         (b"\xff" * (5 * 2**20 + 1), "larger than 5 MB"),
         (picture()[:2000], "damaged"),
         (picture("PNG")[:300], "damaged"),
@@ -266,7 +266,7 @@ def test_a_picture_may_come_with_the_sign_up_and_a_bad_one_stops_nothing_silentl
     }  # fmt: skip
     bad = SimpleUploadedFile("me.jpg", b"no picture")
     page = browser.post("/accounts/signup/", asked | {"picture": bad})
-    assert "no JPEG, PNG or WebP" in page.content.decode()
+    assert "not a JPEG, PNG or WebP" in page.content.decode()
     assert not User.objects.exists()
     good = SimpleUploadedFile("me.jpg", picture())
     assert browser.post("/accounts/signup/", asked | {"picture": good}).status_code == 302

@@ -5,6 +5,7 @@ import uuid
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import call_command
 from django.utils import timezone
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -114,7 +115,7 @@ def test_a_bad_picture_in_the_form_loses_no_text(as_doctor, topic):
     fields = board.form(body="my words", picture=SimpleUploadedFile("x.png", b"nonsense"))
     page = as_doctor.post(f"/forum/{topic.pk}/reply/", fields).content.decode()
     assert "my words" in page
-    assert "no JPEG, PNG or WebP" in page
+    assert "not a JPEG, PNG or WebP" in page
     assert topic.posts.count() == 1
 
 
@@ -207,3 +208,12 @@ class TestCases:
                 alternative="", submission=uuid.uuid4(),
             )  # fmt: skip
         assert not Picture.objects.exists()
+
+
+def test_the_command_removes_unposted_images_and_says_how_many(doctor, capsys):
+    old = pictures.add_picture(owner=doctor, data=board.picture())
+    Picture.objects.filter(pk=old.pk).update(created_at=timezone.now() - pictures.WAITING_TIME * 2)
+    kept = pictures.add_picture(owner=doctor, data=board.picture())
+    call_command("sweep_board_images")
+    assert capsys.readouterr().out == "1 images removed.\n"
+    assert list(Picture.objects.values_list("pk", flat=True)) == [kept.pk]

@@ -67,7 +67,7 @@ def test_the_id_of_somebody_elses_form_is_refused_and_the_text_kept(as_other_doc
     response = as_other_doctor.post(
         f"/forum/{topic.pk}/reply/", board.form(submission=str(taken), body="my words")
     )
-    assert "used before" in text_of(response)
+    assert "already been submitted" in text_of(response)
     assert "my words" in text_of(response)
     assert topic.posts.count() == 1
 

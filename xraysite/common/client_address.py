@@ -9,7 +9,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def client_address(request: HttpRequest) -> str | None:
-    """Returns the client's address, or None where the connection has none (a Unix socket).
+    """Return the client's address, or None where the connection has none (a Unix socket).
 
     `X-Forwarded-For` is read from its end, and only as far as the addresses in it are those of
     `TRUSTED_PROXIES`: anybody can write what they like before that. A Unix socket is the proxy

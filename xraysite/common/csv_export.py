@@ -17,7 +17,7 @@ class _Echo:
 
 
 def safe_cell(value: object) -> object:
-    """Returns a cell that no spreadsheet takes for a formula; numbers stay numbers."""
+    """Return a cell that no spreadsheet takes for a formula; numbers stay numbers."""
     if isinstance(value, int | float) or value is None:
         return value
     text = str(value)
@@ -35,7 +35,7 @@ def csv_lines(head: Iterable[object], rows: Iterable[Iterable[object]]) -> Itera
 def csv_response(
     filename: str, head: Iterable[object], rows: Iterable[Iterable[object]]
 ) -> StreamingHttpResponse:
-    """Answers with a file to download, written while it is sent.
+    """Answer with a file to download, written while it is sent.
 
     Args:
         filename: ASCII letters, digits, points and hyphens.

@@ -19,7 +19,7 @@ SQLITE_PRAGMAS = (
 
 
 def database(name: str, *, default: str) -> dict[str, Any]:
-    """Returns Django's settings of the database that the variable `name` addresses.
+    """Return Django's settings of the database that the variable `name` addresses.
 
     SQLite gets write-ahead logging and IMMEDIATE transactions, so that readers never wait for a
     writer and a writer fails at its first statement, not its last. PostgreSQL keeps connections
@@ -45,12 +45,12 @@ def database(name: str, *, default: str) -> dict[str, Any]:
 
 
 def directory(name: str, *, default: Path) -> Path:
-    """Returns the absolute directory that the variable `name` holds; does not create it."""
+    """Return the absolute directory that the variable `name` holds; does not create it."""
     return Path(env.str(name, default=str(default))).expanduser().resolve()
 
 
 def secret(name: str, *, min_length: int = 50) -> str:
-    """Returns a secret that must be set and long enough to be one.
+    """Return a secret that must be set and long enough to be one.
 
     Raises:
         ImproperlyConfigured: if it is missing, shorter than `min_length` characters, of fewer
@@ -68,7 +68,7 @@ def secret(name: str, *, min_length: int = 50) -> str:
 
 
 def whole_number(name: str, *, default: int, least: int = 1) -> int:
-    """Returns the whole number that the variable holds.
+    """Return the whole number that the variable holds.
 
     Raises:
         ImproperlyConfigured: if it holds no whole number, or one less than `least`.
@@ -82,7 +82,7 @@ def whole_number(name: str, *, default: int, least: int = 1) -> int:
 
 
 def origins(name: str) -> list[str]:
-    """Returns the comma-separated origins (scheme and host) that the variable holds.
+    """Return the comma-separated origins (scheme and host) that the variable holds.
 
     Raises:
         ImproperlyConfigured: if one of them is no origin.
@@ -98,7 +98,7 @@ def origins(name: str) -> list[str]:
 
 
 def networks(name: str) -> list[str]:
-    """Returns the comma-separated networks (or "unix") that the variable holds.
+    """Return the comma-separated networks (or "unix") that the variable holds.
 
     Raises:
         ImproperlyConfigured: if one of them is neither an address, a network nor "unix".

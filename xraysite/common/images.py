@@ -20,17 +20,17 @@ class PictureError(ValueError):
 
 
 def too_large(max_bytes: int) -> PictureError:
-    """Returns what is said of a file of more bytes than that."""
+    """Return what is said of a file of more bytes than that."""
     return PictureError(
         format_lazy(
-            _("The picture is larger than {megabytes} MB. Choose a smaller one."),
+            _("The image is larger than {megabytes} MB. Upload a smaller one."),
             megabytes=max_bytes // 2**20,
         )
     )
 
 
 def decode(data: bytes, *, max_bytes: int, max_pixels: int, min_side: int = 1) -> Image.Image:
-    """Returns the upright RGB pixels of a JPEG, PNG or WebP file of one picture.
+    """Return the upright RGB pixels of a JPEG, PNG or WebP file of one picture.
 
     Raises:
         PictureError: if it is none, damaged, too large or too small.
@@ -44,32 +44,32 @@ def decode(data: bytes, *, max_bytes: int, max_pixels: int, min_side: int = 1) -
                 _check(picture, max_pixels=max_pixels, min_side=min_side)
                 return ImageOps.exif_transpose(picture).convert("RGB")
     except UnidentifiedImageError:
-        raise PictureError(_("This is no JPEG, PNG or WebP picture.")) from None
+        raise PictureError(_("This file is not a JPEG, PNG or WebP image.")) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise PictureError(_("The picture has too many pixels. Choose a smaller one.")) from None
+        raise PictureError(_("The image has too many pixels. Upload a smaller one.")) from None
     except PictureError:
         raise
     except (OSError, SyntaxError, ValueError, EOFError):
-        raise PictureError(_("The picture is damaged. Choose another.")) from None
+        raise PictureError(_("The image file is damaged. Upload another one.")) from None
 
 
 def _check(picture: Image.Image, *, max_pixels: int, min_side: int) -> None:
     width, height = picture.size
     if width * height > max_pixels:
-        raise PictureError(_("The picture has too many pixels. Choose a smaller one."))
+        raise PictureError(_("The image has too many pixels. Upload a smaller one."))
     if min(width, height) < min_side:
         raise PictureError(
             format_lazy(
-                _("The picture is too small: at least {pixels} pixels a side are needed."),
+                _("The image is too small. Each side must be at least {pixels} pixels."),
                 pixels=min_side,
             )
         )
     if getattr(picture, "n_frames", 1) > 1:
-        raise PictureError(_("The picture moves. Choose a still one."))
+        raise PictureError(_("Animated images are not supported. Upload a still image."))
 
 
 def encode(picture: Image.Image, *, lossless: bool = False) -> bytes:
-    """Returns the pixels alone as a WebP file: no profile, place or comment comes along."""
+    """Return the pixels alone as a WebP file: no profile, place or comment comes along."""
     clean = Image.frombytes("RGB", picture.size, picture.tobytes())
     out = io.BytesIO()
     clean.save(out, "WEBP", quality=85, method=4, lossless=lossless)

@@ -21,7 +21,7 @@ DEMO_ACCOUNTS = True
 
 
 def _local_secret_key() -> str:
-    """Returns this installation's own key, made at the first start and kept in var/."""
+    """Return this installation's own key, made at the first start and kept in var/."""
     path = VAR_DIR / "secret_key"
     if not path.exists():
         VAR_DIR.mkdir(parents=True, exist_ok=True)

@@ -203,12 +203,12 @@ def _shortcuts(films: Sequence[FilmRecord], measured: Sequence[Measures]) -> dic
 
 
 def receipt_path(folder: Path, manifest: Manifest) -> Path:
-    """Returns where the receipt of a data set lies under `folder`, if there is one."""
+    """Return where the receipt of a data set lies under `folder`, if there is one."""
     return folder / f"{manifest.sha256()}.json"
 
 
 def write_receipt(folder: Path, manifest: Manifest, audit: Mapping[str, Any]) -> Path:
-    """Writes the receipt of an audit, whole or not at all; it names no film and no patient.
+    """Write the receipt of an audit, whole or not at all; it names no film and no patient.
 
     Args:
         folder: of receipts; made where it is missing.
@@ -256,7 +256,7 @@ def has_receipt(folder: Path, manifest: Manifest) -> bool:
 
 
 def write_whole(path: Path, text: str, *, mode: int = 0o644) -> None:
-    """Writes a file, whole or not at all.
+    """Write a file, whole or not at all.
 
     Args:
         mode: the file's permissions.

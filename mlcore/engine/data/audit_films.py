@@ -80,7 +80,7 @@ def measure(
     on_progress: Callable[[int, int], None] | None = None,
     workers: int = 4,
 ) -> list[Measures]:
-    """Measures every film of a manifest, in its order.
+    """Measure every film of a manifest, in its order.
 
     Args:
         on_progress: called with (films measured, films in all).
@@ -106,7 +106,7 @@ def measure(
 
 
 def measures_of(data: bytes) -> Measures:
-    """Measures one film.
+    """Measure one film.
 
     Raises:
         FilmError: the bytes are no readable film.
@@ -160,7 +160,7 @@ def _row_agreement(image: Image.Image) -> float:
 
 
 def doubts(measures: Measures) -> tuple[Doubt, ...]:
-    """Returns why a film may be no radiograph; empty for a film that looks like one.
+    """Return why a film may be no radiograph; empty for a film that looks like one.
 
     Cheap criteria: they tell colour pictures, drawings, pages of text, noise and slices apart
     from films, and let a grey photograph pass. What passes is not thereby a chest film. (A DICOM
@@ -185,7 +185,7 @@ def doubts(measures: Measures) -> tuple[Doubt, ...]:
 
 
 def frames_of(measured: Sequence[Measures]) -> npt.NDArray[np.float64]:
-    """Returns (n, 512): each film's outer cells, from which its lungs cannot be seen."""
+    """Return (n, 512): each film's outer cells, from which its lungs cannot be seen."""
     outer = np.ones((GRID, GRID), bool)
     outer[FRAME_CELLS:-FRAME_CELLS, FRAME_CELLS:-FRAME_CELLS] = False
     return np.stack([entry.grid for entry in measured])[:, outer].astype(np.float64)

@@ -33,7 +33,7 @@ _SHORTCUTS = {
 
 
 def write(path: Path, manifest: Manifest, audit: Audit) -> None:
-    """Writes the report, whole or not at all, for its owner's eyes alone (mode 600).
+    """Write the report, whole or not at all, for its owner's eyes alone (mode 600).
 
     Raises:
         OSError: it cannot be written.
@@ -42,7 +42,7 @@ def write(path: Path, manifest: Manifest, audit: Audit) -> None:
 
 
 def render(manifest: Manifest, audit: Audit) -> str:
-    """Returns the report.
+    """Return the report.
 
     Args:
         manifest: the data set; films in question are read again for their thumbnails.

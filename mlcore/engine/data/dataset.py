@@ -81,23 +81,23 @@ class Manifest:
     unreadable: tuple[Unreadable, ...] = ()
 
     def sha256(self) -> str:
-        """Returns the hash that names this data set and its split."""
+        """Return the hash that names this data set and its split."""
         rows = sorted((asdict(film) for film in self.films), key=lambda row: row["path"])
         return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
 
     def of(self, split: str) -> list[FilmRecord]:
-        """Returns the films of one side, in the manifest's order."""
+        """Return the films of one side, in the manifest's order."""
         return [film for film in self.films if film.split == split]
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Returns split -> label -> number of films."""
+        """Return split -> label -> number of films."""
         found = Counter((film.split, film.label) for film in self.films)
         splits = [split for split in SPLITS if any(key[0] == split for key in found)] or [""]
         return {split: {label: found[split, label] for label in LABELS} for split in splits}
 
 
 def identify(stem: str) -> tuple[str, str]:
-    """Reads patient and series from a file name without its suffix.
+    """Read patient and series from a file name without its suffix.
 
     Knows the names of the paediatric set (`person1000_bacteria_2931`, `IM-0115-0001`,
     `NORMAL2-IM-0381-0001`) and of NIH ChestX-ray (`00001281_000`). A person number is one
@@ -119,7 +119,7 @@ def identify(stem: str) -> tuple[str, str]:
 
 
 def find_files(root: Path) -> list[tuple[Path, str, str]]:
-    """Lists every file in class folders, sorted by path.
+    """List every file in class folders, sorted by path.
 
     A class folder is named NORMAL or PNEUMONIA in any case, either directly in `root` or in
     split folders (train, val, test) there. Hidden files are passed over.
@@ -165,7 +165,7 @@ def _class_folder_parents(root: Path) -> list[tuple[Path, str]]:
 def scan(
     root: Path, *, on_progress: Callable[[int, int], None] | None = None, workers: int = 4
 ) -> Manifest:
-    """Reads every file of a data set.
+    """Read every file of a data set.
 
     Args:
         root: see `find_files`.
@@ -215,7 +215,7 @@ def _read(root: Path, path: Path, label: str, split: str) -> FilmRecord | Unread
 
 
 def perceptual_hash(pixels: np.ndarray) -> str:
-    """Returns a 256-bit difference hash of a (H, W) uint8 film as 64 hexadecimal digits.
+    """Return a 256-bit difference hash of a (H, W) uint8 film as 64 hexadecimal digits.
 
     Each bit tells whether a cell of a 16x17 thumbnail is brighter than its left neighbour, which
     survives rescaling, compression and a change of brightness.
@@ -228,7 +228,7 @@ def perceptual_hash(pixels: np.ndarray) -> str:
 def near_duplicates(
     films: Sequence[FilmRecord], *, bits: int = NEAR_DUPLICATE_BITS
 ) -> list[tuple[int, int]]:
-    """Returns index pairs (i < j) whose perceptual hashes differ in at most `bits` of 256 bits."""
+    """Return index pairs (i < j) whose perceptual hashes differ in at most `bits` of 256 bits."""
     raw = np.array([list(bytes.fromhex(film.perceptual_hash)) for film in films], dtype=np.uint8)
     signs = np.unpackbits(raw, axis=1).astype(np.float32) * 2 - 1
     pairs: list[tuple[int, int]] = []
@@ -241,7 +241,7 @@ def near_duplicates(
 
 
 def groups(films: Sequence[FilmRecord]) -> list[int]:
-    """Returns a group number per film: films that must stay on one side of a split share it.
+    """Return a group number per film: films that must stay on one side of a split share it.
 
     Bound together are films of one patient, exact duplicates, and near-duplicates.
     """
@@ -300,7 +300,7 @@ def split_by_patient(
 
 
 def _deal(ordered: list[list[int]], shares: Sequence[float], assigned: list[str]) -> None:
-    """Gives each group to the side that is furthest behind its share, test side first on ties."""
+    """Give each group to the side that is furthest behind its share, test side first on ties."""
     total = sum(map(len, ordered))
     filled = [0, 0, 0]
     for indices in ordered:
@@ -334,7 +334,7 @@ class Leaks:
 
 
 def find_leaks(manifest: Manifest) -> Leaks:
-    """Looks for a patient, an exact duplicate or a near-duplicate on two sides of the split."""
+    """Look for a patient, an exact duplicate or a near-duplicate on two sides of the split."""
     sides: dict[str, set[str]] = defaultdict(set)
     copies: dict[str, list[FilmRecord]] = defaultdict(list)
     for film in manifest.films:

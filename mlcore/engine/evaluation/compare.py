@@ -111,7 +111,7 @@ class Comparison:
 
 
 def read_predictions(content: bytes, *, split: str = "test") -> dict[str, Film]:
-    """Reads the rows of one split from the content of a `predictions.csv`.
+    """Read the rows of one split from the content of a `predictions.csv`.
 
     Copies of one film count once.
 
@@ -162,7 +162,7 @@ def compare(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Comparison:
-    """Compares two models on the films that both were measured on.
+    """Compare two models on the films that both were measured on.
 
     Args:
         first, second: pixels_sha256 -> film, as `read_predictions` gives.
@@ -269,7 +269,7 @@ def auc_difference(
 
 
 def _drawn_again(labels: Vector, rows: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Returns (rows, n): how often each film is drawn, its label's number of films kept."""
+    """Return (rows, n): how often each film is drawn, its label's number of films kept."""
     counts = np.zeros((rows, labels.size), np.int64)
     for members in (np.flatnonzero(labels), np.flatnonzero(~labels)):
         drawn = members[rng.integers(0, members.size, (rows, members.size))]

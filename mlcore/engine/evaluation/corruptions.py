@@ -16,7 +16,7 @@ SEVERITIES = (1, 2, 3)
 
 
 def corrupt(film: Pixels, kind: str, severity: int, *, seed: int) -> Pixels:
-    """Returns a corrupted copy of a (H, W) film.
+    """Return a corrupted copy of a (H, W) film.
 
     Args:
         kind: one of KINDS.
@@ -35,7 +35,7 @@ def corrupt(film: Pixels, kind: str, severity: int, *, seed: int) -> Pixels:
 
 
 def any_of(film: Pixels, place: int) -> Pixels:
-    """Returns a film under a corruption of a kind and severity that its place decides."""
+    """Return a film under a corruption of a kind and severity that its place decides."""
     rng = np.random.default_rng([place, 23])
     kind, severity = KINDS[rng.integers(len(KINDS))], int(rng.integers(1, 4))
     return corrupt(film, kind, severity, seed=place)

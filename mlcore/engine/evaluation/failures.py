@@ -16,7 +16,7 @@ RARE = 0.1
 
 
 def traits_of(film: Pixels) -> npt.NDArray[np.float64]:
-    """Returns (brightness of the edge, contrast, sharpness) of a (H, W) film, unscaled."""
+    """Return (brightness of the edge, contrast, sharpness) of a (H, W) film, unscaled."""
     grey = film.astype(np.float64)
     rows, columns = (max(1, round(EDGE * side)) for side in film.shape)
     inner = np.zeros(film.shape, bool)
@@ -35,7 +35,7 @@ def describe(
     shown: Sequence[str],
     wrong: npt.NDArray[np.bool_],
 ) -> list[dict[str, Any]]:
-    """Returns the card's `failures`, the surest mistakes first.
+    """Return the card's `failures`, the surest mistakes first.
 
     Args:
         films: (H, W) uint8 each.
@@ -75,7 +75,7 @@ def _words(traits: npt.NDArray[Any], low: npt.NDArray[Any], high: npt.NDArray[An
 
 
 def _strongest(evidence: npt.NDArray[Any]) -> str:
-    """Names the part of the picture, as it is looked at, where the map is strongest.
+    """Name the part of the picture, as it is looked at, where the map is strongest.
 
     "" where it shows nothing.
     """

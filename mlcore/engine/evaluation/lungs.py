@@ -17,7 +17,7 @@ Field = npt.NDArray[np.bool_]
 
 
 def find(films: Sequence[npt.NDArray[np.uint8]]) -> Field:
-    """Finds the lung field of films without disease.
+    """Find the lung field of films without disease.
 
     Args:
         films: (H, W) uint8 each, higher is whiter; a few dozen at least.
@@ -50,7 +50,7 @@ def _thumbnail(film: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
 
 
 def _otsu(values: npt.NDArray[np.float64]) -> float:
-    """Returns the level that parts `values` into two groups as unlike as can be (Otsu 1979)."""
+    """Return the level that parts `values` into two groups as unlike as can be (Otsu 1979)."""
     ordered = np.sort(values.ravel())
     count = np.arange(1, ordered.size)
     below = np.cumsum(ordered)[:-1] / count
@@ -59,16 +59,16 @@ def _otsu(values: npt.NDArray[np.float64]) -> float:
 
 
 def resized(field: Field, shape: tuple[int, int]) -> Field:
-    """Returns the field at (height, width) of a film or an activation map."""
+    """Return the field at (height, width) of a film or an activation map."""
     image = Image.fromarray(field.astype(np.uint8) * 255)
     return np.asarray(image.resize(shape[::-1], Image.Resampling.BOX)) >= 128
 
 
 def to_card(field: Field) -> list[str]:
-    """Returns the field as rows of 0 and 1."""
+    """Return the field as rows of 0 and 1."""
     return ["".join("1" if cell else "0" for cell in row) for row in field]
 
 
 def from_card(rows: Sequence[str]) -> Field:
-    """Reads what `to_card` wrote."""
+    """Read what `to_card` wrote."""
     return np.array([[cell == "1" for cell in row] for row in rows])

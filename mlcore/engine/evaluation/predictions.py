@@ -69,7 +69,7 @@ def ask(
     change: Change | None = None,
     workers: int = 2,
 ) -> Answers:
-    """Runs a network over films.
+    """Run a network over films.
 
     Args:
         run: (H, W) uint8 pixels -> output, preparation included; threads may share it.

@@ -24,7 +24,7 @@ PROBES = ("none", "lungs_masked", "frame_masked", "corners_masked", "frame_alone
 
 
 def masked(film: Pixels, probe: str, field: Field) -> Pixels:
-    """Returns a copy of a (H, W) film with what `probe` names blacked out.
+    """Return a copy of a (H, W) film with what `probe` names blacked out.
 
     Args:
         probe: one of PROBES.
@@ -56,7 +56,7 @@ def report(
     *,
     local_evidence: Callable[[Any], npt.NDArray[Any]],
 ) -> dict[str, Any]:
-    """Runs every probe; returns the card's `shortcuts`, less where it was measured.
+    """Run every probe; returns the card's `shortcuts`, less where it was measured.
 
     Args:
         labels: (n,) 0 or 1.

@@ -24,7 +24,7 @@ Run = Callable[[Pixels], Output]
 def shortcuts(
     run: Run, films: Sequence[Pixels], labels: Vector, field: lungs.Field, reference: Reference
 ) -> dict[str, Any]:
-    """Returns the card's `shortcuts`, less where it was measured; see `probe.report`.
+    """Return the card's `shortcuts`, less where it was measured; see `probe.report`.
 
     Args:
         run: (H, W) uint8 pixels -> output.
@@ -44,7 +44,7 @@ def shortcuts(
 def robustness(
     run: Run, films: Sequence[Pixels], labels: Vector, *, threshold: float, limit: float
 ) -> dict[str, Any]:
-    """Returns the card's `robustness`, less where it was measured.
+    """Return the card's `robustness`, less where it was measured.
 
     Args:
         threshold: probability from which a film is called PNEUMONIA.

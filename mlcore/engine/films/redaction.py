@@ -42,7 +42,7 @@ class Box:
             raise ValueError("A box must lie on the film and not be empty.")
 
     def pixels(self, width: int, height: int) -> tuple[slice, slice]:
-        """Returns rows and columns of a picture of that size: every pixel the box touches."""
+        """Return rows and columns of a picture of that size: every pixel the box touches."""
         return (
             slice(math.floor(self.top * height), math.ceil((self.top + self.height) * height)),
             slice(math.floor(self.left * width), math.ceil((self.left + self.width) * width)),

@@ -66,7 +66,7 @@ def digest(content: bytes) -> str:
 
 
 def read(folder: Path) -> Bundle:
-    """Reads a bundle and verifies every file that its card names; others are never read.
+    """Read a bundle and verifies every file that its card names; others are never read.
 
     Raises:
         FileNotFoundError: there is no bundle at `folder`.
@@ -116,7 +116,7 @@ def _read_inside(folder: Path, name: str) -> bytes:
 
 
 def finite(value: Any) -> Any:
-    """Returns `value` with every NaN as None: JSON has no NaN."""
+    """Return `value` with every NaN as None: JSON has no NaN."""
     if isinstance(value, dict):
         return {key: finite(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
@@ -125,7 +125,7 @@ def finite(value: Any) -> Any:
 
 
 def write(root: Path, card: Mapping[str, Any], files: Mapping[str, bytes]) -> Bundle:
-    """Writes a bundle under `root`, whole or not at all.
+    """Write a bundle under `root`, whole or not at all.
 
     Args:
         root: the folder of bundles; made where it is missing.
@@ -169,7 +169,7 @@ def _write_durably(path: Path, content: bytes) -> None:
 
 
 def missing_for_service(card: Mapping[str, Any]) -> list[str]:
-    """Returns, in words, what a card lacks before doctors may read with its model."""
+    """Return, in words, what a card lacks before doctors may read with its model."""
     threshold, calibration, scope = (
         card.get(key) or {} for key in ("threshold", "calibration", "scope")
     )

@@ -33,7 +33,7 @@ class Abstention:
 
     @classmethod
     def of(cls, card: Mapping[str, Any]) -> "Abstention | None":
-        """Reads a card's `conformal`; None for a model that always decides."""
+        """Read a card's `conformal`; None for a model that always decides."""
         entry = card.get("conformal")
         return cls(entry["coverage"], entry["lower"], entry["upper"]) if entry else None
 
@@ -44,7 +44,7 @@ class Abstention:
 
 
 def quantile(scores: npt.ArrayLike, coverage: float) -> float:
-    """Returns the conformal quantile of (n,) nonconformity scores.
+    """Return the conformal quantile of (n,) nonconformity scores.
 
     The ceil((n + 1) coverage)-th smallest, which at least `coverage` of exchangeable new scores do
     not exceed; infinity where n is too small to promise that.
@@ -62,7 +62,7 @@ def fit(
     threshold: float,
     coverage: float = COVERAGE,
 ) -> Abstention:
-    """Fits the band in which the model is UNSURE.
+    """Fit the band in which the model is UNSURE.
 
     A label belongs to the prediction set where its probability is at least one minus its
     quantile. One label in the set is an answer; both or none is UNSURE. The band is widened to

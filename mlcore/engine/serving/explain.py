@@ -54,13 +54,13 @@ class Reference:
 
     @classmethod
     def fit(cls, evidence: npt.NDArray[Any]) -> "Reference":
-        """Fits the reference to (n, h, w) local log-odds of films without the disease."""
+        """Fit the reference to (n, h, w) local log-odds of films without the disease."""
         spread = evidence.std(axis=0)
         # A cell that hardly varies would turn a trifle into evidence.
         return cls(evidence.mean(axis=0), np.maximum(spread, 0.25 * np.median(spread) + 1e-6))
 
     def to_card(self) -> dict[str, Any]:
-        """Returns the card's `explanation`."""
+        """Return the card's `explanation`."""
         return {
             "method": (
                 "class-activation map: local log-odds, in standard deviations above the mean of "
@@ -74,7 +74,7 @@ class Reference:
 
     @classmethod
     def from_card(cls, entry: Mapping[str, Any]) -> "Reference":
-        """Reads `card["explanation"]`."""
+        """Read `card["explanation"]`."""
         return cls(np.array(entry["mean"]), np.array(entry["spread"]), entry["low"], entry["high"])
 
     def local_evidence(self, evidence: npt.ArrayLike) -> Map:
@@ -134,13 +134,13 @@ def encode_activation_map(values: npt.ArrayLike) -> bytes:
 
 
 def decode_activation_map(data: bytes) -> Map:
-    """Returns the (h, w) float32 map that `encode_activation_map` stored."""
+    """Return the (h, w) float32 map that `encode_activation_map` stored."""
     with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
         return np.asarray(image, np.float32) / np.float32(255)
 
 
 def render_heatmap(values: npt.ArrayLike, width: int, height: int) -> bytes:
-    """Draws a map as a picture to lie over the film; where there is no evidence it is clear.
+    """Draw a map as a picture to lie over the film; where there is no evidence it is clear.
 
     Args:
         values: (h, w) in [0, 1].

@@ -27,7 +27,7 @@ Run = Callable[[npt.NDArray[np.float32]], Output]
 
 
 def draw(seed: int, side: int = SIDE) -> npt.NDArray[np.uint8]:
-    """Draws (side, side) uint8: two dark ovals on a bright body, a shade, and grain."""
+    """Draw (side, side) uint8: two dark ovals on a bright body, a shade, and grain."""
     rng = np.random.default_rng(seed)
     row, column = np.mgrid[0:side, 0:side] / side
     picture = 150 + 60 * np.cos(np.pi * (column - 0.5)) + 30 * rng.standard_normal() * (row - 0.5)
@@ -41,7 +41,7 @@ def draw(seed: int, side: int = SIDE) -> npt.NDArray[np.uint8]:
 
 
 def make(run: Run, *, size: int, spec: Preprocessing) -> bytes:
-    """Returns the content of `golden.json` for a network.
+    """Return the content of `golden.json` for a network.
 
     Args:
         run: the network that was trained: a prepared film -> its output.
@@ -70,7 +70,7 @@ def _png(film: npt.NDArray[np.uint8]) -> bytes:
 
 
 def check(folder: Path, card: Mapping[str, Any], run: Run) -> float:
-    """Runs every golden input and compares the answers.
+    """Run every golden input and compares the answers.
 
     Args:
         folder: the bundle's folder.

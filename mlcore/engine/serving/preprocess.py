@@ -37,13 +37,13 @@ class Preprocessing:
     window: float = 0.15
 
     def parameters(self) -> dict[str, Any]:
-        """Returns the fields that this algorithm reads, for the card."""
+        """Return the fields that this algorithm reads, for the card."""
         values = asdict(self)
         return {name: values[name] for name in _PARAMETERS[self.id]}
 
     @classmethod
     def from_card(cls, entry: Mapping[str, Any]) -> "Preprocessing":
-        """Reads `card["preprocessing"]`.
+        """Read `card["preprocessing"]`.
 
         Raises:
             ValueError: the card names an algorithm this version of the code does not have.
@@ -57,7 +57,7 @@ class Preprocessing:
 
 
 def prepare(pixels: np.ndarray, *, size: int, spec: Preprocessing) -> np.ndarray:
-    """Turns a film into the network's input.
+    """Turn a film into the network's input.
 
     Args:
         pixels: (H, W) uint8, higher is whiter.
@@ -110,7 +110,7 @@ def equalise(film: np.ndarray, *, margin: float = 0.0) -> np.ndarray:
 
 
 def local_contrast(film: np.ndarray, *, window: float = 0.15) -> np.ndarray:
-    """Measures each pixel in standard deviations of its own neighbourhood.
+    """Measure each pixel in standard deviations of its own neighbourhood.
 
     What exposure, collimation and the thickness of the body do to a film changes slowly across
     it, and goes; ribs, vessels and opacities stay. A local version of the normalisation that

@@ -60,7 +60,7 @@ class Session:
         self._lock = threading.Lock()
 
     def run(self, film: npt.NDArray[np.float32]) -> Output:
-        """Runs the network on one prepared film.
+        """Run the network on one prepared film.
 
         Args:
             film: (size, size, 1) float32 in [0, 1], from `preprocess.prepare`.

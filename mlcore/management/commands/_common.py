@@ -15,7 +15,7 @@ from mlcore.registry import LoadedModel, ModelUnavailable
 
 
 def chosen_model(name: str | None) -> LoadedModel:
-    """Returns the model of that name; without one the active model, or else the shipped one.
+    """Return the model of that name; without one the active model, or else the shipped one.
 
     Works before any migration: bundles lie on disk.
 
@@ -45,7 +45,7 @@ def _active_version() -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes `value`, whole or not at all.
+    """Write `value`, whole or not at all.
 
     Raises:
         CommandError: the file cannot be written.

@@ -19,7 +19,7 @@ LISTED = 10
 
 
 def receipts_folder() -> Path:
-    """Returns where receipts of audits lie: the setting AUDIT_DIR, or `audits` beside the data."""
+    """Return where receipts of audits lie: the setting AUDIT_DIR, or `audits` beside the data."""
     return Path(getattr(settings, "AUDIT_DIR", None) or settings.VAR_DIR / "audits")
 
 
@@ -101,7 +101,7 @@ def _audit(
 
 
 def _stages(bar: Progress) -> Callable[[str, int, int], None]:
-    """Returns what shows each stage of the work on a line of its own."""
+    """Return what shows each stage of the work on a line of its own."""
     tasks: dict[str, TaskID] = {}
 
     def say(stage: str, done: int, total: int) -> None:

@@ -91,7 +91,7 @@ class Command(BaseCommand):
     def _answers(
         self, model: LoadedModel, files: list[File]
     ) -> tuple[list[Output], list[File], list[dict[str, str]]]:
-        """Returns outputs, the files they are of, and the files that gave none."""
+        """Return outputs, the files they are of, and the files that gave none."""
         outputs, kept, unreadable = [], [], []
         with ThreadPoolExecutor(4) as pool:
             shown = track(
@@ -208,7 +208,7 @@ def _answer(path: Path, run: Callable[[npt.NDArray[np.uint8]], Output]) -> Outpu
 
 
 def _as_split(manifest: dataset.Manifest, *, seed: int) -> dataset.Manifest:
-    """Splits films as training does; films that cannot be split are no model's."""
+    """Split films as training does; films that cannot be split are no model's."""
     if all(film.split for film in manifest.films):
         return manifest
     try:

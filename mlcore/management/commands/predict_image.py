@@ -29,7 +29,7 @@ class Command(BaseCommand):
 
 
 def read_one(path: Path, model: LoadedModel) -> dict[str, Any]:
-    """Returns what `--json` holds of one file."""
+    """Return what `--json` holds of one file."""
     try:
         prediction = inference.predict(path.read_bytes(), model=model)
     except inference.FilmError as error:

@@ -1,4 +1,4 @@
-"""What every template may ask about the board."""
+"""Context processors of the discussion board."""
 
 from collections.abc import Callable
 from functools import cache
@@ -9,7 +9,7 @@ from forum import moderation, notifications
 
 
 def board(request: HttpRequest) -> dict[str, Callable[[], int]]:
-    """Gives templates what waits for the person; asked of the database when first used."""
+    """Add the user's notification and report counts, queried on first use."""
     return {
         "board_news": cache(lambda: notifications.unread_count(request.user)),  # type: ignore[arg-type]
         "reports_waiting": cache(moderation.reports_waiting),
