@@ -1,4 +1,4 @@
-"""Restoring and purging in the admin: asked first, with a reason, never by a GET."""
+"""Restoring and purging in the admin: with a confirmation and a reason, never by GET."""
 
 import pytest
 from django.core.files.storage import storages
@@ -39,7 +39,7 @@ def test_a_deleted_reading_is_marked_in_the_list_and_on_its_page(deleted, as_sup
         assert f"{LIST}{deleted.pk}/{verb}/" in page
 
 
-def test_what_is_not_deleted_offers_neither(reading, as_supervisor):
+def test_a_reading_that_is_not_deleted_can_be_neither_restored_nor_purged(reading, as_supervisor):
     page = as_supervisor.get(f"{LIST}{reading.pk}/change/").content.decode()
     for verb in ("restore", "purge"):
         address = f"{LIST}{reading.pk}/{verb}/"
@@ -50,7 +50,7 @@ def test_what_is_not_deleted_offers_neither(reading, as_supervisor):
     assert Reading.objects.exists()
 
 
-def test_restoring_asks_and_gives_it_back(deleted, as_supervisor, as_doctor, supervisor):
+def test_restoring_asks_for_a_reason(deleted, as_supervisor, as_doctor, supervisor):
     address = f"{LIST}{deleted.pk}/restore/"
     assert deleted.patient_name in as_supervisor.get(address).content.decode()
     assert "This field is required" in as_supervisor.post(address).content.decode()
@@ -62,7 +62,7 @@ def test_restoring_asks_and_gives_it_back(deleted, as_supervisor, as_doctor, sup
     assert (row.actor, row.additional_data["reason"]) == (supervisor, "rang me up")
 
 
-def test_purging_asks_and_takes_film_and_row(
+def test_purging_asks_for_a_reason_and_removes_film_and_row(
     deleted, as_supervisor, supervisor, django_capture_on_commit_callbacks
 ):
     address = f"{LIST}{deleted.pk}/purge/"
@@ -80,7 +80,7 @@ def test_purging_asks_and_takes_film_and_row(
     assert as_supervisor.post(address, {"reason": "again"}).status_code == 404
 
 
-def test_what_has_to_be_kept_says_until_when_and_stays(reading, as_supervisor):
+def test_a_reading_within_its_retention_period_is_kept(reading, as_supervisor):
     retention.hide_reading(doctor=reading.doctor, reading_id=reading.pk, reason="NOT_NEEDED")
     address = f"{LIST}{reading.pk}/purge/"
     page = as_supervisor.get(address).content.decode()
@@ -91,7 +91,7 @@ def test_what_has_to_be_kept_says_until_when_and_stays(reading, as_supervisor):
     assert Reading.objects.exists()
 
 
-def test_a_selection_is_sorted_out_before_it_is_purged(deleted, as_supervisor):
+def test_a_selection_shows_what_can_be_purged_first(deleted, as_supervisor):
     kept, shown = ReadingFactory.create_batch(2, doctor=deleted.doctor)
     retention.hide_reading(doctor=kept.doctor, reading_id=kept.pk, reason="NOT_NEEDED")
     keys = [deleted.pk, kept.pk, shown.pk]
@@ -113,7 +113,7 @@ def test_a_selection_is_sorted_out_before_it_is_purged(deleted, as_supervisor):
     assert set(Reading.objects.all()) == {kept, shown}
 
 
-def test_a_selection_has_an_end(active_model, as_supervisor, doctor):
+def test_a_selection_has_a_maximum(active_model, as_supervisor, doctor):
     readings = ReadingFactory.create_batch(MAX_AT_ONCE + 1, doctor=doctor)
     sent = {"action": "purge_selected", "_selected_action": [reading.pk for reading in readings]}
     response = as_supervisor.post(LIST, sent, follow=True)
@@ -121,7 +121,7 @@ def test_a_selection_has_an_end(active_model, as_supervisor, doctor):
 
 
 @pytest.mark.parametrize("verb", ["restore", "purge"])
-def test_nobody_else_gets_there(verb, deleted, as_doctor, as_ml_engineer):
+def test_only_supervisors_restore_or_purge(verb, deleted, as_doctor, as_ml_engineer):
     address = f"{LIST}{deleted.pk}/{verb}/"
     for ask in (as_ml_engineer.get, as_ml_engineer.post):
         assert ask(address, {"reason": "x"}).status_code == 403

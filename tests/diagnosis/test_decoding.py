@@ -1,4 +1,4 @@
-"""An uploaded film is decoded once, whatever is shown of it afterwards."""
+"""An uploaded film is decoded once, however often it is viewed afterwards."""
 
 import sys
 import uuid

@@ -1,4 +1,4 @@
-"""A stored reading can be computed again, and a difference is named."""
+"""Recomputing a stored reading, and naming what differs."""
 
 import uuid
 
@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from diagnosis.models import Reading
 
 
-def test_a_reading_replays_to_what_is_stored(reading, capsys):
+def test_a_replay_gives_the_stored_result(reading, capsys):
     call_command("replay_reading", str(reading.pk))
     assert "Film, model and result are unchanged." in capsys.readouterr().out
 
@@ -23,19 +23,19 @@ def test_a_reading_replays_to_what_is_stored(reading, capsys):
         ({"bundle_sha256": "0" * 64}, "The model that made the reading is unavailable"),
     ],
 )
-def test_what_differs_is_named(reading, changed, said):
+def test_a_difference_is_named(reading, changed, said):
     Reading.objects.update(**changed)
     with pytest.raises(CommandError, match=said):
         call_command("replay_reading", str(reading.pk))
 
 
-def test_a_film_that_is_gone_is_said_so(reading):
+def test_a_missing_film_cannot_be_replayed(reading):
     storages["films"].delete(f"original/{reading.film_sha256[:2]}/{reading.film_sha256}")
     with pytest.raises(CommandError, match="missing from storage"):
         call_command("replay_reading", str(reading.pk))
 
 
 @pytest.mark.django_db
-def test_an_unknown_reading():
+def test_an_unknown_reading_cannot_be_replayed():
     with pytest.raises(CommandError, match="There is no reading"):
         call_command("replay_reading", str(uuid.uuid4()))

@@ -1,4 +1,4 @@
-"""A doctor's delete hides; supervisors restore and purge; nothing is left half done."""
+"""Soft deletion by doctors, restoring and purging by supervisors, orphaned files."""
 
 import datetime
 import os
@@ -56,7 +56,7 @@ def test_deleted_readings_are_seen_by_supervisors_only(reading, as_doctor, as_su
     assert stored_files() != []
 
 
-def test_the_reason_is_the_doctors_and_the_careful_one_without(reading, as_doctor):
+def test_the_reason_defaults_to_the_longer_retention(reading, as_doctor):
     address = f"/readings/{reading.pk}/delete/"
     page = as_doctor.post(address, {"reason": "BECAUSE"}).content.decode()
     assert "BECAUSE is not one of the available choices" in page
@@ -67,7 +67,7 @@ def test_the_reason_is_the_doctors_and_the_careful_one_without(reading, as_docto
     assert Reading.objects.get().hidden_reason == HidingReason.NOT_NEEDED
 
 
-def test_undoing_is_for_the_doctor_and_for_ten_minutes(
+def test_only_the_doctor_undoes_within_ten_minutes(
     reading, as_doctor, as_other_doctor, as_supervisor
 ):
     undo = f"/readings/{reading.pk}/undelete/"
@@ -86,7 +86,7 @@ def test_undoing_is_for_the_doctor_and_for_ten_minutes(
     assert events(reading) == ["created", "hidden", "restored"]
 
 
-def test_a_supervisor_restores_and_says_why(reading, as_doctor, supervisor):
+def test_a_supervisor_restores_with_a_reason(reading, as_doctor, supervisor):
     hidden(reading, "MISTAKE", hidden_at=PAST)
     retention.restore_reading(supervisor=supervisor, reading_id=reading.pk, reason="asked for")
     assert as_doctor.get(f"/readings/{reading.pk}/").status_code == 200
@@ -122,7 +122,7 @@ def test_what_may_be_purged(reason, years_ago, allowed, reading, supervisor):
     assert Reading.objects.exists() is not allowed
 
 
-def test_the_setting_moves_the_end_of_the_period(reading, settings):
+def test_retention_years_sets_the_end_of_the_period(reading, settings):
     reading.created_at = timezone.make_aware(datetime.datetime(2024, 2, 29, 12))
     for years, end in ((1, "2025-03-01"), (4, "2028-02-29"), (25, "2049-03-01")):
         settings.RETENTION_YEARS = years
@@ -138,7 +138,7 @@ def test_only_supervisors_restore_and_purge(reading, doctor, ml_engineer):
     assert Reading.objects.get().is_hidden
 
 
-def test_purging_takes_film_and_row_and_says_what_they_were(
+def test_purging_removes_film_and_row_and_audits_their_content(
     reading, doctor, supervisor, django_capture_on_commit_callbacks
 ):
     review_reading(doctor=doctor, reading_id=reading.pk, verdict="NORMAL")
@@ -157,7 +157,7 @@ def test_purging_takes_film_and_row_and_says_what_they_were(
     assert "activation_map" not in row.changes_dict
 
 
-def test_a_film_stays_while_another_reading_is_of_it(
+def test_a_film_is_kept_while_another_reading_has_it(
     reading, as_other_doctor, other_doctor, supervisor, film_bytes,
     django_capture_on_commit_callbacks,
 ):  # fmt: skip
@@ -171,7 +171,7 @@ def test_a_film_stays_while_another_reading_is_of_it(
         assert len(stored_files()) == left
 
 
-def test_a_purge_that_fails_leaves_the_film(reading, supervisor, monkeypatch):
+def test_a_failed_purge_keeps_the_film(reading, supervisor, monkeypatch):
     hidden(reading, "MISTAKE")
 
     def fail(*args, **kwargs):
@@ -184,7 +184,7 @@ def test_a_purge_that_fails_leaves_the_film(reading, supervisor, monkeypatch):
     assert original_film(reading)
 
 
-def test_a_file_that_resists_is_found_by_the_sweep(
+def test_sweep_films_removes_a_file_that_a_purge_could_not(
     reading, supervisor, monkeypatch, caplog, capsys, django_capture_on_commit_callbacks
 ):
     hidden(reading, "MISTAKE")
@@ -215,7 +215,7 @@ def age_files() -> None:
             os.utime(path, (old, old))
 
 
-def test_the_sweep_leaves_what_readings_need(reading, capsys):
+def test_sweep_films_keeps_the_files_of_readings(reading, capsys):
     folder = Path(storages["films"].path(storage.original_name(reading.film_sha256))).parent
     (folder / ".part-abc").write_bytes(b"half a film")
     age_files()
@@ -226,7 +226,9 @@ def test_the_sweep_leaves_what_readings_need(reading, capsys):
     assert "1 file(s) removed" in capsys.readouterr().out
 
 
-def test_a_form_of_a_deleted_reading_makes_no_ghost(active_model, as_doctor, film_bytes, doctor):
+def test_the_form_of_a_deleted_reading_cannot_be_reused(
+    active_model, as_doctor, film_bytes, doctor
+):
     import uuid
 
     submission = str(uuid.uuid4())
@@ -237,7 +239,7 @@ def test_a_form_of_a_deleted_reading_makes_no_ghost(active_model, as_doctor, fil
     assert "This form has already been used" in again.content.decode()
 
 
-def test_the_command_purges_what_is_past_its_period_and_nothing_else(
+def test_purge_readings_purges_only_expired_readings(
     active_model, doctor, capsys, django_capture_on_commit_callbacks
 ):
     due, mistake, shown = ReadingFactory.create_batch(3, doctor=doctor)

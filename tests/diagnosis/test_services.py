@@ -1,4 +1,4 @@
-"""What a reading's services promise, on the real model and drawn films."""
+"""The services of readings, with the shipped model and synthetic films."""
 
 import datetime
 import hashlib
@@ -47,7 +47,7 @@ def stored_files() -> list[str]:
     return sorted(path.name for path in root.rglob("*") if path.is_file())
 
 
-def test_a_reading_holds_what_the_model_said_and_the_film_byte_for_byte(
+def test_a_reading_stores_the_prediction_and_the_film_byte_for_byte(
     active_model, doctor, film_bytes
 ):
     reading = submit(doctor, film_bytes)
@@ -77,14 +77,14 @@ def test_another_doctors_submission_id_is_refused(active_model, doctor, other_do
     assert Reading.objects.get().doctor == doctor
 
 
-def test_only_those_who_may_read_films_do(active_model, supervisor, ml_engineer, film_bytes):
+def test_only_doctors_submit_readings(active_model, supervisor, ml_engineer, film_bytes):
     for person in (supervisor, ml_engineer):
         with pytest.raises(PermissionDenied):
             submit(person, film_bytes)
     assert stored_files() == []
 
 
-def test_a_patient_outside_the_validated_ages_gets_no_plain_label(active_model, doctor, film_bytes):
+def test_a_patient_outside_the_validated_ages_is_out_of_scope(active_model, doctor, film_bytes):
     low, high = active_model.card["population"]["age_years"]
     for age in (low - 1, high + 1, 70):
         patient = PatientDetails(name="A", age_years=age, exam_date=PATIENT.exam_date)
@@ -109,9 +109,7 @@ def test_correcting_the_age_decides_the_label_again_and_nothing_else(
 
 
 @pytest.mark.parametrize("field", ["modality", "view"])
-def test_what_a_dicom_header_states_outside_the_scope_is_kept_and_refused(
-    active_model, doctor, field
-):
+def test_a_dicom_header_out_of_scope_is_stored_and_refused(active_model, doctor, field):
     pixels = draw_film("NORMAL", seed=1, size=256)
     data = encode_dicom(pixels, **{"view": {"view_position": "LL"}}.get(field, {}))
     reading = submit(doctor, data)
@@ -121,7 +119,9 @@ def test_what_a_dicom_header_states_outside_the_scope_is_kept_and_refused(
         assert "view" in reading.scope_reasons
 
 
-def test_nobody_edits_or_deletes_anothers_reading(active_model, doctor, other_doctor, film_bytes):
+def test_another_doctors_reading_cannot_be_edited_or_deleted(
+    active_model, doctor, other_doctor, film_bytes
+):
     reading = submit(doctor, film_bytes)
     with pytest.raises(Reading.DoesNotExist):
         edit_reading(doctor=other_doctor, reading_id=reading.pk, patient=PATIENT)
@@ -129,7 +129,7 @@ def test_nobody_edits_or_deletes_anothers_reading(active_model, doctor, other_do
         retention.hide_reading(doctor=other_doctor, reading_id=reading.pk, reason="MISTAKE")
 
 
-def test_where_the_row_cannot_be_stored_the_film_is_not_kept(
+def test_a_film_is_not_kept_if_its_row_cannot_be_stored(
     active_model, doctor, film_bytes, monkeypatch
 ):
     def fail(*args, **kwargs):
@@ -141,7 +141,7 @@ def test_where_the_row_cannot_be_stored_the_film_is_not_kept(
     assert stored_files() == []
 
 
-def test_a_film_that_cannot_be_written_leaves_no_row_and_no_part(
+def test_a_film_that_cannot_be_written_leaves_nothing(
     active_model, doctor, film_bytes, monkeypatch
 ):
     def full(descriptor):
@@ -154,7 +154,7 @@ def test_a_film_that_cannot_be_written_leaves_no_row_and_no_part(
     assert stored_files() == []
 
 
-def test_an_altered_film_is_noticed(active_model, doctor, film_bytes):
+def test_an_altered_film_is_detected(active_model, doctor, film_bytes):
     reading = submit(doctor, film_bytes)
     path = storages["films"].path(storage.original_name(reading.film_sha256))
     with open(path, "ab") as film:  # noqa: PTH123
@@ -163,7 +163,7 @@ def test_an_altered_film_is_noticed(active_model, doctor, film_bytes):
         original_film(reading)
 
 
-def test_what_changed_is_on_record_without_the_film(active_model, doctor, film_bytes):
+def test_changes_are_audited_without_the_film(active_model, doctor, film_bytes):
     reading = submit(doctor, film_bytes)
     edit_reading(
         doctor=doctor,
@@ -188,7 +188,7 @@ def test_a_rendering_carries_no_metadata(active_model, doctor):
     assert rendering.startswith(b"\xff\xd8\xff")
 
 
-def test_the_heatmap_has_the_films_proportions(active_model, doctor):
+def test_the_heatmap_has_the_films_aspect_ratio(active_model, doctor):
     import io
 
     from PIL import Image
