@@ -82,7 +82,7 @@ def _record_sign_out(
 def _record_failed_sign_in(
     sender: str, credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any
 ) -> None:
-    """Record whose account was tried; never what was typed where it is no address."""
+    """Record a failed sign-in; what was typed is only stored if it is an email address."""
     typed = str(credentials.get("email") or credentials.get("username") or "")
     user = User.objects.filter(email=typed.strip().lower()).first() if typed else None
     if user is not None:

@@ -1,4 +1,4 @@
-"""Pictures of people: checked, drawn anew, square and small; nothing else of the file is kept."""
+"""Profile pictures: validated, cropped to a square and re-encoded without metadata."""
 
 from django.core.files.base import ContentFile
 from django.db import transaction
@@ -15,20 +15,20 @@ MIN_SIDE = 32
 
 
 def reencode(data: bytes) -> bytes:
-    """Return the middle square of a picture as a WebP file of 256×256 pixels, without metadata.
+    """Return the central square of an image as a 256×256 WebP file without metadata.
 
     Raises:
-        xraysite.common.images.PictureError: if it cannot be used.
+        xraysite.common.images.PictureError: the file cannot be used.
     """
     picture = images.decode(data, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS, min_side=MIN_SIDE)
     return images.encode(ImageOps.fit(picture, (SIDE, SIDE), Image.Resampling.LANCZOS))
 
 
 def change_avatar(*, user: User, data: bytes) -> None:
-    """Give the account a picture in place of the one it has.
+    """Set or replace the account's profile picture.
 
     Raises:
-        xraysite.common.images.PictureError: if the file cannot be used; nothing is changed then.
+        xraysite.common.images.PictureError: the file cannot be used; nothing changes.
     """
     picture = reencode(data)
     field = User._meta.get_field("avatar")
@@ -41,7 +41,7 @@ def change_avatar(*, user: User, data: bytes) -> None:
 
 
 def remove_avatar(*, user: User) -> None:
-    """Take the account's picture away; without one there is nothing to do."""
+    """Remove the account's profile picture, if it has one."""
     if user.avatar:
         _replace(user, "")
 

@@ -1,4 +1,4 @@
-"""What every template may ask about accounts."""
+"""Context processors of accounts."""
 
 from collections.abc import Callable
 from functools import cache
@@ -11,13 +11,13 @@ from accounts.session_limits import WARN_S, time_left
 
 
 def waiting(request: HttpRequest) -> dict[str, Callable[[], int]]:
-    """Give templates the number of accounts that wait; asked of the database when first used."""
+    """Add the number of accounts pending review, queried on first use."""
     return {"accounts_waiting": cache(lambda: User.objects.waiting().count())}
 
 
 def session(request: HttpRequest) -> dict[str, float]:
-    """Tell the pages how long the session has left, and when to warn."""
-    # The page of an error may be made before anybody knows whose request it is.
+    """Add the seconds until the session expires and until the warning is shown."""
+    # Error pages may be rendered before the request has a user.
     if not hasattr(request, "user") or not request.user.is_authenticated:
         return {}
     return {

@@ -24,10 +24,10 @@ OPEN_WITHOUT_APPROVAL = frozenset(
         "healthz",
         "set_language",
         "account_logout",
-        # How long the session lasts.
+        # The session's remaining time.
         "accounts:session",
         "accounts:stay",
-        # The address and the password stay one's own to set right.
+        # Applicants may correct their address and password.
         "account_change_password",
         "account_confirm_email",
         "account_email",
@@ -60,14 +60,14 @@ OPEN_FOR_SETUP = frozenset({"mfa_activate_totp", "mfa_add_webauthn", "mfa_index"
 
 
 class ApprovalRequiredMiddleware:
-    """Sends an account that is not approved to its status page, whatever it asks for."""
+    """Redirects accounts that are not approved to their status page."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if SESSION_KEY in request.session and not request.user.is_authenticated:
-            # Of an account that was suspended or deleted: it must not revive with the account.
+            # The account was suspended or deleted: its session must not come back with it.
             request.session.flush()
         return self.get_response(request)
 
@@ -87,7 +87,7 @@ class ApprovalRequiredMiddleware:
 
 
 class TwoFactorRequiredMiddleware:
-    """Keeps staff out of everything until the session has given a second factor."""
+    """Redirects staff until their session has passed a second factor."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -117,7 +117,7 @@ class TwoFactorRequiredMiddleware:
 
 
 class SessionLimitsMiddleware:
-    """Ends sessions whose time is over, and notes that the others are in use."""
+    """Ends expired sessions and stores the activity of the others."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -132,6 +132,8 @@ class SessionLimitsMiddleware:
 
 
 class TimeZoneMiddleware:
+    """Activates the time zone chosen in the profile, or the site's default."""
+
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
@@ -142,9 +144,9 @@ class TimeZoneMiddleware:
 
 
 class PrivatePagesMiddleware:
-    """Keeps what a signed-in person sees out of every cache, the browser's own included.
+    """Keeps pages of signed-in users out of all caches, including the browser's.
 
-    A shared computer in a ward must not show the last doctor's patient after a press of Back.
+    On a shared computer, the Back button must not show the previous doctor's patient.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -158,7 +160,7 @@ class PrivatePagesMiddleware:
 
 
 class AuditMiddleware(AuditlogMiddleware):
-    """Names the user and the address in each audit row."""
+    """Adds the user and the client's address to each audit row."""
 
     @staticmethod
     def _get_remote_addr(request: HttpRequest) -> str | None:

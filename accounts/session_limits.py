@@ -1,4 +1,4 @@
-"""When a session ends by itself: after a while without use, and for staff after a shift."""
+"""Session expiry: after inactivity and, for staff, after a maximum duration."""
 
 import time
 from dataclasses import dataclass
@@ -21,7 +21,12 @@ WARN_S = 120
 
 @dataclass(frozen=True)
 class TimeLeft:
-    """Seconds until the session ends: if nobody uses it, and however much it is used."""
+    """Seconds until a session expires.
+
+    Attributes:
+        idle: without further activity.
+        shift: regardless of activity; None without such a limit.
+    """
 
     idle: float
     shift: float | None
@@ -32,7 +37,7 @@ class TimeLeft:
 
 
 def time_left(request: HttpRequest) -> TimeLeft:
-    """Return how long the session of a signed-in person has left; not above 0 where it is over."""
+    """Return the time until the session expires; 0 or less once it has expired."""
     now = time.time()
     session = request.session
     idle = settings.SESSION_IDLE_SECONDS - (now - session.get(SEEN, now))
@@ -42,7 +47,7 @@ def time_left(request: HttpRequest) -> TimeLeft:
 
 
 def end(request: HttpRequest) -> None:
-    """End the session as over; what is asked for now is asked by nobody."""
+    """End an expired session; the request continues as anonymous."""
     record_access(request.user, what="session-over", by=request.user)  # type: ignore[arg-type]
     UserSession.objects.filter(session_key=request.session.session_key).delete()
     request.session.flush()
@@ -50,7 +55,7 @@ def end(request: HttpRequest) -> None:
 
 
 def note_use(request: HttpRequest) -> None:
-    """Note, at most once a minute, that the session is in use."""
+    """Store that the session is in use, at most once a minute."""
     now = time.time()
     request.session.setdefault(SINCE, now)
     if now - request.session.get(SEEN, 0) < min(SEEN_EVERY_S, settings.SESSION_IDLE_SECONDS / 4):

@@ -22,7 +22,7 @@ def connect() -> None:
 
 
 def notify_approvers(request: HttpRequest, email_address: EmailAddress, **kwargs: Any) -> None:
-    """Email the supervisors when an applicant has verified the first address."""
+    """Email the supervisors when an applicant has verified an address for the first time."""
     user = User.objects.get(pk=email_address.user_id)
     had_one = EmailAddress.objects.filter(user=user, verified=True).exclude(pk=email_address.pk)
     if user.approval == User.Approval.PENDING and not had_one.exists():

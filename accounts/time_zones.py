@@ -6,7 +6,7 @@ from accounts.models import User
 
 
 def zone_of(user: User) -> zoneinfo.ZoneInfo | None:
-    """Return the account's own zone; None for the site's, and for one that is none any more."""
+    """Return the account's time zone, or None for the site's default or an unknown zone."""
     if not user.time_zone:
         return None
     try:
@@ -16,6 +16,6 @@ def zone_of(user: User) -> zoneinfo.ZoneInfo | None:
 
 
 def choices() -> list[tuple[str, str]]:
-    """Return the zones that a place gives its name to."""
+    """Return the time zones named after places, as choices of a form field."""
     names = sorted(name for name in zoneinfo.available_timezones() if "/" in name)
     return [(name, name.replace("_", " ")) for name in names if not name.startswith("Etc/")]

@@ -28,16 +28,16 @@ def is_required(user: AbstractBaseUser | AnonymousUser) -> bool:
 
 
 def factors_of(user: User) -> set[int]:
-    """Return the numbers of everything that counts as the account's second factor.
+    """Return the primary keys of the account's second factors.
 
-    Recovery codes count while there is a factor that they stand in for.
+    Recovery codes only count together with another factor.
     """
     found = dict(Authenticator.objects.filter(user=user).values_list("pk", "type"))
     return set(found) if set(found.values()) & set(FACTORS) else set()
 
 
 def is_given(request: HttpRequest, factors: set[int]) -> bool:
-    """Return whether this session gave one of `factors`, none of which was removed since."""
+    """Return whether this session has passed one of `factors`."""
     if not isinstance(request.user, User):
         return False
     records = get_authentication_records(request, request.user)
@@ -56,12 +56,15 @@ def entry_page(request: HttpRequest, factors: set[int]) -> str:
 
 @transaction.atomic
 def reset_second_factor(*, by: User, user: User) -> int:
-    """Remove every factor of an account whose owner lost them; returns how many there were.
+    """Remove all second factors of an account whose owner has lost them.
 
-    The owner sets a new one up at the next sign-in; staff cannot do anything before.
+    Staff must set up a new one at the next sign-in before they can do anything else.
+
+    Returns:
+        The number of factors removed.
 
     Raises:
-        PermissionDenied: unless `by` is a superuser, and somebody else.
+        PermissionDenied: `by` is not a superuser, or is the owner.
     """
     if not by.is_superuser or by.pk == user.pk:
         raise PermissionDenied

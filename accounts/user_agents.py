@@ -1,8 +1,8 @@
-"""What a browser says of itself, in words; no more than it says."""
+"""Human-readable user agents."""
 
 from django.utils.translation import gettext as _
 
-# The first that is found names it: most browsers also name those they descend from.
+# The first match wins: most browsers also name the browsers they derive from.
 BROWSERS = (
     ("Edg", "Edge"), ("OPR/", "Opera"), ("SamsungBrowser", "Samsung Internet"),
     ("Firefox/", "Firefox"), ("FxiOS", "Firefox"), ("CriOS", "Chrome"), ("Chrome/", "Chrome"),
@@ -15,7 +15,7 @@ SYSTEMS = (
 
 
 def device_of(user_agent: str) -> str:
-    """Return such as "Firefox on Windows"."""
+    """Return a description such as "Firefox on Windows"."""
     browser = next((name for mark, name in BROWSERS if mark in user_agent), None)
     system = next((name for mark, name in SYSTEMS if mark in user_agent), None)
     if browser and system:

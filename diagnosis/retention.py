@@ -229,6 +229,14 @@ def orphans() -> Iterator[str]:
                     yield path.relative_to(root).as_posix()
 
 
+def abandoned_uploads() -> Iterator[Path]:
+    """Yield temporary upload files, older than `ORPHAN_AGE`, that a killed process left."""
+    newest = (timezone.now() - ORPHAN_AGE).timestamp()
+    for path in sorted(Path(settings.FILE_UPLOAD_TEMP_DIR).glob("*.upload*")):
+        if path.stat().st_mtime < newest:
+            yield path
+
+
 def _with_reading(hashes: set[str]) -> set[str]:
     """Return those of the film hashes that a reading has."""
     known: set[str] = set()

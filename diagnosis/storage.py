@@ -8,6 +8,8 @@ from django.core.files import File
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, storages
 
+from xraysite import private_files
+
 
 class AtomicFileStorage(FileSystemStorage):
     """File system storage in which every name holds a complete file or nothing.
@@ -27,7 +29,7 @@ class AtomicFileStorage(FileSystemStorage):
 
     def _save(self, name: str, content: File) -> str:
         target = Path(self.path(name))
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_files.make_folder(target.parent)
         descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".part-")
         try:
             with os.fdopen(descriptor, "wb") as out:

@@ -71,7 +71,7 @@ class ReportAdmin(admin.ModelAdmin):
     sortable_by = ["created_at"]
 
     class Media:
-        css = {"all": ["css/admin_board.css"]}
+        css = {"all": ["css/admin/post_reports.css"]}
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super().has_view_permission(request, obj) and request.user.has_perm(MODERATE)
@@ -110,6 +110,7 @@ class ReportAdmin(admin.ModelAdmin):
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
+            "media": self.media,
             "title": gettext("Report of a post"),
             "report": report,
             "reports": waiting or [report],

@@ -160,7 +160,7 @@ class PictureForm(forms.Form):
     """An image to add to a post."""
 
     picture = forms.FileField(
-        label=_("Picture"),
+        label=_("Image"),
         widget=forms.ClearableFileInput(
             attrs={"accept": "image/jpeg,image/png,image/webp", "class": "form-control"}
         ),

@@ -8,7 +8,8 @@ from accounts.models import User
 
 MAX_MENTIONS = 20
 MAX_NAME = 80
-AT = re.compile(r"(?<![\w.@])@(?=\S)")
+# A letter before the @ makes it an e-mail address, except a Chinese one: Chinese has no spaces.
+AT = re.compile(r"(?<![^\W\u3400-\u4dbf\u4e00-\u9fff])(?<![.@])@(?=\S)")
 # Completion adds an account number to names that several people share: @name#12.
 NUMBER = re.compile(r"#(\d{1,9})")
 

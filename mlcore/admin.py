@@ -71,7 +71,14 @@ class ModelVersionAdmin(admin.ModelAdmin):
     ]
 
     class Media:
-        css = {"all": ["css/admin_models.css", "css/models.css"]}
+        css = {
+            "all": [
+                "css/admin/models.css",
+                "css/model_cards/card.css",
+                "css/model_cards/figures.css",
+                "css/model_cards/threshold.css",
+            ]
+        }
         js = [Script("js/models.js", type="module")]
 
     def has_add_permission(self, request: HttpRequest) -> bool:

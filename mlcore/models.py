@@ -10,6 +10,25 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 
+def bundle_roots() -> tuple[Path, Path]:
+    """Return the folders of bundles: of those trained here, and of those that are shipped."""
+    return Path(settings.BUNDLE_DIR), Path(settings.SHIPPED_BUNDLE_DIR)
+
+
+def bundle_folder(path: str) -> Path:
+    """Return the absolute folder of a bundle.
+
+    Args:
+        path: the bundle's name, or an absolute path, which is returned as it is.
+
+    Returns:
+        The folder of a bundle that was trained here; else that of a shipped one; where there is
+        neither, the folder in which training would write it.
+    """
+    trained, shipped = (root / path for root in bundle_roots())
+    return shipped if shipped.exists() and not trained.exists() else trained
+
+
 class ModelVersion(models.Model):
     """A bundle that was registered. At most one is active."""
 
@@ -48,4 +67,4 @@ class ModelVersion(models.Model):
     @property
     def folder(self) -> Path:
         """The bundle's absolute folder."""
-        return Path(settings.BUNDLE_DIR) / self.path
+        return bundle_folder(self.path)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -16,7 +15,7 @@ from mlcore.engine.serving import golden
 from mlcore.engine.serving.explain import Reference
 from mlcore.engine.serving.preprocess import Preprocessing, prepare
 from mlcore.engine.serving.runtime import Output, Session, SessionError
-from mlcore.models import ModelVersion
+from mlcore.models import ModelVersion, bundle_folder, bundle_roots
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +131,8 @@ def forget_loaded() -> None:
 
 
 def folder_of(name: str) -> Path:
-    return Path(settings.BUNDLE_DIR) / name
+    """Return the folder of the bundle of that name; see `mlcore.models.bundle_folder`."""
+    return bundle_folder(name)
 
 
 def file_of(version: ModelVersion, name: str) -> bytes:
@@ -175,10 +175,10 @@ def register(folder: Path) -> ModelVersion:
     known = find(loaded.name)
     if known is not None and known.is_active and known.bundle_sha256 != loaded.sha256:
         raise NameInUse(f"The active model is named {loaded.name!r}; name the new one otherwise.")
-    try:
-        path = folder.resolve().relative_to(Path(settings.BUNDLE_DIR).resolve())
-    except ValueError:
-        path = folder.resolve()
+    path = folder.resolve()
+    for root in bundle_roots():
+        if path.is_relative_to(root.resolve()):
+            path = path.relative_to(root.resolve())
     version, _ = ModelVersion.objects.update_or_create(
         name=loaded.name,
         defaults={

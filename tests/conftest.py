@@ -21,7 +21,7 @@ from accounts.models import User
 from diagnosis.models import Reading
 from mlcore import registry
 from mlcore.models import ModelVersion
-from tests import factories
+from tests import factories, locks
 from tests.films import draw_film, encode
 
 SHIPPED_MODEL: str = settings.SHIPPED_MODEL
@@ -132,6 +132,13 @@ def as_supervisor(supervisor: User) -> Client:
 @pytest.fixture
 def as_ml_engineer(ml_engineer: User) -> Client:
     return signed_in(ml_engineer)
+
+
+@pytest.fixture(scope="session")
+def serve_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment that holds what requirements-serve.txt locks alone."""
+    locked = locks.pins_for((locks.ROOT / "requirements-serve.txt").read_text())
+    return locks.make_environment(tmp_path_factory.mktemp("serve") / "venv", locked)
 
 
 @pytest.fixture(scope="session")

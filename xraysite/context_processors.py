@@ -4,5 +4,5 @@ from xraysite import __version__
 
 
 def site(request: HttpRequest) -> dict[str, str]:
-    """Give every template the version of the software that made the page."""
+    """Add the version of xraysite."""
     return {"site_version": __version__}

@@ -1,7 +1,7 @@
-"""The first page of the admin: what a supervisor has to do, and how the platform fares.
+"""The start page of the admin: pending work, statistics and storage.
 
-Supervisors see all of it. Whoever else may look at models, ML staff above all, sees the figures
-that name nobody.
+Supervisors see everything; other users who may view models (ML staff) see the statistics without
+names.
 """
 
 import logging
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 class OfficeSite(AdminSite):
-    """Django's admin, with the office above its list of tables."""
+    """Django's admin site with the office above the list of models."""
 
     def admin_view(
         self, view: Callable[..., HttpResponseBase], cacheable: bool = False
@@ -67,7 +67,7 @@ def _not_found_for_impossible_values(
 
 
 def office_of(user: Any) -> dict[str, Any] | None:
-    """Return what `user` may see of the office; None for whoever may see nothing of it."""
+    """Return the office's context for `user`, or None if the user may see none of it."""
     oversees = user.has_perm("diagnosis.oversee_reading")
     if not oversees and not user.has_perm("mlcore.view_modelversion"):
         return None
@@ -87,12 +87,12 @@ def office_of(user: Any) -> dict[str, Any] | None:
 
 
 def _count(rows: QuerySet) -> int:
-    """Count no further than `BOUND`."""
+    """Count at most `BOUND` rows."""
     return rows.order_by()[:BOUND].count()
 
 
 def _last_activation(version: ModelVersion | None) -> Any:
-    """Return the row of the audit log that says who activated the active model, and when."""
+    """Return the audit entry of the latest activation of the active model."""
     if version is None:
         return None
     kind = ContentType.objects.get_for_model(ModelVersion)
@@ -101,11 +101,11 @@ def _last_activation(version: ModelVersion | None) -> Any:
 
 
 def _storage() -> dict[str, int]:
-    """Return the bytes of the volume that films are kept on."""
+    """Return used and free bytes of the volume that stores X-rays."""
     folder = Path(settings.PRIVATE_MEDIA_ROOT)
     while not folder.exists():
         folder = folder.parent
     usage = shutil.disk_usage(folder)
-    # Of what can be used at all: some of a volume may be reserved.
+    # Relative to usable space: part of a volume may be reserved.
     percent = round(100 * usage.used / ((usage.used + usage.free) or 1))
     return {"used": usage.used, "free": usage.free, "percent": percent}

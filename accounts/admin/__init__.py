@@ -11,10 +11,10 @@ from django.utils.translation import gettext_lazy as _
 import accounts.admin.users
 import accounts.audit.admin  # noqa: F401 - registers the audit log
 
-# Roles are groups, and what a role may do comes with the program (`accounts.roles`).
+# Roles are groups whose permissions are defined in `accounts.roles`, not in the admin.
 admin.site.unregister(Group)
-# Addresses are shown with their account. The others show what signs in as somebody else: the
-# secret of an authenticator app, the key of a session.
+# Addresses are shown with their account. The other two contain what is needed to sign in as
+# somebody else: the secret of an authenticator app, the key of a session.
 admin.site.unregister([EmailAddress, Authenticator, UserSession])
 
 admin.site.site_header = _("xraysite administration")

@@ -1,7 +1,4 @@
-"""Deciding about accounts in the admin: a page that asks for each act, and buttons that lead there.
-
-A GET shows what would happen; a POST does it, through `accounts.services`.
-"""
+"""Account decisions in the admin: a confirmation page for each, and the buttons that lead there."""
 
 from collections.abc import Callable
 from functools import partial
@@ -24,7 +21,7 @@ from xraysite.common.forms import ReasonForm
 
 
 class SureForm(forms.Form):
-    """Asks nothing but to be sure."""
+    """A confirmation without fields."""
 
     def __init__(self, *args: Any, by: User, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -36,13 +33,13 @@ def reason_form(data: Any = None, *, by: User, user: User) -> ReasonForm:
     return ReasonForm(
         data,
         max_length=1000,
-        help_text=_("The person gets it by mail, and it stays in the audit log."),
+        help_text=_("Sent to the account holder by email and kept in the audit log."),
         widget=forms.Textarea(attrs={"rows": 4, "cols": 60}),
     )
 
 
 class RoleForm(SureForm):
-    """Offers the roles that the person who decides may give."""
+    """Offers the roles that the supervisor may assign."""
 
     role = forms.ChoiceField(label=_("Role"), widget=forms.RadioSelect)
 
@@ -55,7 +52,7 @@ class RoleForm(SureForm):
 
 
 class Page(NamedTuple):
-    """How an act is asked for and spoken of."""
+    """The form and texts of a decision's confirmation page."""
 
     act: services.Act
     service: Callable[..., services.Decision]
@@ -74,8 +71,8 @@ PAGES = (
         RoleForm,
         _("Approve"),
         _("Approve %(name)s?"),
-        _("The person can sign in with this role at once, and gets a mail."),
-        _("%(name)s is approved."),
+        _("The account holder can sign in with this role immediately and is notified by email."),
+        _("%(name)s has been approved."),
     ),
     Page(
         services.REJECT,
@@ -83,9 +80,9 @@ PAGES = (
         reason_form,
         _("Reject"),
         _("Reject %(name)s?"),
-        _("The person reads the reason on the own status page and in a mail. You can still "
-          "approve the account later."),
-        _("%(name)s is rejected."),
+        _("The account holder can read the reason on the status page and gets it by email. You can "
+          "still approve the account later."),
+        _("%(name)s has been rejected."),
         is_against=True,
     ),
     Page(
@@ -94,9 +91,9 @@ PAGES = (
         reason_form,
         _("Suspend"),
         _("Suspend %(name)s?"),
-        _("Every session of this account ends at once, and nobody can sign in with it. Its records "
-          "stay. The person gets the reason by mail."),
-        _("%(name)s is suspended and signed out everywhere."),
+        _("All sessions of this account end immediately and it can no longer be used to sign in. "
+          "Its records are kept. The account holder gets the reason by email."),
+        _("%(name)s has been suspended and signed out on all devices."),
         is_against=True,
     ),
     Page(
@@ -105,8 +102,8 @@ PAGES = (
         SureForm,
         _("Reinstate"),
         _("Reinstate %(name)s?"),
-        _("The person can sign in again, with the role held before, and gets a mail."),
-        _("%(name)s is reinstated."),
+        _("The account holder can sign in again with the previous role and is notified by email."),
+        _("%(name)s has been reinstated."),
     ),
     Page(
         services.CHANGE_ROLE,
@@ -114,14 +111,17 @@ PAGES = (
         RoleForm,
         _("Change role"),
         _("Change the role of %(name)s?"),
-        _("The new role takes the place of the present one at once. The person gets a mail."),
-        _("%(name)s has the new role."),
+        _(
+                "The new role replaces the current one immediately. The account holder is "
+                "notified by email."
+        ),
+        _("The role of %(name)s has been changed."),
     ),
 )  # fmt: skip
 
 
 def buttons(by: Any, user: User) -> list[dict[str, Any]]:
-    """Return what `by` can do about `user` now, for the page of the account."""
+    """Return the buttons for the decisions that `by` can make about `user` now."""
     if not by.has_perm(services.DECIDE):
         return []
     return [
@@ -136,7 +136,7 @@ def buttons(by: Any, user: User) -> list[dict[str, Any]]:
 
 
 def urls(model_admin: admin.ModelAdmin) -> list[URLPattern]:
-    """Return the addresses of the pages that ask."""
+    """Return the URLs of the confirmation pages."""
     return [
         path(
             f"<int:object_id>/{page.act.name}/",
@@ -150,7 +150,7 @@ def urls(model_admin: admin.ModelAdmin) -> list[URLPattern]:
 def decide(
     model_admin: admin.ModelAdmin, request: HttpRequest, object_id: int, *, page: Page
 ) -> HttpResponse:
-    """Ask whether to do it, and does it."""
+    """Show the confirmation page; on POST, carry out the decision."""
     by: Any = request.user
     if not by.has_perm(services.DECIDE):
         raise PermissionDenied
@@ -192,7 +192,7 @@ def _carry_out(
     if decision.mailed is False:
         messages.warning(
             request,
-            gettext("The mail that tells of it could not be sent. Tell %(email)s yourself.")
+            gettext("The notification email could not be sent. Please notify %(email)s yourself.")
             % {"email": user.email},
         )
     if page.act in (services.APPROVE, services.REJECT) and User.objects.waiting().exists():

@@ -1,4 +1,4 @@
-"""Accounts in the admin: supervisors look and decide, superusers also edit."""
+"""Accounts in the admin: supervisors view and decide, superusers also edit."""
 
 from typing import Any
 
@@ -19,15 +19,15 @@ from xraysite.common.paging import BoundedPaginator
 
 
 class StateFilter(admin.SimpleListFilter):
-    """By what has become of the account."""
+    """Filters by the state of the account."""
 
     title = _("state")
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         return [
-            ("waiting", _("Waiting for approval")),
-            ("unverified", _("E-mail address not verified")),
+            ("waiting", _("Pending approval")),
+            ("unverified", _("Email address not verified")),
             ("approved", _("Approved")),
             ("rejected", _("Rejected")),
             ("suspended", _("Suspended")),
@@ -46,7 +46,7 @@ class StateFilter(admin.SimpleListFilter):
 
 
 class RoleFilter(admin.SimpleListFilter):
-    """By the role that the account holds."""
+    """Filters by the role of the account."""
 
     title = _("role")
     parameter_name = "role"
@@ -64,20 +64,20 @@ class RoleFilter(admin.SimpleListFilter):
 
 
 class AddAccountForm(AdminUserCreationForm):
-    """Makes an approved account by hand: whoever makes it vouches for the person."""
+    """Creates an approved account; the creator vouches for the person."""
 
     role = forms.ChoiceField(label=_("Role"), choices=list(roles.NAMES.items()))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["usable_password"].help_text = _(
-            "Without one, the person sets it by “Forgot your password?”."
+            "Without a password, the account holder sets one with “Forgot your password?”."
         )
 
 
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin):
-    """Accounts: who they are, how they stand, and buttons to decide about them."""
+    """Accounts with their state, and buttons to decide on them."""
 
     add_form = AddAccountForm
     list_display = [
@@ -93,7 +93,7 @@ class UserAdmin(DjangoUserAdmin):
     search_fields = ["email", "display_name", "hospital", "licence_number"]
     ordering = ()  # see get_ordering
     standing = (
-        _("Standing"),
+        _("Account state"),
         {
             "fields": [
                 "state", "held_role", "address_verified", "approval_reason", "approval_decided_by",
@@ -102,7 +102,7 @@ class UserAdmin(DjangoUserAdmin):
         },
     )  # fmt: skip
     person = (
-        _("Person"),
+        _("Personal details"),
         {
             "fields": [
                 "display_name", "email", "hospital", "department", "licence_number", "language",
@@ -129,14 +129,11 @@ class UserAdmin(DjangoUserAdmin):
     ]  # fmt: skip
     filter_horizontal = []
 
-    class Media:
-        css = {"all": ["css/admin.css"]}
-
     def get_urls(self) -> list[URLPattern]:
         return [*decisions.urls(self), *super().get_urls()]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody's: an account is suspended, and its records go on naming it."""
+        """Return False: accounts are suspended, not deleted, because records refer to them."""
         return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
@@ -150,7 +147,7 @@ class UserAdmin(DjangoUserAdmin):
         return AccountList
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Show supervisors who it is and how the account stands, and nothing of its password."""
+        """Leave the password and other access fields to those who may edit accounts."""
         if obj is None:
             return super().get_fieldsets(request, obj)
         shown = [self.standing, self.person, self.dates]
@@ -183,7 +180,7 @@ class UserAdmin(DjangoUserAdmin):
     @admin.display(description=_("State"), ordering="approval")
     def state(self, user: User) -> str:
         if user.approval == User.Approval.PENDING and not _is_verified(user):
-            return str(_("E-mail address not verified"))
+            return str(_("Email address not verified"))
         return str(user.get_approval_display())
 
     @admin.display(description=_("Role"))
@@ -191,20 +188,20 @@ class UserAdmin(DjangoUserAdmin):
         held = [str(roles.NAMES.get(group.name, group.name)) for group in user.groups.all()]
         return ", ".join([str(_("Superuser"))] * user.is_superuser + held) or "–"
 
-    @admin.display(description=_("E-mail address verified"), boolean=True)
+    @admin.display(description=_("Email address verified"), boolean=True)
     def address_verified(self, user: User) -> bool:
         return _is_verified(user)
 
 
 class AccountList(ChangeList):
-    """Has a title of its own for the queue."""
+    """Gives the review queue its own title."""
 
     title: Any
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         super().__init__(request, *args, **kwargs)
         if request.GET.get(StateFilter.parameter_name) == "waiting":
-            self.title = _("Accounts that wait for approval")
+            self.title = _("Accounts pending approval")
 
 
 def _is_verified(user: Any) -> bool:

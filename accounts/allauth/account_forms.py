@@ -1,4 +1,4 @@
-"""The forms of joining and signing in: allauth's, in this site's words."""
+"""allauth's sign-up, sign-in and password forms with this site's labels and texts."""
 
 from typing import Any
 
@@ -15,13 +15,13 @@ from accounts.models import User
 
 DAY = 24 * 3600
 PASSWORD_RULES = _(
-    "At least 12 characters; no common password, not digits alone, nothing like your name or "
-    "e-mail address."
+    "At least 12 characters. Not a common password, not only digits, and not similar to your name "
+    "or email address."
 )
 
 
 def name_fields(form: forms.Form, **labels: Any) -> None:
-    """Give the fields their labels, and takes away what allauth writes into them instead."""
+    """Set the labels of fields and remove allauth's placeholders."""
     for field in form.fields.values():
         field.widget.attrs.pop("placeholder", None)
     for name, label in labels.items():
@@ -31,13 +31,13 @@ def name_fields(form: forms.Form, **labels: Any) -> None:
 class SignInForm(account_forms.LoginForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        name_fields(self, login=_("E-mail"), password=_("Password"))
+        name_fields(self, login=_("Email"), password=_("Password"))
         self.fields["login"].widget.attrs |= {"autocomplete": "username", "autofocus": True}
-        self.fields["password"].help_text = ""  # the page has the link
+        self.fields["password"].help_text = ""  # the page links to the password reset
         remember = self.fields["remember"]
-        remember.label = _("Stay signed in after the browser closes")
+        remember.label = _("Stay signed in after closing the browser")
         remember.help_text = _(
-            "For %(days)d days at most. Without use every session ends after %(minutes)d minutes."
+            "For at most %(days)d days. Sessions expire after %(minutes)d minutes without activity."
         ) % {
             "days": settings.SESSION_COOKIE_AGE // DAY,
             "minutes": settings.SESSION_IDLE_SECONDS // 60,
@@ -45,9 +45,10 @@ class SignInForm(account_forms.LoginForm):
 
 
 class SignUpForm(account_forms.SignupForm):
-    """Asks for an account.
+    """The sign-up form.
 
-    An address that has one gets the same answer in the same time; its owner gets another mail.
+    The response for an address that already has an account is the same and takes as long, so that
+    nobody can find out which addresses have one; the owner is told by email.
     """
 
     account_already_exists: bool
@@ -60,7 +61,7 @@ class SignUpForm(account_forms.SignupForm):
         label=_("Name"),
         max_length=80,
         widget=forms.TextInput(attrs={"autocomplete": "name"}),
-        help_text=_("As your colleagues know you."),
+        help_text=_("The name your colleagues know you by."),
     )
     hospital = forms.CharField(
         label=_("Hospital"),
@@ -70,7 +71,7 @@ class SignUpForm(account_forms.SignupForm):
     department = forms.CharField(
         label=_("Department"),
         max_length=120,
-        # No token says "department"; a browser that guesses writes something else.
+        # There is no autocomplete token for a department.
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     licence_number = forms.CharField(
@@ -78,19 +79,21 @@ class SignUpForm(account_forms.SignupForm):
         max_length=40,
         required=False,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
-        help_text=_("Of your licence as a doctor; whoever is none leaves it empty."),
+        help_text=_("Medical licence number. Leave blank if you are not a doctor."),
     )
-    picture = PictureField(label=_("Picture"), required=False)
+    picture = PictureField(label=_("Profile picture"), required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        name_fields(self, email=_("E-mail"), password1=_("Password"), password2=_("Password again"))
+        name_fields(
+            self, email=_("Email"), password1=_("Password"), password2=_("Confirm password")
+        )
         self.fields["password1"].help_text = PASSWORD_RULES
-        self.fields["email"].help_text = _("A link to verify it is mailed there.")
+        self.fields["email"].help_text = _("We will send a verification link to this address.")
 
     def try_save(self, request: HttpRequest) -> tuple[User | None, HttpResponse | None]:
         if self.account_already_exists:
-            # What takes time for a new account; without it the answer would come sooner.
+            # Takes as long as creating an account, so that the time reveals nothing.
             User().set_password(self.cleaned_data["password1"])
             if self.cleaned_data.get("picture"):
                 avatars.reencode(self.cleaned_data["picture"])
@@ -99,7 +102,7 @@ class SignUpForm(account_forms.SignupForm):
             with transaction.atomic():
                 return super().try_save(request)
         except IntegrityError:
-            # The same address at the same moment: the other one has the account.
+            # Another request created an account with this address at the same time.
             self.account_already_exists = True
             return super().try_save(request)
 
@@ -107,13 +110,13 @@ class SignUpForm(account_forms.SignupForm):
 class ForgotPasswordForm(account_forms.ResetPasswordForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        name_fields(self, email=_("E-mail"))
+        name_fields(self, email=_("Email"))
 
 
 class NewPasswordForm(account_forms.ResetPasswordKeyForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        name_fields(self, password1=_("New password"), password2=_("New password again"))
+        name_fields(self, password1=_("New password"), password2=_("Confirm new password"))
         self.fields["password1"].help_text = PASSWORD_RULES
 
 
@@ -124,7 +127,7 @@ class ChangePasswordForm(account_forms.ChangePasswordForm):
             self,
             oldpassword=_("Current password"),
             password1=_("New password"),
-            password2=_("New password again"),
+            password2=_("Confirm new password"),
         )
         self.fields["oldpassword"].help_text = ""
         self.fields["password1"].help_text = PASSWORD_RULES
@@ -140,7 +143,8 @@ class ConfirmPasswordForm(account_forms.ReauthenticateForm):
 class ChangeEmailForm(account_forms.AddEmailForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        name_fields(self, email=_("New e-mail address"))
+        name_fields(self, email=_("New email address"))
         self.fields["email"].help_text = _(
-            "A link is mailed there. Until you open it, your present address stays."
+            "We will send a verification link to this address. Your current address "
+            "stays in use until you open it."
         )

@@ -25,12 +25,12 @@ from xraysite.common.client_address import client_address
 
 logger = logging.getLogger(__name__)
 
-# A connection without an address (a Unix socket of a proxy that is not trusted).
+# For connections without an address: a Unix socket of a proxy that is not trusted.
 NO_ADDRESS = "0.0.0.0"  # noqa: S104 - bound to nothing
 
 
 def set_language_cookie(response: HttpResponseBase, user: User) -> None:
-    """Make the browser ask for pages in the language that the account chose, if it chose one."""
+    """Set the language cookie to the language chosen in the profile, if any."""
     if user.language:
         response.set_cookie(
             settings.LANGUAGE_COOKIE_NAME,
@@ -42,12 +42,12 @@ def set_language_cookie(response: HttpResponseBase, user: User) -> None:
 
 
 class AccountAdapter(DefaultAccountAdapter):
-    """Anybody may ask for an account; what it then reaches is decided elsewhere."""
+    """Sign-up is open to everyone; access is decided by approval and middleware."""
 
     error_messages = DefaultAccountAdapter.error_messages | {
-        "email_password_mismatch": _("The e-mail address or the password is wrong."),
+        "email_password_mismatch": _("The email address or password is incorrect."),
         "too_many_login_attempts": _(
-            "Too many failed tries. Wait five minutes, or set a new password by "
+            "Too many failed attempts. Wait five minutes, or reset your password with "
             "“Forgot your password?”."
         ),
     }
@@ -58,7 +58,7 @@ class AccountAdapter(DefaultAccountAdapter):
     def save_user(
         self, request: HttpRequest, user: User, form: BaseForm, commit: bool = True
     ) -> User:
-        """Store what the applicant filled in, and the language that it was filled in in."""
+        """Store the applicant's details and the language of the form."""
         for name in ("display_name", "hospital", "department", "licence_number"):
             setattr(user, name, form.cleaned_data.get(name, ""))
         language = translation.get_language()
@@ -69,7 +69,7 @@ class AccountAdapter(DefaultAccountAdapter):
         return saved
 
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
-        """Refuse an address that another account was made with, though it never proved it."""
+        """Refuse to confirm an address that another account uses, even unverified."""
         others = User.objects.filter(email__iexact=email_address.email)
         if others.exclude(pk=email_address.user_id).exists():
             self.add_message(
@@ -83,14 +83,14 @@ class AccountAdapter(DefaultAccountAdapter):
         return confirmed
 
     def pre_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponseBase | None:
-        """Turn away an account that is suspended, though its password was right."""
+        """Refuse a suspended account even with the right password."""
         response: HttpResponseBase | None = super().pre_login(request, user, **kwargs)
         if response is None and user.approval == User.Approval.SUSPENDED:
             response = self.respond_user_inactive(request, user)
         return response
 
     def login(self, request: HttpRequest, user: User) -> None:
-        """Look again: an account may be suspended between its password and its second factor."""
+        """Check again: an account may be suspended between password and second factor."""
         if user.approval == User.Approval.SUSPENDED:
             raise ImmediateHttpResponse(self.respond_user_inactive(request, user))
         super().login(request, user)
@@ -112,21 +112,24 @@ class AccountAdapter(DefaultAccountAdapter):
         return client_address(request) or NO_ADDRESS
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Send the mail in the language of who reads it; says so where it cannot be sent."""
+        """Send an email in the recipient's language; show an error if it cannot be sent."""
         user = context.get("user")
         language = mails.language_of(user) if user else mails.language_at(email)
         try:
             with translation.override(language):
                 super().send_mail(template_prefix, email, context)
         except mails.FAILURES:
-            logger.exception("The mail %r was not sent.", template_prefix)
+            logger.exception("The email %r could not be sent.", template_prefix)
             messages.error(
                 self.request,
-                _("The mail could not be sent. Try again in some minutes, or tell a supervisor."),
+                _(
+                    "The email could not be sent. Try again in a few minutes, or contact a "
+                    "supervisor."
+                ),
             )
 
-    # Failed sign-ins are counted by account and address together, so that a stranger elsewhere
-    # locks nobody out; and, far more of them, by account alone.
+    # Failed sign-ins are limited per account and IP address, so that an attacker elsewhere cannot
+    # lock a user out, and (with a much higher limit) per account alone.
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
         return f"{self._login_of(credentials)}@{self.get_client_ip(request)}"
@@ -168,7 +171,7 @@ class AccountAdapter(DefaultAccountAdapter):
 
 
 class MFAAdapter(DefaultMFAAdapter):
-    """Keeps the secrets of authenticator apps and recovery codes unreadable in the database."""
+    """Encrypts the secrets of authenticator apps and recovery codes at rest."""
 
     def encrypt(self, text: str) -> str:
         return _cipher().encrypt(text.encode()).decode()
@@ -178,12 +181,12 @@ class MFAAdapter(DefaultMFAAdapter):
 
 
 def _cipher() -> MultiFernet:
-    """Return the cipher of the site's secret key; it reads what earlier keys wrote, too."""
+    """Return the cipher of the site's secret key; it also decrypts with earlier keys."""
     keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     return MultiFernet([Fernet(_key_of(str(key))) for key in keys])
 
 
 def _key_of(secret: str) -> bytes:
-    # Part of the key of every stored secret: it stays as it is, wherever the module moves.
+    # Part of the key of every stored secret: it must never change, wherever the module moves.
     digest = hashlib.sha256(b"accounts.mfa_adapter" + secret.encode()).digest()
     return base64.urlsafe_b64encode(digest)

@@ -1,4 +1,4 @@
-"""allauth's forms of the second factor, in this site's words."""
+"""allauth's two-factor forms with this site's labels and texts."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class CodeMixin:
-    """A field for digits, with a keyboard of digits on a phone."""
+    """Shows a numeric keyboard for the code on phones."""
 
     fields: dict[str, forms.Field]
 
@@ -37,15 +37,15 @@ class SetUpAppForm(CodeMixin, ActivateTOTPForm):
 class AddKeyForm(AddWebAuthnForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["name"].label = _("Name of the key")
+        self.fields["name"].label = _("Key name")
         self.fields["name"].max_length = 100
-        self.fields["passwordless"].label = _("Sign in without the password")
+        self.fields["passwordless"].label = _("Sign in without a password")
         self.fields["passwordless"].help_text = _(
-            "This key alone then signs you in; it asks for your fingerprint, face or PIN."
+            "You can then sign in with this key alone. It asks for your fingerprint, face or PIN."
         )
 
 
 class RenameKeyForm(EditWebAuthnForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["name"].label = _("Name of the key")
+        self.fields["name"].label = _("Key name")

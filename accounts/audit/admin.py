@@ -1,4 +1,4 @@
-"""The audit log as supervisors read it. Nobody changes or deletes a row here, whoever they are."""
+"""The audit log in the admin: read-only for everyone."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import FieldDoesNotExist
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -19,7 +19,7 @@ from accounts.audit.registry import EVENTS, name_of
 from xraysite.common.client_address import is_address
 from xraysite.common.paging import BoundedPaginator
 
-# Registered by the library, with a page of its own making.
+# django-auditlog registers its own admin for it.
 admin.site.unregister(AuditEntry)
 
 
@@ -28,7 +28,7 @@ SHOWN_CHANGES = 3
 
 
 def field_name(entry: AuditEntry, name: str) -> str:
-    """Return what people call a field of the object that `entry` is about."""
+    """Return the verbose name of a field of the object that `entry` is about."""
     model = entry.content_type.model_class()
     try:
         return str(getattr(model._meta.get_field(name), "verbose_name", name)) if model else name
@@ -37,7 +37,7 @@ def field_name(entry: AuditEntry, name: str) -> str:
 
 
 def before_and_after(change: Any) -> tuple[str, str]:
-    """Return the two values of a change; of many objects, those added or taken away."""
+    """Return the values before and after a change; for many-to-many, objects removed or added."""
     if isinstance(change, dict):
         objects = ", ".join(change.get("objects", []))
         return (objects, "") if change.get("operation") == "delete" else ("", objects)
@@ -45,7 +45,7 @@ def before_and_after(change: Any) -> tuple[str, str]:
 
 
 class EventFilter(admin.SimpleListFilter):
-    """By event, from the list of those there are: the table is never asked for them."""
+    """Filters by event; the choices come from the registry, not from the table."""
 
     title = _("event")
     parameter_name = "what"
@@ -62,7 +62,7 @@ class EventFilter(admin.SimpleListFilter):
 
 
 class WhenFilter(admin.SimpleListFilter):
-    """By time. Rows are in the order of time, so that a time is a row's number."""
+    """Filters by time, translated to row numbers: rows are in chronological order."""
 
     title = _("time")
     parameter_name = "since"
@@ -87,7 +87,7 @@ class WhenFilter(admin.SimpleListFilter):
 def between(
     queryset: QuerySet[AuditEntry], start: datetime, end: datetime | None = None
 ) -> QuerySet[AuditEntry]:
-    """Return the rows written from `start` on, and before `end`, by their numbers."""
+    """Return the rows written from `start` until before `end`, selected by row number."""
     first = first_since(start)
     if first is None:
         return queryset.none()
@@ -102,7 +102,7 @@ def first_since(moment: datetime) -> int | None:
 
 
 def day_of(word: str) -> datetime | None:
-    """Return the start of the day that `word` names, in the reader's time zone."""
+    """Return the start of the day written as 2026-01-31, or None, in the active time zone."""
     try:
         return timezone.make_aware(datetime.strptime(word, "%Y-%m-%d"))
     except (ValueError, OverflowError):
@@ -125,7 +125,7 @@ class AuditEntryAdmin(admin.ModelAdmin):
     paginator = BoundedPaginator
     search_fields = ["actor_email", "object_pk", "remote_addr"]
     search_help_text = _(
-        "A whole e-mail address, network address or reading's number; a day as 2026-01-31"
+        "A complete email address, IP address or reading ID, or a date such as 2026-01-31"
     )
     ordering = ["-sequence"]
     actions = None
@@ -152,15 +152,18 @@ class AuditEntryAdmin(admin.ModelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[AuditEntry], search_term: str
     ) -> tuple[QuerySet[AuditEntry], bool]:
-        """Find whole values, each by an index."""
+        """Match whole values only, so that every search uses an index."""
         for word in search_term.split():
             if (day := day_of(word)) is not None:
                 queryset = between(queryset, day, day + timedelta(days=1))
                 continue
-            wanted = Q(actor_email=word.lower()) | Q(object_pk=word)
+            # One column a word: with "or", the database would sort every match.
             if is_address(word):
-                wanted |= Q(remote_addr=word)
-            queryset = queryset.filter(wanted)
+                queryset = queryset.filter(remote_addr=word)
+            elif "@" in word:
+                queryset = queryset.filter(actor_email=word.lower())
+            else:
+                queryset = queryset.filter(object_pk=word)
         return queryset, False
 
     @admin.display(description=_("When"))
@@ -174,7 +177,7 @@ class AuditEntryAdmin(admin.ModelAdmin):
         console = (entry.additional_data or {}).get("console")
         if entry.actor_email:
             return str(entry.actor_email)
-        return str(_("at the console: %(name)s") % {"name": console}) if console else "–"
+        return str(_("console: %(name)s") % {"name": console}) if console else "–"
 
     @admin.display(description=_("Event"))
     def event(self, entry: AuditEntry) -> str:
@@ -227,7 +230,7 @@ class AuditEntryAdmin(admin.ModelAdmin):
 
 
 class NewestFirst(ChangeList):
-    """Sorts by the row's number alone, which is the order of events and has an index."""
+    """Sorts by row number, which is chronological and indexed."""
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet) -> list[Any]:
         return ["-sequence"]

@@ -24,7 +24,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.audit.registry import FIELD_EVENTS
 
-# Part of every seal that exists: it stays as it is, wherever the module moves.
+# Part of every existing seal: it must never change, wherever the module moves.
 SALT = "accounts.audit_trail"
 # The event named by `recording.event`, for the rows that django-auditlog writes inside it.
 current_event: ContextVar[tuple[str, dict[str, Any]] | None] = ContextVar(
@@ -54,7 +54,7 @@ SEALED_FIELDS = (
 
 
 class AuditLogError(Exception):
-    """The audit log was asked to forget."""
+    """Raised on an attempt to change or delete a row of the audit log."""
 
 
 def mac(text: str, secret: str | bytes) -> str:
@@ -62,21 +62,21 @@ def mac(text: str, secret: str | bytes) -> str:
 
 
 def is_mac(seal: str, text: str) -> bool:
-    """Return whether `seal` was made of `text` with this site's key, or one it had before."""
+    """Return whether `seal` is the seal of `text` under the site's current or an earlier key."""
     keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     return any(constant_time_compare(seal, mac(text, key)) for key in keys)
 
 
 def console_user() -> str:
-    """Return who runs this process, for changes that no request made."""
+    """Return the operating-system user, for changes made outside a request."""
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
+    except (KeyError, OSError):  # a container user without a name
         return str(os.getuid())
 
 
 class ActorField(models.ForeignKey):
-    """Who did it; empty in the row that says that this very account was deleted."""
+    """The acting account; empty in the row that records the deletion of that account."""
 
     def pre_save(self, model_instance: Any, add: bool) -> Any:
         value = super().pre_save(model_instance, add)
@@ -89,7 +89,7 @@ class ActorField(models.ForeignKey):
 
 
 class ActorKeyField(models.PositiveBigIntegerField):
-    """The number of the account that `actor` names; it stays when the account goes."""
+    """The primary key of `actor`, kept when the account is deleted."""
 
     def pre_save(self, model_instance: Any, add: bool) -> int | None:
         if add:
@@ -98,7 +98,7 @@ class ActorKeyField(models.PositiveBigIntegerField):
 
 
 class SealField(models.CharField):
-    """Computed when the row is written, after every other field has its value."""
+    """The seal, computed when the row is written, after all other fields."""
 
     def pre_save(self, model_instance: Any, add: bool) -> str:
         if add:
@@ -107,10 +107,10 @@ class SealField(models.CharField):
 
 
 class AuditQuerySet(models.QuerySet["AuditEntry"]):
-    """Rows are added and read, nothing else."""
+    """Allows adding and reading rows only."""
 
     def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise AuditLogError("Rows of the audit log are never changed or deleted.")
+        raise AuditLogError("Rows of the audit log cannot be changed or deleted.")
 
     update = delete = bulk_create = bulk_update = _refuse
 
@@ -118,13 +118,13 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
 class AuditEntry(AbstractLogEntry):
     """Who did what, when, from where, and what it changed.
 
-    The row outlives the account and the object that it speaks of: both are kept as text too.
+    The row outlives the account and the object it is about: both are also stored as text.
     """
 
     sequence = models.PositiveBigIntegerField(_("number"), unique=True, editable=False)
     what = models.CharField(_("event"), max_length=32, editable=False)
     actor_pk = ActorKeyField(_("account number"), null=True, editable=False)
-    # Both have indexes below that begin with them.
+    # The indexes below start with these two fields.
     actor = ActorField(
         settings.AUTH_USER_MODEL,
         on_delete=models.SET_NULL,
@@ -162,13 +162,13 @@ class AuditEntry(AbstractLogEntry):
         ]
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Add the row at the end of the chain.
+        """Append the row to the chain.
 
         Raises:
-            AuditLogError: if the row exists.
+            AuditLogError: the row already exists.
         """
         if not self._state.adding:
-            raise AuditLogError("Rows of the audit log are never changed or deleted.")
+            raise AuditLogError("Rows of the audit log cannot be changed or deleted.")
         self._set_event()
         with transaction.atomic():
             head = AuditHead.objects.locked()
@@ -179,7 +179,7 @@ class AuditEntry(AbstractLogEntry):
             head.move_to(self)
 
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise AuditLogError("Rows of the audit log are never changed or deleted.")
+        raise AuditLogError("Rows of the audit log cannot be changed or deleted.")
 
     def _set_event(self) -> None:
         now = current_event.get()
@@ -204,8 +204,8 @@ class AuditEntry(AbstractLogEntry):
         return next(filter(None, named), "changed")
 
     def sealed_text(self) -> str:
-        """Return what the seal is computed over: the seal before and every field, as JSON."""
-        # As the database gives them back: a number kept as text is text.
+        """Return the text that the seal covers: the previous seal and every field, as JSON."""
+        # As the database returns them: a number stored as text is text.
         values = {
             name: self._meta.get_field(name).to_python(getattr(self, name))
             for name in SEALED_FIELDS
@@ -216,7 +216,7 @@ class AuditEntry(AbstractLogEntry):
 
 class AuditHeadManager(models.Manager["AuditHead"]):
     def locked(self) -> "AuditHead":
-        """Return the head; other transactions wait for it until this one ends."""
+        """Return the head, locked until the transaction ends."""
         head = self.select_for_update().filter(pk=1).first()
         if head is None:
             self.get_or_create(pk=1)
@@ -225,7 +225,7 @@ class AuditHeadManager(models.Manager["AuditHead"]):
 
 
 class AuditHead(models.Model):
-    """Number and seal of the newest row, so that a row missing at the end is noticed."""
+    """Number and seal of the newest row, which reveal rows removed at the end."""
 
     sequence = models.PositiveBigIntegerField(default=0)
     seal = models.CharField(max_length=64, blank=True)

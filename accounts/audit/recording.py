@@ -18,12 +18,12 @@ from accounts.audit.models import AuditEntry, current_event
 def record_access(
     instance: Model, *, what: str, by: Any = None, detail: dict[str, Any] | None = None
 ) -> None:
-    """Record that somebody was shown `instance`.
+    """Record that a user viewed `instance`.
 
     Args:
-        what: the form it was shown in, such as "page", "film" or "heatmap".
-        by: the user; without one, the user of the current request.
-        detail: more about it, in words a supervisor understands; no password, no film.
+        what: the event's code, such as "page", "film" or "heatmap".
+        by: the user; defaults to the user of the current request.
+        detail: further facts, shown to supervisors; never passwords or image data.
     """
     AuditEntry.objects.log_create(
         instance,
@@ -37,10 +37,11 @@ def record_access(
 
 
 def record_change(instance: Model, *, what: str, changes: dict[str, list[Any]]) -> None:
-    """Record a change about `instance` that is no change of its own row.
+    """Record a change that concerns `instance` but not a field of its own row.
 
     Args:
-        changes: by field, what it was and what it is.
+        what: the event's code.
+        changes: by field, the values before and after.
     """
     AuditEntry.objects.log_create(
         instance, force_log=True, action=AuditEntry.Action.UPDATE, changes=changes, what=what
@@ -69,9 +70,9 @@ def record_event(model: type[Model], *, what: str, about: str, detail: dict[str,
 
 @contextmanager
 def event(what: str, **detail: Any) -> Iterator[None]:
-    """Name the changes made inside: their rows say `what`, not "changed", and hold `detail`.
+    """Record the changes made inside the block as the event `what`, with `detail`.
 
-    The innermost name counts.
+    The innermost event wins.
     """
     token = current_event.set((what, detail))
     try:

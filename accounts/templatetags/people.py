@@ -1,4 +1,4 @@
-"""How a person is shown where there is no picture, and a device where there is only its word."""
+"""Template filters for people and devices."""
 
 import unicodedata
 
@@ -13,7 +13,7 @@ COLOURS = 8
 
 @register.filter
 def initials(person: User) -> str:
-    """Return the last two characters of a Chinese name, the first letters of another."""
+    """Return the last two characters of a Chinese name, the initials of any other."""
     name = person.display_name.strip() or person.email
     if any(unicodedata.name(letter, "").startswith("CJK UNIFIED") for letter in name):
         return name.replace(" ", "")[-2:]
@@ -23,7 +23,7 @@ def initials(person: User) -> str:
 
 @register.filter
 def colour(person: User) -> int:
-    """Return the number of the person's colour, which stays the same."""
+    """Return a colour number that stays the same for each person."""
     return (person.pk or 0) % COLOURS
 
 

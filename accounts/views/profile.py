@@ -1,4 +1,4 @@
-"""A person's own account, and the pictures of people."""
+"""The profile page and profile pictures."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def profile_page(request: HttpRequest, *, status: int = 200, **forms: Any) -> Ht
 
 
 class ProfileView(View):
-    """The signed-in person's own account."""
+    """The user's own profile."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         return profile_page(request)
@@ -40,7 +40,7 @@ class ProfileView(View):
         if not form.is_valid():
             return profile_page(request, form=form)
         user = services.update_profile(user=form.instance)
-        messages.success(request, _("Profile saved."))
+        messages.success(request, _("Your profile has been saved."))
         response = redirect("accounts:profile")
         set_language_cookie(response, user)
         return response
@@ -48,17 +48,17 @@ class ProfileView(View):
 
 @require_POST
 def change_picture(request: HttpRequest) -> HttpResponse:
-    """Take a new picture, or takes the present one away (`remove`)."""
+    """Replace the profile picture, or remove it (`remove`)."""
     user = own_account(request)
     if "remove" in request.POST:
         avatars.remove_avatar(user=user)
-        messages.success(request, _("Your picture is removed."))
+        messages.success(request, _("Your profile picture has been removed."))
         return redirect("accounts:profile")
     form = AvatarForm(request.POST, request.FILES)
     if not form.is_valid():
         return profile_page(request, avatar_form=form, status=422)
     avatars.change_avatar(user=user, data=form.cleaned_data["picture"])
-    messages.success(request, _("Your picture is changed."))
+    messages.success(request, _("Your profile picture has been updated."))
     return redirect("accounts:profile")
 
 
@@ -74,7 +74,7 @@ def _etag(request: HttpRequest, pk: int) -> str | None:
 @require_safe
 @condition(etag_func=_etag)
 def avatar(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Answer with somebody's picture."""
+    """Serve a user's profile picture."""
     name = _avatar_name(request, pk)
     storage = User._meta.get_field("avatar").storage
     if not name or not storage.exists(name):

@@ -19,20 +19,20 @@ from accounts.session_limits import SEEN, time_left
 @never_cache
 @require_safe
 def session(request: HttpRequest) -> JsonResponse:
-    """Say how long the session has left; to ask is no use of it."""
+    """Return the session's remaining time without extending it."""
     return _state(request)
 
 
 @never_cache
 @require_POST
 def stay(request: HttpRequest) -> JsonResponse:
-    """The person is still there."""
+    """Extend the session."""
     request.session[SEEN] = time.time()
     return _state(request)
 
 
 def _state(request: HttpRequest) -> JsonResponse:
-    """The token in it is for forms that were opened before a sign-in in another tab."""
+    """Return the session's state; the CSRF token is for forms opened before signing in again."""
     if not request.user.is_authenticated:
         return JsonResponse({"signed_in": False})
     left = time_left(request)
@@ -49,10 +49,10 @@ def _state(request: HttpRequest) -> JsonResponse:
 
 @require_POST
 def end_session(request: HttpRequest, pk: int) -> HttpResponse:
-    """End one of the own sessions, on whatever device it is."""
+    """End one of the user's own sessions on any device."""
     session = UserSession.objects.filter(pk=pk, user_id=request.user.pk).first()
     if session is None:
         raise Http404
     session.end()
-    messages.success(request, _("The session is ended."))
+    messages.success(request, _("The session has been ended."))
     return redirect("usersessions_list")

@@ -12,7 +12,7 @@ from accounts.models import User
 @never_cache
 @require_safe
 def status(request: HttpRequest) -> HttpResponseBase:
-    """Show an applicant how far the account is; an approved account has nothing to see here."""
+    """Show applicants the state of their account; approved users are redirected."""
     user = User.objects.get(email=request.user.get_username())
     if user.is_approved:
         return redirect("home")

@@ -9,7 +9,7 @@ from accounts.two_factor import REQUESTED_PAGE, factors_of, is_given, is_require
 
 @require_safe
 def explain(request: HttpRequest) -> HttpResponseBase:
-    """Say why staff need a second factor, and leads to what sets one up; then, on."""
+    """Explain why staff need a second factor, and link to its set-up."""
     if not is_required(request.user):
         return redirect("mfa_index")
     if is_given(request, factors_of(request.user)):  # type: ignore[arg-type]

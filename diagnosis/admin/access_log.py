@@ -66,7 +66,7 @@ def _stored_ids(request: HttpRequest, ids: list[str]) -> set[str]:
 
 def _columns() -> list[str]:
     return [
-        _("Time"), _("User"), _("E-mail"), _("Hospital"), _("Event"), _("Reading"),
+        _("Time"), _("User"), _("Email"), _("Hospital"), _("Event"), _("Reading"),
         _("IP address"), _("Log entry"),
     ]  # fmt: skip
 

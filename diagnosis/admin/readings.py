@@ -120,7 +120,7 @@ class ReadingAdmin(admin.ModelAdmin):
     ]
 
     class Media:
-        css = {"all": ["css/admin.css", "css/admin_readings.css"]}
+        css = {"all": ["css/admin/readings.css", "css/admin/retention.css"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Reading]:
         readings = Reading.objects.visible_to(request.user)

@@ -1,4 +1,4 @@
-"""What the page of a model card shows, drawn from the card. A section without figures is absent."""
+"""Template context for the page of a model card. Sections without data are left out."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,19 +15,26 @@ Card = Mapping[str, Any]
 SETS = ("validation", "test")
 HEADLINE = ("auc", "sensitivity", "specificity", "coverage", "unsure_rate")
 AT_THRESHOLD = ("auc", "accuracy", "sensitivity", "specificity", "ppv", "npv")
-THREE_ANSWERS = ("coverage", "unsure_rate", "accuracy_when_sure")
+ABSTENTION = ("coverage", "unsure_rate", "accuracy_when_sure")
 CALIBRATION = ("ece", "brier")
 SCOPE = ("out_of_scope_rate",)
 
-# Of 1000 children, as many are taken to be sick until the reader chooses another share.
-SICK_PER_MILLE = 200
+# Children with pneumonia per 1,000, until the reader chooses another prevalence.
+PREVALENCE_PER_MILLE = 200
 TABLE_POINTS = 8
+# Side lengths of the ROC plot, as error rates; the smallest one that fits is used.
 EXTENTS = (0.2, 0.4, 1)
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: `id` is its address on it, and names its template."""
+    """A section of the page.
+
+    Attributes:
+        id: the section's fragment identifier, and the name of its template.
+        title: its heading.
+        command: the command that reproduces its figures, or "".
+    """
 
     id: str
     title: str | Promise
@@ -40,26 +47,26 @@ class Section:
 
 @dataclass(frozen=True)
 class Point:
-    """A cut, and what sensitivity and specificity it gives."""
+    """A threshold with the sensitivity and specificity that it gives."""
 
-    cut: float
+    threshold: float
     sensitivity: float
     specificity: float
     is_shipped: bool = False
 
     @property
-    def missed(self) -> int:
-        """Sick children called normal, of 1000 of whom SICK_PER_MILLE are sick."""
-        return round(SICK_PER_MILLE * (1 - self.sensitivity))
+    def false_negatives(self) -> int:
+        """Children with pneumonia classified as normal, per 1,000 children."""
+        return round(PREVALENCE_PER_MILLE * (1 - self.sensitivity))
 
     @property
-    def alarmed(self) -> int:
-        """Healthy children called sick, of the same 1000."""
-        return round((1000 - SICK_PER_MILLE) * (1 - self.specificity))
+    def false_positives(self) -> int:
+        """Children without pneumonia classified as having it, per 1,000 children."""
+        return round((1000 - PREVALENCE_PER_MILLE) * (1 - self.specificity))
 
 
 def page(version: ModelVersion) -> dict[str, Any]:
-    """Return the context of the templates in `mlcore/card/`."""
+    """Return the context for the templates in `mlcore/card/`."""
     card = version.card
     metrics = card.get("metrics", {})
     return {
@@ -68,13 +75,14 @@ def page(version: ModelVersion) -> dict[str, Any]:
         "sections": sections(card),
         "headline": headline(card),
         "at_threshold": measures(metrics, AT_THRESHOLD),
-        "three_answers": measures(metrics, THREE_ANSWERS),
+        "abstention": measures(metrics, ABSTENTION),
         "calibration_figures": measures(metrics, CALIBRATION),
         "scope_figures": measures(metrics, SCOPE),
-        "held_out": metrics.get("test", {}),
+        "test_figures": metrics.get("test", {}),
+        "label_names": [words.LABELS.get(label, label) for label in card.get("labels", [])],
         "counts": counts(card),
         "groups": groups(card),
-        "trade": trade(card),
+        "tradeoff": tradeoff(card),
         "scope_sets": scope_sets(card),
         "probes": probes(card),
         "robustness": robustness(card),
@@ -84,22 +92,22 @@ def page(version: ModelVersion) -> dict[str, Any]:
 
 
 def sections(card: Card) -> list[Section]:
-    """Return the sections of this card's page, in their order."""
+    """Return the sections that the card has data for, in page order."""
     commands = card.get("commands", {})
-    held_out = card.get("metrics", {}).get("test", {})
+    test_figures = card.get("metrics", {}).get("test", {})
     known: Iterable[tuple[str, str | Promise, str, bool]] = (
         ("use", _("Intended use"), "", True),
-        ("data", _("Films it learnt from"), "", True),
-        ("figures", _("How well it does"), "evaluate", True),
-        ("groups", _("By group of films"), "evaluate", bool(held_out.get("by_series"))),
-        ("threshold", _("Threshold and what it trades"), "train", True),
-        ("answers", _("Three answers"), "evaluate", "conformal" in card),
+        ("data", _("Training data"), "", True),
+        ("figures", _("Performance"), "evaluate", True),
+        ("groups", _("Performance by group"), "evaluate", bool(test_figures.get("by_series"))),
+        ("threshold", _("Choice of threshold"), "train", True),
+        ("answers", _("Three possible results"), "evaluate", "conformal" in card),
         ("calibration", _("Calibration"), "evaluate", True),
-        ("scope", _("Scope gate"), "train", True),
-        ("shortcuts", _("Shortcut probe"), "probe", "shortcuts" in card),
+        ("scope", _("Out-of-scope check"), "train", True),
+        ("shortcuts", _("Shortcut learning"), "probe", "shortcuts" in card),
         ("robustness", _("Robustness"), "robustness", "robustness" in card),
-        ("failures", _("Where it fails"), "", "failures" in card),
-        ("made", _("How it was made"), "train", True),
+        ("failures", _("Errors on the test set"), "", "failures" in card),
+        ("made", _("Training details"), "train", True),
     )
     return [
         Section(name, title, commands.get(command, ""))
@@ -109,17 +117,17 @@ def sections(card: Card) -> list[Section]:
 
 
 def headline(card: Card) -> list[dict[str, Any]]:
-    """Return the main figures of the held-out films."""
-    found = card.get("metrics", {}).get("test", {})
+    """Return the main figures on the test set."""
+    figures = card.get("metrics", {}).get("test", {})
     return [
-        {"name": words.MEASURES[key][0], "value": found[key], "ci": found.get(f"{key}_ci")}
+        {"name": words.MEASURES[key][0], "value": figures[key], "ci": figures.get(f"{key}_ci")}
         for key in HEADLINE
-        if key in found
+        if key in figures
     ]
 
 
 def measures(metrics: Card, keys: Iterable[str]) -> list[dict[str, Any]]:
-    """Return a row a figure: its name, what it means, and its value in each of SETS."""
+    """Return one row per metric: its name, its meaning and its value on each of SETS."""
     return [
         {
             "name": words.MEASURES[key][0],
@@ -135,28 +143,28 @@ def measures(metrics: Card, keys: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def side_by_side(first: Card, second: Card) -> list[dict[str, Any]]:
-    """Return a row a figure of the held-out films, with its value on either card."""
-    keys = (*AT_THRESHOLD, *THREE_ANSWERS, *CALIBRATION, *SCOPE)
-    held_out = [card.get("metrics", {}).get("test", {}) for card in (first, second)]
-    return measures(dict(zip(SETS, held_out, strict=True)), keys)
+    """Return one row per metric on the test set, with its value on each of the two cards."""
+    keys = (*AT_THRESHOLD, *ABSTENTION, *CALIBRATION, *SCOPE)
+    figures = [card.get("metrics", {}).get("test", {}) for card in (first, second)]
+    return measures(dict(zip(SETS, figures, strict=True)), keys)
 
 
 def counts(card: Card) -> list[dict[str, Any]]:
-    """Return a row a set of films: its name, films of each label, and all of them."""
+    """Return one row per data set: its name, the X-rays of each label, and the total."""
     by_set: Card = card.get("data", {}).get("counts", {})
     labels = card.get("labels", [])
     return [
         {
             "name": words.SETS.get(name, name),
-            "films": [films.get(label, 0) for label in labels],
-            "all": sum(films.values()),
+            "by_label": [images.get(label, 0) for label in labels],
+            "total": sum(images.values()),
         }
-        for name, films in by_set.items()
+        for name, images in by_set.items()
     ]
 
 
 def groups(card: Card) -> list[dict[str, Any]]:
-    """Return a row a group of held-out films, which are all of one label."""
+    """Return one row per group of the test set; all X-rays of a group have the same label."""
     by_series: Card = card.get("metrics", {}).get("test", {}).get("by_series", {})
     ordered = sorted(by_series, key=lambda name: list(words.SERIES).index(name)
                      if name in words.SERIES else len(words.SERIES))  # fmt: skip
@@ -167,26 +175,28 @@ def groups(card: Card) -> list[dict[str, Any]]:
     ]
 
 
-def trade(card: Card) -> dict[str, Any] | None:
-    """Return the ROC points of the validation films, or None where the card has none."""
+def tradeoff(card: Card) -> dict[str, Any] | None:
+    """Return the ROC points on the validation set, or None if the card has none."""
     curve = card.get("roc_validation")
     if not curve:
         return None
     shipped = _shipped_point(card)
     columns = (curve["probability"], curve["sensitivity"], curve["specificity"])
     points = [Point(*values) for values in zip(*columns, strict=True)]
-    points = [point for point in points if abs(point.cut - shipped.cut) > 1e-6]
-    points = sorted([*points, shipped], key=lambda point: point.cut)
+    points = [point for point in points if abs(point.threshold - shipped.threshold) > 1e-6]
+    points = sorted([*points, shipped], key=lambda point: point.threshold)
     place = points.index(shipped)
     return {
         "points": points,
         "shipped": shipped,
         "shipped_place": place,
         "last_place": len(points) - 1,
-        "table": _few(points, place),
-        "sick_percent": SICK_PER_MILLE // 10,
-        "data": ";".join(f"{p.cut:.6g},{p.sensitivity:.6g},{p.specificity:.6g}" for p in points),
-    } | _drawing(points, shipped)
+        "table": _sampled(points, place),
+        "prevalence_percent": PREVALENCE_PER_MILLE // 10,
+        "data": ";".join(
+            f"{p.threshold:.6g},{p.sensitivity:.6g},{p.specificity:.6g}" for p in points
+        ),
+    } | _roc_drawing(points, shipped)
 
 
 def _shipped_point(card: Card) -> Point:
@@ -194,18 +204,18 @@ def _shipped_point(card: Card) -> Point:
     return Point(card["threshold"]["value"], measured["sensitivity"], measured["specificity"], True)
 
 
-def _few(points: list[Point], shipped: int) -> list[Point]:
-    """Some points that show the whole trade, the shipped one among them."""
+def _sampled(points: list[Point], shipped: int) -> list[Point]:
+    """Return about TABLE_POINTS points over the whole range, including the shipped one."""
     last = len(points) - 1
     places = {round(last * step / (TABLE_POINTS - 1)) for step in range(TABLE_POINTS)}
     return [points[place] for place in sorted(places | {shipped})]
 
 
-def _drawing(points: list[Point], shipped: Point) -> dict[str, Any]:
-    """The ROC curve as SVG paths in a square of 100, top left the perfect model.
+def _roc_drawing(points: list[Point], shipped: Point) -> dict[str, Any]:
+    """Return the ROC curve as SVG paths in a 100 × 100 square.
 
-    The square shows rates of error up to `extent`: the curve of a good model lies in a corner,
-    where the whole plane would show nothing.
+    The square shows error rates from 0 to `extent`: the curve of a good model stays near one
+    corner and could not be read on a plot of the whole range.
     """
     worst = max(1 - shipped.specificity, 1 - shipped.sensitivity)
     extent = next(step for step in EXTENTS if worst <= step / 2 or step == 1)
@@ -224,7 +234,7 @@ def _drawing(points: list[Point], shipped: Point) -> dict[str, Any]:
 
 
 def scope_sets(card: Card) -> list[dict[str, Any]]:
-    """Return a row a set of pictures that the gate was measured on."""
+    """Return one row per set of images that the out-of-scope check was measured on."""
     return [
         {"name": words.SCOPE_SETS.get(row["set"], row["set"])}
         | {key: row.get(key) for key in ("n", "flagged", "flagged_ci")}
@@ -233,7 +243,7 @@ def scope_sets(card: Card) -> list[dict[str, Any]]:
 
 
 def probes(card: Card) -> list[dict[str, Any]]:
-    """Return a row a probe: what was done to the films, what to expect, and the AUC left."""
+    """Return one row per shortcut probe: its name, how to interpret it, and the AUC."""
     return [
         {"name": name, "meaning": meaning, "auc": row.get("auc"), "auc_ci": row.get("auc_ci")}
         for row in card.get("shortcuts", {}).get("probes", [])
@@ -242,7 +252,7 @@ def probes(card: Card) -> list[dict[str, Any]]:
 
 
 def robustness(card: Card) -> list[dict[str, Any]]:
-    """Return the corruptions, each with its rows by severity."""
+    """Return the corruptions, each with its rows sorted by severity."""
     kinds: dict[str, list[Card]] = {}
     for row in card.get("robustness", {}).get("rows", []):
         kinds.setdefault(row["corruption"], []).append(row)
@@ -256,7 +266,7 @@ def robustness(card: Card) -> list[dict[str, Any]]:
 
 
 def failures(card: Card) -> list[dict[str, Any]]:
-    """Return the films that were called wrongly, grouped by what went wrong, in words."""
+    """Return the misclassified X-rays of the test set, grouped by kind of error."""
     found: dict[tuple[str, str], list[Card]] = {}
     for film in card.get("failures", []):
         found.setdefault((film["truth"], film["answer"]), []).append(film)
@@ -281,9 +291,10 @@ def failures(card: Card) -> list[dict[str, Any]]:
 
 
 def plots(card: Card) -> dict[str, dict[str, Any]]:
-    """Return the plots by file name without its end, each with what it shows."""
+    """Return the card's plots by name, each with its file, title and description."""
     found = {}
     for file in card.get("plots", []):
         key = file.rsplit(".", 1)[0]
-        found[key] = {"file": file, "shows": words.PLOTS.get(key, key)}
+        title, description = words.PLOTS.get(key, (key, ""))
+        found[key] = {"file": file, "title": title, "description": description}
     return found

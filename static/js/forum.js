@@ -223,7 +223,7 @@ class People {
 
   get typed() {
     const before = this.text.value.slice(0, this.text.selectionStart);
-    const match = before.match(/(?:^|[^\p{L}\p{N}_.@])@([\p{L}\p{N}_.·-]{0,40}(?: [\p{L}\p{N}_.·-]{0,40})?)$/u);
+    const match = before.match(/(?:^|\p{Script=Han}|[^\p{L}\p{N}_.@])@([\p{L}\p{N}_.·-]{0,40}(?: [\p{L}\p{N}_.·-]{0,40})?)$/u);
     return match ? match[1] : null;
   }
 

@@ -67,7 +67,7 @@ def test_purging_asks_for_a_reason_and_removes_film_and_row(
 ):
     address = f"{LIST}{deleted.pk}/purge/"
     film = storage.original_name(deleted.film_sha256)
-    assert "Nobody can bring them back" in as_supervisor.get(address).content.decode()
+    assert "This cannot be undone" in as_supervisor.get(address).content.decode()
     assert "This field is required" in as_supervisor.post(address).content.decode()
     assert Reading.objects.exists()
     with django_capture_on_commit_callbacks(execute=True):
@@ -97,8 +97,8 @@ def test_a_selection_shows_what_can_be_purged_first(deleted, as_supervisor):
     keys = [deleted.pk, kept.pk, shown.pk]
     sent = {"action": "purge_selected", "_selected_action": keys}
     page = as_supervisor.post(LIST, sent).content.decode()
-    assert "Purge 1 reading for good" in page
-    purging, keeping = page.split("These cannot be purged")
+    assert "Permanently purge 1 reading" in page
+    purging, keeping = page.split("These readings cannot be purged")
     assert deleted.patient_name in purging
     assert kept.patient_name in keeping
     assert "The doctor has not deleted this reading." in keeping

@@ -136,8 +136,18 @@ def test_a_dicom_header_fills_empty_fields(active_model, as_doctor):
     response = post_film(as_doctor, data, patient_name="", patient_number="", patient_age_years="")
     assert response.status_code == 302, response.context["form"].errors
     reading = Reading.objects.get()
-    assert "Wang" in reading.patient_name
+    assert reading.patient_name == "Wang Xiao"
     assert (reading.patient_number, reading.patient_age_years) == ("77", 4)
+
+
+@pytest.mark.parametrize(
+    ("format", "name"), [("jpeg", "film.dcm"), ("png", "film.jpg"), ("dicom", "film.png")]
+)
+def test_the_format_is_told_from_the_content_not_the_name(format, name, active_model, as_doctor):
+    pixels = draw_film("NORMAL", seed=1)
+    data = encode_dicom(pixels) if format == "dicom" else encode(pixels, format)
+    post_film(as_doctor, data, name)
+    assert Reading.objects.get().film_format == format.upper()
 
 
 def test_a_header_with_another_patients_name_gives_a_warning(active_model, as_doctor):
@@ -164,7 +174,8 @@ def test_inspecting_a_bad_file_says_why(name, as_doctor):
         "/readings/new/inspect/", {"film": upload_of(HOSTILE[name].data, "film.dcm")}
     )
     assert response.status_code == 422
-    assert response.json()["error"]
+    refused = post_film(as_doctor, HOSTILE[name].data)
+    assert response.json()["error"] == refused.context["form"].errors["film"][0]
 
 
 def test_a_form_sent_twice_redirects_to_the_same_reading(active_model, as_doctor, film_bytes):

@@ -7,6 +7,8 @@ from django.core.files.storage import storages
 from django.core.management import CommandError, call_command
 
 from diagnosis.models import Reading
+from mlcore import registry
+from mlcore.models import ModelVersion
 
 
 def test_a_replay_gives_the_stored_result(reading, capsys):
@@ -20,11 +22,20 @@ def test_a_replay_gives_the_stored_result(reading, capsys):
         ({"probabilities": {"NORMAL": 0.25, "PNEUMONIA": 0.75}}, "probability was 0.750000"),
         ({"threshold": 0.123}, "threshold was 0.123"),
         ({"scope_score": -5.0}, "scope score was -5.000000"),
-        ({"bundle_sha256": "0" * 64}, "The model that made the reading is unavailable"),
+        ({"bundle_sha256": "0" * 64}, "pneumonia-2, the model .* is no longer installed: .* 0000"),
     ],
 )
 def test_a_difference_is_named(reading, changed, said):
     Reading.objects.update(**changed)
+    with pytest.raises(CommandError, match=said):
+        call_command("replay_reading", str(reading.pk))
+
+
+def test_a_bundle_that_is_no_longer_shipped_is_named(reading):
+    """A site may have readings of `pneumonia-1`, whose bundle is not in the software any more."""
+    ModelVersion.objects.update(name="pneumonia-1", path="pneumonia-1")
+    registry.forget_loaded()
+    said = "pneumonia-1, the model that made this reading, is no longer installed: No bundle at"
     with pytest.raises(CommandError, match=said):
         call_command("replay_reading", str(reading.pk))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import PermissionDenied
 from django.core.files.storage import storages
+from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
@@ -51,7 +52,7 @@ def test_deleted_readings_are_seen_by_supervisors_only(reading, as_doctor, as_su
         assert "陳小明" not in as_doctor.get(address).content.decode()
     for page in ("", "report/"):
         shown = as_supervisor.get(f"/readings/{reading.pk}/{page}").content.decode()
-        assert "This record is deleted." in shown
+        assert "This reading has been deleted." in shown
     assert as_supervisor.get(f"/readings/{reading.pk}/film/").status_code == 200
     assert stored_files() != []
 
@@ -224,6 +225,19 @@ def test_sweep_films_keeps_the_files_of_readings(reading, capsys):
     sha256 = reading.film_sha256
     assert stored_files() == [sha256, f"{sha256}-160.jpg", f"{sha256}-1600.jpg"]
     assert "1 file(s) removed" in capsys.readouterr().out
+
+
+def test_sweep_films_removes_abandoned_uploads(db, tmp_path, settings, capsys):
+    settings.FILE_UPLOAD_TEMP_DIR = tmp_path
+    left, arriving = (TemporaryUploadedFile(name, "", 0, None) for name in ("old.dcm", "new.dcm"))
+    os.utime(left.temporary_file_path(), (0, 0))
+    call_command("sweep_films", dry_run=True)
+    assert Path(left.temporary_file_path()).exists()
+    call_command("sweep_films")
+    assert [str(path) for path in tmp_path.iterdir()] == [arriving.temporary_file_path()]
+    assert capsys.readouterr().out.count(Path(left.temporary_file_path()).name) == 2
+    left.close()
+    arriving.close()
 
 
 def test_the_form_of_a_deleted_reading_cannot_be_reused(

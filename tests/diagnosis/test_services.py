@@ -22,6 +22,7 @@ from diagnosis.services.readings import (
     submit_reading,
 )
 from diagnosis.validators import validate_film
+from mlcore import inference
 from tests.films import draw_film, encode, encode_dicom
 
 PATIENT = PatientDetails(
@@ -53,7 +54,10 @@ def test_a_reading_stores_the_prediction_and_the_film_byte_for_byte(
     reading = submit(doctor, film_bytes)
     reading.refresh_from_db()
     assert reading.doctor == doctor
-    assert reading.label in Label.values
+    said = inference.predict(film_bytes, stated=inference.Stated(age_years=PATIENT.age_years))
+    assert (reading.label, reading.scope_reasons) == (said.label, list(said.scope_reasons))
+    assert reading.probabilities == said.probabilities
+    assert reading.scope_score == said.scope_score
     assert sum(reading.probabilities.values()) == pytest.approx(1, abs=1e-6)
     assert reading.threshold == active_model.card["threshold"]["value"]
     assert reading.bundle_sha256 == active_model.bundle_sha256
@@ -108,15 +112,24 @@ def test_correcting_the_age_decides_the_label_again_and_nothing_else(
     assert after == before
 
 
-@pytest.mark.parametrize("field", ["modality", "view"])
-def test_a_dicom_header_out_of_scope_is_stored_and_refused(active_model, doctor, field):
+@pytest.mark.parametrize(
+    ("reason", "stated"),
+    [
+        ("modality", {"modality": "RF"}),
+        ("view", {"view_position": "LL"}),
+        ("body_part", {"body_part": "HAND"}),
+    ],
+)
+def test_a_dicom_header_out_of_scope_is_stored_and_refused(lenient_model, doctor, reason, stated):
     pixels = draw_film("NORMAL", seed=1, size=256)
-    data = encode_dicom(pixels, **{"view": {"view_position": "LL"}}.get(field, {}))
-    reading = submit(doctor, data)
+    reading = submit(doctor, encode_dicom(pixels, **stated))
     assert reading.film_format == "DICOM"
-    if field == "view":
-        assert reading.label == Label.OUT_OF_SCOPE
-        assert "view" in reading.scope_reasons
+    assert reading.label == Label.OUT_OF_SCOPE
+    assert reading.scope_reasons == [reason]
+    assert original_film(reading) == encode_dicom(pixels, **stated)
+    within = submit(doctor, encode_dicom(pixels))
+    assert within.label != Label.OUT_OF_SCOPE
+    assert within.scope_reasons == []
 
 
 def test_another_doctors_reading_cannot_be_edited_or_deleted(

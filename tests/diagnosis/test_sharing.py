@@ -11,7 +11,7 @@ import uuid
 import numpy as np
 import pytest
 from django.core import mail
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.utils import timezone, translation
 from PIL import Image
 
@@ -266,7 +266,7 @@ def test_an_invalid_box_is_reported_with_its_line(text, reading, as_doctor, boar
 
 def test_at_most_twenty_boxes(reading):
     assert len(BoxesField().clean("1 1 5 5\n" * 20)) == 20
-    with pytest.raises(Exception, match="At most 20 boxes are allowed"):
+    with pytest.raises(ValidationError, match="At most 20 boxes are allowed"):
         BoxesField().clean("1 1 5 5\n" * 21)
     with pytest.raises(ValueError, match="At most 20"):
         sharing.redact(reading, [Box(0, 0, 1, 1)] * 21)
@@ -314,8 +314,10 @@ def test_an_incomplete_form_posts_nothing(changes, reading, as_doctor, board):
     for step in ("preview", "post"):
         response = send(as_doctor, reading, step, confirmed="on", **changes)
         assert response.status_code == 200
-        page = response.content.decode()
-        assert "invalid-feedback" in page or "Enter a valid UUID." in page
+        assert set(response.context["form"].errors) == set(changes)
+        # The field of the submission is hidden, and has its error above the form.
+        said = "Enter a valid UUID." if "submission" in changes else "invalid-feedback"
+        assert said in response.content.decode()
     assert board.cases == []
 
 
@@ -342,7 +344,7 @@ def test_a_patients_name_in_the_text_gives_a_warning_only(reading, as_doctor, bo
 def test_an_image_without_boxes_gives_a_warning(reading, as_doctor, board):
     for boxes, is_asked in (("", True), (CORNER, False)):
         page = send(as_doctor, reading, "preview", boxes=boxes).content.decode()
-        assert ("You blacked out nothing." in page) is is_asked
+        assert ("You have not redacted anything." in page) is is_asked
 
 
 def test_a_missing_film_cannot_be_shared(reading, as_doctor, board, monkeypatch):
@@ -429,7 +431,7 @@ def test_the_preview_is_audited_as_a_view_of_the_film(reading, as_doctor, board)
 def test_deleting_the_reading_withdraws_every_image_permanently(reading, as_doctor, board):
     cases = {shared(as_doctor, reading).picture_id for _time in range(2)}
     for page in (address(reading, "delete/"), address(reading, "")):
-        assert "withdraws it at once and for good" in as_doctor.get(page).content.decode()
+        assert "withdraws the image immediately" in as_doctor.get(page).content.decode()
     for page in ("/", "/readings/"):
         assert "data-delete-is-shared" in as_doctor.get(page).content.decode()
     page = as_doctor.post(address(reading, "delete/"), follow=True).content.decode()
@@ -439,7 +441,7 @@ def test_deleting_the_reading_withdraws_every_image_permanently(reading, as_doct
     assert AuditEntry.objects.filter(what="case-withdrawn").count() == 2
     page = as_doctor.post(address(reading, "undelete/"), follow=True).content.decode()
     assert "remains withdrawn" in page
-    assert page.count("picture withdrawn") == 2
+    assert page.count("image withdrawn") == 2
     assert len(board.withdrawn) == 2
 
 
@@ -460,7 +462,7 @@ def test_a_failed_deletion_withdraws_nothing(reading, as_doctor, doctor, board, 
         raise RuntimeError("no such table")
 
     monkeypatch.setattr(board, "withdraw", fail)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError, match="no such table"):
         retention.hide_reading(doctor=doctor, reading_id=reading.pk, reason="MISTAKE")
     assert not Reading.objects.get().is_hidden
     assert not SharedCase.objects.get().is_withdrawn
@@ -500,7 +502,7 @@ def test_one_image_is_withdrawn_without_the_reading(reading, as_doctor, board):
     assert first.url in page
     withdraw = address(reading, f"share/{first.picture_id}/withdraw/")
     assert withdraw in page
-    assert "for good" in as_doctor.get(withdraw).content.decode()
+    assert "immediately and permanently" in as_doctor.get(withdraw).content.decode()
     assert board.withdrawn == []
     page = as_doctor.post(withdraw, follow=True).content.decode()
     assert "The image has been withdrawn from the discussion board." in page

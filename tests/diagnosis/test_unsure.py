@@ -81,10 +81,10 @@ def test_an_inconclusive_result_is_explained(undecided_model, as_doctor, film_by
         page = as_doctor.get(
             reverse("readings:detail", args=[reading.pk]), headers={"accept-language": "en"}
         ).content.decode()
-    assert "The model cannot tell normal from pneumonia on this film." in page
-    assert "lies between 0.000 and 1.000" in page
-    assert "Read the film yourself or ask a radiologist." in page
-    assert "at or above it the film is called pneumonia" not in page
+    assert "The model cannot distinguish normal from pneumonia on this X-ray." in page
+    assert "Between 0.000 and 1.000 the error rate is high" in page
+    assert "Read the X-ray yourself or consult a radiologist." in page
+    assert "At or above the threshold" not in page
 
 
 def test_the_band_of_another_bundle_is_not_shown(reading):

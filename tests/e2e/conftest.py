@@ -98,10 +98,13 @@ def page(browser: Browser, site: str) -> Iterator[Page]:
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     # A refused form answers 422, which a browser logs as an error though it is none.
+    refused = "the server responded with a status of 422"
     page.on(
         "console",
         lambda said: (
-            problems.append(said.text) if said.type == "error" and "422" not in said.text else None
+            problems.append(said.text)
+            if said.type == "error" and refused not in said.text
+            else None
         ),
     )
     yield page

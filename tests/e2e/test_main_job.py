@@ -51,7 +51,10 @@ def test_from_signing_in_to_signing_out(page: Page, site, site_doctor, films):
     assert reading.patient_name == "陳小明"
     expect(page.locator("main")).to_contain_text("陳小明")
     expect(page.locator("main")).to_contain_text(reading.model_name)
-    for image in page.locator("main img").all():
+    page.wait_for_load_state("networkidle")
+    images = page.locator("main img").all()
+    assert len(images) >= 1
+    for image in images:
         assert image.evaluate("picture => picture.complete && picture.naturalWidth > 0")
 
     page.goto(f"{site}/readings/")
@@ -82,7 +85,7 @@ def test_from_signing_in_to_signing_out(page: Page, site, site_doctor, films):
     page.goto(f"{site}/accounts/logout/")
     page.locator("main form button[type=submit]").first.click()
     page.goto(f"{site}/readings/")
-    assert "/accounts/login/" in page.url
+    page.wait_for_url("**/accounts/login/?next=/readings/")
 
 
 def test_a_dicom_file_fills_the_form(page: Page, site, site_doctor, films):
@@ -116,7 +119,7 @@ def test_the_main_job_without_javascript(browser, lenient_model, site, site_doct
     upload(page, site, films / "film.jpg", patient_name="A", patient_age_years="3")
     page.wait_for_url("**/readings/*-*-*-*-*/")
     page.get_by_label("Cannot tell").check()
-    page.get_by_role("button", name="Save own reading").click()
+    page.get_by_role("button", name="Save assessment").click()
     expect(page.locator("#own-reading")).to_contain_text("Cannot tell")
     page.goto(f"{page.url}delete/")
     page.get_by_label("Made by mistake").check()
@@ -138,5 +141,6 @@ def test_a_supervisor_oversees_in_the_admin(page: Page, site, site_doctor, site_
     expect(page.locator("#result_list")).to_contain_text("陳小明")
     thumbnail = page.locator("#result_list img.film-thumbnail")
     expect(thumbnail).to_be_visible()
+    assert thumbnail.evaluate("picture => picture.decode().then(() => picture.naturalWidth)") > 0
     page.locator("#result_list a", has_text="陳小明").click()
     expect(page.locator("#content")).to_contain_text("陳小明")

@@ -67,9 +67,9 @@ def posted(board: FakeBoard) -> np.ndarray:
 
 
 def post(page: Page) -> None:
-    page.get_by_role("button", name="Look at what others will see").click()
+    page.get_by_role("button", name="Preview post").click()
     page.get_by_label("I have checked image and text").check()
-    page.get_by_role("button", name="Post to the board").click()
+    page.get_by_role("button", name="Post to discussion board").click()
     page.wait_for_url("**/about/?case=1")
 
 
@@ -118,7 +118,7 @@ def test_the_keyboard_is_enough(page: Page, site, reading, board):
     assert len(boxes(page)) == 1
     page.keyboard.press("Control+z")
     assert len(boxes(page)) == 2
-    page.get_by_role("button", name="Look at what others will see").click()
+    page.get_by_role("button", name="Preview post").click()
     page.get_by_role("button", name="Back").click()
     assert len(boxes(page)) == 2, "and going back keeps them"
 
@@ -126,7 +126,7 @@ def test_the_keyboard_is_enough(page: Page, site, reading, board):
 def test_lines_that_are_no_boxes_stay_for_their_writer(page: Page, site, reading, board):
     open_form(page, site, reading)
     page.locator("[data-field]").evaluate("field => { field.value = '1 1 5 5\\nno box'; }")
-    page.get_by_role("button", name="Look at what others will see").click()
+    page.get_by_role("button", name="Preview post").click()
     expect(page.get_by_role("alert")).to_contain_text("Line 2 is not a box on the image.")
     expect(page.locator("[data-field]")).to_have_value("1 1 5 5\nno box")
     expect(page.locator("[data-canvas]")).to_be_hidden()

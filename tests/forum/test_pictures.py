@@ -51,12 +51,18 @@ def test_exif_is_gone_and_turned_upright(as_doctor):
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"no picture", b"<svg xmlns='http://www.w3.org/2000/svg'/>", board.picture()[:60]]
+    ("data", "said"),
+    [
+        (b"", "The submitted file is empty."),
+        (b"no picture", "This is no JPEG, PNG or WebP picture."),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "This is no JPEG, PNG or WebP picture."),
+        (board.picture()[:60], "The picture is damaged. Choose another."),
+    ],
 )
-def test_what_is_no_picture_is_refused_in_words(as_doctor, data):
+def test_what_is_no_picture_is_refused_in_words(as_doctor, data, said):
     response = send(as_doctor, data)
     assert response.status_code == 422
-    assert response.json()["error"]
+    assert response.json()["error"] == said
     assert not Picture.objects.exists()
 
 

@@ -23,12 +23,14 @@ DRAWN = {
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
 
 
-def manage(*arguments: object, var: Path, check: bool = True) -> subprocess.CompletedProcess:
+def manage(
+    *arguments: object, var: Path, check: bool = True, python: Path | str = sys.executable
+) -> subprocess.CompletedProcess:
     """Runs manage.py as a person does, with a database and folders of its own."""
     environment = os.environ | QUIET | {"XRAYSITE_VAR": str(var), "BUNDLE_DIR": str(var / "b")}
     environment["DJANGO_SETTINGS_MODULE"] = "xraysite.settings.local"
     run = subprocess.run(
-        [sys.executable, "manage.py", *map(str, arguments)],
+        [python, "manage.py", *map(str, arguments)],
         cwd=ROOT,
         env=environment,
         capture_output=True,
@@ -139,16 +141,22 @@ def test_predict_goes_on_after_a_bad_file(var, films, tmp_path):
     assert results[2]["error"] == "No such file or directory"
 
 
-def test_without_tensorflow_evaluate_and_predict_still_run(var, films, tmp_path):
+def test_without_tensorflow_evaluate_and_predict_still_run(var, films, tmp_path, serve_python):
     """They serve through LiteRT: a machine that only serves has no TensorFlow."""
-    blocked = tmp_path / "sitecustomize.py"
-    blocked.write_text("import sys\nfor n in ('tensorflow', 'keras'): sys.modules[n] = None\n")
-    environment = {"PYTHONPATH": str(tmp_path)}
-    os.environ.update(environment)
-    try:
-        manage("evaluate_model", "--data", films, var=var)
-    finally:
-        del os.environ["PYTHONPATH"]
+    paths = sorted(films.rglob("*.jpeg"))[::24]
+    found = {}
+    for name, python in (("with", sys.executable), ("without", serve_python)):
+        figures, predictions = tmp_path / f"figures-{name}", tmp_path / f"predictions-{name}"
+        manage("evaluate_model", "--data", films, "--json", figures, var=var, python=python)
+        manage("predict_image", *paths, "--json", predictions, var=var, python=python)
+        found[name] = json.loads(figures.read_text()), json.loads(predictions.read_text())
+        for prediction in found[name][1]:
+            assert prediction.pop("milliseconds") > 0
+    assert found["without"] == found["with"]
+    figures, predictions = found["without"]
+    assert (figures["n"], figures["model"]) == (72, "drawn")
+    assert [prediction["file"] for prediction in predictions] == [str(path) for path in paths]
+    assert {prediction["model"] for prediction in predictions} == {"drawn"}
 
 
 def test_an_audit_finds_the_patient_on_both_sides(var, films, tmp_path):

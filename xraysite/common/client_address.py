@@ -1,4 +1,4 @@
-"""Where a request comes from: the connection's address, or what a trusted proxy says of it."""
+"""The client's IP address, taken from the connection or from trusted proxies."""
 
 import ipaddress
 
@@ -9,11 +9,11 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def client_address(request: HttpRequest) -> str | None:
-    """Return the client's address, or None where the connection has none (a Unix socket).
+    """Return the client's IP address, or None if the connection has none (a Unix socket).
 
-    `X-Forwarded-For` is read from its end, and only as far as the addresses in it are those of
-    `TRUSTED_PROXIES`: anybody can write what they like before that. A Unix socket is the proxy
-    of the same machine, and trusted when the setting names "unix".
+    `X-Forwarded-For` is read from the end, as far as its addresses belong to `TRUSTED_PROXIES`;
+    anything before that can be forged. A Unix socket is a proxy on the same machine and trusted if
+    the setting contains "unix".
     """
     connection = _parsed(request.META.get("REMOTE_ADDR", ""))
     if connection is None:

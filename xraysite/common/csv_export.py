@@ -1,27 +1,27 @@
-"""Tables as CSV files that a spreadsheet opens without surprises, row by row at any size."""
+"""CSV downloads: streamed row by row and safe to open in a spreadsheet."""
 
 import csv
 from collections.abc import Iterable, Iterator
 
 from django.http import StreamingHttpResponse
 
-BYTE_ORDER_MARK = "\ufeff"  # without it, Excel takes UTF-8 for the system's old encoding
+BYTE_ORDER_MARK = "\ufeff"  # without it, Excel does not recognise UTF-8
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class _Echo:
-    """Where the csv module writes: what it writes is handed back."""
+    """A file object for the csv module that returns what is written."""
 
     def write(self, text: str) -> str:
         return text
 
 
 def safe_cell(value: object) -> object:
-    """Return a cell that no spreadsheet takes for a formula; numbers stay numbers."""
+    """Return a cell that no spreadsheet evaluates as a formula; numbers stay numbers."""
     if isinstance(value, int | float) or value is None:
         return value
     text = str(value)
-    # Behind spaces or quotes a formula still starts for some programs.
+    # Some programs also evaluate formulas after spaces or quotes.
     return f"'{text}" if text.lstrip(" \"'\n").startswith(FORMULA_STARTS) else text
 
 
@@ -35,10 +35,12 @@ def csv_lines(head: Iterable[object], rows: Iterable[Iterable[object]]) -> Itera
 def csv_response(
     filename: str, head: Iterable[object], rows: Iterable[Iterable[object]]
 ) -> StreamingHttpResponse:
-    """Answer with a file to download, written while it is sent.
+    """Return a CSV download, generated while it is sent.
 
     Args:
-        filename: ASCII letters, digits, points and hyphens.
+        filename: ASCII letters, digits, dots and hyphens.
+        head: the column headings.
+        rows: the cells of each row.
     """
     response = StreamingHttpResponse(csv_lines(head, rows), content_type="text/csv; charset=utf-8")
     response.headers["Content-Disposition"] = f'attachment; filename="{filename}"'

@@ -1,4 +1,4 @@
-"""Typed readings of the environment, on top of django-environ."""
+"""Typed environment variables, based on django-environ."""
 
 import ipaddress
 from pathlib import Path
@@ -19,17 +19,19 @@ SQLITE_PRAGMAS = (
 
 
 def database(name: str, *, default: str) -> dict[str, Any]:
-    """Return Django's settings of the database that the variable `name` addresses.
+    """Return Django's database settings for the URL in the variable `name`.
 
-    SQLite gets write-ahead logging and IMMEDIATE transactions, so that readers never wait for a
-    writer and a writer fails at its first statement, not its last. PostgreSQL keeps connections
-    for a minute and checks them before use.
+    SQLite uses a file that only its owner can read, write-ahead logging and IMMEDIATE
+    transactions, so that readers never wait for a writer, and a writer fails at its first
+    statement rather than its last. PostgreSQL connections are kept for a minute and checked before
+    use.
 
     Raises:
-        ImproperlyConfigured: if the address is neither of SQLite nor of PostgreSQL.
+        ImproperlyConfigured: the URL is neither of SQLite nor of PostgreSQL.
     """
     config: dict[str, Any] = env.db_url(name, default=default)
     if config["ENGINE"] == "django.db.backends.sqlite3":
+        config["ENGINE"] = "xraysite.sqlite"
         config["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,
@@ -39,69 +41,70 @@ def database(name: str, *, default: str) -> dict[str, Any]:
         config.update({"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True})
     else:
         raise ImproperlyConfigured(
-            f"{name} addresses {config['ENGINE']!r}; xraysite runs on SQLite or PostgreSQL."
+            f"{name} must be the URL of an SQLite or PostgreSQL database. "
+            f"Received engine: {config['ENGINE']!r}."
         )
     return config
 
 
 def directory(name: str, *, default: Path) -> Path:
-    """Return the absolute directory that the variable `name` holds; does not create it."""
+    """Return the absolute path in the variable `name`; does not create it."""
     return Path(env.str(name, default=str(default))).expanduser().resolve()
 
 
 def secret(name: str, *, min_length: int = 50) -> str:
-    """Return a secret that must be set and long enough to be one.
+    """Return a secret that must be set and strong enough.
 
     Raises:
-        ImproperlyConfigured: if it is missing, shorter than `min_length` characters, of fewer
-            than five different characters, or carries Django's mark of an insecure key.
+        ImproperlyConfigured: the secret is missing, shorter than `min_length` characters, has fewer
+            than five different characters, or starts with Django's insecure prefix.
     """
     value: str = env.str(name, default="")
     if not value:
         raise ImproperlyConfigured(f"Set {name} in the environment; there is no default.")
     if len(value) < min_length or len(set(value)) < 5 or value.startswith("django-insecure"):
         raise ImproperlyConfigured(
-            f"{name} is too weak: at least {min_length} random characters are needed, "
-            f"got {len(value)}."
+            f"{name} is too weak. Use at least {min_length} random characters. "
+            f"Received: {len(value)} characters."
         )
     return value
 
 
 def whole_number(name: str, *, default: int, least: int = 1) -> int:
-    """Return the whole number that the variable holds.
+    """Return the integer in the variable `name`.
 
     Raises:
-        ImproperlyConfigured: if it holds no whole number, or one less than `least`.
+        ImproperlyConfigured: the value is not an integer or less than `least`.
     """
     text: str = env.str(name, default=str(default))
     if not text.isascii() or not text.isdigit() or int(text) < least:
         raise ImproperlyConfigured(
-            f"{name} holds {text!r}; it takes a whole number, at least {least}."
+            f"{name} must be an integer of at least {least}. Received: {text!r}."
         )
     return int(text)
 
 
 def origins(name: str) -> list[str]:
-    """Return the comma-separated origins (scheme and host) that the variable holds.
+    """Return the comma-separated origins (scheme and host) in the variable `name`.
 
     Raises:
-        ImproperlyConfigured: if one of them is no origin.
+        ImproperlyConfigured: a value is not an origin.
     """
     values: list[str] = env.list(name, default=[])
     for value in values:
         parts = urlsplit(value)
         if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path:
             raise ImproperlyConfigured(
-                f"{name} holds {value!r}; an origin looks like https://xray.example.org"
+                f"{name} takes origins such as https://xray.example.org. Received: {value!r}."
             )
     return values
 
 
 def networks(name: str) -> list[str]:
-    """Return the comma-separated networks (or "unix") that the variable holds.
+    """Return the comma-separated networks (or "unix") in the variable `name`.
 
     Raises:
-        ImproperlyConfigured: if one of them is neither an address, a network nor "unix".
+        ImproperlyConfigured: a value is neither an address, a network nor "unix".
     """
     values: list[str] = env.list(name, default=[])
     for value in values:
@@ -111,7 +114,8 @@ def networks(name: str) -> list[str]:
             ipaddress.ip_network(value)
         except ValueError:
             raise ImproperlyConfigured(
-                f"{name} holds {value!r}; a network looks like 10.0.0.0/8, an address like "
-                "192.0.2.7, and the proxy at a Unix socket is called unix."
+                f"{name} takes networks such as 10.0.0.0/8, addresses such as "
+                f"192.0.2.7, or unix for a "
+                f"proxy at a Unix socket. Received: {value!r}."
             ) from None
     return values

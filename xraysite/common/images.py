@@ -1,4 +1,4 @@
-"""Pictures that people send: checked, and drawn anew from the pixels alone."""
+"""Validation and re-encoding of uploaded images; only pixels are kept."""
 
 import io
 import warnings
@@ -12,7 +12,11 @@ FORMATS = ("JPEG", "PNG", "WEBP")
 
 
 class PictureError(ValueError):
-    """The file is no picture that can be used; `message` says why, to whoever chose it."""
+    """Raised when an image file cannot be used.
+
+    Attributes:
+        message: the reason, translated, for the user.
+    """
 
     def __init__(self, message: str | Promise) -> None:
         super().__init__(message)
@@ -20,7 +24,7 @@ class PictureError(ValueError):
 
 
 def too_large(max_bytes: int) -> PictureError:
-    """Return what is said of a file of more bytes than that."""
+    """Return the error for a file of more than `max_bytes`."""
     return PictureError(
         format_lazy(
             _("The image is larger than {megabytes} MB. Upload a smaller one."),
@@ -30,10 +34,10 @@ def too_large(max_bytes: int) -> PictureError:
 
 
 def decode(data: bytes, *, max_bytes: int, max_pixels: int, min_side: int = 1) -> Image.Image:
-    """Return the upright RGB pixels of a JPEG, PNG or WebP file of one picture.
+    """Decode a JPEG, PNG or WebP file with one frame to upright RGB.
 
     Raises:
-        PictureError: if it is none, damaged, too large or too small.
+        PictureError: the file is not such an image, or is damaged, too large or too small.
     """
     if len(data) > max_bytes:
         raise too_large(max_bytes)
@@ -69,7 +73,7 @@ def _check(picture: Image.Image, *, max_pixels: int, min_side: int) -> None:
 
 
 def encode(picture: Image.Image, *, lossless: bool = False) -> bytes:
-    """Return the pixels alone as a WebP file: no profile, place or comment comes along."""
+    """Encode the pixels as WebP without metadata such as colour profile, location or comments."""
     clean = Image.frombytes("RGB", picture.size, picture.tobytes())
     out = io.BytesIO()
     clean.save(out, "WEBP", quality=85, method=4, lossless=lossless)

@@ -1,4 +1,4 @@
-"""Paging through tables too large to count."""
+"""Pagination of tables too large to count."""
 
 from functools import cached_property
 
@@ -9,16 +9,16 @@ BOUND = 10_000
 
 
 class BoundedPaginator(Paginator):
-    """Counts no further than `BOUND`, so that a page costs the same in a table of any size.
+    """Counts at most `BOUND` rows, so that a page costs the same in a table of any size.
 
-    What lies beyond is reached by narrowing the search. `is_bounded` says that there is more.
+    Rows beyond are reached by narrowing the search; `is_bounded` tells whether there are more.
     """
 
     @cached_property
     def _counted(self) -> int:
         rows = self.object_list
         if isinstance(rows, QuerySet):
-            # Which rows are counted does not matter, so nothing needs sorting.
+            # Counting needs no order.
             return rows.order_by()[: BOUND + 1].count()
         return len(rows)
 

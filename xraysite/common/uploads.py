@@ -1,4 +1,4 @@
-"""The upload limit, enforced while the bytes come in rather than after the disk is full."""
+"""The upload size limit, enforced while data arrives."""
 
 from typing import Any
 
@@ -6,13 +6,13 @@ from django.conf import settings
 from django.core.files.uploadhandler import FileUploadHandler, SkipFile, StopUpload
 
 TOO_LARGE_KEY = "xraysite.film_too_large"
-# The rest of a somewhat larger upload is read and dropped, so that the doctor gets the form back
-# with a message. A request past this many times the limit is not read at all.
+# A somewhat larger upload is read and discarded, so that the form can show an error. A request
+# larger than this many times the limit is not read at all.
 READ_FACTOR = 4
 
 
 class LimitedUploadHandler(FileUploadHandler):
-    """Drops a file that passes the limit, and notes that in the request's META."""
+    """Discards files above the limit and sets `TOO_LARGE_KEY` in the request's META."""
 
     def handle_raw_input(
         self,

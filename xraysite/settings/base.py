@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from xraysite.common import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
+# Everything that the site writes. Made 0700 by `xraysite.private_files`.
 VAR_DIR = env.directory("XRAYSITE_VAR", default=BASE_DIR / "var")
 
 INSTALLED_APPS = [
@@ -124,6 +125,8 @@ FILE_UPLOAD_HANDLERS = [
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",
 ]
+# On the films' disk, and as private: a film of some size is kept here until it is read.
+FILE_UPLOAD_TEMP_DIR = PRIVATE_MEDIA_ROOT / "uploads"
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 
@@ -134,7 +137,9 @@ RETENTION_YEARS = env.whole_number("RETENTION_YEARS", default=7)
 
 # The bundle that comes with this version, and reads films until another is activated.
 SHIPPED_MODEL = "pneumonia-2"
-BUNDLE_DIR = env.directory("BUNDLE_DIR", default=BASE_DIR / "mlcore" / "bundles")
+SHIPPED_BUNDLE_DIR = BASE_DIR / "mlcore" / "bundles"
+# Bundles trained here. A bundle is looked up here first, then among the shipped ones.
+BUNDLE_DIR = env.directory("BUNDLE_DIR", default=VAR_DIR / "bundles")
 INFERENCE_TIMEOUT_S = 10
 
 # --- People -----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from django.core.management.utils import get_random_secret_key
 
+from xraysite import private_files
 from xraysite.common import env
 
 from .base import *  # noqa: F403
@@ -24,7 +25,7 @@ def _local_secret_key() -> str:
     """Return this installation's own key, made at the first start and kept in var/."""
     path = VAR_DIR / "secret_key"
     if not path.exists():
-        VAR_DIR.mkdir(parents=True, exist_ok=True)
+        private_files.make_folder(VAR_DIR)
         path.touch(mode=0o600)
         path.write_text(get_random_secret_key())
     return path.read_text().strip()

@@ -28,9 +28,14 @@ class Command(BaseCommand):
         except FilmMissingError as error:
             raise CommandError("The film is missing from storage or has been altered.") from error
         except inference.ModelUnavailable as error:
-            raise CommandError(
-                f"The model that made the reading is unavailable: {error}"
-            ) from error
+            raise CommandError(_why_unavailable(reading, error)) from error
         if differences:
             raise CommandError("The result differs from the stored one: " + "; ".join(differences))
         self.stdout.write("Film, model and result are unchanged.")
+
+
+def _why_unavailable(reading: Reading, error: inference.ModelUnavailable) -> str:
+    name = reading.model_version.name
+    if error.code == "missing":
+        return f"{name}, the model that made this reading, is no longer installed: {error.detail}"
+    return f"{name}, the model that made this reading, cannot be used: {error}"

@@ -8,8 +8,8 @@ from diagnosis import retention
 
 class Command(BaseCommand):
     help = (
-        "Remove files older than an hour that belong to no reading from the film storage, such as "
-        "files left by a crash or a full disk."
+        "Remove files that belong to no reading from the film storage, and temporary files of "
+        "uploads, once they are older than an hour. Crashes and full disks leave such files."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -23,5 +23,10 @@ class Command(BaseCommand):
             if options["dry_run"] or retention.remove_orphan(name):
                 found += 1
                 self.stdout.write(name)
+        for upload in retention.abandoned_uploads():
+            if not options["dry_run"]:
+                upload.unlink(missing_ok=True)
+            found += 1
+            self.stdout.write(upload.name)
         done = "would be removed" if options["dry_run"] else "removed"
         self.stdout.write(f"{found} file(s) {done}.")

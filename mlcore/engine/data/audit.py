@@ -234,7 +234,7 @@ def write_receipt(folder: Path, manifest: Manifest, audit: Mapping[str, Any]) ->
         "label_conflicts": len(audit["label_conflicts"]),
     }
     path = receipt_path(folder, manifest)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_whole(path, json.dumps(receipt, indent=2) + "\n")
     return path
 

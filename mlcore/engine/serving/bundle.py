@@ -147,7 +147,7 @@ def write(root: Path, card: Mapping[str, Any], files: Mapping[str, bytes]) -> Bu
         "files": {name: digest(content) for name, content in sorted(files.items())},
     }
     text = json.dumps(finite(whole), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    root.mkdir(parents=True, exist_ok=True)
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=".part-", dir=root))
     try:
         temporary.chmod(0o755)

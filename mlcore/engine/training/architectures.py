@@ -101,29 +101,6 @@ def _residual_block(x, filters: int, stride: int, name: str):
     return layers.ReLU(name=f"{name}_out")(layers.Add(name=f"{name}_add")([shortcut, y]))
 
 
-def _trunk(film, widths: Sequence[int], blocks: Sequence[int], strides: Sequence[int]):
-    """Residual stages after a stem of stride 2; returns each stage's output and the descriptor."""
-    x = _convolution(24, 3, 2, "stem_conv")(film)
-    x = layers.ReLU(name="stem_relu")(_norm("stem_norm")(x))
-    stages, pooled = [], [MomentPool(name="stem_moments")(x)]
-    for stage, (width, count, stride) in enumerate(zip(widths, blocks, strides, strict=True), 1):
-        for block in range(count):
-            name = f"stage{stage}_block{block + 1}"
-            x = _residual_block(x, width, stride if block == 0 else 1, name)
-        stages.append(x)
-        pooled.append(MomentPool(name=f"stage{stage}_moments")(x))
-    return stages, layers.Concatenate(name="descriptor")(pooled)
-
-
-def _answered(film, x, descriptor, *, dropout: float, seed: int, name: str) -> Network:
-    """Ends a network whose last features are `x`: a log-odds for each cell, and their mean."""
-    kept = layers.SpatialDropout2D(dropout, seed=seed, name="dropout")(x)
-    evidence = layers.Conv2D(1, 1, name="evidence")(kept)
-    logit = layers.GlobalAveragePooling2D(name="logit")(evidence)
-    outputs = {"logit": logit, "evidence": evidence, "descriptor": descriptor}
-    return keras.Model(film, outputs, name=name)
-
-
 @register("resnet_small")
 def resnet_small(
     *,
@@ -144,38 +121,20 @@ def resnet_small(
         seed: of the dropout.
     """
     film = keras.Input((size, size, 1), name="film")
-    stages, descriptor = _trunk(film, widths, blocks, (2,) * len(widths))
-    return _answered(film, stages[-1], descriptor, dropout=dropout, seed=seed, name="resnet_small")
-
-
-@register("resnet_pyramid")
-def resnet_pyramid(
-    *,
-    size: int,
-    widths: tuple[int, ...] = (32, 64, 128),
-    blocks: tuple[int, ...] = (1, 2, 2),
-    dropout: float = 0.1,
-    seed: int = 0,
-) -> Network:
-    """`resnet_small` that answers at stride 8: 16x16 cells on a 128-pixel film.
-
-    The last stage still sees the film at stride 16, where it is cheap; what it found is laid over
-    the finer stage before it, as in a feature pyramid (Lin et al. 2017), and each cell of the sum
-    gives its log-odds. The map has four times the cells for 4 % more work.
-
-    Args:
-        size, widths, blocks, seed: as of `resnet_small`; there are two stages at least.
-        dropout: share of the sum's channels dropped in training, whole channels at a time.
-    """
-    film = keras.Input((size, size, 1), name="film")
-    stages, descriptor = _trunk(film, widths, blocks, (2,) * len(widths))
-    coarse, fine = (
-        _norm(f"{name}_norm")(_convolution(widths[-1], 1, 1, f"{name}_project")(stage))
-        for name, stage in (("coarse", stages[-1]), ("fine", stages[-2]))
-    )
-    raised = layers.UpSampling2D(2, interpolation="bilinear", name="coarse_up")(coarse)
-    x = layers.ReLU(name="pyramid_out")(layers.Add(name="pyramid_add")([raised, fine]))
-    return _answered(film, x, descriptor, dropout=dropout, seed=seed, name="resnet_pyramid")
+    x = _convolution(24, 3, 2, "stem_conv")(film)
+    x = layers.ReLU(name="stem_relu")(_norm("stem_norm")(x))
+    pooled = [MomentPool(name="stem_moments")(x)]
+    for stage, (width, count) in enumerate(zip(widths, blocks, strict=True), start=1):
+        for block in range(count):
+            x = _residual_block(x, width, 1 if block else 2, f"stage{stage}_block{block + 1}")
+        pooled.append(MomentPool(name=f"stage{stage}_moments")(x))
+    descriptor = layers.Concatenate(name="descriptor")(pooled)
+    x = layers.SpatialDropout2D(dropout, seed=seed, name="dropout")(x)
+    # In float32 under mixed precision too: bfloat16 gives log-odds three digits.
+    evidence = layers.Conv2D(1, 1, dtype="float32", name="evidence")(x)
+    logit = layers.GlobalAveragePooling2D(dtype="float32", name="logit")(evidence)
+    outputs = {"logit": logit, "evidence": evidence, "descriptor": descriptor}
+    return keras.Model(film, outputs, name="resnet_small")
 
 
 @register("seed_cnn")
@@ -201,7 +160,7 @@ def seed_cnn(*, size: int, filters: int = 32, units: int = 128, seed: int = 0) -
         layers.Flatten(name="flatten")(x)
     )
     # A softmax over two labels is the sigmoid of their scores' difference, which is one score.
-    logit = layers.Dense(1, name="logit")(descriptor)
+    logit = layers.Dense(1, dtype="float32", name="logit")(descriptor)
     cells = layers.Reshape((1, 1, 1), name="cell")(logit)
     evidence = layers.UpSampling2D(size // 16, name="evidence")(cells)
     outputs = {"logit": logit, "evidence": evidence, "descriptor": descriptor}

@@ -4,9 +4,7 @@ Works on films that `preprocess.prepare_bytes` made, so what a network trains on
 what it serves on only by what is written here. All randomness comes from the generator given.
 """
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
@@ -52,14 +50,6 @@ class Augmentation:
     def to_card(self) -> dict[str, float]:
         """Returns the fields for the card."""
         return asdict(self)
-
-    @classmethod
-    def from_card(cls, entry: Mapping[str, Any]) -> "Augmentation":
-        """Reads what `to_card` wrote."""
-        return cls(**entry)
-
-
-NONE = Augmentation(**dict.fromkeys(Augmentation().to_card(), 0.0))
 
 
 def augment(

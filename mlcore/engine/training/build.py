@@ -5,6 +5,7 @@ Importing this module imports Keras.
 
 import csv
 import io
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -73,12 +74,15 @@ def build(
     *,
     progress: Progress,
     on_stage: Callable[[str], None],
-) -> bundle.Bundle:
-    """Trains on a manifest and writes the bundle; see `training.train` for resuming.
+) -> bundle.Bundle | None:
+    """Train on a manifest and write the bundle; see `training.train` for resuming.
 
     Args:
         manifest: of `dataset.scan`. Where its folders state no split, films are split by patient.
         on_stage: told, in a few words, what begins.
+
+    Returns:
+        The bundle; None on a worker that is not the chief, which writes nothing.
 
     Raises:
         DatasetError: the films cannot be split by patient with both labels on each side.
@@ -97,6 +101,8 @@ def build(
     state = plan.root / f".training-{plan.name}"
     members, history = _train_members(plan, options, data, left_out, state, progress, on_stage)
     seconds = time.perf_counter() - started
+    if not plan.distribution.is_chief:
+        return None
     on_stage("asking each network for the films it left out")
     changed = load_films(manifest, records, options, change=corruptions.any_of)
     development = collect(members, records, data, changed, left_out)
@@ -122,7 +128,7 @@ def build(
     }
     on_stage("writing the bundle")
     written = bundle.write(plan.root, written_card, files)
-    _remove_state(state)
+    shutil.rmtree(state)
     return written
 
 
@@ -158,6 +164,7 @@ def _train_members(
             state_folder=state / f"member-{number + 1}",
             progress=progress,
             initial=starts[number],
+            distribution=plan.distribution,
         )
         models.append(model)
         history.append(epochs)
@@ -214,11 +221,3 @@ def _history_csv(history: History) -> bytes:
     for member, epochs in enumerate(history, start=1):
         writer.writerows({"member": member, **asdict(result)} for result in epochs)
     return text.getvalue().encode()
-
-
-def _remove_state(state: Path) -> None:
-    for folder in state.glob("member-*"):
-        for leftover in folder.glob("*"):
-            leftover.unlink()
-        folder.rmdir()
-    state.rmdir()

@@ -20,12 +20,6 @@ def sigmoid(logits: npt.ArrayLike) -> Vector:
     return 0.5 * (1 + np.tanh(0.5 * np.asarray(logits, np.float64)))
 
 
-def log_loss(labels: npt.ArrayLike, logits: npt.ArrayLike) -> float:
-    """Mean negative log-likelihood of `labels` (0 or 1) under `logits`."""
-    logits = np.asarray(logits, np.float64)
-    return float(np.mean(np.logaddexp(0, logits) - np.asarray(labels) * logits))
-
-
 @dataclass(frozen=True)
 class Calibration:
     """What turns a network's log-odds into those of the validation films (Platt 1999).

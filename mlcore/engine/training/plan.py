@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from mlcore.engine.training.backend import ONE_DEVICE, Distribution
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -19,8 +21,9 @@ class Plan:
             patients out (see `folds.blocks`), and calibration, threshold and abstention rest on
             what each says of the block it left out. With one, on the split's validation side.
         outliers: files of films outside the population, which the scope gate learns to refuse.
-        start: a bundle's network to go on from.
+        start: a bundle's network whose weights training starts from.
         started_from: that bundle's name.
+        distribution: the devices that train. Of several workers, the chief alone does the rest.
     """
 
     name: str
@@ -30,3 +33,4 @@ class Plan:
     outliers: tuple[Path, ...] = ()
     start: keras.Model | None = None
     started_from: str | None = None
+    distribution: Distribution = ONE_DEVICE

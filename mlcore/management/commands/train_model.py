@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import time
 from argparse import ArgumentParser
@@ -15,6 +16,9 @@ from mlcore.engine.data import audit, dataset
 from mlcore.engine.data.population import PUBLIC_PAEDIATRIC
 from mlcore.engine.serving.bundle import BundleError
 from mlcore.management.commands.audit_dataset import receipts_folder
+
+# Installed by `make install-train` alone: a machine that only serves has none of them.
+NEEDED_TO_TRAIN = ("tensorflow", "keras", "matplotlib", "scipy")
 
 if TYPE_CHECKING:
     from mlcore.engine.training.training import EpochResult
@@ -79,7 +83,7 @@ class Command(BaseCommand):
         add("--image-size", type=int, default=128, help="multiple of 16")
         add("--seed", type=int, default=0)
         add("--arch", default="resnet_small")
-        add("--out", type=Path, default=None, help="folder of bundles (default: the site's)")
+        add("--out", type=Path, default=None, help="folder of bundles (default: BUNDLE_DIR)")
         add(
             "--members",
             type=int,
@@ -113,6 +117,7 @@ class Command(BaseCommand):
         add("--unaudited", action="store_true", help="train on data that audit_dataset faults")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        self._require_training_packages()
         self._refuse_nonsense(options)
         root = options["out"] or Path(settings.BUNDLE_DIR)
         self._refuse_name_in_use(options["name"])
@@ -124,13 +129,26 @@ class Command(BaseCommand):
         )
         manifest = self._audited(options["data"], console, forgiving=options["unaudited"])
         console.print("Loading TensorFlow ...")
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
         bundle = self._build(options, manifest, root, console, population)
+        if bundle is None:
+            console.print("This worker is done. The chief measures and writes the bundle.")
+            return
         version = registry.register(bundle.folder)
         self._report(bundle.card, console)
         console.print(
             f"Registered {version.name} ({bundle.sha256[:12]}), not active. To read films with "
             f"it: manage.py activate_model {version.name}"
         )
+
+    def _require_training_packages(self) -> None:
+        """Check for the packages before minutes are spent on reading and auditing films."""
+        missing = [name for name in NEEDED_TO_TRAIN if importlib.util.find_spec(name) is None]
+        if missing:
+            raise CommandError(
+                f"Training needs TensorFlow and Keras; not installed here: {', '.join(missing)}. "
+                "To install what training needs: make install-train"
+            )
 
     def _refuse_nonsense(self, options: dict[str, Any]) -> None:
         if not options["name"].replace("-", "").replace("_", "").isalnum():
@@ -153,6 +171,11 @@ class Command(BaseCommand):
             ) from error
         if version is not None and version.is_active:
             raise CommandError(f"The active model is named {name!r}; choose another name.")
+        folder = registry.folder_of(name)
+        if folder.exists():
+            raise CommandError(
+                f"A bundle named {name!r} exists already in {folder.parent}; choose another name."
+            )
 
     def _audited(self, data: Path, console: Console, *, forgiving: bool) -> dataset.Manifest:
         """Scans a data set; audits it where nobody has, and refuses one with faults."""
@@ -203,21 +226,17 @@ class Command(BaseCommand):
         from mlcore.engine.training import backend, build, training
         from mlcore.engine.training.plan import Plan
 
-        chosen = training.Options(
-            arch=options["arch"],
-            image_size=options["image_size"],
-            epochs=options["epochs"],
-            patience=options["patience"],
-            mixed_precision=options["mixed_precision"],
-            seed=options["seed"],
-        )
+        names = ("arch", "image_size", "epochs", "patience", "mixed_precision", "seed")
+        chosen = training.Options(**{name: options[name] for name in names})
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.fields[shown]}"),
         )
         try:
-            backend.prepare(options["strategy"], deterministic=options["deterministic"])
+            distribution = backend.prepare(
+                options["strategy"], deterministic=options["deterministic"]
+            )
             plan = Plan(
                 name=options["name"],
                 root=root,
@@ -226,6 +245,7 @@ class Command(BaseCommand):
                 outliers=_pictures(options["outliers"]),
                 start=_network(options["start"]),
                 started_from=options["start"],
+                distribution=distribution,
             )
             with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
                 return build.build(
