@@ -10,7 +10,7 @@ from diagnosis import storage, validators
 from diagnosis.models import Reading
 from diagnosis.services.films import THUMBNAIL_SIDE, VIEWER_SIDE
 from mlcore.engine.films import film as films
-from tests.conftest import particulars, post_film, upload_of
+from tests.conftest import patient_details, post_film, upload_of
 from tests.films import draw_film, encode, encode_dicom
 
 pytestmark = pytest.mark.django_db
@@ -78,7 +78,7 @@ def test_few_inspected_films_are_kept_and_none_after_the_form(active_model, as_d
         other = encode_dicom(draw_film("NORMAL", seed=seed, size=128))
         as_doctor.post("/readings/new/inspect/", {"film": upload_of(other)})
     assert len(validators._INSPECTED._cache) == 2
-    as_doctor.post("/readings/new/", particulars(film=upload_of(other)))
+    as_doctor.post("/readings/new/", patient_details(film=upload_of(other)))
     assert len(validators._INSPECTED._cache) == 1
 
 

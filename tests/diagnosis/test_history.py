@@ -6,7 +6,7 @@ import re
 import pytest
 
 from diagnosis.models import Label, Reading
-from tests.conftest import particulars
+from tests.conftest import patient_details
 from tests.factories import ReadingFactory
 
 pytestmark = pytest.mark.django_db
@@ -98,7 +98,7 @@ def test_empty_lists_say_what_to_do(as_doctor, active_model, doctor):
 
 
 def test_editing_changes_the_patients_details(reading, as_doctor):
-    changed = particulars(patient_name="林美", patient_age_years=4, exam_date="2026-01-03")
+    changed = patient_details(patient_name="林美", patient_age_years=4, exam_date="2026-01-03")
     response = as_doctor.post(f"/readings/{reading.pk}/edit/", changed, follow=True)
     assert [str(message) for message in response.context["messages"]] == [
         "The patient's details have been updated."
@@ -110,7 +110,7 @@ def test_editing_changes_the_patients_details(reading, as_doctor):
 
 def test_editing_cannot_change_doctor_film_or_result(reading, as_doctor, other_doctor):
     before = Reading.objects.values().get()
-    forged = particulars(
+    forged = patient_details(
         doctor=other_doctor.pk,
         label="PNEUMONIA",
         threshold="0",
@@ -127,7 +127,7 @@ def test_editing_cannot_change_doctor_film_or_result(reading, as_doctor, other_d
 
 def test_an_invalid_edit_keeps_the_typed_values(reading, as_doctor):
     response = as_doctor.post(
-        f"/readings/{reading.pk}/edit/", particulars(patient_name="New", patient_age_years=999)
+        f"/readings/{reading.pk}/edit/", patient_details(patient_name="New", patient_age_years=999)
     )
     assert response.status_code == 200
     assert 'value="New"' in response.content.decode()
@@ -138,7 +138,7 @@ def test_an_invalid_edit_keeps_the_typed_values(reading, as_doctor):
 def test_an_age_out_of_scope_changes_the_result_with_a_message(reading, as_doctor):
     Reading.objects.update(label=Label.NORMAL, scope_reasons=[], scope_score=-1e9)
     response = as_doctor.post(
-        f"/readings/{reading.pk}/edit/", particulars(patient_age_years=50), follow=True
+        f"/readings/{reading.pk}/edit/", patient_details(patient_age_years=50), follow=True
     )
     said = [str(message) for message in response.context["messages"]]
     assert said[1].startswith("With the corrected age, the result is now ")
@@ -177,7 +177,7 @@ def test_a_deleted_reading_and_another_doctors_reading_look_the_same(
 
 def test_a_patients_name_is_escaped(reading, as_doctor):
     attack = '<script>alert(1)</script>"onload="x'
-    as_doctor.post(f"/readings/{reading.pk}/edit/", particulars(patient_name=attack))
+    as_doctor.post(f"/readings/{reading.pk}/edit/", patient_details(patient_name=attack))
     for address in (
         f"/readings/{reading.pk}/",
         "/readings/",

@@ -15,7 +15,7 @@ from diagnosis.models import Reading
 from mlcore import inference
 from mlcore.engine.films.errors import SENTENCES
 from mlcore.management.commands.predict_image import read_one
-from tests.conftest import particulars, post_film, signed_in, upload_of
+from tests.conftest import patient_details, post_film, signed_in, upload_of
 from tests.films import draw_film, encode, encode_dicom, hostile_files
 
 pytestmark = pytest.mark.django_db
@@ -42,7 +42,7 @@ def test_a_doctor_reads_a_film_and_sees_the_result(lenient_model, as_doctor, fil
 
 
 def test_a_script_gets_the_url_as_json(active_model, as_doctor, film_bytes):
-    fields = particulars(submission=uuid.uuid4(), film=upload_of(film_bytes))
+    fields = patient_details(submission=uuid.uuid4(), film=upload_of(film_bytes))
     response = as_doctor.post(
         "/readings/new/", fields, headers={"x-requested-with": "XMLHttpRequest"}
     )
@@ -62,7 +62,7 @@ def test_a_bad_file_gets_its_own_error_and_stores_nothing(
     hostile = HOSTILE[name]
     response = browser.post(
         "/readings/new/",
-        particulars(submission=uuid.uuid4(), film=upload_of(hostile.data, "film.jpg")),
+        patient_details(submission=uuid.uuid4(), film=upload_of(hostile.data, "film.jpg")),
         headers={"accept-language": language},
     )
     assert response.status_code == 200

@@ -6,7 +6,7 @@ from django.core.exceptions import ValidationError
 from accounts.models import AuditEntry
 from diagnosis.models import Agreement, Label, Reading, Review
 from diagnosis.services.readings import review_reading
-from tests.conftest import particulars
+from tests.conftest import patient_details
 from tests.factories import ReadingFactory
 
 pytestmark = pytest.mark.django_db
@@ -84,7 +84,7 @@ def test_agreement_is_updated_when_a_corrected_age_changes_the_label(reading, as
     Reading.objects.update(label=Label.NORMAL, scope_score=-1e9, scope_reasons=[])
     state(as_doctor, reading, "PNEUMONIA")
     assert Reading.objects.get().agreement == Agreement.DISAGREE
-    as_doctor.post(f"/readings/{reading.pk}/edit/", particulars(patient_age_years=60))
+    as_doctor.post(f"/readings/{reading.pk}/edit/", patient_details(patient_age_years=60))
     after = Reading.objects.get()
     assert (after.label, after.agreement) == (Label.OUT_OF_SCOPE, "")
     assert after.age_scope == "OUTSIDE"
