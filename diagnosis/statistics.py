@@ -18,7 +18,7 @@ MAX_DOCTORS = 20
 
 @dataclass
 class ReadingCounts:
-    """Numbers of readings by model result, and by agreement with the doctors' own readings.
+    """Numbers of readings by model result, and by agreement with the doctors' assessments.
 
     Attributes:
         labels: readings by `Label`.
@@ -75,12 +75,12 @@ class ReadingCounts:
 
     @property
     def false_negatives(self) -> int:
-        """Compared readings with the model result normal and the doctor's reading pneumonia."""
+        """Compared readings with model result normal and doctor's assessment pneumonia."""
         return self.agreements[Agreement.DISAGREE, Label.NORMAL]
 
     @property
     def false_positives(self) -> int:
-        """Compared readings with the model result pneumonia and the doctor's reading normal."""
+        """Compared readings with model result pneumonia and doctor's assessment normal."""
         return self.agreements[Agreement.DISAGREE, Label.PNEUMONIA]
 
     @property

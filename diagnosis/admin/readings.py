@@ -256,7 +256,7 @@ class ReadingAdmin(admin.ModelAdmin):
 
     @admin.display(description=_("Result"))
     def results(self, reading: Reading) -> SafeString:
-        """Return the model's result, and the doctor's own reading if there is one."""
+        """Return the model's result, and the doctor's assessment if there is one."""
         review = getattr(reading, "review", None)
         if review is None:
             return self.result(reading)
@@ -273,7 +273,7 @@ class ReadingAdmin(admin.ModelAdmin):
     def _small(text: Any, kind: str) -> SafeString:
         return format_html('<small class="{}">{}</small>', kind, text)
 
-    @admin.display(description=_("Doctor's reading"))
+    @admin.display(description=_("Doctor's assessment"))
     def own_reading(self, reading: Reading) -> SafeString | str:
         review = getattr(reading, "review", None)
         if review is None:

@@ -96,7 +96,7 @@ class DeletionForm(forms.Form):
 
 
 class ReviewForm(forms.ModelForm):
-    """The doctor's own reading.
+    """The doctor's own assessment.
 
     No verdict is preselected, so that the form does not suggest the model's.
     """

@@ -1,4 +1,4 @@
-"""A reading, the doctor's own finding on the same film, and the cases shared from it."""
+"""A reading, the doctor's own assessment of the film, and the cases shared from it."""
 
 from diagnosis.models.choices import (
     SCOPE_REASONS,

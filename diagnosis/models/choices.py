@@ -15,12 +15,12 @@ class Label(models.TextChoices):
 
 
 class Verdict(models.TextChoices):
-    """A doctor's own finding on the same film."""
+    """A doctor's own assessment of the same film."""
 
-    NORMAL = "NORMAL", pgettext_lazy("doctor's reading", "Normal")
-    PNEUMONIA = "PNEUMONIA", pgettext_lazy("doctor's reading", "Pneumonia")
-    OTHER = "OTHER", pgettext_lazy("doctor's reading", "Other finding")
-    CANNOT_TELL = "CANNOT_TELL", pgettext_lazy("doctor's reading", "Cannot tell")
+    NORMAL = "NORMAL", pgettext_lazy("doctor's assessment", "Normal")
+    PNEUMONIA = "PNEUMONIA", pgettext_lazy("doctor's assessment", "Pneumonia")
+    OTHER = "OTHER", pgettext_lazy("doctor's assessment", "Other finding")
+    CANNOT_TELL = "CANNOT_TELL", pgettext_lazy("doctor's assessment", "Cannot tell")
 
 
 class Agreement(models.TextChoices):

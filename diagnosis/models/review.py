@@ -1,4 +1,4 @@
-"""The doctor's own reading of a film."""
+"""The doctor's own assessment of a film."""
 
 from typing import ClassVar
 
@@ -11,7 +11,10 @@ from diagnosis.models.reading import Reading
 
 
 class Review(models.Model):
-    """What the doctor finds on the film, so that disagreement with the model can be counted."""
+    """A doctor's own assessment of a reading's film.
+
+    It makes disagreement between doctors and model countable.
+    """
 
     reading = models.OneToOneField(
         Reading, on_delete=models.CASCADE, related_name="review", verbose_name=_("reading")
@@ -22,14 +25,14 @@ class Review(models.Model):
         related_name="+",
         verbose_name=_("doctor"),
     )
-    verdict = models.CharField(_("doctor's reading"), max_length=12, choices=Verdict.choices)
+    verdict = models.CharField(_("doctor's assessment"), max_length=12, choices=Verdict.choices)
     note = models.CharField(_("note"), max_length=500, blank=True)
     created_at = models.DateTimeField(_("recorded at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("last changed at"), auto_now=True)
 
     class Meta:
-        verbose_name = _("doctor's reading")
-        verbose_name_plural = _("doctors' readings")
+        verbose_name = _("doctor's assessment")
+        verbose_name_plural = _("doctors' assessments")
         default_permissions = ()
         constraints: ClassVar = [
             models.CheckConstraint(

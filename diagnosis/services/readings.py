@@ -198,7 +198,7 @@ def edit_reading(*, doctor: "User", reading_id: uuid.UUID, patient: PatientDetai
 def review_reading(
     *, doctor: "User", reading_id: uuid.UUID, verdict: Verdict | str, note: str = ""
 ) -> Review:
-    """Record the doctor's own reading of the film, replacing an earlier one.
+    """Record the doctor's own assessment of the film, replacing an earlier one.
 
     Args:
         doctor: the doctor who made the reading.

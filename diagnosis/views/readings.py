@@ -225,7 +225,7 @@ def _reading_page(
 
 
 class ReviewView(OwnReadingMixin, View):
-    """Record the doctor's own reading, from the form on the reading's page."""
+    """Record the doctor's assessment, from the form on the reading's page."""
 
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         self.own_reading(pk)
@@ -242,7 +242,7 @@ class ReviewView(OwnReadingMixin, View):
             )
         except Reading.DoesNotExist:
             raise no_such_reading() from None
-        messages.success(request, _("Your reading has been saved."))
+        messages.success(request, _("Your assessment has been saved."))
         return redirect("readings:detail", pk)
 
 

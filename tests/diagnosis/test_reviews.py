@@ -32,7 +32,7 @@ def test_no_verdict_is_preselected(pneumonia, as_doctor):
 def test_the_doctors_reading_is_shown_on_every_page(pneumonia, as_doctor, as_supervisor, doctor):
     response = state(as_doctor, pneumonia, "NORMAL", "thymus, not\nconsolidation", follow=True)
     page = response.content.decode()
-    assert "Your reading has been saved." in page
+    assert "Your assessment has been saved." in page
     assert "thymus, not<br>consolidation" in page
     assert "differs from the model" in page
     assert doctor.display_name in page

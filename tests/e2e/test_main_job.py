@@ -122,7 +122,7 @@ def test_the_main_job_without_javascript(browser, lenient_model, site, site_doct
     page.get_by_role("button", name="Save assessment").click()
     expect(page.locator("#own-reading")).to_contain_text("Cannot tell")
     page.goto(f"{page.url}delete/")
-    page.get_by_label("Made by mistake").check()
+    page.get_by_label("Created by mistake").check()
     page.locator("main form button[type=submit]").first.click()
     expect(page.locator("main")).to_contain_text("Reading deleted.")
     assert Reading.objects.get().hidden_reason == "MISTAKE"
