@@ -166,6 +166,7 @@ def decide(
     context = {
         **model_admin.admin_site.each_context(request),
         "opts": User._meta,
+        "media": model_admin.media,
         "title": page.title % {"name": user.display_name},
         "page": page,
         "applicant": user,

@@ -21,7 +21,7 @@ class NullCharactersMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        request.GET = without_null_characters(request.GET)
+        request.GET = without_null_characters(request.GET)  # type: ignore[assignment]
         return self.get_response(request)
 
     def process_view(
@@ -34,7 +34,7 @@ class NullCharactersMiddleware:
         if NUL in request.path_info:
             raise Http404
         if request.method == "POST" and not getattr(view, "csrf_exempt", False):
-            request.POST = without_null_characters(request.POST)
+            request.POST = without_null_characters(request.POST)  # type: ignore[assignment]
 
 
 def without_null_characters(data: QueryDict) -> QueryDict:

@@ -7,8 +7,6 @@ can ask for one. It names the data set by its manifest's hash: a film more, and 
 import datetime
 import json
 import math
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -29,6 +27,7 @@ from mlcore.engine.data.audit_films import (
     measure,
 )
 from mlcore.engine.data.dataset import LABELS, FilmRecord, Leaks, Manifest
+from xraysite.common.atomic_write import write_atomically
 
 RECEIPT_VERSION = 1
 # Lower limits of the histograms' bins; the last bin has no upper one.
@@ -235,7 +234,7 @@ def write_receipt(folder: Path, manifest: Manifest, audit: Mapping[str, Any]) ->
     }
     path = receipt_path(folder, manifest)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_whole(path, json.dumps(receipt, indent=2) + "\n")
+    write_atomically(path, f"{json.dumps(receipt, indent=2)}\n".encode(), mode=0o644)
     return path
 
 
@@ -253,27 +252,3 @@ def has_receipt(folder: Path, manifest: Manifest) -> bool:
         and receipt.get("version") == RECEIPT_VERSION
         and receipt.get("manifest_sha256") == manifest.sha256()
     )
-
-
-def write_whole(path: Path, text: str, *, mode: int = 0o644) -> None:
-    """Write a file, whole or not at all.
-
-    Args:
-        mode: the file's permissions.
-
-    Raises:
-        OSError: it cannot be written; what was there before is there still.
-    """
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=f".{path.name}.", encoding="utf-8", delete=False
-    ) as file:
-        temporary = Path(file.name)
-        try:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-            temporary.chmod(mode)
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise

@@ -8,13 +8,14 @@ it stands for the whole folder. Nothing in it is pickled.
 import hashlib
 import json
 import math
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from xraysite.common.atomic_write import write_atomically
 
 FORMAT_VERSION = 1
 CARD = "card.json"
@@ -152,20 +153,13 @@ def write(root: Path, card: Mapping[str, Any], files: Mapping[str, bytes]) -> Bu
     try:
         temporary.chmod(0o755)
         for name, content in {**files, CARD: text.encode()}.items():
-            _write_durably(temporary / name, content)
+            write_atomically(temporary / name, content, mode=0o644)
         read(temporary)
         temporary.rename(target)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     return read(target)
-
-
-def _write_durably(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def missing_for_service(card: Mapping[str, Any]) -> list[str]:

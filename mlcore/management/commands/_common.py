@@ -9,9 +9,9 @@ from django.core.management.base import CommandError
 from django.db import DatabaseError
 
 from mlcore import registry
-from mlcore.engine.data.audit import write_whole
 from mlcore.engine.serving.bundle import finite
 from mlcore.registry import LoadedModel, ModelUnavailable
+from xraysite.common.atomic_write import write_atomically
 
 
 def chosen_model(name: str | None) -> LoadedModel:
@@ -52,6 +52,6 @@ def write_json(path: Path, value: Any) -> None:
     """
     try:
         text = json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False)
-        write_whole(path, text + "\n")
+        write_atomically(path, f"{text}\n".encode(), mode=0o644)
     except OSError as error:
         raise CommandError(f"{path} cannot be written: {error}") from error
