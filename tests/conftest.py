@@ -181,7 +181,7 @@ def upload_of(data: bytes, name: str = "film.png") -> SimpleUploadedFile:
     return SimpleUploadedFile(name, data, content_type="application/octet-stream")
 
 
-def particulars(**changes: object) -> dict[str, object]:
+def patient_details(**changes: object) -> dict[str, object]:
     """Returns what a doctor fills in, with `changes`."""
     return {
         "patient_name": "陳小明",
@@ -195,7 +195,7 @@ def post_film(client: Client, data: bytes, name: str = "film.png", **changes: ob
     """Sends the form of a new reading as a browser does."""
     import uuid
 
-    fields = {"submission": str(uuid.uuid4())} | particulars(**changes)
+    fields = {"submission": str(uuid.uuid4())} | patient_details(**changes)
     return client.post("/readings/new/", fields | {"film": upload_of(data, name)})
 
 

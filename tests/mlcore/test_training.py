@@ -145,7 +145,7 @@ def test_predict_goes_on_after_a_bad_file(var, films, tmp_path):
         "file", "label", "probabilities", "threshold", "scope_score", "model",
     }  # fmt: skip
     assert results[0]["label"] in {"NORMAL", "PNEUMONIA", "UNSURE", "OUT_OF_SCOPE"}
-    assert "no JPEG, PNG, BMP, TIFF, WebP or DICOM" in results[1]["error"]
+    assert "Choose a JPEG, PNG, BMP, TIFF, WebP or DICOM file." in results[1]["error"]
     assert results[2]["error"] == "No such file or directory"
 
 

@@ -6,7 +6,7 @@ import pytest
 from django.apps import apps
 from django.test import Client
 
-from tests.conftest import particulars, signed_in
+from tests.conftest import patient_details, signed_in
 from tests.factories import PASSWORD
 from tests.security.crawl import addresses
 
@@ -58,7 +58,7 @@ def test_no_form_is_taken_without_its_token(person, people, reading):
     strict.cookies = plain.cookies
     before = state()
     for name, address in addresses(reading, user or reading.doctor).items():
-        status = strict.post(address, particulars()).status_code
+        status = strict.post(address, patient_details()).status_code
         # Also where the page takes no POST, or not from this person: the token is looked at first.
         assert status == 403, f"POST {address} ({name}) answers {status}"
     assert state() == before

@@ -88,7 +88,7 @@ def test_days_are_those_of_the_site_not_of_utc(active_model, doctor):
         when = midnight + datetime.timedelta(minutes=minutes)
         Reading.objects.filter(pk=reading.pk).update(created_at=when)
     yesterday, today = statistics.last_days().days[-2:]
-    assert (yesterday.tally.n, today.tally.n) == (1, 1)
+    assert (yesterday.counts.n, today.counts.n) == (1, 1)
 
 
 def test_each_doctor_has_a_line_and_a_way_to_the_readings(

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from mlcore.engine.films import grey
-from mlcore.engine.films.errors import FilmError
+from mlcore.engine.films.errors import FilmError, gettext_noop
 from mlcore.engine.films.header import DicomHeader
 from mlcore.engine.films.raster import read_raster, refuse_gif
 
@@ -29,16 +29,16 @@ MAX_BYTES = 32 * 2**20
 MAX_PIXELS = 64_000_000
 
 _ARCHIVES = {
-    b"PK\x03\x04": "ZIP archive",
-    b"PK\x05\x06": "ZIP archive",
-    b"PK\x07\x08": "ZIP archive",
-    b"\x1f\x8b": "gzip archive",
-    b"Rar!\x1a\x07": "RAR archive",
-    b"7z\xbc\xaf\x27\x1c": "7-Zip archive",
-    b"BZh": "bzip2 archive",
-    b"\xfd7zXZ\0": "xz archive",
-    b"\x28\xb5\x2f\xfd": "Zstandard archive",
-    b"%PDF-": "PDF document",
+    b"PK\x03\x04": gettext_noop("ZIP archive"),
+    b"PK\x05\x06": gettext_noop("ZIP archive"),
+    b"PK\x07\x08": gettext_noop("ZIP archive"),
+    b"\x1f\x8b": gettext_noop("gzip archive"),
+    b"Rar!\x1a\x07": gettext_noop("RAR archive"),
+    b"7z\xbc\xaf\x27\x1c": gettext_noop("7-Zip archive"),
+    b"BZh": gettext_noop("bzip2 archive"),
+    b"\xfd7zXZ\0": gettext_noop("xz archive"),
+    b"\x28\xb5\x2f\xfd": gettext_noop("Zstandard archive"),
+    b"%PDF-": gettext_noop("PDF document"),
 }
 _OTHER_FORMATS = {
     b"\0\0\0\x0cjP  ": "JPEG 2000",
@@ -180,7 +180,7 @@ def _not_a_film(data: bytes) -> FilmError:
         if data.startswith(mark):
             return FilmError("archive", kind=kind)
     if data[257:262] == b"ustar":
-        return FilmError("archive", kind="tar archive")
+        return FilmError("archive", kind=gettext_noop("tar archive"))
     for mark, picture in _OTHER_FORMATS.items():
         if data.startswith(mark):
             return FilmError("unsupported", format=picture)
