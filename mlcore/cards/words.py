@@ -64,7 +64,7 @@ MEASURES: dict[str, tuple[Text, Text]] = {
         _("Not misclassified (including unsure)"),
         _("Proportion of X-rays that are classified correctly or left as unsure."),
     ),
-    "unsure_rate": (_("Unsure"), _("Proportion of X-rays that the model leaves to you.")),
+    "unsure_rate": (_("Inconclusive"), _("Proportion of X-rays that the model leaves to you.")),
     "accuracy_when_sure": (
         _("Accuracy excluding unsure"),
         _("Proportion of the other X-rays that are classified correctly."),
