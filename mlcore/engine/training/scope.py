@@ -8,8 +8,6 @@ pictures made by rule and, where they are given, from films of adults (Hendrycks
 Importing this module imports Keras.
 """
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -248,33 +246,31 @@ class OutsideTraining:
         return prepare_bytes(outliers.made(rng, size=size), size=size, spec=spec)
 
 
-def train_outside_network(
-    data: OutsideTraining,
-    *,
-    epochs: int = EPOCHS,
-    on_step: Callable[[int, int], None] | None = None,
-) -> keras.Model:
-    """Trains a second witness.
+class OutsideBatches(keras.utils.PyDataset):
+    """The batches of several epochs in a row, which two threads make ahead."""
 
-    Args:
-        on_step: called with (steps done, steps in all).
-    """
+    def __init__(self, data: OutsideTraining, *, steps: int, epochs: int) -> None:
+        super().__init__(workers=2, max_queue_size=4)
+        self.data, self.steps, self.epochs = data, steps, epochs
+
+    def __len__(self) -> int:
+        return self.steps * self.epochs
+
+    def __getitem__(self, index: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        return self.data.batch(*divmod(index, self.steps))
+
+
+def train_outside_network(data: OutsideTraining, *, epochs: int = EPOCHS) -> keras.Model:
+    """Train a second witness."""
     keras.utils.set_random_seed(data.seed)
     network = outside_network(data.films.shape[1])
-    steps = max(4, len(data.films) // (2 * BATCH))
-    total = steps * epochs
+    batches = OutsideBatches(data, steps=max(4, len(data.films) // (2 * BATCH)), epochs=epochs)
     network.compile(
         optimizer=keras.optimizers.AdamW(
-            keras.optimizers.schedules.CosineDecay(2e-3, total, alpha=0.01), weight_decay=0.02
+            keras.optimizers.schedules.CosineDecay(2e-3, len(batches), alpha=0.01),
+            weight_decay=0.02,
         ),
         loss=keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.02),
     )
-    with ThreadPoolExecutor(2) as pool:
-        ahead = [pool.submit(data.batch, *divmod(step, steps)) for step in range(min(4, total))]
-        for step in range(total):
-            network.train_on_batch(*ahead.pop(0).result())
-            if step + 4 < total:
-                ahead.append(pool.submit(data.batch, *divmod(step + 4, steps)))
-            if on_step:
-                on_step(step + 1, total)
+    network.fit(batches, shuffle=False, verbose=0)
     return network
