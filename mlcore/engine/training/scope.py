@@ -8,8 +8,6 @@ available, on films of adults (outlier exposure, Hendrycks et al. 2019).
 Importing this module imports Keras.
 """
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -250,35 +248,31 @@ class OodTrainingData:
         return prepare_bytes(outliers.synthetic(rng, size=size), size=size, spec=spec)
 
 
-def train_ood_classifier(
-    data: OodTrainingData,
-    *,
-    epochs: int = EPOCHS,
-    on_step: Callable[[int, int], None] | None = None,
-) -> keras.Model:
-    """Train an OOD classifier.
+class OodBatches(keras.utils.PyDataset):
+    """The batches of several consecutive epochs, prepared ahead by two threads."""
 
-    Args:
-        data: the training data.
-        epochs: number of epochs.
-        on_step: called with (steps done, total steps).
-    """
+    def __init__(self, data: OodTrainingData, *, steps: int, epochs: int) -> None:
+        super().__init__(workers=2, max_queue_size=4)
+        self.data, self.steps, self.epochs = data, steps, epochs
+
+    def __len__(self) -> int:
+        return self.steps * self.epochs
+
+    def __getitem__(self, index: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        return self.data.batch(*divmod(index, self.steps))
+
+
+def train_ood_classifier(data: OodTrainingData, *, epochs: int = EPOCHS) -> keras.Model:
+    """Train an OOD classifier on `data` for a number of epochs."""
     keras.utils.set_random_seed(data.seed)
     network = ood_classifier(data.films.shape[1])
-    steps = max(4, len(data.films) // (2 * BATCH))
-    total = steps * epochs
+    batches = OodBatches(data, steps=max(4, len(data.films) // (2 * BATCH)), epochs=epochs)
     network.compile(
         optimizer=keras.optimizers.AdamW(
-            keras.optimizers.schedules.CosineDecay(2e-3, total, alpha=0.01), weight_decay=0.02
+            keras.optimizers.schedules.CosineDecay(2e-3, len(batches), alpha=0.01),
+            weight_decay=0.02,
         ),
         loss=keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.02),
     )
-    with ThreadPoolExecutor(2) as pool:
-        ahead = [pool.submit(data.batch, *divmod(step, steps)) for step in range(min(4, total))]
-        for step in range(total):
-            network.train_on_batch(*ahead.pop(0).result())
-            if step + 4 < total:
-                ahead.append(pool.submit(data.batch, *divmod(step + 4, steps)))
-            if on_step:
-                on_step(step + 1, total)
+    network.fit(batches, shuffle=False, verbose=0)
     return network
