@@ -9,7 +9,8 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
-from mlcore.engine.data import audit, audit_report, dataset
+from mlcore import dataset_report
+from mlcore.engine.data import audit, dataset
 from mlcore.engine.data.audit import audited
 from mlcore.management.commands._common import write_json
 
@@ -54,7 +55,7 @@ class Command(BaseCommand):
             write_json(options["json"], found)
         try:
             if options["html"]:
-                audit_report.write(options["html"], manifest, found)
+                dataset_report.write(options["html"], manifest, found)
                 self.stdout.write(
                     f"{options['html']} shows patients' X-rays: do not share it, and "
                     f"delete it later."
