@@ -9,7 +9,12 @@ SOURCES := accounts diagnosis forum mlcore xraysite tests benchmarks manage.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run install install-dev test check format lock messages clean
+.PHONY: help run install install-train install-dev test check format lock messages clean
+
+# An environment that already holds a larger set keeps it, and all of it is kept up to date.
+has = $(wildcard $(VENV)/.installed-$(1))
+LEVEL := $(if $(call has,dev),dev,$(if $(call has,train),train,serve))
+TRAIN_LEVEL := $(if $(call has,dev),dev,train)
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -17,43 +22,49 @@ help: ## Show what can be made
 run: install ## Set everything up and serve on http://127.0.0.1:8000
 	@$(BIN)/python -m xraysite.run --host $(HOST) --port $(PORT)
 
-install: $(VENV)/.installed ## Make the virtual environment and install the locked requirements
+install: $(VENV)/.installed-$(LEVEL) ## Install what serving needs: no TensorFlow, no Keras
 
-install-dev: $(VENV)/.installed-dev ## The same, with what the tests and checks need
+install-train: $(VENV)/.installed-$(TRAIN_LEVEL) ## Install TensorFlow and Keras too, to train models
+
+install-dev: $(VENV)/.installed-dev ## Install everything, with what the tests and checks need
 
 test: install-dev ## Set everything up and run every test
 	@scripts/test
 
-check: install-dev ## ruff, mypy, import-linter, djlint, migrations and translations complete
+check: install-dev ## ruff, mypy, import-linter, djlint, biome, migrations and translations complete
 	@scripts/check
 
-format: install-dev ## Format code and templates
+format: install-dev ## Format Python code, style sheets and scripts
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
+	scripts/biome check --write
 
-lock: install-dev ## Compile requirements.in and requirements-dev.in again, with hashes
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	  requirements.in -o requirements.txt
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	  -c requirements.txt requirements-dev.in -o requirements-dev.txt
+lock: install-dev ## Compile requirements*.in into the three locks; keeps locked versions
+	@scripts/lock
 
-messages: install-dev ## Collect and compile the translations (needs GNU gettext)
+messages: install-dev ## Collect and compile the translations
+	@scripts/system-packages gettext
 	$(BIN)/python manage.py makemessages -l zh_Hant --no-obsolete --no-location \
-	  --ignore '.venv/*' --ignore 'var/*' --ignore 'tests/*'
+	  --ignore '.venv/*' --ignore 'node_modules/*' --ignore 'var/*' --ignore 'tests/*'
 	$(BIN)/python manage.py compilemessages -l zh_Hant --ignore '.venv'
 
 clean: ## Remove the virtual environment and caches; keeps var/ (the data)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(VENV)/.python: scripts/make-venv
 	@scripts/make-venv $(PYTHON) $(VENV)
 
-$(VENV)/.installed: $(VENV)/.python requirements.txt
-	@echo "Installing the locked requirements (TensorFlow among them; some minutes the first time) ..."
-	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.txt
+$(VENV)/.installed-serve: $(VENV)/.python requirements-serve.txt scripts/install-locked
+	@echo "Installing what serving needs (about 550 MB) ..."
+	@scripts/install-locked $(BIN)/python requirements-serve.txt
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
-	@echo "Installing what the tests and checks need ..."
-	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.txt
+$(VENV)/.installed-train: $(VENV)/.python requirements.txt scripts/install-locked
+	@echo "Installing everything, TensorFlow included (about 2.6 GB; takes some minutes) ..."
+	@scripts/install-locked $(BIN)/python requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.python requirements-dev.txt scripts/install-locked
+	@echo "Installing everything, with what the tests and checks need (about 3.1 GB) ..."
+	@scripts/install-locked $(BIN)/python requirements-dev.txt
 	@touch $@

@@ -7,8 +7,7 @@ class AccountsConfig(AppConfig):
     verbose_name = _("Accounts")
 
     def ready(self) -> None:
-        from accounts import audit, joining, second_factor, sessions  # noqa: F401
+        from accounts import audit_events, signals
 
-        audit.register()
-        second_factor.listen()
-        sessions.listen()
+        audit_events.register()
+        signals.connect()

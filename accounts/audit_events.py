@@ -1,68 +1,120 @@
-"""What the events of the audit log are called."""
+"""The audit events of accounts: signing in and out, two-factor authentication, approval."""
 
-from django.utils.functional import Promise
+from typing import Any
+
+from allauth.mfa import signals as mfa_signals
+from allauth.mfa.models import Authenticator
+from auditlog.registry import auditlog
+from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-EVENTS: dict[str, str | Promise] = {
+from accounts.audit import registry
+from accounts.audit.recording import record_access, record_event
+from accounts.models import User
+
+EVENTS = {
     "sign-in": _("signed in"),
     "sign-in-failed": _("failed to sign in"),
     "sign-out": _("signed out"),
-    "session-over": _("was signed out after the session's time"),
-    "picture-changed": _("changed the own picture"),
-    "second-factor-added": _("set up a second factor"),
+    "session-over": _("session expired"),
+    "picture-changed": _("changed profile picture"),
+    "second-factor-added": _("added a second factor"),
     "second-factor-removed": _("removed a second factor"),
-    "second-factor-given": _("gave the second factor"),
-    "second-factor-failed": _("failed to give the second factor"),
-    "second-factor-reset": _("had the second factors taken away"),
-    "recovery-codes-made": _("made new recovery codes"),
+    "second-factor-given": _("passed two-factor authentication"),
+    "second-factor-failed": _("failed two-factor authentication"),
+    "second-factor-reset": _("two-factor authentication reset"),
+    "recovery-codes-made": _("generated recovery codes"),
     "recovery-code-used": _("used a recovery code"),
-    "created": _("created"),
-    "changed": _("changed"),
-    "deleted": _("deleted"),
-    "viewed": _("viewed"),
-    "page": _("looked at the page"),
-    "film": _("looked at the film"),
-    "thumbnail": _("looked at the small film"),
-    "heatmap": _("looked at the heatmap"),
-    "report": _("looked at the report"),
-    "admin page": _("looked at the admin page"),
-    "admin list": _("saw it in a list of the administration"),
-    "edited": _("corrected"),
-    "hidden": _("deleted (hidden)"),
-    "restored": _("restored"),
-    "purged": _("purged for good"),
-    "reviewed": _("stated an own reading"),
-    "case-shared": _("shared as a case on the board"),
-    "case-withdrawn": _("withdrew a shared picture"),
-    "exported": _("exported"),
-    "topic-opened": _("opened a topic"),
-    "posted": _("wrote a post"),
-    "post-edited": _("changed a post"),
-    "post-deleted": _("deleted a post"),
-    "post-restored": _("brought a post back"),
-    "post-hidden": _("hid a post"),
-    "post-shown": _("made a hidden post visible"),
-    "post-erased": _("erased a post for good"),
-    "post-reported": _("reported a post"),
-    "report-decided": _("decided on reports"),
-    "topic-pinned": _("pinned a topic"),
-    "topic-unpinned": _("unpinned a topic"),
-    "topic-locked": _("locked a topic"),
-    "topic-unlocked": _("opened a locked topic"),
-    "topic-moved": _("moved a topic"),
-    "topic-hidden": _("hid a topic"),
-    "topic-shown": _("made a hidden topic visible"),
-    "access-searched": _("asked who saw a patient"),
-    "model-activated": _("activated or replaced the model"),
     "role-changed": _("changed roles"),
     "approved": _("approved the account"),
     "rejected": _("rejected the account"),
     "suspended": _("suspended the account"),
     "reinstated": _("reinstated the account"),
-    "approval-changed": _("changed the approval"),
+    "approval-changed": _("changed the approval status"),
 }
+FIELD_EVENTS = {
+    ("user", "groups"): "role-changed",
+    ("user", "user_permissions"): "role-changed",
+    ("user", "is_superuser"): "role-changed",
+    ("user", "is_staff"): "role-changed",
+    ("user", "approval"): "approval-changed",
+}
+# Neither the password nor `last_login`, which has an event of its own.
+RECORDED_FIELDS = [
+    "email", "display_name", "hospital", "department", "licence_number", "language", "time_zone",
+    "approval", "approval_reason", "approval_decided_by", "is_active", "is_staff", "is_superuser",
+]  # fmt: skip
 
 
-def name_of(what: str) -> str:
-    """Returns the event in the reader's language; an unknown one as it is stored."""
-    return str(EVENTS.get(what, what))
+def register() -> None:
+    """Register the events and models of this app, and connect the signals that are recorded."""
+    registry.register(EVENTS, fields=FIELD_EVENTS)
+    auditlog.register(
+        User, include_fields=RECORDED_FIELDS, m2m_fields={"groups", "user_permissions"}
+    )
+    for signal, receiver in (
+        (user_logged_in, _record_sign_in),
+        (user_logged_out, _record_sign_out),
+        (user_login_failed, _record_failed_sign_in),
+        (mfa_signals.authenticator_added, _record_added),
+        (mfa_signals.authenticator_removed, _record_removed),
+        (mfa_signals.authenticator_reset, _record_new_codes),
+        (mfa_signals.authenticator_used, _record_used),
+        (mfa_signals.authentication_failed, _record_failed_factor),
+    ):
+        signal.connect(receiver, dispatch_uid=f"{__name__}.{receiver.__name__}")
+
+
+def _record_sign_in(sender: type, request: HttpRequest | None, user: User, **kwargs: Any) -> None:
+    record_access(user, what="sign-in", by=user)
+
+
+def _record_sign_out(
+    sender: type, request: HttpRequest | None, user: User | None, **kwargs: Any
+) -> None:
+    if user is not None:
+        record_access(user, what="sign-out", by=user)
+
+
+def _record_failed_sign_in(
+    sender: str, credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any
+) -> None:
+    """Record a failed sign-in; what was typed is only stored if it is an email address."""
+    typed = str(credentials.get("email") or credentials.get("username") or "")
+    user = User.objects.filter(email=typed.strip().lower()).first() if typed else None
+    if user is not None:
+        record_access(user, what="sign-in-failed")
+        return
+    try:
+        validate_email(typed)
+    except ValidationError:
+        typed = "(not an e-mail address)"
+    record_event(User, what="sign-in-failed", about=typed[:254], detail={})
+
+
+def _record_added(user: User, authenticator: Authenticator, **kwargs: Any) -> None:
+    _record_factor(user, authenticator, "second-factor-added")
+
+
+def _record_removed(user: User, authenticator: Authenticator, **kwargs: Any) -> None:
+    _record_factor(user, authenticator, "second-factor-removed")
+
+
+def _record_new_codes(user: User, authenticator: Authenticator, **kwargs: Any) -> None:
+    _record_factor(user, authenticator, "recovery-codes-made")
+
+
+def _record_used(user: User, authenticator: Authenticator, **kwargs: Any) -> None:
+    is_code = authenticator.type == Authenticator.Type.RECOVERY_CODES
+    _record_factor(user, authenticator, "recovery-code-used" if is_code else "second-factor-given")
+
+
+def _record_failed_factor(user: User, authenticator: Authenticator, **kwargs: Any) -> None:
+    record_access(user, what="second-factor-failed", detail={"type": authenticator.type})
+
+
+def _record_factor(user: User, authenticator: Authenticator, what: str) -> None:
+    record_access(user, what=what, by=user, detail={"type": authenticator.type})

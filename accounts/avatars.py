@@ -1,12 +1,12 @@
-"""Pictures of people: checked, drawn anew, square and small; nothing else of the file is kept."""
+"""Profile pictures: validated, cropped to a square and re-encoded without metadata."""
 
 from django.core.files.base import ContentFile
 from django.db import transaction
 from PIL import Image, ImageOps
 
-from accounts import audit
+from accounts.audit import recording
 from accounts.models import User
-from xraysite import pictures
+from xraysite.common import images
 
 SIDE = 256
 MAX_BYTES = 5 * 2**20
@@ -15,20 +15,20 @@ MIN_SIDE = 32
 
 
 def reencode(data: bytes) -> bytes:
-    """Returns the middle square of a picture as a WebP file of 256×256 pixels, without metadata.
+    """Return the central square of an image as a 256×256 WebP file without metadata.
 
     Raises:
-        xraysite.pictures.PictureError: if it cannot be used.
+        xraysite.common.images.PictureError: the file cannot be used.
     """
-    picture = pictures.decode(data, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS, min_side=MIN_SIDE)
-    return pictures.encode(ImageOps.fit(picture, (SIDE, SIDE), Image.Resampling.LANCZOS))
+    picture = images.decode(data, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS, min_side=MIN_SIDE)
+    return images.encode(ImageOps.fit(picture, (SIDE, SIDE), Image.Resampling.LANCZOS))
 
 
 def change_avatar(*, user: User, data: bytes) -> None:
-    """Gives the account a picture in place of the one it has.
+    """Set or replace the account's profile picture.
 
     Raises:
-        xraysite.pictures.PictureError: if the file cannot be used; nothing is changed then.
+        xraysite.common.images.PictureError: the file cannot be used; nothing changes.
     """
     picture = reencode(data)
     field = User._meta.get_field("avatar")
@@ -41,7 +41,7 @@ def change_avatar(*, user: User, data: bytes) -> None:
 
 
 def remove_avatar(*, user: User) -> None:
-    """Takes the account's picture away; without one there is nothing to do."""
+    """Remove the account's profile picture, if it has one."""
     if user.avatar:
         _replace(user, "")
 
@@ -51,7 +51,7 @@ def _replace(user: User, name: str) -> None:
     old = User.objects.select_for_update().get(pk=user.pk).avatar.name
     User.objects.filter(pk=user.pk).update(avatar=name)
     user.avatar.name = name
-    audit.record_change(
+    recording.record_change(
         user, what="picture-changed", changes={"avatar": [str(bool(old)), str(bool(name))]}
     )
     if old:

@@ -1,4 +1,4 @@
-"""Who a session may belong to, and who holds permissions."""
+"""The authentication backend: who may sign in and who has permissions."""
 
 from typing import Any
 
@@ -9,12 +9,11 @@ from accounts.models import User
 
 
 class ApprovedAccountBackend(AuthenticationBackend):
-    """Sign-in by e-mail; rights for approved accounts only, and nothing for suspended ones.
+    """Sign-in by email address; permissions for approved accounts only.
 
-    An account that waits or was rejected signs in to read its own status page
-    (`accounts.waiting_room`), and holds no permission meanwhile, whatever its groups.
-    Django asks `user_can_authenticate` at sign-in and again when it loads the user of a session,
-    so an account that is suspended is out at its next request.
+    Pending and rejected accounts can sign in to read their status page (`accounts.middleware`) but
+    have no permissions, whatever their groups. Django calls `user_can_authenticate` at sign-in and
+    when it loads the user of a session, so a suspended account is signed out by its next request.
     """
 
     def user_can_authenticate(self, user: AbstractBaseUser | AnonymousUser | None) -> bool:

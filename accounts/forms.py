@@ -6,11 +6,11 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import avatars, time_zones
 from accounts.models import User
-from xraysite.pictures import PictureError
+from xraysite.common.images import PictureError
 
 
 class ProfileForm(forms.ModelForm):
-    """What the owner of an account may change of it."""
+    """The profile fields that users may edit themselves."""
 
     time_zone = forms.ChoiceField(label=_("Time zone"), required=False)
 
@@ -18,28 +18,28 @@ class ProfileForm(forms.ModelForm):
         model = User
         fields = ["display_name", "hospital", "department", "language", "time_zone"]
         labels = {"display_name": _("Name")}
-        help_texts = {"language": _("The language of the pages after your next sign-in.")}
+        help_texts = {"language": _("Language of the interface from your next sign-in.")}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         language = self.fields["language"]
         assert isinstance(language, forms.ChoiceField)  # noqa: S101 - for the type checker
-        language.choices = [("", _("As the browser asks")), *settings.LANGUAGES]
-        site = _("The site's own (%(zone)s)") % {"zone": settings.TIME_ZONE}
+        language.choices = [("", _("Browser default")), *settings.LANGUAGES]
+        site = _("Site default (%(zone)s)") % {"zone": settings.TIME_ZONE}
         field = self.fields["time_zone"]
         assert isinstance(field, forms.ChoiceField)  # noqa: S101 - for the type checker
         field.choices = [("", site), *time_zones.choices()]
-        field.help_text = _("Times on the pages are shown in it.")
+        field.help_text = _("Times are shown in this time zone.")
 
 
 class PictureField(forms.FileField):
-    """A picture of a person; its clean value is the file's bytes, or None without one."""
+    """A profile picture; the cleaned value is the file's bytes, or None."""
 
     widget = forms.FileInput(attrs={"accept": "image/jpeg,image/png,image/webp"})
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault(
-            "help_text", _("JPEG, PNG or WebP, at most 5 MB. Its middle square is shown.")
+            "help_text", _("JPEG, PNG or WebP, at most 5 MB. It is cropped to a square.")
         )
         super().__init__(**kwargs)
 
@@ -47,7 +47,7 @@ class PictureField(forms.FileField):
         if data is None:
             return None
         if (data.size or 0) > avatars.MAX_BYTES:
-            raise forms.ValidationError(_("The picture is larger than 5 MB. Choose a smaller one."))
+            raise forms.ValidationError(_("The image is larger than 5 MB. Upload a smaller one."))
         content = data.read()
         try:
             avatars.reencode(content)
@@ -57,6 +57,6 @@ class PictureField(forms.FileField):
 
 
 class AvatarForm(forms.Form):
-    """A picture to show instead of the initials."""
+    """A profile picture to show instead of the initials."""
 
-    picture = PictureField(label=_("Choose a picture"))
+    picture = PictureField(label=_("Choose an image"))

@@ -1,4 +1,4 @@
-"""Mails of the site's own: plain text, each in the language of who reads it."""
+"""Plain-text emails, each in its recipient's language."""
 
 import logging
 import smtplib
@@ -14,31 +14,33 @@ from accounts.models import User
 
 logger = logging.getLogger(__name__)
 
-# What a mail server that is down, refuses or talks nonsense raises.
+# Raised when the mail server is unreachable or refuses the email.
 FAILURES = (smtplib.SMTPException, OSError)
 
 
 def language_of(user: User) -> str:
-    """Returns the language that `user` reads."""
+    """Return the user's language, or the site's default."""
     return user.language or settings.LANGUAGE_CODE
 
 
 def language_at(email: str) -> str:
-    """Returns the language of the account with this address; without one, the page's."""
+    """Return the language of the account with this address, or the active one."""
     user = User.objects.filter(email__iexact=email).first()
     return language_of(user) if user is not None else translation.get_language()
 
 
 def send(name: str, *, to: Iterable[User], folder: str = "accounts/mail", **context: Any) -> bool:
-    """Sends the mail `templates/<folder>/<name>_*.txt` to each of `to`, one by one.
+    """Send the email `templates/<folder>/<name>_*.txt` to each recipient separately.
 
-    Returns whether each was sent. A failure is logged and raises nothing: what the mail tells has
-    happened already.
+    Failures are logged, not raised: the event that the email reports has already happened.
+
+    Returns:
+        Whether every email was sent.
     """
     mails = [_mail(f"{folder}/{name}", user, context) for user in to]
     refused = []
     try:
-        # One connection: a server that does not answer is waited for once.
+        # A single connection, so that an unresponsive server is waited for once.
         with get_connection() as connection:
             for mail in mails:
                 try:
@@ -46,10 +48,10 @@ def send(name: str, *, to: Iterable[User], folder: str = "accounts/mail", **cont
                 except smtplib.SMTPRecipientsRefused as error:
                     refused.append(error)
     except FAILURES:
-        logger.exception("The mail %r was not sent.", name)
+        logger.exception("The email %r could not be sent.", name)
         return False
     if refused:
-        logger.error("The mail %r was refused: %s", name, refused)
+        logger.error("The email %r was refused: %s", name, refused)
     return not refused
 
 
@@ -58,6 +60,6 @@ def _mail(name: str, user: User, context: dict[str, Any]) -> EmailMessage:
     with translation.override(language_of(user)):
         lines = render_to_string(f"{name}_subject.txt", context)
         body = render_to_string(f"{name}_message.txt", context)
-    # A name may hold a line break; a subject may not.
+    # Names may contain line breaks; a subject must not.
     subject = settings.ACCOUNT_EMAIL_SUBJECT_PREFIX + " ".join(lines.split())
     return EmailMessage(subject, body.strip() + "\n", to=[user.email])

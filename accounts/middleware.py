@@ -1,19 +1,152 @@
-"""Middleware: no private page in a cache, and the name behind every audit row."""
+"""The middleware of accounts, in the order in which settings list it."""
 
 from collections.abc import Callable
+from typing import Any
 
 from auditlog.middleware import AuditlogMiddleware
-from django.http import HttpRequest, HttpResponseBase
+from django.contrib.auth import SESSION_KEY
+from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
 
-from accounts.addresses import client_address
+from accounts import session_limits, time_zones, two_factor
+from accounts.models import User
+from xraysite.common.client_address import client_address
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
+# View names open to accounts that are not approved. Anything not listed is closed.
+OPEN_WITHOUT_APPROVAL = frozenset(
+    {
+        "accounts:status",
+        "about",
+        "favicon",
+        "healthz",
+        "set_language",
+        "account_logout",
+        # The session's remaining time.
+        "accounts:session",
+        "accounts:stay",
+        # Applicants may correct their address and password.
+        "account_change_password",
+        "account_confirm_email",
+        "account_email",
+        "account_email_verification_sent",
+        "account_reauthenticate",
+        "account_reset_password",
+        "account_reset_password_done",
+        "account_reset_password_from_key",
+        "account_reset_password_from_key_done",
+    }
+)
+# View names open to staff whose session has not passed a second factor.
+OPEN_WITHOUT_FACTOR = frozenset(
+    {
+        "about",
+        "accounts:second_factor",
+        "accounts:session",
+        "accounts:stay",
+        "account_logout",
+        "account_reauthenticate",
+        "favicon",
+        "healthz",
+        "mfa_reauthenticate",
+        "mfa_reauthenticate_webauthn",
+        "set_language",
+    }
+)
+# Open as well to staff who have no second factor yet: the pages that set one up.
+OPEN_FOR_SETUP = frozenset({"mfa_activate_totp", "mfa_add_webauthn", "mfa_index"})
+
+
+class ApprovalRequiredMiddleware:
+    """Redirects accounts that are not approved to their status page."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if SESSION_KEY in request.session and not request.user.is_authenticated:
+            # The account was suspended or deleted: its session must not come back with it.
+            request.session.flush()
+        return self.get_response(request)
+
+    def process_view(
+        self,
+        request: HttpRequest,
+        view: Callable[..., HttpResponseBase],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> HttpResponseBase | None:
+        if not request.user.is_authenticated or request.user.is_approved:
+            return None
+        match = request.resolver_match
+        if match is not None and match.view_name in OPEN_WITHOUT_APPROVAL:
+            return None
+        return HttpResponseRedirect(reverse("accounts:status"))
+
+
+class TwoFactorRequiredMiddleware:
+    """Redirects staff until their session has passed a second factor."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_view(
+        self,
+        request: HttpRequest,
+        view: Callable[..., HttpResponseBase],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> HttpResponseBase | None:
+        if not two_factor.is_required(request.user):
+            return None
+        factors = two_factor.factors_of(request.user)  # type: ignore[arg-type]
+        if two_factor.is_given(request, factors):
+            return None
+        match = request.resolver_match
+        name = match.view_name if match is not None else ""
+        if name in OPEN_WITHOUT_FACTOR or (not factors and name in OPEN_FOR_SETUP):
+            return None
+        if request.method == "GET":
+            request.session[two_factor.REQUESTED_PAGE] = request.get_full_path()
+        return HttpResponseRedirect(two_factor.entry_page(request, factors))
+
+
+class SessionLimitsMiddleware:
+    """Ends expired sessions and stores the activity of the others."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.user.is_authenticated:
+            if session_limits.time_left(request).seconds <= 0:
+                session_limits.end(request)
+            elif request.path != reverse("accounts:session"):
+                session_limits.note_use(request)
+        return self.get_response(request)
+
+
+class TimeZoneMiddleware:
+    """Activates the time zone chosen in the profile, or the site's default."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        zone = time_zones.zone_of(request.user) if isinstance(request.user, User) else None
+        with timezone.override(zone):
+            return self.get_response(request)
+
 
 class PrivatePagesMiddleware:
-    """Keeps what a signed-in person sees out of every cache, the browser's own included.
+    """Keeps pages of signed-in users out of all caches, including the browser's.
 
-    A shared computer in a ward must not show the last doctor's patient after a press of Back.
+    On a shared computer, the Back button must not show the previous doctor's patient.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -27,7 +160,7 @@ class PrivatePagesMiddleware:
 
 
 class AuditMiddleware(AuditlogMiddleware):
-    """Names the user and the address in each audit row."""
+    """Adds the user and the client's address to each audit row."""
 
     @staticmethod
     def _get_remote_addr(request: HttpRequest) -> str | None:

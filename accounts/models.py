@@ -1,4 +1,4 @@
-"""Who a person is: an account signs in by e-mail and gets in only when approved."""
+"""User accounts: sign-in by email address, access only after approval."""
 
 import uuid
 from typing import Any, ClassVar
@@ -12,35 +12,32 @@ from django.utils.translation import gettext_lazy as _
 
 
 class UserManager(BaseUserManager["User"]):
-    """Creates accounts by e-mail address; there are no user names."""
+    """Manager for accounts identified by email address instead of a username."""
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """Creates an account that waits for approval unless `fields` say otherwise.
+        """Create an account, pending approval unless `fields` says otherwise.
 
         Raises:
-            ValueError: if `email` is empty.
+            ValueError: `email` is empty.
         """
         if not email:
-            raise ValueError("An account needs an e-mail address, got an empty one.")
+            raise ValueError("An email address is required. Received an empty string.")
         user = self.model(email=self.normalize_email(email).lower(), **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """Creates an approved account that may do everything.
-
-        Whoever creates it, at the server's console, vouches for the address.
-        """
+        """Create an approved superuser; the address counts as verified."""
         fields |= {"is_staff": True, "is_superuser": True, "approval": User.Approval.APPROVED}
         user = self.create_user(email, password, **fields)
         user.vouch_for_email()
         return user
 
     def waiting(self) -> QuerySet["User"]:
-        """Returns the accounts that a supervisor has to decide on, longest waiting first.
+        """Return the accounts pending review, oldest first.
 
-        An applicant counts once the e-mail address is verified.
+        Applicants are included once they have verified their email address.
         """
         return (
             self.filter(
@@ -57,7 +54,7 @@ class UserManager(BaseUserManager["User"]):
 
 
 def avatar_name(user: "User", filename: str) -> str:
-    """Returns where an avatar is kept: a name that tells nothing and is never used again."""
+    """Return a random storage name, never reused, so that caches never show an old picture."""
     return f"avatars/{uuid.uuid4().hex}.webp"
 
 
@@ -65,7 +62,7 @@ class User(AbstractUser):
     """A member of the medical or technical staff."""
 
     class Approval(models.TextChoices):
-        PENDING = "PENDING", _("Waiting for approval")
+        PENDING = "PENDING", _("Pending approval")
         APPROVED = "APPROVED", _("Approved")
         REJECTED = "REJECTED", _("Rejected")
         SUSPENDED = "SUSPENDED", _("Suspended")
@@ -74,7 +71,7 @@ class User(AbstractUser):
     first_name = None  # type: ignore[assignment]
     last_name = None  # type: ignore[assignment]
 
-    email = models.EmailField(_("e-mail address"), unique=True)
+    email = models.EmailField(_("email address"), unique=True)
     display_name = models.CharField(_("name"), max_length=80)
     hospital = models.CharField(_("hospital"), max_length=120, blank=True)
     department = models.CharField(_("department"), max_length=120, blank=True)
@@ -122,7 +119,7 @@ class User(AbstractUser):
         return self.display_name
 
     def vouch_for_email(self) -> None:
-        """Marks the account's address as verified, as one does who made the account by hand."""
+        """Mark the account's email address as verified and primary."""
         from allauth.account.models import EmailAddress
 
         EmailAddress.objects.update_or_create(
@@ -135,9 +132,9 @@ class User(AbstractUser):
 
 
 def display_name(user: User) -> str:
-    """Returns what allauth calls an account in its pages and mails."""
+    """Return the account's name for allauth's pages and emails."""
     return str(user)
 
 
-# Django looks for models here.
-from accounts.audit_trail import AuditEntry, AuditHead  # noqa: E402, F401
+# Django discovers models here.
+from accounts.audit.models import AuditEntry, AuditHead  # noqa: E402, F401

@@ -1,7 +1,7 @@
-"""The roles of the house and the permissions that each holds.
+"""The roles and their permissions.
 
-A role is a Django group. `install` is called by a migration, and again by any later migration
-that changes what a role may do.
+A role is a Django group. A migration calls `install`, and so does every later migration that
+changes a role's permissions.
 """
 
 from typing import Any
@@ -46,7 +46,7 @@ PERMISSIONS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("mlcore", "modelversion", "view_modelversion"),
         ("accounts", "auditentry", "view_auditentry"),
     ),
-    # They write on the board, and do not see the films of shared cases.
+    # ML staff may post on the board but not see the X-rays of shared cases.
     ML_STAFF: (
         ("forum", "topic", "add_topic"),
         ("forum", "post", "add_post"),
@@ -55,15 +55,15 @@ PERMISSIONS: dict[str, tuple[tuple[str, str, str], ...]] = {
     ),
 }
 
-# Roles whose people work in the admin; there each sees what the permissions above show.
+# Roles with access to the admin, limited to the permissions above.
 IN_ADMIN = frozenset({SUPERVISOR, ML_STAFF})
 
 
 def install(apps: Any) -> None:
-    """Makes the three groups hold exactly the permissions above; safe to call again.
+    """Create the groups with exactly the permissions above; can be repeated.
 
     Args:
-        apps: a registry of models, historical (in a migration) or current.
+        apps: an app registry, historical (in a migration) or current.
     """
     group_model = apps.get_model("auth", "Group")
     permission_model = apps.get_model("auth", "Permission")
@@ -75,7 +75,7 @@ def install(apps: Any) -> None:
             content_type, _new = content_type_model.objects.get_or_create(
                 app_label=app_label, model=model
             )
-            # Django itself names permissions only after the last migration has run.
+            # Django creates permissions only after the last migration has run.
             permission, _new = permission_model.objects.get_or_create(
                 content_type=content_type,
                 codename=codename,

@@ -1,4 +1,4 @@
-"""Changes of an account: each checks, changes, and leaves its trace in the audit log."""
+"""Changes to accounts: each function checks, changes and audits in one transaction."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,9 +13,11 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from accounts import audit, mails, roles
+from accounts import mails, roles
+from accounts.audit import recording
 from accounts.backends import ApprovedAccountBackend
 from accounts.models import User
+from xraysite.common.dates import long_datetime
 
 DECIDE = "accounts.decide_user"
 
@@ -30,16 +32,18 @@ def create_account(
     hospital: str = "",
     department: str = "",
 ) -> User:
-    """Creates an approved account with one role.
+    """Create an approved account with one role.
 
     Args:
-        role: one of the keys of `roles.PERMISSIONS`. Those of `roles.IN_ADMIN` get into the admin.
+        role: a key of `roles.PERMISSIONS`; the roles in `roles.IN_ADMIN` have access to the admin.
 
     Raises:
-        ValueError: if the role is unknown.
+        ValueError: the role is unknown.
     """
     if role not in roles.PERMISSIONS:
-        raise ValueError(f"No role {role!r}; roles are {', '.join(roles.PERMISSIONS)}.")
+        raise ValueError(
+            f"Unknown role. Received: {role!r}. Roles: {', '.join(roles.PERMISSIONS)}."
+        )
     user = User.objects.create_user(
         email,
         password,
@@ -55,21 +59,26 @@ def create_account(
 
 
 def update_profile(*, user: User) -> User:
-    """Stores what the owner of an account may change of it."""
+    """Save the profile fields that users may edit themselves."""
     user.save(update_fields=["display_name", "hospital", "department", "language", "time_zone"])
     return user
 
 
 class DecisionRefusedError(Exception):
-    """The decision cannot be taken; the message tells why to the one who wanted to take it."""
+    """Raised when a decision is not possible; the message explains why to the user."""
 
 
 @dataclass(frozen=True)
 class Act:
-    """What somebody may decide about an account."""
+    """A decision that can be made about an account.
+
+    Attributes:
+        name: part of the admin URL.
+        starts: approval states in which the decision is possible.
+        ends: approval state afterwards.
+    """
 
     name: str
-    # The states that it starts from, and the one that it leads to; the same where it changes none.
     starts: frozenset[str]
     ends: str
 
@@ -89,12 +98,12 @@ ACTS = (APPROVE, REJECT, SUSPEND, REINSTATE, CHANGE_ROLE)
 
 @dataclass
 class Decision:
-    """What became of a decision.
+    """The outcome of a decision.
 
     Attributes:
         user: the account as it is now.
-        changed: False where somebody had decided the same before.
-        mailed: whether the mail that tells of it was sent; None where none was due.
+        changed: False if the same decision had already been made.
+        mailed: whether the notification email was sent; None if none was due.
     """
 
     user: User
@@ -103,7 +112,7 @@ class Decision:
 
 
 def grantable_roles(by: User) -> list[str]:
-    """Returns the roles that `by` may give and take: supervisors make doctors, no supervisors."""
+    """Return the roles that `by` may assign; supervisors may only assign doctor."""
     return list(roles.PERMISSIONS) if by.is_superuser else [roles.DOCTOR]
 
 
@@ -113,7 +122,7 @@ def roles_of(user: User) -> list[str]:
 
 
 def deciders() -> QuerySet[User]:
-    """Returns everybody who may let somebody in."""
+    """Return the approved accounts that may decide on applicants."""
     return (
         ApprovedAccountBackend()
         .with_perm(DECIDE)
@@ -123,31 +132,33 @@ def deciders() -> QuerySet[User]:
 
 
 def refusal(*, by: User, user: User, act: Act) -> Promise | str | None:
-    """Returns why `by` cannot do this to `user` as the account is now; None where it can be."""
+    """Return why `by` cannot make this decision about `user` now, or None if it is possible."""
     if by.pk == user.pk:
-        return _("Nobody decides about their own account.")
+        return _("You cannot decide on your own account.")
     if user.is_superuser and not by.is_superuser:
-        return _("Only a superuser decides about a superuser.")
+        return _("Only a superuser can decide on a superuser.")
     if user.approval not in act.starts:
         return standing(user)
     if act is APPROVE and not _has_verified_address(user):
-        return _("The e-mail address is not verified yet; nobody knows whose account this is.")
+        return _(
+            "The email address has not been verified yet, so the owner of this account is unknown."
+        )
     given_or_taken = roles_of(user) if act in (REINSTATE, CHANGE_ROLE) else []
     if not set(given_or_taken) <= set(grantable_roles(by)):
-        return _("Only a superuser gives or takes the roles that this account holds.")
+        return _("Only a superuser can assign or remove this account's roles.")
     return None
 
 
 def approve_account(*, by: User, user: User, role: str, site: str = "") -> Decision:
-    """Lets an applicant in, with one role, and mails them.
+    """Approve an applicant with one role and notify them by email.
 
     Args:
         role: one of `grantable_roles(by)`.
-        site: the address of the site, for the link in the mail.
+        site: base URL of the site, for the link in the email.
 
     Raises:
-        PermissionDenied: if `by` may not decide, or not give this role.
-        DecisionRefusedError: if the account is neither waiting nor rejected, or is one's own.
+        PermissionDenied: `by` may not decide, or not assign this role.
+        DecisionRefusedError: the account is neither pending nor rejected, or is the user's own.
     """
     _require_role(by, role)
 
@@ -158,25 +169,24 @@ def approve_account(*, by: User, user: User, role: str, site: str = "") -> Decis
 
 
 def reject_account(*, by: User, user: User, reason: str, site: str = "") -> Decision:
-    """Turns an applicant away with a reason, which the mail gives. Raises as `approve_account`."""
+    """Reject an applicant and email the reason. Raises the same errors as `approve_account`."""
     return _decide(by, user, REJECT, "rejected", reason=_required(reason), site=site)
 
 
 def suspend_account(*, by: User, user: User, reason: str, site: str = "") -> Decision:
-    """Shuts an approved account out at once, every session of it. Raises as `approve_account`."""
+    """Suspend an account and end its sessions. Raises the same errors as `approve_account`."""
     return _decide(
         by, user, SUSPEND, "suspended", reason=_required(reason), change=end_sessions, site=site
     )
 
 
 def reinstate_account(*, by: User, user: User, site: str = "") -> Decision:
-    """Lets a suspended account in again, as it was. Raises as `approve_account`."""
+    """Reinstate a suspended account. Raises the same errors as `approve_account`."""
     return _decide(by, user, REINSTATE, "reinstated", site=site)
 
 
 def change_role(*, by: User, user: User, role: str, site: str = "") -> Decision:
-    """Gives an approved account this role instead of those it holds. Raises as
-    `approve_account`."""
+    """Replace the roles of an account. Raises the same errors as `approve_account`."""
     _require_role(by, role)
 
     def change(subject: User) -> None:
@@ -189,10 +199,10 @@ def change_role(*, by: User, user: User, role: str, site: str = "") -> Decision:
 
 @transaction.atomic
 def admit(*, by: User, user: User, role: str) -> User:
-    """Stores a new account as approved, with one role: `by` made it by hand and vouches for it.
+    """Store an account created in the admin as approved, with one role.
 
     Raises:
-        PermissionDenied: if `by` may not give this role.
+        PermissionDenied: `by` may not assign this role.
     """
     _require_role(by, role)
     user.approval = User.Approval.APPROVED
@@ -207,19 +217,19 @@ def admit(*, by: User, user: User, role: str) -> User:
 
 @transaction.atomic
 def vouch_for_new_address(*, user: User) -> None:
-    """Makes the account's address its only one, and verified: a superuser has written it."""
+    """Make the address set by a superuser the account's only, verified address."""
     EmailAddress.objects.filter(user=user).exclude(email=user.email).delete()
     user.vouch_for_email()
 
 
 def end_sessions(user: User) -> None:
-    """Ends every session of the account, on whatever device."""
+    """End every session of the account on all devices."""
     for session in UserSession.objects.filter(user=user):
         session.end()
 
 
 def tell_deciders(*, user: User, site: str = "") -> bool:
-    """Mails everybody who decides that `user` waits; returns whether it was sent."""
+    """Email the supervisors that an applicant is waiting; return whether it was sent."""
     return mails.send("waiting", to=deciders(), applicant=user, site=site)
 
 
@@ -234,7 +244,7 @@ def _decide(
     detail: dict[str, str] | None = None,
     site: str,
 ) -> Decision:
-    """Does what all decisions share: check, change, audit in one transaction; then mail."""
+    """Check, change and audit a decision in one transaction, then send the email."""
     if not by.has_perm(DECIDE):
         raise PermissionDenied
     with transaction.atomic():
@@ -244,7 +254,7 @@ def _decide(
         why_not = refusal(by=by, user=subject, act=act)
         if why_not is not None:
             raise DecisionRefusedError(why_not)
-        with audit.during(event, **({"reason": reason} if reason else {}), **(detail or {})):
+        with recording.event(event, **({"reason": reason} if reason else {}), **(detail or {})):
             if act is not CHANGE_ROLE:
                 subject.approval = act.ends
                 subject.approval_reason = reason
@@ -265,23 +275,23 @@ def _decide(
 
 
 def _is_done(subject: User, act: Act, detail: dict[str, str]) -> bool:
-    """Whether somebody has decided just this already, so that doing it again changes nothing."""
+    """Return whether the same decision has already been made."""
     if subject.approval != act.ends:
         return False
     return act.starts != {act.ends} or roles_of(subject) == [detail.get("role")]
 
 
 def standing(user: User) -> str:
-    """Says what the account is now and who decided so."""
+    """Return a sentence with the account's state and who decided it."""
     state = user.get_approval_display()
     if user.approval_decided_at is None or user.approval_decided_by is None:
-        return str(_("This account now is: %(state)s.") % {"state": state})
+        return str(_("Current state of this account: %(state)s.") % {"state": state})
     return str(
-        _("This account now is: %(state)s. %(name)s decided so on %(when)s.")
+        _("Current state of this account: %(state)s (decided by %(name)s on %(when)s).")
         % {
             "state": state,
             "name": user.approval_decided_by,
-            "when": timezone.localtime(user.approval_decided_at).strftime("%Y-%m-%d %H:%M"),
+            "when": long_datetime(user.approval_decided_at),
         }
     )
 
@@ -297,12 +307,12 @@ def _require_role(by: User, role: str) -> None:
 
 def _required(reason: str) -> str:
     if not reason.strip():
-        raise ValueError("A decision against somebody needs a reason.")
+        raise ValueError("A reason is required.")
     return reason.strip()
 
 
 def _set_role(user: User, role: str) -> None:
-    """Makes `role` the only role of `user`; groups that are no roles stay."""
+    """Make `role` the user's only role; other groups stay."""
     others: Iterable[Group] = user.groups.filter(name__in=roles.PERMISSIONS).exclude(name=role)
     user.groups.remove(*others)
     user.groups.add(Group.objects.get(name=role))

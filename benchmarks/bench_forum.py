@@ -114,7 +114,7 @@ def _write(batch: list[Any]) -> None:
 
 def pages(count: int) -> dict[str, str]:
     from forum.models import Category, Topic
-    from xraysite.paging import BOUND
+    from xraysite.common.paging import BOUND
 
     topic = Topic.objects.order_by("-post_count").first()
     assert topic is not None  # noqa: S101

@@ -120,7 +120,7 @@ def fill(count: int, doctors: list[Any]) -> None:
 def pages(doctor: Any, count: int) -> dict[str, tuple[str, str]]:
     """Returns who asks for which address, by what it is."""
     from diagnosis.models import Reading
-    from xraysite.paging import BOUND
+    from xraysite.common.paging import BOUND
 
     last_page = min(count, BOUND) // 25
     one = Reading.objects.order_by("-created_at")[3]

@@ -5,43 +5,57 @@ from collections.abc import Callable
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from accounts.audit import record_access
-from diagnosis import services
+from accounts.audit.recording import record_access
 from diagnosis.models import Reading
+from diagnosis.services.films import (
+    THUMBNAIL_SIDE,
+    VIEWER_SIDE,
+    FilmMissingError,
+    film_rendering,
+    heatmap,
+)
+
+FILM_MISSING = gettext_lazy(
+    "The X-ray is missing from the server's storage. Contact your administrator."
+)
 
 
 def reading_for(request: HttpRequest, pk: uuid.UUID) -> Reading:
-    """Returns a reading that the user of `request` may look at.
+    """Return a reading that the user of `request` may see.
 
     Raises:
-        Http404: if there is none, or it is somebody else's; nobody can tell which.
+        Http404: there is no such reading, or it is someone else's; the response is the same.
     """
     readings = Reading.objects.visible_to(request.user).select_related("doctor", "model_version")
     reading = readings.filter(pk=pk).first()
     if reading is None:
-        raise Http404(_("No such record."))
+        raise no_such_reading()
     return reading
 
 
+def no_such_reading() -> Http404:
+    """Return the error for a reading that does not exist or that the user may not see."""
+    return Http404(_("This reading does not exist."))
+
+
 def film_response(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """Answers with a rendering of the film; `?size=thumb` asks for a small one."""
+    """Respond with the film as a JPEG; `?size=thumb` asks for the thumbnail."""
     thumbnail = request.GET.get("size") == "thumb"
-    side = services.THUMBNAIL_SIDE if thumbnail else services.VIEWER_SIDE
+    side = THUMBNAIL_SIDE if thumbnail else VIEWER_SIDE
     return _image_response(
         request,
         pk,
         what="thumbnail" if thumbnail else "film",
         content_type="image/jpeg",
-        render=lambda reading: services.film_rendering(reading, max_side=side),
+        render=lambda reading: film_rendering(reading, max_side=side),
     )
 
 
 def heatmap_response(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """Answers with the activation map as a transparent picture that lies over the film."""
-    return _image_response(
-        request, pk, what="heatmap", content_type="image/png", render=services.heatmap
-    )
+    """Respond with the activation map as a transparent image, to be overlaid on the film."""
+    return _image_response(request, pk, what="heatmap", content_type="image/png", render=heatmap)
 
 
 def _image_response(
@@ -55,12 +69,8 @@ def _image_response(
     reading = reading_for(request, pk)
     try:
         content = render(reading)
-    except services.FilmMissingError:
-        return HttpResponse(
-            _("The film is missing from the storage. Tell the people who run this site."),
-            content_type="text/plain; charset=utf-8",
-            status=503,
-        )
+    except FilmMissingError:
+        return HttpResponse(str(FILM_MISSING), content_type="text/plain; charset=utf-8", status=503)
     record_access(reading, what=what)
     response = HttpResponse(content, content_type=content_type)
     response.headers["Content-Disposition"] = "inline"

@@ -1,4 +1,4 @@
-"""The board in the supervisors' office: its categories, and the queue of reports."""
+"""The discussion board in the admin: categories and the report queue."""
 
 from typing import Any
 
@@ -13,15 +13,15 @@ from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from forum import moderation, pages
-from forum.forms import ReasonForm
 from forum.models import Category, Report
 from forum.querysets import MODERATE
-from xraysite.paging import BoundedPaginator
+from xraysite.common.forms import ReasonForm
+from xraysite.common.paging import BoundedPaginator
 
 
 @admin.register(Category)
 class CategoryAdmin(admin.ModelAdmin):
-    """The shelves of the board. One that holds topics cannot be deleted, but closed."""
+    """Categories; one that contains topics can be closed but not deleted."""
 
     list_display = ["name_zh_hant", "name_en", "position", "is_closed"]
     ordering = ["position", "id"]
@@ -35,7 +35,7 @@ class CategoryAdmin(admin.ModelAdmin):
 
 
 class StateFilter(admin.SimpleListFilter):
-    """Reports that wait, unless all or the decided ones are asked for."""
+    """Shows open reports unless resolved or all reports are selected."""
 
     title = _("state")
     parameter_name = "state"
@@ -58,7 +58,7 @@ class StateFilter(admin.SimpleListFilter):
 
 @admin.register(Report)
 class ReportAdmin(admin.ModelAdmin):
-    """What people reported. A report is decided on, never changed or deleted."""
+    """The report queue. A report is resolved, never edited or deleted."""
 
     list_display = ["what", "reason", "reporter", "created_at", "outcome", "handled_by"]
     list_display_links = ["what"]
@@ -71,7 +71,7 @@ class ReportAdmin(admin.ModelAdmin):
     sortable_by = ["created_at"]
 
     class Media:
-        css = {"all": ["css/admin_board.css"]}
+        css = {"all": ["css/admin/post_reports.css"]}
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super().has_view_permission(request, obj) and request.user.has_perm(MODERATE)
@@ -96,10 +96,10 @@ class ReportAdmin(admin.ModelAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Shows the post with its reports, and takes the decision."""
+        """Show the reported post with its reports, and handle the decision."""
         report = self.get_object(request, object_id)
         if report is None or not self.has_view_permission(request, report):
-            raise Http404(gettext("No such report."))
+            raise Http404(gettext("This report does not exist."))
         form = ReasonForm(request.POST or None)
         if request.method == "POST":
             done = self._decide(request, report, form)
@@ -110,6 +110,7 @@ class ReportAdmin(admin.ModelAdmin):
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
+            "media": self.media,
             "title": gettext("Report of a post"),
             "report": report,
             "reports": waiting or [report],
@@ -125,12 +126,16 @@ class ReportAdmin(admin.ModelAdmin):
         user: Any = request.user
         if request.POST.get("do") == "leave":
             moderation.leave_post(by=user, post_id=report.post_id)
-            messages.success(request, gettext("The post stays. Whoever reported it is told."))
+            messages.success(
+                request, gettext("The post was kept. The reporters have been notified.")
+            )
         elif form.is_valid():
             moderation.hide_post(
                 by=user, post_id=report.post_id, reason=form.cleaned_data["reason"]
             )
-            messages.success(request, gettext("The post is hidden. Whoever reported it is told."))
+            messages.success(
+                request, gettext("The post was hidden. The reporters have been notified.")
+            )
         else:
             return None
         return HttpResponseRedirect(reverse("admin:forum_report_changelist"))

@@ -1,4 +1,4 @@
-"""What people write, report and decide on the board."""
+"""The forms of the discussion board."""
 
 import copy
 import uuid
@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from forum import personal_data
-from forum.models import MAX_BODY, MAX_REASON, MAX_TITLE, Category, Member, Topic
+from forum.models import MAX_BODY, MAX_TITLE, Category, Member, Topic
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -19,9 +19,10 @@ LOOKS_LIKE_PATIENT = "looks-like-patient"
 
 
 class PostForm(forms.Form):
-    """A text. What looks like a patient's in it has to be confirmed before it is posted.
+    """A post. Possible patient data in it must be confirmed before it is posted.
 
-    The confirmation is sent by a button of its own (`confirmed`), and is bound to the text.
+    The confirmation is a separate button (`confirmed`) whose value is a hash of the text, so that
+    it does not apply to a text edited afterwards.
     """
 
     body = forms.CharField(
@@ -39,19 +40,19 @@ class PostForm(forms.Form):
         self.seal = ""
 
     def clean_body(self) -> str:
-        body = self.cleaned_data["body"].replace("\r\n", "\n").replace("\x00", "")
+        body = self.cleaned_data["body"].replace("\r\n", "\n")
         if not body.strip():
-            raise ValidationError(_("Write something first."), code="required")
+            raise ValidationError(_("Enter some text."), code="required")
         return body
 
     def unsent(self) -> Self:
-        """Returns the form with what was written in it, as if nobody had tried to send it."""
+        """Return an unbound copy of the form with the entered data and no errors."""
         fresh = copy.copy(self)
         fresh.initial, fresh.is_bound = dict(self.data.items()), False
         return fresh
 
     def text(self) -> str:
-        """Returns all that will be seen of it."""
+        """Return all text that would be published."""
         return str(self.cleaned_data.get("body", ""))
 
     def clean(self) -> dict[str, Any]:
@@ -65,7 +66,7 @@ class PostForm(forms.Form):
         self.warnings = personal_data.warnings(self.author, text)
         if self.warnings:
             raise ValidationError(
-                _("This may hold a patient's data, so it is not posted yet."),
+                _("This text may contain patient data, so it has not been posted yet."),
                 code=LOOKS_LIKE_PATIENT,
             )
         return cleaned
@@ -102,7 +103,7 @@ class TopicForm(PostForm):
 
 
 class EditForm(PostForm):
-    """A changed text, and the version that it was made from; of a first post, the title too."""
+    """An edited post, with the version it is based on; the first post includes the title."""
 
     title = forms.CharField(
         label=_("Title"),
@@ -129,24 +130,8 @@ class EditForm(PostForm):
         return f"{self.cleaned_data.get('title', '')}\n{super().text()}"
 
 
-class ReasonForm(forms.Form):
-    """Why: for a report, and for what takes something away from people."""
-
-    reason = forms.CharField(
-        label=_("Reason"),
-        max_length=MAX_REASON,
-        widget=forms.Textarea(attrs={"rows": 3, "class": "form-control"}),
-    )
-
-    def clean_reason(self) -> str:
-        reason = " ".join(self.cleaned_data["reason"].replace("\x00", "").split())
-        if not reason:
-            raise ValidationError(_("A reason is needed."), code="required")
-        return reason
-
-
 class MoveForm(forms.Form):
-    """Where a topic is to be moved."""
+    """The category that a topic is moved to."""
 
     category = forms.ModelChoiceField(
         label=_("Category"),
@@ -162,20 +147,20 @@ class MoveForm(forms.Form):
 
 
 class MailForm(forms.Form):
-    """Which mails somebody wants."""
+    """How often a user gets emails."""
 
     mail = forms.ChoiceField(
-        label=_("Mails about the board"),
+        label=_("Email notifications"),
         choices=Member.Mail.choices,
         widget=forms.RadioSelect(attrs={"class": "form-check-input"}),
     )
 
 
 class PictureForm(forms.Form):
-    """A picture that somebody wants to post."""
+    """An image to add to a post."""
 
     picture = forms.FileField(
-        label=_("Picture"),
+        label=_("Image"),
         widget=forms.ClearableFileInput(
             attrs={"accept": "image/jpeg,image/png,image/webp", "class": "form-control"}
         ),

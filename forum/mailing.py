@@ -1,4 +1,4 @@
-"""Mails of the board: that there is something to read, never what is written there."""
+"""Notification emails; they never contain what was posted."""
 
 import datetime
 from collections import defaultdict
@@ -9,24 +9,24 @@ from django.utils import timezone
 from accounts import mails
 from accounts.models import User
 from forum.models import Member, Notification
-from forum.notices import due_for_mail, keep_digest_sent, member, visible_notifications
+from forum.notifications import due_for_mail, keep_digest_sent, member, visible_notifications
 
-# What somebody reads on the page within this time needs no mail.
+# Posts that a user reads on the site within this time cause no email.
 GRACE = datetime.timedelta(minutes=2)
 DAY = datetime.timedelta(hours=24)
 LISTED = 50
 
 
 def send_due(*, site: str) -> tuple[int, int]:
-    """Sends the mails that are due: one for each notification, or a day's in one, as people wish.
+    """Send the emails that are due: one per notification or a daily digest, as each user chose.
 
-    Safe to call at any time and again after a failure: what was not sent is due the next time.
+    Can be repeated at any time: what could not be sent is due again at the next call.
 
     Args:
-        site: the address of the site, for the links.
+        site: base URL of the site, for links.
 
     Returns:
-        How many mails were sent, and how many were not.
+        The number of emails sent and the number that failed.
     """
     by_user: dict[int, list[int]] = defaultdict(list)
     due = due_for_mail(timezone.now() - GRACE).values_list("recipient_id", "pk")
@@ -58,9 +58,9 @@ def _send_to(recipient: int, keys: list[int], site: str) -> tuple[int, int]:
 
 @transaction.atomic
 def _send(user: User, keys: list[int], site: str, *, is_digest: bool) -> tuple[int, int]:
-    """Sends one mail, and keeps that it was sent only where it was.
+    """Send one email and mark its notifications as emailed if that succeeded.
 
-    The rows are locked meanwhile, so that two senders at once send it once.
+    The rows are locked, so that two processes do not send it twice.
     """
     rows = Notification.objects.select_for_update(of=("self",), skip_locked=True)
     waiting = rows.filter(pk__in=keys, mailed_at__isnull=True, read_at__isnull=True)

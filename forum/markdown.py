@@ -1,7 +1,7 @@
-"""Markdown of a post to HTML that is safe to show: no raw HTML, no picture from elsewhere.
+"""Rendering of Markdown to safe HTML: no raw HTML, no images from other sites.
 
-markdown-it-py (CommonMark, with tables, strikethrough and bare links) renders; nh3 then lets
-through only what is named here, so that a fault in the one is caught by the other.
+markdown-it-py renders CommonMark with tables, strikethrough and bare links. nh3 then removes
+everything that is not listed here, so that a fault in one of the two is caught by the other.
 """
 
 import re
@@ -48,7 +48,7 @@ def _parser() -> MarkdownIt:
 
 
 def picture_ids(body: str) -> list[uuid.UUID]:
-    """Returns the pictures that a text shows, each once, in their order."""
+    """Return the IDs of the images that a text shows, without duplicates, in order."""
     found = (uuid.UUID(match) for match in PICTURE.findall(body))
     return list(dict.fromkeys(found))
 
@@ -56,17 +56,17 @@ def picture_ids(body: str) -> list[uuid.UUID]:
 def render(
     body: str, *, pictures: Mapping[uuid.UUID, Picture], names: Collection[str] = ()
 ) -> SafeString:
-    """Returns a post's text as HTML.
+    """Return a post's text as HTML.
 
     Args:
         body: Markdown.
-        pictures: those that may be shown; others leave a sentence in their place.
-        names: mentions as they are written after the @, to be set off.
+        pictures: the images that may be shown; others are replaced by a sentence.
+        names: the mentions to highlight, as written after the @.
     """
     tokens = _parser().parse(body)
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
-            # The page has titles of its own; those of a post come under them.
+            # Headings in a post are below the headings of the page.
             token.tag = f"h{min(6, int(token.tag[1]) + 2)}"
         if token.type == "inline":
             token.children = list(_inline(token.children or [], pictures, names))
@@ -79,7 +79,7 @@ def render(
         url_schemes=SCHEMES,
         link_rel=None,
     )
-    return mark_safe(clean)  # noqa: S308 - it is what nh3 lets through
+    return mark_safe(clean)  # noqa: S308 - sanitised by nh3
 
 
 def _inline(
@@ -101,7 +101,7 @@ def _inline(
 
 
 def _open_safely(token: Token) -> None:
-    """Leads out of the site in a new tab that learns nothing of this one."""
+    """Open external links in a new tab without access to this one."""
     if not str(token.attrs.get("href", "")).startswith(("/", "#")):
         token.attrs |= {"rel": "nofollow ugc noopener noreferrer", "target": "_blank"}
 
@@ -110,12 +110,12 @@ def _picture(token: Token, pictures: Mapping[uuid.UUID, Picture]) -> str:
     source = str(token.attrs.get("src", ""))
     match = PICTURE.fullmatch(source)
     if match is None:
-        return _gone(_("Pictures from elsewhere are not shown here."))
+        return _gone(_("Images from other websites are not shown."))
     picture = pictures.get(uuid.UUID(match[1]))
     if picture is None:
-        return _gone(_("This picture cannot be shown."))
+        return _gone(_("This image cannot be shown."))
     if picture.withdrawn_at is not None:
-        return _gone(_("This picture was withdrawn by who posted it."))
+        return _gone(_("This image was withdrawn by its author."))
     return (
         f'<img src="{escape(reverse("forum:picture", args=[picture.pk]))}"'
         f' alt="{escape(token.content)}" width="{picture.width}" height="{picture.height}"'
@@ -132,7 +132,7 @@ def _raw(html: str) -> Token:
 
 
 def _set_off(text: str, names: Collection[str]) -> Sequence[Token]:
-    """Returns the text with each `@name` in a span of its own."""
+    """Return the text as tokens with each `@name` highlighted."""
     any_name = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
     pieces = re.split(rf"(@(?:{any_name}))", text)
     return [_piece(piece, is_mention=bool(index % 2)) for index, piece in enumerate(pieces)]
@@ -145,5 +145,5 @@ def _piece(text: str, *, is_mention: bool) -> Token:
 
 
 def label(text: str) -> str:
-    """Returns words that can stand between the brackets of a link or picture, on one line."""
+    """Return the text on one line, without characters that would end a link's label."""
     return " ".join(text.translate(str.maketrans("", "", "[]\\<>`")).split())

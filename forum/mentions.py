@@ -1,4 +1,4 @@
-"""Who is meant by an @ in a text."""
+"""Resolution of @mentions to users."""
 
 import re
 import unicodedata
@@ -8,16 +8,17 @@ from accounts.models import User
 
 MAX_MENTIONS = 20
 MAX_NAME = 80
-AT = re.compile(r"(?<![\w.@])@(?=\S)")
-# Names that two people share are told apart by what completion adds: @name#12.
+# A letter before the @ makes it an e-mail address, except a Chinese one: Chinese has no spaces.
+AT = re.compile(r"(?<![^\W\u3400-\u4dbf\u4e00-\u9fff])(?<![.@])@(?=\S)")
+# Completion adds an account number to names that several people share: @name#12.
 NUMBER = re.compile(r"#(\d{1,9})")
 
 
 def mentioned_in(text: str) -> dict[str, User]:
-    """Returns who is mentioned, by what is written after the @.
+    """Return the mentioned users by the text that follows the @.
 
-    The longest name that fits counts. A name that several people share means nobody unless their
-    number follows (`@name#12`). At most `MAX_MENTIONS` people.
+    The longest matching name wins. A name that several people share matches only with an account
+    number (`@name#12`). At most `MAX_MENTIONS` users are returned.
     """
     starts = [text[match.end() : match.end() + MAX_NAME] for match in AT.finditer(text)]
     starts = starts[: 2 * MAX_MENTIONS]
@@ -56,7 +57,7 @@ def _meant(start: str, people: dict[str, list[User]]) -> tuple[str, User | None]
 
 
 def _goes_on(name: str, rest: str) -> bool:
-    """Whether the word is longer than the name; Chinese has no spaces to tell by."""
+    """Return whether the word continues after the name; Chinese words have no spaces."""
     if not rest or not (rest[0].isalnum() and name[-1].isalnum()):
         return False
     return not (_is_cjk(name[-1]) or _is_cjk(rest[0]))
@@ -67,9 +68,12 @@ def _is_cjk(character: str) -> bool:
 
 
 def suggestions(beginning: str, *, by: User, limit: int = 8) -> list[dict[str, str]]:
-    """Returns people whose name holds `beginning`, for completion, and what to write for each.
+    """Return completions for a partial name: users whose name contains `beginning`.
 
-    Those whose name begins with it come first.
+    Names that start with it come first.
+
+    Returns:
+        Up to `limit` entries with `name`, `hospital` and `insert`, the text to insert.
     """
     beginning = beginning.strip()[:MAX_NAME]
     approved = User.objects.filter(approval=User.Approval.APPROVED, is_active=True)

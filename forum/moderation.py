@@ -1,4 +1,4 @@
-"""What supervisors do on the board, and how a report reaches them; all of it on record."""
+"""Moderator actions and reports; each is recorded in the audit log."""
 
 from typing import TYPE_CHECKING
 
@@ -6,10 +6,10 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import audit
+from accounts.audit import recording
 from forum import pictures, search
 from forum.models import Category, Notification, Post, PostVersion, Report, Topic
-from forum.notices import unread_of
+from forum.notifications import unread_of
 from forum.querysets import MODERATE, TAKE_PART
 
 if TYPE_CHECKING:
@@ -33,48 +33,48 @@ def _post(by: "User", post_id: int) -> Post:
 
 @transaction.atomic
 def pin_topic(*, by: "User", topic_id: int, is_pinned: bool) -> Topic:
-    """Puts a topic on top of the list, or back in its place.
+    """Pin a topic to the top of the list, or unpin it.
 
     Raises:
-        PermissionDenied: if the account is no moderator's.
-        Topic.DoesNotExist: if there is none.
+        PermissionDenied: `by` is not a moderator.
+        Topic.DoesNotExist: there is no such topic.
     """
     topic = _topic(by, topic_id)
     if topic.is_pinned != is_pinned:
         topic.is_pinned = is_pinned
-        with audit.during("topic-pinned" if is_pinned else "topic-unpinned"):
+        with recording.event("topic-pinned" if is_pinned else "topic-unpinned"):
             topic.save(update_fields=["is_pinned"])
     return topic
 
 
 @transaction.atomic
 def lock_topic(*, by: "User", topic_id: int, is_locked: bool) -> Topic:
-    """Ends a topic, or opens it again. Raises as `pin_topic`."""
+    """Lock or unlock a topic. Raises the same errors as `pin_topic`."""
     topic = _topic(by, topic_id)
     if topic.is_locked != is_locked:
         topic.is_locked = is_locked
-        with audit.during("topic-locked" if is_locked else "topic-unlocked"):
+        with recording.event("topic-locked" if is_locked else "topic-unlocked"):
             topic.save(update_fields=["is_locked"])
     return topic
 
 
 @transaction.atomic
 def move_topic(*, by: "User", topic_id: int, category: Category) -> Topic:
-    """Puts a topic on another shelf. Raises as `pin_topic`."""
+    """Move a topic to another category. Raises the same errors as `pin_topic`."""
     topic = _topic(by, topic_id)
     if topic.category_id != category.pk:
         topic.category = category
-        with audit.during("topic-moved"):
+        with recording.event("topic-moved"):
             topic.save(update_fields=["category"])
     return topic
 
 
 @transaction.atomic
 def hide_topic(*, by: "User", topic_id: int, reason: str) -> Topic:
-    """Takes a topic with all its posts away from everyone but supervisors.
+    """Hide a topic with all its posts from everyone but supervisors.
 
     Raises:
-        ValueError: without a reason; else as `pin_topic`.
+        ValueError: the reason is empty. Otherwise the same errors as `pin_topic`.
     """
     topic = _topic(by, topic_id)
     _hide(topic, by, reason, "topic-hidden")
@@ -84,7 +84,7 @@ def hide_topic(*, by: "User", topic_id: int, reason: str) -> Topic:
 
 @transaction.atomic
 def show_topic(*, by: "User", topic_id: int) -> Topic:
-    """Gives a hidden topic back to everyone. Raises as `pin_topic`."""
+    """Make a hidden topic visible again. Raises the same errors as `pin_topic`."""
     topic = _topic(by, topic_id)
     _show(topic, "topic-shown")
     posts = list(topic.posts.standing())
@@ -95,12 +95,12 @@ def show_topic(*, by: "User", topic_id: int) -> Topic:
 
 @transaction.atomic
 def hide_post(*, by: "User", post_id: int, reason: str) -> Post:
-    """Takes a post away from everyone but supervisors; its open reports are decided with it.
+    """Hide a post from everyone but supervisors and resolve its open reports.
 
     Raises:
-        PermissionDenied: if the account is no moderator's.
-        Post.DoesNotExist: if there is none.
-        ValueError: without a reason.
+        PermissionDenied: `by` is not a moderator.
+        Post.DoesNotExist: there is no such post.
+        ValueError: the reason is empty.
     """
     post = _post(by, post_id)
     _hide(post, by, reason, "post-hidden")
@@ -112,7 +112,7 @@ def hide_post(*, by: "User", post_id: int, reason: str) -> Post:
 
 @transaction.atomic
 def show_post(*, by: "User", post_id: int) -> Post:
-    """Gives a hidden post back to everyone. Raises as `hide_post`."""
+    """Make a hidden post visible again. Raises the same errors as `hide_post`."""
     post = _post(by, post_id)
     _show(post, "post-shown")
     search.refresh(post, title=post.topic.title)
@@ -121,9 +121,9 @@ def show_post(*, by: "User", post_id: int) -> Post:
 
 @transaction.atomic
 def erase_post(*, by: "User", post_id: int, reason: str) -> Post:
-    """Removes a post's text, earlier texts and pictures for good: for patients' data.
+    """Permanently remove a post's text, versions and images, for example patient data.
 
-    The tombstone stays. Raises as `hide_post`.
+    A placeholder stays. Raises the same errors as `hide_post`.
     """
     post = _post(by, post_id)
     if not reason.strip():
@@ -131,7 +131,7 @@ def erase_post(*, by: "User", post_id: int, reason: str) -> Post:
     PostVersion.objects.filter(post=post).delete()
     pictures.remove_files(list(post.pictures.filter(withdrawn_at__isnull=True)))
     post.body, post.erased_at = "", timezone.now()
-    with audit.during("post-erased", reason=reason.strip()):
+    with recording.event("post-erased", reason=reason.strip()):
         post.save(update_fields=["body", "erased_at"])
     search.forget([post.pk])
     unread_of(post).delete()
@@ -145,7 +145,7 @@ def _hide(thing: Topic | Post, by: "User", reason: str, event: str) -> None:
     if thing.is_hidden:
         return
     thing.hidden_at, thing.hidden_by, thing.hidden_reason = timezone.now(), by, reason.strip()
-    with audit.during(event, reason=reason.strip()):
+    with recording.event(event, reason=reason.strip()):
         thing.save(update_fields=HIDING_FIELDS)
 
 
@@ -153,18 +153,18 @@ def _show(thing: Topic | Post, event: str) -> None:
     if not thing.is_hidden:
         return
     thing.hidden_at, thing.hidden_by, thing.hidden_reason = None, None, ""
-    with audit.during(event):
+    with recording.event(event):
         thing.save(update_fields=HIDING_FIELDS)
 
 
 @transaction.atomic
 def report_post(*, reporter: "User", post_id: int, reason: str) -> Report:
-    """Asks the supervisors to look at a post; somebody's second report of it is the first.
+    """Report a post to the supervisors; reporting it again returns the open report.
 
     Raises:
-        PermissionDenied: if the account has no part in the board.
-        Post.DoesNotExist: if the reporter cannot see a standing post.
-        ValueError: without a reason.
+        PermissionDenied: the reporter may not use the board.
+        Post.DoesNotExist: the reporter cannot see a published post with this ID.
+        ValueError: the reason is empty.
     """
     if not reporter.has_perm(TAKE_PART):
         raise PermissionDenied
@@ -177,27 +177,27 @@ def report_post(*, reporter: "User", post_id: int, reason: str) -> Report:
         post=post, reporter=reporter, handled_at=None, defaults={"reason": reason.strip()}
     )
     if is_new:
-        audit.record_access(post, what="post-reported", by=reporter)
+        recording.record_access(post, what="post-reported", by=reporter)
     return report
 
 
 @transaction.atomic
 def leave_post(*, by: "User", post_id: int) -> Post:
-    """Decides the open reports of a post: it stays. Raises as `hide_post`."""
+    """Resolve the open reports of a post by keeping it. Raises the same errors as `hide_post`."""
     post = _post(by, post_id)
     _decide(post, by, Report.Outcome.LEFT)
     return post
 
 
 def _decide(post: Post, by: "User", outcome: Report.Outcome) -> None:
-    """Decides a post's open reports, and tells those who made them."""
+    """Resolve a post's open reports and notify the reporters."""
     waiting = list(post.reports.filter(handled_at__isnull=True))
     if not waiting:
         return
     post.reports.filter(pk__in=[report.pk for report in waiting]).update(
         handled_at=timezone.now(), handled_by=by, outcome=outcome
     )
-    audit.record_access(post, what="report-decided", by=by, detail={"decision": outcome.value})
+    recording.record_access(post, what="report-decided", by=by, detail={"decision": outcome.value})
     Notification.objects.bulk_create(
         [
             Notification(
@@ -213,6 +213,6 @@ def _decide(post: Post, by: "User", outcome: Report.Outcome) -> None:
 
 
 def reports_waiting() -> int:
-    """Returns how many posts have reports that nobody has decided."""
+    """Return the number of posts with open reports."""
     waiting = Report.objects.filter(handled_at__isnull=True)
     return waiting.values("post").distinct().count()

@@ -1,4 +1,4 @@
-"""What the pages of the board show of topics and posts."""
+"""Presentation of topics and posts on the board's pages."""
 
 import re
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from accounts.models import User
 
 EXCERPT = 180
-# What Markdown is marked by, and where links and pictures lead.
+# Markdown syntax, and the targets of links and images.
 MARKS = re.compile(r"!?\[|\]\([^)\s]*\)|[*`>#|~]+|(?m:^\s*[-+]\s)")
 
 
@@ -27,9 +27,11 @@ class ShownPost:
     """A post as one reader sees it.
 
     Attributes:
-        html: the text, safe to show; empty where the reader sees a tombstone.
-        is_tombstone: whether the reader sees that something was here, and not what.
-        may_change: whether the reader may edit and delete it.
+        html: the safe HTML of the text; empty for a placeholder.
+        is_tombstone: whether the reader sees a placeholder instead of the text.
+        may_change: whether the reader may edit and delete the post.
+        may_undelete: whether the reader may restore the post.
+        is_new: whether the reader has not read the post before.
     """
 
     post: Post
@@ -41,13 +43,13 @@ class ShownPost:
 
 
 def posts_on_page(topic: Topic, number: int) -> list[Post]:
-    """Returns the posts of a topic's page; numbers have no gaps, so no counting is needed."""
+    """Return the posts on a page of a topic, by number: numbers have no gaps."""
     first = (number - 1) * POSTS_A_PAGE
     return _with_people(topic.posts.filter(number__gt=first, number__lte=first + POSTS_A_PAGE))
 
 
 def posts_after(topic: Topic, number: int) -> list[Post]:
-    """Returns the posts that were added after the one of this number."""
+    """Return the posts added after the post with this number."""
     return _with_people(topic.posts.filter(number__gt=number))
 
 
@@ -61,10 +63,11 @@ def page_count(topic: Topic) -> int:
 
 
 def shown(posts: list[Post], *, to: "User", new_from: int | None = None) -> list[ShownPost]:
-    """Returns posts of one topic as `to` sees them.
+    """Return posts of one topic as `to` sees them.
 
     Args:
-        new_from: the number of the first post that is new to the reader.
+        to: the reader.
+        new_from: the number of the first post the reader has not read.
     """
     by_post = pictures.in_posts(posts)
     moderates = to.has_perm(MODERATE)
@@ -116,7 +119,7 @@ def _names(post: Post) -> list[str]:
 
 
 def previewed(body: str, *, author: "User") -> SafeString:
-    """Returns a text as it would be shown, with the author's pictures that wait to be posted."""
+    """Return a preview of a text, including the author's unposted images."""
     from forum.mentions import mentioned_in
 
     ids = markdown.picture_ids(body)
@@ -126,7 +129,7 @@ def previewed(body: str, *, author: "User") -> SafeString:
 
 
 def quoted(post: Post) -> str:
-    """Returns a post as a quotation to begin a reply with, without its own quotations."""
+    """Return a post quoted in Markdown for a reply, without the quotations in it."""
     own = "\n".join(line for line in post.body.split("\n") if not line.startswith(">"))
     lines = re.sub(r"\n{3,}", "\n\n", own.strip()).split("\n")
     quotation = "\n".join(f"> {line}".rstrip() for line in lines)
@@ -135,7 +138,7 @@ def quoted(post: Post) -> str:
 
 
 def excerpt(body: str, words: str) -> str:
-    """Returns one line of a post around the first of the words that it holds, without marks."""
+    """Return a one-line plain-text excerpt around the first matching word."""
     line = " ".join(MARKS.sub(" ", body).split())
     folded = line.casefold()
     places = [folded.find(word.casefold()) for word in words.split()]
@@ -146,5 +149,5 @@ def excerpt(body: str, words: str) -> str:
 
 
 def numbers(posts: Iterable[Post]) -> int:
-    """Returns the greatest number among posts; 0 without any."""
+    """Return the highest post number, 0 without posts."""
     return max((post.number for post in posts), default=0)

@@ -1,4 +1,4 @@
-"""Pictures on the board: checked, drawn anew, made smaller; nothing else of the file is kept."""
+"""Images in posts: validated, re-encoded and resized; no metadata is kept."""
 
 import datetime
 import uuid
@@ -15,7 +15,7 @@ from PIL import Image
 from forum.markdown import picture_ids
 from forum.models import Picture, Post
 from forum.querysets import TAKE_PART
-from xraysite.pictures import PictureError, decode, encode
+from xraysite.common.images import PictureError, decode, encode
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -23,18 +23,22 @@ if TYPE_CHECKING:
 MAX_SIDE = 1600
 MAX_BYTES = 10 * 2**20
 MAX_PIXELS = 40_000_000
-MAX_WAITING = 20  # pictures that somebody uploaded and did not post
+MAX_WAITING = 20  # uploaded and not yet posted, per user
 WAITING_TIME = datetime.timedelta(days=7)
 
 
 def reencode(data: bytes, *, lossless: bool = False) -> tuple[bytes, int, int]:
-    """Returns the pixels as a WebP file of at most 1,600 pixels a side, and its width and height.
+    """Re-encode an image file as WebP, at most 1,600 pixels a side.
 
     Args:
-        lossless: keeps every pixel of a picture that is small enough as it is.
+        data: a JPEG, PNG or WebP file.
+        lossless: whether to encode without loss (pixels change only by resizing).
+
+    Returns:
+        The WebP file, its width and its height in pixels.
 
     Raises:
-        xraysite.pictures.PictureError: if it is no picture that can be used.
+        xraysite.common.images.PictureError: the file cannot be used.
     """
     picture = decode(data, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS)
     picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
@@ -42,18 +46,23 @@ def reencode(data: bytes, *, lossless: bool = False) -> tuple[bytes, int, int]:
 
 
 def add_picture(*, owner: "User", data: bytes, is_case: bool = False) -> Picture:
-    """Stores a picture that its owner is about to post.
+    """Store an image that its owner is about to post.
 
     Raises:
-        PermissionDenied: if the account has no part in the board.
-        xraysite.pictures.PictureError: if the file cannot be used, or too many wait to be posted.
+        PermissionDenied: the owner may not use the board.
+        PictureError: the file cannot be used, or the owner has too many unposted images.
     """
     if not owner.has_perm(TAKE_PART):
         raise PermissionDenied
     waiting = Picture.objects.filter(owner=owner, post__isnull=True, withdrawn_at__isnull=True)
     if waiting.count() >= MAX_WAITING:
-        raise PictureError(_("Too many of your pictures wait to be posted. Post or wait first."))
-    # What a doctor looked at before sharing a case is what others see, to the pixel.
+        raise PictureError(
+            _(
+                "You have too many unposted images. Post some of them first, or try "
+                "again in a few days."
+            )
+        )
+    # A shared case must look exactly like the preview that its doctor confirmed.
     content, width, height = reencode(data, lossless=is_case)
     picture = Picture(owner=owner, width=width, height=height, is_case=is_case)
     name = picture.file.storage.save(
@@ -69,13 +78,13 @@ def add_picture(*, owner: "User", data: bytes, is_case: bool = False) -> Picture
 
 
 def attach(post: Post) -> None:
-    """Makes the pictures that the post's text shows its own, where its author uploaded them."""
+    """Attach the images that the post's text shows, if its author uploaded them."""
     waiting = Picture.objects.attachable_by(post.author)
     waiting.filter(pk__in=picture_ids(post.body)).update(post=post)
 
 
 def in_posts(posts: list[Post]) -> dict[int, dict[uuid.UUID, Picture]]:
-    """Returns the pictures of each post by its key, withdrawn ones too."""
+    """Return the images of each post by post ID and image ID, including withdrawn ones."""
     found: dict[int, dict[uuid.UUID, Picture]] = {post.pk: {} for post in posts}
     for picture in Picture.objects.filter(post__in=posts):
         found[picture.post_id][picture.pk] = picture  # type: ignore[index]
@@ -84,9 +93,9 @@ def in_posts(posts: list[Post]) -> dict[int, dict[uuid.UUID, Picture]]:
 
 @transaction.atomic
 def withdraw(picture_id: uuid.UUID) -> bool:
-    """Removes a picture's file for good; returns False where there is no picture or file.
+    """Permanently remove an image's file; return False if it was already gone.
 
-    The file goes when the transaction is certain. What a failure leaves is found by `sweep`.
+    The file is deleted when the transaction commits; `sweep` finds what a failure leaves behind.
     """
     picture = Picture.objects.select_for_update().filter(pk=picture_id).first()
     if picture is None or picture.withdrawn_at is not None:
@@ -96,7 +105,7 @@ def withdraw(picture_id: uuid.UUID) -> bool:
 
 
 def remove_files(pictures: list[Picture]) -> None:
-    """Marks pictures as withdrawn and removes their files when the transaction is certain."""
+    """Mark images as withdrawn and delete their files when the transaction commits."""
     now = timezone.now()
     for picture in pictures:
         name, storage = picture.file.name, picture.file.storage
@@ -107,9 +116,10 @@ def remove_files(pictures: list[Picture]) -> None:
 
 
 def sweep() -> int:
-    """Removes pictures that were uploaded long ago and never posted; returns how many.
+    """Remove images not posted within `WAITING_TIME`, and files without a row.
 
-    And files on the shelf that no row names.
+    Returns:
+        The number of images and files removed.
     """
     before = timezone.now() - WAITING_TIME
     old = Picture.objects.filter(post__isnull=True, created_at__lt=before)

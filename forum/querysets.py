@@ -1,33 +1,30 @@
-"""Which topics and posts a person may see: every page of the board starts from one of these."""
+"""The only access path to topics, posts and images: what a user may see."""
 
 import datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from django.apps import apps
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
-
-if TYPE_CHECKING:
-    from forum.models import Picture, Post, Topic  # noqa: F401
 
 TAKE_PART = "forum.add_post"
 MODERATE = "forum.moderate_post"
 SEE_CASES = "forum.view_case"
 
 
-class TopicQuerySet(models.QuerySet["Topic"]):
+class TopicQuerySet(models.QuerySet[Any]):
     def visible_to(self, user: Any) -> Self:
-        """Returns the topics that `user` may read; hidden ones are for moderators alone."""
+        """Return the topics that `user` may read; only moderators see hidden ones."""
         if not (user.is_authenticated and user.has_perm(TAKE_PART)):
             return self.none()
         return self.all() if user.has_perm(MODERATE) else self.filter(hidden_at__isnull=True)
 
     def in_order(self) -> Self:
-        """Returns pinned topics first, then those that were written in last."""
+        """Return pinned topics first, then the most recently active."""
         return self.order_by("-is_pinned", "-last_activity_at", "-id")
 
     def unread_by(self, user: Any, *, all_read_at: datetime.datetime) -> Self:
-        """Returns the topics with a post that `user` has not seen since marking all as read."""
+        """Return the topics with posts that `user` has not read."""
         read = apps.get_model("forum", "TopicRead").objects.filter(
             topic=OuterRef("pk"), user_id=user.pk, number__gte=OuterRef("post_count")
         )
@@ -37,30 +34,30 @@ class TopicQuerySet(models.QuerySet["Topic"]):
         return self.filter(follows__user_id=user.pk, follows__is_following=True)
 
 
-class PostQuerySet(models.QuerySet["Post"]):
+class PostQuerySet(models.QuerySet[Any]):
     def visible_to(self, user: Any) -> Self:
-        """Returns the posts of the topics that `user` may read.
+        """Return the posts of the topics that `user` may read.
 
-        Deleted and hidden ones are among them: pages show a tombstone in their place.
+        Deleted and hidden posts are included: pages show a placeholder for them.
         """
         if not (user.is_authenticated and user.has_perm(TAKE_PART)):
             return self.none()
         return self.all() if user.has_perm(MODERATE) else self.filter(topic__hidden_at__isnull=True)
 
     def standing(self) -> Self:
-        """Returns those that were neither deleted nor hidden nor erased."""
+        """Return the posts that are neither deleted, hidden nor erased."""
         return self.filter(deleted_at__isnull=True, hidden_at__isnull=True, erased_at__isnull=True)
 
     def own_of(self, user: Any) -> Self:
-        """Returns what `user` wrote and may still change."""
+        """Return the posts that `user` wrote and may still edit."""
         return self.visible_to(user).standing().filter(author_id=user.pk)
 
 
-class PictureQuerySet(models.QuerySet["Picture"]):
+class PictureQuerySet(models.QuerySet[Any]):
     def visible_to(self, user: Any) -> Self:
-        """Returns the pictures of standing posts, and those that `user` is about to post.
+        """Return the images in published posts, and the ones `user` has not posted yet.
 
-        Pictures of shared cases are for those who may see films.
+        Images of shared cases are only visible to users who may see X-rays.
         """
         if not (user.is_authenticated and user.has_perm(TAKE_PART)):
             return self.none()
@@ -77,5 +74,5 @@ class PictureQuerySet(models.QuerySet["Picture"]):
         return found if user.has_perm(SEE_CASES) else found.exclude(is_case=True)
 
     def attachable_by(self, user: Any) -> Self:
-        """Returns what `user` uploaded and has not posted yet."""
+        """Return the images that `user` uploaded and has not posted yet."""
         return self.filter(owner_id=user.pk, post__isnull=True, withdrawn_at__isnull=True)

@@ -1,8 +1,8 @@
-"""Full-text search of titles and posts, behind one function for SQLite (FTS5) and PostgreSQL.
+"""Full-text search of titles and posts on SQLite (FTS5) and PostgreSQL.
 
-Neither cuts Chinese into words. So each text is cut here: a run of Chinese becomes its overlapping
-pairs of characters, other scripts their words, each spelled in ASCII, so that any two characters
-in a row are found and both databases see the same tokens. A longer run is a phrase of pairs.
+Neither database segments Chinese text, so it is tokenised here: a run of Chinese becomes its
+overlapping character bigrams, other scripts become words, all encoded in ASCII. Both databases see
+the same tokens, any two adjacent characters are found, and a longer query is a phrase of bigrams.
 """
 
 import re
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
     from forum.models import Post
 
 TABLE = "forum_search"
-LIMIT = 500  # of one search, the newest posts
+LIMIT = 500  # newest matching posts per search
 MAX_QUERY = 200
 MAX_TERMS = 10
 CJK = (
     "\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
     "\U00020000-\U0003ffff"
 )
-# Letters and digits of one kind in a row: Chinese, kana and hangul, or anything else.
+# A run of characters of one kind: Chinese, kana and hangul, or any other letters and digits.
 RUN = re.compile(rf"(?P<cjk>[{CJK}]+)|(?P<word>(?:(?![{CJK}])[^\W_])+)")
 MAX_WORD = 40
 
 
 def _runs(text: str) -> Iterator[tuple[str, bool]]:
-    """Yields each run of letters, folded, and whether it is Chinese."""
+    """Yield each run of letters, case-folded, and whether it is Chinese."""
     for match in RUN.finditer(unicodedata.normalize("NFKC", text).casefold()):
         yield match[0], match["cjk"] is not None
 
 
 def _pair(characters: str) -> str:
-    """Spells one or two characters in letters and digits, all of them equally long."""
+    """Encode one or two characters as a fixed-length ASCII token."""
     return "c" + "".join(f"{ord(character):06x}" for character in characters)
 
 
@@ -45,11 +45,11 @@ def _word(word: str) -> str:
 
 
 def tokens_of(text: str) -> str:
-    """Returns the tokens of a text in their order, with spaces between."""
+    """Return the tokens of a text in order, separated by spaces."""
     tokens: list[str] = []
     for run, is_chinese in _runs(text):
         if is_chinese:
-            # The last character stands alone, so that a single one is found wherever it is.
+            # The last character is also a token of its own, so that single characters are found.
             tokens.extend(_pair(run[at : at + 2]) for at in range(len(run)))
         else:
             tokens.append(_word(run))
@@ -57,7 +57,7 @@ def tokens_of(text: str) -> str:
 
 
 def _terms(words: str) -> list[tuple[list[str], bool]]:
-    """Returns what to look for: phrases of tokens, and whether the last is only a beginning."""
+    """Return phrases of tokens, each with whether its last token is a prefix."""
     terms: list[tuple[list[str], bool]] = []
     for run, is_chinese in _runs(words[:MAX_QUERY]):
         if not is_chinese:
@@ -70,10 +70,10 @@ def _terms(words: str) -> list[tuple[list[str], bool]]:
 
 
 def matching(words: str) -> list[int]:
-    """Returns the keys of the posts that hold every word of `words`, newest first.
+    """Return the IDs of the posts that contain every word of `words`, newest first.
 
-    Without regard to case and width. Of many, the newest `LIMIT`. Words without a letter or digit
-    find nothing. Whether somebody may see them is for the caller to ask.
+    Ignores case and character width, returns at most `LIMIT` posts, and nothing for words without
+    letters or digits. The caller checks which posts the user may see.
     """
     terms = _terms(words)
     if not terms:
@@ -104,10 +104,11 @@ def _select(key: str, where: str) -> str:
 
 
 def refresh(post: "Post", *, title: str) -> None:
-    """Makes the index hold a post as it stands now: found by its text, or not at all.
+    """Update the index for one post; a post that is not published is removed from it.
 
     Args:
-        title: the topic's, which is found through the first post.
+        post: with its topic loaded.
+        title: the topic's title, indexed with the first post.
     """
     forget([post.pk])
     if not post.is_standing or post.topic.is_hidden:
@@ -116,18 +117,18 @@ def refresh(post: "Post", *, title: str) -> None:
 
 
 def text_of(post: "Post", *, title: str) -> str:
-    """Returns what a post is found by."""
+    """Return the text that a post is indexed by."""
     return f"{title}\n{post.body}" if post.number == 1 else post.body
 
 
 def clear() -> None:
-    """Empties the index."""
+    """Remove every post from the index."""
     with connection.cursor() as cursor:
         cursor.execute(f"DELETE FROM {TABLE}")  # noqa: S608
 
 
 def put(texts: list[tuple[int, str]]) -> None:
-    """Adds posts to the index, by key and text; those keys must not be in it."""
+    """Add posts to the index, as (ID, text) pairs; the IDs must not be in it yet."""
     rows = [(key, tokens_of(text)) for key, text in texts]
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
@@ -140,7 +141,7 @@ def put(texts: list[tuple[int, str]]) -> None:
 
 
 def forget(keys: list[int]) -> None:
-    """Takes posts out of the index."""
+    """Remove posts from the index."""
     column = "post_id" if connection.vendor == "postgresql" else "rowid"
     with connection.cursor() as cursor:
         cursor.executemany(
@@ -150,7 +151,7 @@ def forget(keys: list[int]) -> None:
 
 
 def create_index(apps: object, schema_editor: object) -> None:
-    """Makes the table of the index; called by a migration."""
+    """Create the index table; called by a migration."""
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute(
@@ -158,7 +159,7 @@ def create_index(apps: object, schema_editor: object) -> None:
             )
             cursor.execute(f"CREATE INDEX {TABLE}_tokens ON {TABLE} USING gin (tokens)")
         else:
-            # Beginnings of words by their first letters, and a single Chinese character.
+            # Prefixes of 2 and 3 characters for words, of 7 for a single Chinese character.
             cursor.execute(f"CREATE VIRTUAL TABLE {TABLE} USING fts5(tokens, prefix='2 3 7')")
 
 

@@ -1,4 +1,4 @@
-"""What people write: each function checks, changes, leaves its trace, in one transaction."""
+"""Writing to the board: each function checks, changes and audits in one transaction."""
 
 import uuid
 from typing import TYPE_CHECKING
@@ -8,8 +8,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from accounts import audit
-from forum import notices, pictures, search
+from accounts.audit import recording
+from forum import notifications, pictures, search
 from forum.models import Category, Draft, Post, PostVersion, Topic
 from forum.querysets import MODERATE, TAKE_PART
 
@@ -18,15 +18,19 @@ if TYPE_CHECKING:
 
 
 class LockedError(Exception):
-    """The topic takes no more posts, and those in it stay as they are."""
+    """Raised when the topic is locked: no new posts, edits or deletions."""
 
 
 class ClosedError(Exception):
-    """The category takes no new topics."""
+    """Raised when the category accepts no new topics."""
 
 
 class ConflictError(Exception):
-    """The post was changed since the form was opened; `current` is its text now."""
+    """Raised when the post was edited since the form was opened.
+
+    Attributes:
+        current: the post's text now.
+    """
 
     def __init__(self, current: str) -> None:
         super().__init__("The post was changed in the meantime.")
@@ -34,7 +38,7 @@ class ConflictError(Exception):
 
 
 class SubmissionTakenError(Exception):
-    """The submission's id is that of a post of somebody else, or elsewhere."""
+    """Raised when the submission ID belongs to another post."""
 
 
 def _require(user: "User", permission: str) -> None:
@@ -46,12 +50,12 @@ def _require(user: "User", permission: str) -> None:
 def open_topic(
     *, author: "User", category: Category, title: str, body: str, submission: uuid.UUID
 ) -> Topic:
-    """Opens a topic with its first post; the same submission opens it once.
+    """Start a topic with its first post; repeating the same submission returns it.
 
     Raises:
-        PermissionDenied: if the account may open no topics.
-        ClosedError: if the category takes none.
-        SubmissionTakenError: if somebody else used the submission's id.
+        PermissionDenied: the author may not start topics.
+        ClosedError: the category accepts no new topics.
+        SubmissionTakenError: the submission ID belongs to another author's post.
     """
     _require(author, "forum.add_topic")
     earlier = _earlier(author, submission)
@@ -60,7 +64,7 @@ def open_topic(
     if Category.objects.select_for_update().get(pk=category.pk).is_closed:
         raise ClosedError
     now = timezone.now()
-    with audit.during("topic-opened"):
+    with recording.event("topic-opened"):
         topic = Topic.objects.create(
             category=category, title=title, author=author, last_author=author, last_activity_at=now
         )
@@ -74,13 +78,13 @@ def open_topic(
 
 @transaction.atomic
 def reply(*, author: "User", topic: Topic, body: str, submission: uuid.UUID) -> Post:
-    """Adds a post to a topic; the same submission adds it once.
+    """Add a post to a topic; repeating the same submission returns it.
 
     Raises:
-        PermissionDenied: if the account may not write.
-        Topic.DoesNotExist: if the author cannot see the topic.
-        LockedError: if the topic is locked and the author is no moderator.
-        SubmissionTakenError: if the submission's id belongs to another post.
+        PermissionDenied: the author may not post.
+        Topic.DoesNotExist: the author cannot see the topic.
+        LockedError: the topic is locked and the author is not a moderator.
+        SubmissionTakenError: the submission ID belongs to another post.
     """
     _require(author, TAKE_PART)
     topic = Topic.objects.visible_to(author).select_for_update().get(pk=topic.pk)
@@ -92,7 +96,7 @@ def reply(*, author: "User", topic: Topic, body: str, submission: uuid.UUID) -> 
     if topic.is_locked and not author.has_perm(MODERATE):
         raise LockedError
     number = topic.post_count + 1
-    with audit.during("posted"):
+    with recording.event("posted"):
         post = Post.objects.create(
             topic=topic, number=number, author=author, body=body, submission=submission
         )
@@ -116,24 +120,26 @@ def _published(post: Post, topic: Topic) -> None:
     post.topic = topic
     pictures.attach(post)
     search.refresh(post, title=topic.title)
-    notices.follow_unless_left(user=post.author, topic=topic)
-    notices.announce(post)
-    notices.mark_read(user=post.author, topic=topic, number=post.number)
+    notifications.follow_unless_left(user=post.author, topic=topic)
+    notifications.announce(post)
+    notifications.mark_read(user=post.author, topic=topic, number=post.number)
 
 
 @transaction.atomic
 def edit_post(
     *, author: "User", post_id: int, body: str, version: int, title: str | None = None
 ) -> Post:
-    """Replaces the text of an own post, and keeps the one before; of a first post, the title too.
+    """Replace the text of the author's post, and the title if it is the first post.
+
+    The previous text is kept as a version.
 
     Args:
-        version: the one that the author saw when beginning to edit.
+        version: the version that the author started editing from.
 
     Raises:
-        Post.DoesNotExist: if it is no standing post of this author.
-        LockedError: if the topic is locked.
-        ConflictError: if the post has another version by now.
+        Post.DoesNotExist: the author has no such published post.
+        LockedError: the topic is locked.
+        ConflictError: the post was edited in the meantime.
     """
     post = _own(author, post_id)
     if post.version != version:
@@ -141,7 +147,7 @@ def edit_post(
     changes_title = title is not None and post.number == 1 and title != post.topic.title
     if body == post.body and not changes_title:
         return post
-    with audit.during("post-edited"):
+    with recording.event("post-edited"):
         if changes_title:
             post.topic.title = str(title)
             post.topic.save(update_fields=["title"])
@@ -151,39 +157,39 @@ def edit_post(
             post.save(update_fields=["body", "edited_at", "version"])
     pictures.attach(post)
     search.refresh(post, title=post.topic.title)
-    notices.announce(post)
+    notifications.announce(post)
     return post
 
 
 @transaction.atomic
 def delete_post(*, author: "User", post_id: int) -> Post:
-    """Takes an own post away; a tombstone stays, so that the others keep their numbers.
+    """Delete the author's post; a placeholder keeps the numbering of the others.
 
     Raises:
-        Post.DoesNotExist: if it is no standing post of this author.
-        LockedError: if the topic is locked.
+        Post.DoesNotExist: the author has no such published post.
+        LockedError: the topic is locked.
     """
     post = _own(author, post_id)
     post.deleted_at = timezone.now()
-    with audit.during("post-deleted"):
+    with recording.event("post-deleted"):
         post.save(update_fields=["deleted_at"])
     search.forget([post.pk])
-    notices.unread_of(post).delete()
+    notifications.unread_of(post).delete()
     return post
 
 
 @transaction.atomic
 def undelete_post(*, author: "User", post_id: int) -> Post:
-    """Brings back an own post that its author deleted.
+    """Restore a post that its author deleted.
 
     Raises:
-        Post.DoesNotExist: if this author deleted no such post, or it was erased.
-        LockedError: if the topic is locked.
+        Post.DoesNotExist: the author deleted no such post, or it was erased.
+        LockedError: the topic is locked.
     """
     deleted = Post.objects.visible_to(author).filter(author=author, deleted_at__isnull=False)
     post = _locked_row(deleted.filter(erased_at__isnull=True), author, post_id)
     post.deleted_at = None
-    with audit.during("post-restored"):
+    with recording.event("post-restored"):
         post.save(update_fields=["deleted_at"])
     search.refresh(post, title=post.topic.title)
     return post
@@ -209,10 +215,10 @@ def save_draft(
     body: str = "",
     category: Category | None = None,
 ) -> Draft | None:
-    """Keeps what an author has begun to write; an empty one is thrown away.
+    """Save the author's unfinished text; an empty draft is deleted.
 
     Raises:
-        PermissionDenied: if the account may not write.
+        PermissionDenied: the author may not post.
     """
     _require(author, TAKE_PART)
     if not title.strip() and not body.strip():

@@ -8,13 +8,13 @@ from django.core.exceptions import PermissionDenied
 from django.utils.html import escape
 
 from accounts.models import User
-from xraysite import hooks
-from xraysite.hooks import SharedPost
+from diagnosis.board import SharedPost
+from forum import personal_data
 
 
 @dataclass
 class FakeBoard:
-    """Implements `xraysite.hooks.Board`; keeps what it was handed.
+    """Implements `diagnosis.board.Board`; keeps what it was handed.
 
     Attributes:
         cases: what each call of `post_case` that made a post was given.
@@ -38,7 +38,7 @@ class FakeBoard:
         return f"<p>{escape(body)}</p>"
 
     def warnings(self, author: User, text: str) -> list[str]:
-        return [sentence for check in hooks.text_checks for sentence in check(author, text)]
+        return [sentence for check in personal_data._checks for sentence in check(author, text)]
 
     def post_case(self, *, author: User, submission: uuid.UUID, **case: Any) -> SharedPost:
         if not self.may_post(author):

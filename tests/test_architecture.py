@@ -1,6 +1,8 @@
-"""The house plan, held: who may import whom, how long a module may be, what a process loads."""
+"""Architecture rules: who may import whom, how long a module may be, what a process loads."""
 
 import ast
+import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -45,15 +47,28 @@ def test_modules_and_functions_stay_small(path):
             assert lines <= MAX_FUNCTION_LINES, f"{node.name}: {lines} lines of code"
 
 
-@pytest.mark.parametrize(
-    "path",
-    [p for p in MODULES if p.name in {"views.py", "case_views.py", "admin.py", "forms.py"}],
-    ids=ids,
-)
+# Where a request is answered: a module of such a name, or one in a package of such a name.
+ANSWERING = re.compile(r"(^|_)(views|admin|forms|filters|serving)(_|$)")
+PAGES = [
+    path
+    for path in MODULES
+    if any(ANSWERING.search(part) for part in path.relative_to(ROOT).with_suffix("").parts)
+]
+
+
+def test_the_modules_that_answer_requests_are_found():
+    apps = {path.relative_to(ROOT).parts[0] for path in PAGES}
+    assert apps >= {"accounts", "diagnosis", "forum", "mlcore", "xraysite"}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=ids)
 def test_no_page_reaches_readings_but_by_the_one_door(path):
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "Reading.objects":
-            assert node.attr in {"own_of", "visible_to"}, ast.unparse(node)
+        if isinstance(node, ast.Attribute):
+            reached = ast.unparse(node.value)
+            assert not re.search(r"\bReading\._(default|base)_manager$", reached), reached
+            if re.search(r"\bReading\.objects$", reached):
+                assert node.attr in {"own_of", "visible_to"}, ast.unparse(node)
 
 
 WEB_PROCESS = """
@@ -95,3 +110,37 @@ def test_a_web_process_never_loads_what_trains():
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     assert run.stdout.splitlines()[-1] == "loaded: []"
+
+
+@pytest.fixture(scope="module")
+def import_graph():
+    spec = importlib.util.spec_from_file_location(
+        "import_graph", ROOT / "scripts" / "import_graph.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module, module.build()
+
+
+def test_no_modules_import_each_other_in_a_cycle(import_graph):
+    """Imports for type checking included, which import-linter leaves out."""
+    count, graph = import_graph
+    imports = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+    assert len(imports) > 200
+    assert count.cycles(imports) == []
+
+
+def test_a_cycle_is_found(import_graph):
+    count, _graph = import_graph
+    imports = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a", "c"}}
+    assert count.cycles(imports) == [["b", "c"]]
+    assert count.levels(imports) == 0
+    assert count.levels({"a": {"b"}, "b": {"c"}, "c": set(), "d": {"c"}}) == 3
+
+
+@pytest.mark.parametrize("package", ["mlcore.engine", *PACKAGES])
+def test_the_parts_of_a_package_form_levels(import_graph, package):
+    count, graph = import_graph
+    parts = count.imports_between_parts(graph, package)
+    assert count.cycles(parts) == []
+    assert count.levels(parts) >= 2

@@ -24,6 +24,13 @@ INLINE = re.compile(r"""<style\b|\sstyle\s*=\s*["']|\son[a-z]+\s*=\s*["']|javasc
 INLINE_SCRIPT = re.compile(r'<script\b(?![^>]*(?:\bsrc=|type="application/json"))', re.I)
 
 
+def test_there_is_something_to_look_at():
+    assert PACKAGES
+    assert len(TEMPLATES) > 50
+    assert len(STYLES) > 5
+    assert len(SCRIPTS) > 5
+
+
 def relative(path: Path) -> str:
     return str(path.relative_to(ROOT))
 

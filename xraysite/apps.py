@@ -6,11 +6,16 @@ class XraysiteConfig(AppConfig):
     name = "xraysite"
 
     def ready(self) -> None:
-        from xraysite import checks  # noqa: F401
+        from xraysite import audit, checks, hooks  # noqa: F401 - checks register
+        from xraysite.common import private_files
+
+        private_files.prepare_folders()
+        audit.register()
+        hooks.connect()
 
 
 class OfficeAdminConfig(admin_apps.AdminConfig):
-    """Django's admin, with the office as its first page."""
+    """Django's admin with the office as its start page."""
 
-    default = False  # of this package, that is the one above
+    default = False  # the app config above is the default
     default_site = "xraysite.office.OfficeSite"

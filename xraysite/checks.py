@@ -1,5 +1,6 @@
-"""System checks: what would make this installation unsafe or unable to read films."""
+"""System checks for an unsafe installation or an unusable model."""
 
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -7,20 +8,22 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError
 
+from xraysite.common import private_files
+
 PRIVATE_CACHES = ("locmem", "dummy")
-# Shared, but two processes can both believe to have added a key, and lose each other's counts.
+# Shared, but not atomic: concurrent processes lose each other's counts.
 RACING_CACHES = ("filebased",)
 
 
 @register(Tags.security)
 def private_media_is_not_served(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Films must lie in no folder that the web server hands out."""
+    """Check that X-rays are not stored in a folder that the web server serves."""
     private = Path(settings.PRIVATE_MEDIA_ROOT).resolve()
     folders = [*settings.STATICFILES_DIRS, settings.STATIC_ROOT]
     served = [Path(str(folder)).resolve() for folder in folders]
     return [
         Error(
-            f"Films are kept in {private}, inside {folder}, which anybody can fetch from.",
+            f"X-rays are stored in {private}, inside {folder}, which is served to everyone.",
             hint="Set PRIVATE_MEDIA_ROOT to a folder outside the static files.",
             id="xraysite.E001",
         )
@@ -29,15 +32,50 @@ def private_media_is_not_served(app_configs: Any, **kwargs: Any) -> list[CheckMe
     ]
 
 
+@register(Tags.security)
+def private_files_are_private(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Nobody but the site's own user, and a group that was granted it, reads patient data."""
+    paths = private_files.private_folders()
+    for database in settings.DATABASES.values():
+        if database["ENGINE"] == "xraysite.sqlite":
+            paths += private_files.database_files(Path(database["NAME"]))
+    return [
+        Warning(
+            f"{path} is open to every user of this machine "
+            f"(mode {stat.S_IMODE(path.stat().st_mode):04o}), and its mode could not be changed.",
+            hint="Let the site's user own it, on a file system that keeps modes.",
+            id="xraysite.W003",
+        )
+        for path in paths
+        if path.exists() and path.stat().st_mode & private_files.OTHERS
+    ]
+
+
+@register()
+def bundle_names_are_unique(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A bundle that was trained here hides a shipped one of the same name."""
+    trained, shipped = Path(settings.BUNDLE_DIR), Path(settings.SHIPPED_BUNDLE_DIR)
+    return [
+        Warning(
+            f"{trained / card.parent.name} hides the shipped bundle of the same name.",
+            hint="To use the shipped one, move the other to another folder.",
+            id="xraysite.W004",
+        )
+        for card in sorted(shipped.glob("*/card.json"))
+        if (own := trained / card.parent.name / card.name).exists()
+        and own.read_bytes() != card.read_bytes()
+    ]
+
+
 @register(Tags.security, deploy=True)
 def cache_is_shared(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """With a cache of its own, each process counts failed sign-ins for itself."""
+    """Check that all processes share a cache; otherwise each counts failed sign-ins alone."""
     backend = str(settings.CACHES["default"]["BACKEND"])
     if any(name in backend for name in PRIVATE_CACHES):
         return [
             Warning(
-                f"The cache {backend} is not shared by the site's processes, so that rate limits "
-                "hold for each of them alone.",
+                f"The cache {backend} is not shared between processes: rate limits apply to each "
+                "process separately.",
                 hint="Use the database, Redis or Memcached cache.",
                 id="xraysite.W001",
             )
@@ -45,8 +83,9 @@ def cache_is_shared(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     if any(name in backend for name in RACING_CACHES):
         return [
             Warning(
-                f"The cache {backend} loses counts when processes write at once, so that more "
-                "tries pass than a rate limit allows.",
+                f"The cache {backend} loses counts under concurrent writes: more "
+                f"attempts pass than "
+                "the rate limits allow.",
                 hint="Use the database, Redis or Memcached cache.",
                 id="xraysite.W002",
             )
@@ -58,10 +97,10 @@ def cache_is_shared(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 def active_model_is_whole(
     app_configs: Any, databases: Any = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """The active model's bundle must be there and be the one that was registered.
+    """Check that the active model's bundle exists and is the one that was registered.
 
-    Runs with `manage.py check --database default`, as `migrate` does; a site without a model, or
-    not migrated yet, has nothing to check.
+    Runs with `manage.py check --database default` and during `migrate`. Skipped without an active
+    model or before the first migration.
     """
     if not databases:
         return []
@@ -76,8 +115,8 @@ def active_model_is_whole(
     except registry.ModelUnavailable as error:
         return [
             Error(
-                f"The active model cannot read films: {error}",
-                hint="Activate another: manage.py activate_model NAME",
+                f"The active model cannot be used: {error}",
+                hint="Activate another model: manage.py activate_model NAME",
                 id="xraysite.E002",
             )
         ]

@@ -1,4 +1,4 @@
-"""How the site is served: gunicorn's configuration, in `make run` and in a hospital alike."""
+"""gunicorn's configuration, used by `make run` and in production."""
 
 import logging
 import os
@@ -8,7 +8,7 @@ wsgi_app = "xraysite.wsgi:application"
 worker_class = "gthread"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 threads = int(os.environ.get("WEB_THREADS", "4"))
-# Each worker loads the model itself: a LiteRT session does not survive a fork.
+# Each worker loads the model itself: LiteRT sessions do not survive a fork.
 preload_app = False
 timeout = 60
 graceful_timeout = 30
@@ -20,10 +20,10 @@ control_socket_disable = True
 
 
 def post_worker_init(worker: Any) -> None:
-    """Loads the active model before the first doctor asks, so that no reading waits for it."""
+    """Load the active model at start-up, so that the first reading does not wait for it."""
     from mlcore import registry
 
     try:
         registry.warm_up()
-    except Exception:  # a site without a model still shows histories, and says why it cannot read
+    except Exception:  # without a model, the site still shows histories and explains the problem
         logging.getLogger(__name__).exception("The active model could not be loaded.")

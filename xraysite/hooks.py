@@ -1,52 +1,44 @@
-"""Where the board and the readings meet, which know nothing of each other.
-
-Each registers here, when Django starts, what the other may ask of it. Imports neither.
-"""
+"""Connections between apps that know nothing of each other: readings and the discussion board."""
 
 import uuid
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
 
-if TYPE_CHECKING:
-    from accounts.models import User
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.urls import reverse
 
-# Given an author and a text, yields a sentence for each thing in it that looks like a patient's.
-TextCheck = Callable[["User", str], Iterable[str]]
-
-
-@dataclass(frozen=True)
-class SharedPost:
-    """A case on the board.
-
-    Attributes:
-        url: the address of the post.
-        picture_id: what the board calls the picture, to withdraw it by.
-    """
-
-    url: str
-    picture_id: uuid.UUID
+from accounts.models import User
+from diagnosis import board, phi
+from diagnosis.board import SharedPost
+from forum import markdown, personal_data, pictures, services
+from forum.models import Category, Post
 
 
-class Board(Protocol):
-    """What an app may ask of the discussion board."""
+def connect() -> None:
+    """Give readings the board, and the board the check for patients' names."""
+    board.connect(DiscussionBoard())
+    personal_data.add_check(phi.check)
 
-    def may_post(self, user: "User") -> bool:
-        """Returns whether `user` may open topics."""
+
+class DiscussionBoard:
+    """The discussion board, as `diagnosis.board.Board` describes it."""
+
+    def may_post(self, user: User) -> bool:
+        return user.has_perm("forum.add_topic")
 
     def categories(self) -> list[tuple[int, str]]:
-        """Returns key and name, in the reader's language, of each category that takes topics."""
+        return [(one.pk, one.name) for one in Category.objects.filter(is_closed=False)]
 
     def rendered(self, body: str) -> str:
-        """Returns the safe HTML that a post of this Markdown shows."""
+        return markdown.render(body, pictures={})
 
-    def warnings(self, author: "User", text: str) -> list[str]:
-        """Returns what in `text` looks like a patient's: the board's checks and the registered."""
+    def warnings(self, author: User, text: str) -> list[str]:
+        return personal_data.warnings(author, text)
 
+    @transaction.atomic
     def post_case(
         self,
         *,
-        author: "User",
+        author: User,
         category: int,
         title: str,
         body: str,
@@ -54,38 +46,35 @@ class Board(Protocol):
         alternative: str,
         submission: uuid.UUID,
     ) -> SharedPost:
-        """Opens a topic with one picture under the text; the same submission makes it once.
-
-        Args:
-            category: a key of `categories()`.
-            body: Markdown.
-            picture: a JPEG, PNG or WebP file. The board re-encodes it.
-            alternative: the picture in words, for those who do not see it.
-
-        Raises:
-            PermissionDenied: if the author may not open topics.
-            ValueError: if there is no such category, the picture is none, or the submission's id is
-                another post's.
-        """
+        if not self.may_post(author):
+            raise PermissionDenied
+        earlier = Post.objects.filter(submission=submission).first()
+        if earlier is not None:
+            if earlier.author_id != author.pk or not earlier.pictures.filter(is_case=True).exists():
+                raise ValueError("The submission's id belongs to another post.")
+            return _shared(earlier)
+        shelf = Category.objects.filter(pk=category, is_closed=False).first()
+        if shelf is None:
+            raise ValueError(f"No open category {category!r}.")
+        stored = pictures.add_picture(owner=author, data=picture, is_case=True)
+        shown = f"![{markdown.label(alternative)}]({reverse('forum:picture', args=[stored.pk])})"
+        try:
+            topic = services.open_topic(
+                author=author,
+                category=shelf,
+                title=title,
+                body=f"{body.rstrip()}\n\n{shown}\n",
+                submission=submission,
+            )
+        except BaseException:
+            stored.file.storage.delete(str(stored.file.name))
+            raise
+        return _shared(topic.posts.get(number=1))
 
     def withdraw(self, picture_id: uuid.UUID) -> bool:
-        """Removes the file of a shared picture; returns False where that was done before.
-
-        The post stays and says that its picture was withdrawn. Part of the transaction it is
-        called in; the file goes when that is certain.
-        """
+        return pictures.withdraw(picture_id)
 
 
-text_checks: list[TextCheck] = []
-boards: list[Board] = []
-
-
-def board() -> Board:
-    """Returns the registered board.
-
-    Raises:
-        LookupError: if none is installed.
-    """
-    if not boards:
-        raise LookupError("No discussion board is installed.")
-    return boards[-1]
+def _shared(post: Post) -> SharedPost:
+    picture = post.pictures.get(is_case=True)
+    return SharedPost(url=post.get_absolute_url(), picture_id=picture.pk)

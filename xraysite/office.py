@@ -1,10 +1,13 @@
-"""The first page of the admin: what a supervisor has to do, and how the platform fares.
+"""The start page of the admin: pending work, statistics and storage.
 
-Supervisors see all of it. Whoever else may look at models, ML staff above all, sees the figures
-that name nobody.
+Supervisors see everything; other users who may view models (ML staff) see the statistics without
+names.
 """
 
+import logging
 import shutil
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +15,26 @@ from auditlog import get_logentry_model
 from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import ValidationError
+from django.db import DataError
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponseBase
 from django.template.response import TemplateResponse
 
-from diagnosis import figures, retention
+from diagnosis import retention, statistics
 from diagnosis.models import Reading
 from mlcore import registry
 from mlcore.models import ModelVersion
-from xraysite.paging import BOUND
+from xraysite.common.paging import BOUND
+
+logger = logging.getLogger(__name__)
 
 
 class OfficeSite(AdminSite):
-    """Django's admin, with the office above its list of tables."""
+    """Django's admin site with the office above the list of models."""
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        return super().admin_view(_not_found_for_impossible_values(view), cacheable)
 
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -32,18 +42,40 @@ class OfficeSite(AdminSite):
         return super().index(request, {**(extra_context or {}), "office": office_of(request.user)})
 
 
+def _not_found_for_impossible_values(
+    view: Callable[..., HttpResponseBase],
+) -> Callable[..., HttpResponseBase]:
+    """Answer 404 where an address holds a value that no column can, such as the year 10**20.
+
+    Django passes what stands in an admin address to the database as it is; Python's conversion or
+    the database then refuses it. Changes (POST) are not touched.
+    """
+
+    @wraps(view)
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            return view(request, *args, **kwargs)
+        except (ValidationError, ValueError, OverflowError, DataError) as error:
+            if request.method not in ("GET", "HEAD"):
+                raise
+            logger.warning("Impossible value in %s", request.path, exc_info=True)
+            raise Http404 from error
+
+    return wrapper
+
+
 def office_of(user: Any) -> dict[str, Any] | None:
-    """Returns what `user` may see of the office; None for whoever may see nothing of it."""
+    """Return the office's context for `user`, or None if the user may see none of it."""
     oversees = user.has_perm("diagnosis.oversee_reading")
     if not oversees and not user.has_perm("mlcore.view_modelversion"):
         return None
-    shown = {"oversees": oversees, "period": figures.last_days(), "days": figures.DAYS}
+    shown = {"oversees": oversees, "period": statistics.last_days(), "days": statistics.DAYS}
     shown |= {"model": registry.active_version()}
     if not oversees:
         return shown
     hidden = Reading.objects.visible_to(user).filter(hidden_at__isnull=False)
     return shown | {
-        "by_doctor": figures.by_doctor(),
+        "by_doctor": statistics.by_doctor(),
         "hidden": _count(hidden),
         "purgeable": _count(retention.purgeable(hidden)),
         "bound": BOUND,
@@ -53,12 +85,12 @@ def office_of(user: Any) -> dict[str, Any] | None:
 
 
 def _count(rows: QuerySet) -> int:
-    """Counts no further than `BOUND`."""
+    """Count at most `BOUND` rows."""
     return rows.order_by()[:BOUND].count()
 
 
 def _last_activation(version: ModelVersion | None) -> Any:
-    """Returns the row of the audit log that says who activated the active model, and when."""
+    """Return the audit entry of the latest activation of the active model."""
     if version is None:
         return None
     kind = ContentType.objects.get_for_model(ModelVersion)
@@ -67,11 +99,11 @@ def _last_activation(version: ModelVersion | None) -> Any:
 
 
 def _storage() -> dict[str, int]:
-    """Returns the bytes of the volume that films are kept on."""
+    """Return used and free bytes of the volume that stores X-rays."""
     folder = Path(settings.PRIVATE_MEDIA_ROOT)
     while not folder.exists():
         folder = folder.parent
     usage = shutil.disk_usage(folder)
-    # Of what can be used at all: some of a volume may be reserved.
+    # Relative to usable space: part of a volume may be reserved.
     percent = round(100 * usage.used / ((usage.used + usage.free) or 1))
     return {"used": usage.used, "free": usage.free, "percent": percent}

@@ -1,4 +1,4 @@
-"""The pages that belong to no app: home, about, health, errors."""
+"""Views that belong to no app: home, about and health."""
 
 from datetime import timedelta
 from typing import Any
@@ -12,16 +12,16 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from diagnosis.forms import DeletionForm
+from diagnosis.forms.readings import DeletionForm
 from diagnosis.models import Reading
-from diagnosis.sharing import with_sharing
+from diagnosis.services.sharing import with_sharing
 from mlcore import registry
 
 
 @login_not_required
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    """Shows the landing page to a stranger and the dashboard to staff."""
+    """Show the dashboard, or the landing page to visitors."""
     if not request.user.is_authenticated:
         return render(request, "landing.html")
     return render(request, "dashboard.html", _dashboard(request))
@@ -45,7 +45,7 @@ def _dashboard(request: HttpRequest) -> dict[str, Any]:
 @login_not_required
 @require_safe
 def about(request: HttpRequest) -> HttpResponse:
-    """Shows purpose, intended use and limits, data, and how patient data is kept."""
+    """Show intended use, limits, data and privacy."""
     version = registry.active_version()
     return render(request, "about.html", {"active_card": version.card if version else None})
 
@@ -53,7 +53,7 @@ def about(request: HttpRequest) -> HttpResponse:
 @login_not_required
 @require_safe
 def favicon(request: HttpRequest) -> HttpResponse:
-    """Leads to the icon for pages that name none, the admin's among them."""
+    """Redirect to the icon, for pages without an icon link such as the admin's."""
     return redirect(static("img/favicon.svg"), permanent=False)
 
 
@@ -61,7 +61,7 @@ def favicon(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
-    """Answers 200 where a reading could be made now, 503 with the part that fails otherwise."""
+    """Return 200 if readings are possible now, otherwise 503 with the failing part."""
     state = {"database": "ok", "model": "ok"}
     try:
         connection.ensure_connection()

@@ -7,7 +7,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import migrations
 
 from accounts import roles
-from accounts.audit_trail import mac
+from accounts.audit.models import mac
 
 COPIED = (
     "content_type_id", "object_pk", "object_id", "object_repr", "serialized_data", "action",

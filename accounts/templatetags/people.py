@@ -1,10 +1,10 @@
-"""How a person is shown where there is no picture, and a device where there is only its word."""
+"""Template filters for people and devices."""
 
 import unicodedata
 
 from django import template
 
-from accounts import devices
+from accounts import user_agents
 from accounts.models import User
 
 register = template.Library()
@@ -13,7 +13,7 @@ COLOURS = 8
 
 @register.filter
 def initials(person: User) -> str:
-    """Returns the last two characters of a Chinese name, the first letters of another."""
+    """Return the last two characters of a Chinese name, the initials of any other."""
     name = person.display_name.strip() or person.email
     if any(unicodedata.name(letter, "").startswith("CJK UNIFIED") for letter in name):
         return name.replace(" ", "")[-2:]
@@ -23,10 +23,10 @@ def initials(person: User) -> str:
 
 @register.filter
 def colour(person: User) -> int:
-    """Returns the number of the person's colour, which stays the same."""
+    """Return a colour number that stays the same for each person."""
     return (person.pk or 0) % COLOURS
 
 
 @register.filter
 def device(user_agent: str) -> str:
-    return devices.device_of(user_agent)
+    return user_agents.device_of(user_agent)

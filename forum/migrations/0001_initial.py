@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
                 ('about_zh_hant', models.CharField(blank=True, max_length=200, verbose_name='what belongs here (Chinese)')),
                 ('about_en', models.CharField(blank=True, max_length=200, verbose_name='what belongs here (English)')),
                 ('position', models.PositiveSmallIntegerField(default=0, help_text='Smaller numbers come first.', verbose_name='position')),
-                ('is_closed', models.BooleanField(default=False, help_text='A closed category takes no new topics.', verbose_name='closed')),
+                ('is_closed', models.BooleanField(default=False, help_text='A closed category accepts no new topics.', verbose_name='closed')),
             ],
             options={
                 'verbose_name': 'category',
@@ -39,7 +39,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('user', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='+', serialize=False, to=settings.AUTH_USER_MODEL)),
                 ('all_read_at', models.DateTimeField()),
-                ('mail', models.CharField(choices=[('AT_ONCE', 'One for each, as it happens'), ('DAILY', 'One a day with all of them'), ('NEVER', 'None')], default='DAILY', max_length=8, verbose_name='mails')),
+                ('mail', models.CharField(choices=[('AT_ONCE', 'An email for each notification'), ('DAILY', 'A daily summary'), ('NEVER', 'None')], default='DAILY', max_length=8, verbose_name='mails')),
                 ('digest_sent_at', models.DateTimeField(blank=True, null=True)),
             ],
             options={
@@ -160,7 +160,7 @@ class Migration(migrations.Migration):
             name='Notification',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('MENTION', 'mentioned you'), ('REPLY', 'replied'), ('REPORT', 'looked into your report')], max_length=8)),
+                ('kind', models.CharField(choices=[('MENTION', 'mentioned you'), ('REPLY', 'replied'), ('REPORT', 'reviewed your report')], max_length=8)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('read_at', models.DateTimeField(blank=True, null=True)),
                 ('mailed_at', models.DateTimeField(blank=True, null=True)),
@@ -196,7 +196,7 @@ class Migration(migrations.Migration):
                 ('reason', models.CharField(max_length=500, verbose_name='reason')),
                 ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='reported at')),
                 ('handled_at', models.DateTimeField(blank=True, null=True, verbose_name='decided at')),
-                ('outcome', models.CharField(blank=True, choices=[('HIDDEN', 'The post was hidden'), ('LEFT', 'The post stays')], max_length=6, verbose_name='decision')),
+                ('outcome', models.CharField(blank=True, choices=[('HIDDEN', 'The post was hidden'), ('LEFT', 'The post was kept')], max_length=6, verbose_name='decision')),
                 ('handled_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='decided by')),
                 ('post', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='reports', to='forum.post', verbose_name='post')),
                 ('reporter', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='reported by')),

@@ -1,4 +1,4 @@
-"""The tables of the board."""
+"""The models of the discussion board."""
 
 from forum.models.people import (
     Draft,

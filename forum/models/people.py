@@ -1,4 +1,4 @@
-"""What the board keeps of people: what they read, follow, began to write, are told and report."""
+"""Per-user state: read marks, follows, drafts, notifications and reports."""
 
 from typing import ClassVar
 
@@ -10,7 +10,7 @@ from forum.models.posts import MAX_BODY, MAX_REASON, MAX_TITLE, USER, Category, 
 
 
 class TopicRead(models.Model):
-    """Up to which post somebody has read a topic."""
+    """The last post of a topic that a user has read."""
 
     user = models.ForeignKey(USER, on_delete=models.CASCADE, related_name="+", db_index=False)
     topic = models.ForeignKey(Topic, on_delete=models.CASCADE, related_name="reads")
@@ -27,7 +27,7 @@ class TopicRead(models.Model):
 
 
 class Follow(models.Model):
-    """Whether somebody wants to hear of new posts in a topic; a wish not to is kept too."""
+    """Whether a user follows a topic; unfollowing is stored, so that replying keeps it."""
 
     user = models.ForeignKey(USER, on_delete=models.CASCADE, related_name="+", db_index=False)
     topic = models.ForeignKey(Topic, on_delete=models.CASCADE, related_name="follows")
@@ -44,11 +44,11 @@ class Follow(models.Model):
 
 
 class Member(models.Model):
-    """What the board keeps of a person: since when all is read, and which mails they want."""
+    """A user's email preference, and when everything was marked as read."""
 
     class Mail(models.TextChoices):
-        AT_ONCE = "AT_ONCE", _("One for each, as it happens")
-        DAILY = "DAILY", _("One a day with all of them")
+        AT_ONCE = "AT_ONCE", _("An email for each notification")
+        DAILY = "DAILY", _("A daily summary")
         NEVER = "NEVER", _("None")
 
     user = models.OneToOneField(USER, on_delete=models.CASCADE, primary_key=True, related_name="+")
@@ -64,12 +64,12 @@ class Member(models.Model):
 
 
 class Notification(models.Model):
-    """Tells somebody of a post; of each post once."""
+    """Notifies a user about a post, at most once per post and kind."""
 
     class Kind(models.TextChoices):
         MENTION = "MENTION", _("mentioned you")
         REPLY = "REPLY", _("replied")
-        REPORT = "REPORT", _("looked into your report")
+        REPORT = "REPORT", _("reviewed your report")
 
     recipient = models.ForeignKey(
         USER, on_delete=models.CASCADE, related_name="board_notifications", db_index=False
@@ -105,7 +105,7 @@ class Notification(models.Model):
 
 
 class Draft(models.Model):
-    """What somebody has begun to write: a reply, or (without a topic) a new topic."""
+    """An unfinished reply, or (without a topic) an unfinished new topic."""
 
     user = models.ForeignKey(USER, on_delete=models.CASCADE, related_name="+", db_index=False)
     topic = models.ForeignKey(
@@ -132,11 +132,11 @@ class Draft(models.Model):
 
 
 class Report(models.Model):
-    """Somebody asks the supervisors to look at a post."""
+    """A user's request that supervisors review a post."""
 
     class Outcome(models.TextChoices):
         HIDDEN = "HIDDEN", _("The post was hidden")
-        LEFT = "LEFT", _("The post stays")
+        LEFT = "LEFT", _("The post was kept")
 
     post = models.ForeignKey(
         Post, on_delete=models.CASCADE, related_name="reports", verbose_name=_("post")

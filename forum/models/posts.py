@@ -1,4 +1,4 @@
-"""The board: categories hold topics, topics hold numbered posts."""
+"""Categories contain topics; topics contain numbered posts."""
 
 import uuid
 from typing import ClassVar
@@ -21,7 +21,7 @@ USER = settings.AUTH_USER_MODEL
 
 
 class Category(models.Model):
-    """A shelf of the board, named in both languages."""
+    """A group of topics, named in both languages."""
 
     name_zh_hant = models.CharField(_("name (Chinese)"), max_length=60, unique=True)
     name_en = models.CharField(_("name (English)"), max_length=60, unique=True)
@@ -31,7 +31,7 @@ class Category(models.Model):
         _("position"), default=0, help_text=_("Smaller numbers come first.")
     )
     is_closed = models.BooleanField(
-        _("closed"), default=False, help_text=_("A closed category takes no new topics.")
+        _("closed"), default=False, help_text=_("A closed category accepts no new topics.")
     )
 
     class Meta:
@@ -44,7 +44,7 @@ class Category(models.Model):
 
     @property
     def name(self) -> str:
-        """The name in the reader's language."""
+        """The name in the active language."""
         return self.name_en if (get_language() or "").startswith("en") else self.name_zh_hant
 
     @property
@@ -53,7 +53,7 @@ class Category(models.Model):
 
 
 class Hideable(models.Model):
-    """What a supervisor can take away from everyone but supervisors."""
+    """Mixin for content that supervisors can hide from everyone else."""
 
     hidden_at = models.DateTimeField(_("hidden at"), null=True, blank=True, editable=False)
     hidden_by = models.ForeignKey(
@@ -78,7 +78,7 @@ class Hideable(models.Model):
 
 
 class Topic(Hideable):
-    """A title and the posts under it. The first post opens it."""
+    """A title and its posts; the first post starts the topic."""
 
     category = models.ForeignKey(
         Category,
@@ -96,7 +96,7 @@ class Topic(Hideable):
     last_author = models.ForeignKey(
         USER, on_delete=models.PROTECT, related_name="+", verbose_name=_("last post by")
     )
-    # Posts are numbered without gaps, so this is the last post's number too.
+    # Posts are numbered without gaps, so this is also the number of the last post.
     post_count = models.PositiveIntegerField(_("posts"), default=1)
     is_pinned = models.BooleanField(_("pinned"), default=False)
     is_locked = models.BooleanField(_("locked"), default=False)
@@ -116,7 +116,7 @@ class Topic(Hideable):
                 fields=["category", "-is_pinned", "-last_activity_at", "-id", "hidden_at"],
                 name="topic_category_order",
             ),
-            # For supervisors, who see the hidden ones too.
+            # For supervisors, who also see hidden topics.
             models.Index(fields=["-is_pinned", "-last_activity_at", "-id"], name="topic_all"),
         ]
 
@@ -131,14 +131,14 @@ class Topic(Hideable):
         return self.post_count - 1
 
     def url_of_post(self, number: int) -> str:
-        """Returns the address at which the post of this number is seen among its neighbours."""
+        """Return the URL of a post, by its number, on its page of the topic."""
         page = (number - 1) // POSTS_A_PAGE + 1
         query = f"?page={page}" if page > 1 else ""
         return f"{self.get_absolute_url()}{query}#post-{number}"
 
 
 class Post(Hideable):
-    """What somebody wrote, as Markdown."""
+    """A message in a topic, written in Markdown."""
 
     topic = models.ForeignKey(
         Topic,
@@ -152,7 +152,7 @@ class Post(Hideable):
         USER, on_delete=models.PROTECT, related_name="posts", verbose_name=_("author")
     )
     body = models.TextField(_("text"), max_length=MAX_BODY)
-    # The id of the form that was sent, so that a form sent twice makes one post.
+    # The ID of the submitted form: submitting it twice creates one post.
     submission = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
     created_at = models.DateTimeField(_("posted at"), auto_now_add=True)
     edited_at = models.DateTimeField(_("edited at"), null=True, blank=True, editable=False)
@@ -193,7 +193,7 @@ class Post(Hideable):
 
 
 class PostVersion(models.Model):
-    """A text that an edit replaced."""
+    """The text of a post before an edit."""
 
     post = models.ForeignKey(Post, on_delete=models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()
@@ -212,12 +212,12 @@ class PostVersion(models.Model):
 
 
 def picture_name(picture: "Picture", filename: str) -> str:
-    """Returns where a picture is kept: a name that tells nothing."""
+    """Return a random storage name that reveals nothing about the image."""
     return f"board/{uuid.uuid4().hex}.webp"
 
 
 class Picture(models.Model):
-    """A re-encoded picture in a post, or one that its owner is about to post."""
+    """A re-encoded image in a post, or one that its owner has not posted yet."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+")

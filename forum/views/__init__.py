@@ -1,1 +1,1 @@
-"""The pages of the board. Each asks a service or a queryset, and renders."""
+"""The views of the discussion board; each calls a service or queryset and renders."""

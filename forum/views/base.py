@@ -1,4 +1,4 @@
-"""What the pages of the board share."""
+"""Helpers shared by the board's views."""
 
 from typing import cast
 
@@ -10,12 +10,12 @@ from accounts.models import User
 from forum import markdown, pictures
 from forum.models import Draft, Post, Topic
 from forum.querysets import MODERATE, TAKE_PART
-from xraysite.pictures import PictureError, too_large
-from xraysite.uploads import TOO_LARGE_KEY
+from xraysite.common.images import PictureError, too_large
+from xraysite.common.uploads import TOO_LARGE_KEY
 
 
 class MembersOnlyMixin(PermissionRequiredMixin):
-    """A page for those who take part in the board; others get 403."""
+    """Requires permission to use the board; other users get 403."""
 
     permission_required: str | tuple[str, ...] = TAKE_PART
     raise_exception = True
@@ -26,7 +26,10 @@ class MembersOnlyMixin(PermissionRequiredMixin):
         return cast(User, self.request.user)
 
     def topic(self, pk: int) -> Topic:
-        """Returns a topic that the person may read, or raises Http404."""
+        """Return a topic that the user may read.
+
+        Raises:
+            Http404: there is no such topic."""
         topics = Topic.objects.visible_to(self.request.user)
         found = topics.select_related("category", "author", "hidden_by").filter(pk=pk).first()
         if found is None:
@@ -34,7 +37,10 @@ class MembersOnlyMixin(PermissionRequiredMixin):
         return found
 
     def post_of(self, pk: int) -> Post:
-        """Returns a post that the person may read, or raises Http404."""
+        """Return a post that the user may read.
+
+        Raises:
+            Http404: there is no such post."""
         posts = Post.objects.visible_to(self.request.user).select_related("topic", "author")
         found = posts.filter(pk=pk).first()
         if found is None or not (found.is_standing or self._may_look_behind(found)):
@@ -52,15 +58,15 @@ class ModeratorsOnlyMixin(MembersOnlyMixin):
 
 
 def no_such_topic() -> Http404:
-    return Http404(_("No such topic."))
+    return Http404(_("This topic does not exist."))
 
 
 def no_such_post() -> Http404:
-    return Http404(_("No such post."))
+    return Http404(_("This post does not exist."))
 
 
 def is_fragment(request: HttpRequest) -> bool:
-    """Whether htmx asks for a part of the page."""
+    """Return whether htmx requests a fragment instead of the whole page."""
     htmx = request.htmx  # type: ignore[attr-defined]
     return bool(htmx) and not htmx.history_restore_request
 
@@ -70,10 +76,10 @@ def draft_of(user: User, topic: Topic | None) -> Draft | None:
 
 
 def with_picture(body: str, request: HttpRequest) -> tuple[str, str]:
-    """Stores the picture that came with a form sent without a script, and shows it in the text.
+    """Store an image that was uploaded with the form (without JavaScript) and add it to the text.
 
     Returns:
-        The text, and what was wrong with the picture.
+        The text, and the error message of the image or "".
     """
     if TOO_LARGE_KEY in request.META:
         return body, str(too_large(pictures.MAX_BYTES).message)

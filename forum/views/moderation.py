@@ -1,4 +1,4 @@
-"""What supervisors do on the pages of the board."""
+"""Moderator actions."""
 
 from typing import Any
 
@@ -9,13 +9,14 @@ from django.utils.translation import gettext as _
 from django.views import View
 
 from forum import moderation
-from forum.forms import MoveForm, ReasonForm
+from forum.forms import MoveForm
 from forum.models import Post, Topic
 from forum.views.base import ModeratorsOnlyMixin, no_such_post
+from xraysite.common.forms import ReasonForm
 
 
 class ModerateTopicView(ModeratorsOnlyMixin, View):
-    """Pins, locks, moves or shows a topic; which of them the button says."""
+    """Pins, locks, moves or unhides a topic, depending on the button."""
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponse:
         topic = self.topic(pk)
@@ -30,19 +31,19 @@ class ModerateTopicView(ModeratorsOnlyMixin, View):
             return _("The topic is pinned.") if what == "pin" else _("The topic is unpinned.")
         if what in ("lock", "unlock"):
             moderation.lock_topic(by=by, topic_id=topic.pk, is_locked=what == "lock")
-            return _("The topic is locked.") if what == "lock" else _("The topic is open again.")
+            return _("The topic is locked.") if what == "lock" else _("The topic is unlocked.")
         if what == "show":
             moderation.show_topic(by=by, topic_id=topic.pk)
             return _("The topic is visible again.")
         form = MoveForm(self.request.POST, topic=topic)
         if what != "move" or not form.is_valid():
-            raise Http404(_("There is no such category."))
+            raise Http404(_("This category does not exist."))
         moderation.move_topic(by=by, topic_id=topic.pk, category=form.cleaned_data["category"])
         return _("The topic is moved.")
 
 
 class HideTopicView(ModeratorsOnlyMixin, View):
-    """Asks why, then hides a topic with all its posts."""
+    """Asks for a reason, then hides a topic with all its posts."""
 
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
         return self._page(self.topic(pk), ReasonForm())
@@ -53,7 +54,7 @@ class HideTopicView(ModeratorsOnlyMixin, View):
         if not form.is_valid():
             return self._page(topic, form)
         moderation.hide_topic(by=self.person, topic_id=pk, reason=form.cleaned_data["reason"])
-        messages.success(request, _("The topic is hidden from everyone but supervisors."))
+        messages.success(request, _("The topic is now visible to supervisors only."))
         return redirect(topic)
 
     def _page(self, topic: Topic, form: ReasonForm) -> HttpResponse:
@@ -61,7 +62,7 @@ class HideTopicView(ModeratorsOnlyMixin, View):
 
 
 class HidePostView(ModeratorsOnlyMixin, View):
-    """Asks why, then hides a post, or erases what it says for good."""
+    """Asks for a reason, then hides a post or permanently erases its text."""
 
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
         return self._page(self.post_of(pk), ReasonForm())
@@ -74,10 +75,10 @@ class HidePostView(ModeratorsOnlyMixin, View):
         reason = form.cleaned_data["reason"]
         if request.POST.get("do") == "erase":
             moderation.erase_post(by=self.person, post_id=pk, reason=reason)
-            messages.success(request, _("What the post said is erased for good."))
+            messages.success(request, _("The text of the post has been permanently erased."))
         else:
             moderation.hide_post(by=self.person, post_id=pk, reason=reason)
-            messages.success(request, _("The post is hidden from everyone but supervisors."))
+            messages.success(request, _("The post is now visible to supervisors only."))
         return redirect(post.url_in_topic)
 
     def _page(self, post: Post, form: ReasonForm) -> HttpResponse:
@@ -86,7 +87,7 @@ class HidePostView(ModeratorsOnlyMixin, View):
 
 
 class ShowPostView(ModeratorsOnlyMixin, View):
-    """Gives a hidden post back to everyone."""
+    """Makes a hidden post visible again."""
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponse:
         try:

@@ -1,4 +1,4 @@
-"""What is new for a person, and which mails they want of it."""
+"""Notifications and email preferences."""
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -7,30 +7,30 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views import View
 
-from forum import notices
+from forum import notifications
 from forum.forms import MailForm
 from forum.views.base import MembersOnlyMixin
-from xraysite.paging import BoundedPaginator
+from xraysite.common.paging import BoundedPaginator
 
 A_PAGE = 30
 
 
 class NotificationsView(MembersOnlyMixin, View):
-    """What concerns a person, newest first; and the choice of mails."""
+    """The user's notifications, newest first, and the email preference."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        return self._page(MailForm(initial={"mail": notices.member(self.person).mail}))
+        return self._page(MailForm(initial={"mail": notifications.member(self.person).mail}))
 
     def post(self, request: HttpRequest) -> HttpResponse:
         form = MailForm(request.POST)
         if not form.is_valid():
             return self._page(form)
-        notices.set_mail(user=self.person, mail=form.cleaned_data["mail"])
-        messages.success(request, _("Your choice of mails is saved."))
+        notifications.set_mail(user=self.person, mail=form.cleaned_data["mail"])
+        messages.success(request, _("Your email preference has been saved."))
         return redirect("forum:notifications")
 
     def _page(self, form: MailForm) -> HttpResponse:
-        mine = notices.visible_notifications(self.person)
+        mine = notifications.visible_notifications(self.person)
         mine = mine.select_related("post__topic__category", "actor")
         pages: Paginator = BoundedPaginator(mine, A_PAGE)
         context = {"page_obj": pages.get_page(self.request.GET.get("page")), "form": form}
@@ -41,6 +41,6 @@ class AllReadView(MembersOnlyMixin, View):
     """Marks everything as read."""
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        notices.mark_all_read(user=self.person)
-        messages.success(request, _("Everything is marked as read."))
+        notifications.mark_all_read(user=self.person)
+        messages.success(request, _("Everything has been marked as read."))
         return redirect("forum:list")

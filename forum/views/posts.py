@@ -1,4 +1,4 @@
-"""One post: its address, its correction, deletion and history, and the report of it."""
+"""A single post: permalink, editing, deletion, history and reporting."""
 
 from typing import Any
 
@@ -10,15 +10,16 @@ from django.utils.translation import gettext as _
 from django.views import View
 
 from forum import moderation, pages, services
-from forum.forms import EditForm, ReasonForm
+from forum.forms import EditForm
 from forum.models import Post
 from forum.querysets import MODERATE
 from forum.views.base import MembersOnlyMixin, is_fragment, no_such_post
 from forum.views.topics import bound, composer
+from xraysite.common.forms import ReasonForm
 
 
 class PostView(MembersOnlyMixin, View):
-    """Leads to the post among its neighbours. A script that asks gets the post alone."""
+    """Redirects to the post in its topic; htmx gets the post alone."""
 
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
         posts = Post.objects.visible_to(self.person).select_related("topic", "author", "hidden_by")
@@ -42,7 +43,7 @@ def post_fragment(request: HttpRequest, post: Post) -> HttpResponse:
 
 
 class EditPostView(MembersOnlyMixin, View):
-    """Corrects an own post, in its place where a script asks."""
+    """Edits the user's own post, in place with htmx."""
 
     def _own(self, pk: int) -> Post:
         own = Post.objects.own_of(self.person).select_related("topic", "author")
@@ -76,21 +77,21 @@ class EditPostView(MembersOnlyMixin, View):
         except Post.DoesNotExist:
             raise no_such_post() from None
         except services.LockedError:
-            form.add_error(None, _("This topic was locked in the meantime."))
+            form.add_error(None, _("This topic has been locked in the meantime."))
             return self._page(post, form)
         except services.ConflictError as conflict:
             return self._conflict(form, conflict)
         if is_fragment(request):
             return moved_to(post) if post.number == 1 else post_fragment(request, post)
-        messages.success(request, _("Your post is changed."))
+        messages.success(request, _("Your post has been updated."))
         return redirect(post.url_in_topic)
 
     def _conflict(self, form: EditForm, conflict: services.ConflictError) -> HttpResponse:
         post = self._own(self.kwargs["pk"])
         form.add_error(
             None,
-            _("The post was changed elsewhere since you began. Its text now is shown below; "
-              "sending once more replaces it with yours."),
+            _("The post was edited elsewhere after you opened it. Its current text is shown below. "
+              "Saving again replaces it with yours."),
         )  # fmt: skip
         form.data = {**form.data.dict(), "version": str(post.version)}  # type: ignore[attr-defined]
         return self._page(post, form, current=conflict.current)
@@ -108,7 +109,7 @@ class EditPostView(MembersOnlyMixin, View):
 
 
 def moved_to(post: Post) -> HttpResponse:
-    """Answers a script that the whole page has to be loaded, since its title may have changed."""
+    """Tell htmx to reload the whole page, whose title may have changed."""
     response = HttpResponse(status=204)
     response.headers["HX-Redirect"] = post.url_in_topic
     response.headers["HX-Refresh"] = "true"
@@ -116,7 +117,7 @@ def moved_to(post: Post) -> HttpResponse:
 
 
 class DeletePostView(MembersOnlyMixin, View):
-    """Asks, then takes an own post away."""
+    """Asks for confirmation, then deletes the user's own post."""
 
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
         post = self._own(pk)
@@ -129,10 +130,12 @@ class DeletePostView(MembersOnlyMixin, View):
         except Post.DoesNotExist:
             raise no_such_post() from None
         except services.LockedError:
-            messages.error(request, _("This topic is locked; its posts stay as they are."))
+            messages.error(request, _("This topic is locked. Its posts can no longer be changed."))
             return redirect(Post.objects.get(pk=pk).url_in_topic)
         messages.success(
-            request, _("Your post is deleted."), extra_tags=reverse("forum:undelete", args=[pk])
+            request,
+            _("Your post has been deleted."),
+            extra_tags=reverse("forum:undelete", args=[pk]),
         )
         return redirect(post.url_in_topic)
 
@@ -145,7 +148,7 @@ class DeletePostView(MembersOnlyMixin, View):
 
 
 class UndeletePostView(MembersOnlyMixin, View):
-    """Brings an own post back that was deleted."""
+    """Restores the user's own deleted post."""
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponse:
         try:
@@ -153,14 +156,14 @@ class UndeletePostView(MembersOnlyMixin, View):
         except Post.DoesNotExist:
             raise no_such_post() from None
         except services.LockedError:
-            messages.error(request, _("This topic is locked; its posts stay as they are."))
+            messages.error(request, _("This topic is locked. Its posts can no longer be changed."))
             return redirect("forum:list")
-        messages.success(request, _("Your post is back."))
+        messages.success(request, _("Your post has been restored."))
         return redirect(post.url_in_topic)
 
 
 class PostHistoryView(MembersOnlyMixin, View):
-    """The texts that a post had before."""
+    """The earlier versions of a post."""
 
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
         post = self.post_of(pk)
@@ -171,7 +174,7 @@ class PostHistoryView(MembersOnlyMixin, View):
 
 
 class ReportPostView(MembersOnlyMixin, View):
-    """Asks the supervisors to look at a post."""
+    """Reports a post to the supervisors."""
 
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
         return self._page(pk, ReasonForm())
@@ -187,7 +190,11 @@ class ReportPostView(MembersOnlyMixin, View):
         except Post.DoesNotExist:
             raise no_such_post() from None
         messages.success(
-            request, _("Thank you. A supervisor will look at the post and tell you what became.")
+            request,
+            _(
+                "Thank you. A supervisor will review the post, and you will be "
+                "notified of the outcome."
+            ),
         )
         return redirect(report.post.url_in_topic)
 

@@ -1,4 +1,4 @@
-"""The list of topics, a topic's page, and what is written on both."""
+"""The topic list, a topic's page, and writing topics and replies."""
 
 import uuid
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views import View
 
-from forum import notices, pages, search, services
+from forum import notifications, pages, search, services
 from forum.forms import MoveForm, PostForm, TopicForm
 from forum.models import MAX_BODY, MAX_TITLE, Category, Post, Topic
 from forum.querysets import MODERATE
@@ -22,7 +22,7 @@ from forum.views.base import (
     no_such_topic,
     with_picture,
 )
-from xraysite.paging import BoundedPaginator
+from xraysite.common.paging import BoundedPaginator
 
 TOPICS_A_PAGE = 25
 SHELVES = ("unread", "followed", "own")
@@ -30,10 +30,10 @@ F = TypeVar("F", bound=PostForm)
 
 
 class TopicListView(MembersOnlyMixin, View):
-    """Topics, pinned ones first, then by their last post; or what a search finds."""
+    """Topics by last activity, pinned ones first, or the results of a search."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        words = " ".join(request.GET.get("q", "").replace("\x00", "").split())
+        words = " ".join(request.GET.get("q", "").split())
         context = self._chosen() | {"words": words, "shelves": SHELVES}
         context |= self._found(words, context) if words else self._listed(context)
         asked = request.GET.copy()
@@ -58,7 +58,7 @@ class TopicListView(MembersOnlyMixin, View):
         if chosen["category"]:
             topics = topics.filter(category=chosen["category"])
         if chosen["shelf"] == "unread":
-            since = notices.member(self.person).all_read_at
+            since = notifications.member(self.person).all_read_at
             topics = topics.unread_by(self.person, all_read_at=since)
         elif chosen["shelf"] == "followed":
             topics = topics.followed_by(self.person)
@@ -67,7 +67,7 @@ class TopicListView(MembersOnlyMixin, View):
         people = topics.select_related("category", "author", "last_author").in_order()
         page = BoundedPaginator(people, TOPICS_A_PAGE).get_page(self.request.GET.get("page"))
         listed = list(page.object_list)
-        news = notices.unread_topics(self.person, listed)
+        news = notifications.unread_topics(self.person, listed)
         rows = [
             {"topic": topic, "url": topic.url_of_post(news.get(topic.pk, 1)),
              "is_new": topic.pk in news}
@@ -91,7 +91,7 @@ class TopicListView(MembersOnlyMixin, View):
 
 
 class NewTopicView(MembersOnlyMixin, View):
-    """Opens a topic."""
+    """Starts a topic."""
 
     permission_required = "forum.add_topic"
 
@@ -119,13 +119,18 @@ class NewTopicView(MembersOnlyMixin, View):
                 submission=form.cleaned_data["submission"],
             )
         except services.ClosedError:
-            form.add_error("category", _("This category takes no new topics. Choose another."))
+            form.add_error(
+                "category", _("This category is closed to new topics. Choose another one.")
+            )
             return self._page(form)
         except services.SubmissionTakenError:
-            form.add_error(None, _("This form was used before. Send it once more."))
+            form.add_error(
+                None,
+                _("This form has already been submitted. Submit it again to post a new message."),
+            )
             form.data = renewed(form.data)
             return self._page(form)
-        messages.success(request, _("Your topic is on the board."))
+        messages.success(request, _("Your topic has been posted."))
         return redirect(topic)
 
     def _save_draft(self) -> HttpResponse:
@@ -136,7 +141,7 @@ class NewTopicView(MembersOnlyMixin, View):
             author=self.person, topic=None, title=data.get("title", "")[:MAX_TITLE],
             body=data.get("body", "")[:MAX_BODY], category=category,
         )  # fmt: skip
-        messages.success(self.request, _("Your draft is saved. Only you can see it."))
+        messages.success(self.request, _("Your draft has been saved. Only you can see it."))
         return redirect("forum:new")
 
     def _page(self, form: TopicForm, **more: Any) -> HttpResponse:
@@ -145,7 +150,7 @@ class NewTopicView(MembersOnlyMixin, View):
 
 
 class TopicView(MembersOnlyMixin, View):
-    """A topic's posts, page by page, and the form to reply."""
+    """A page of a topic's posts, and the reply form."""
 
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
         topic = self.topic(pk)
@@ -153,7 +158,7 @@ class TopicView(MembersOnlyMixin, View):
         asked = request.GET.get("page", "1")
         number = min(max(1, int(asked)), pages_in_all) if asked.isdecimal() else 1
         posts = pages.posts_on_page(topic, number)
-        new_from = notices.unread_topics(self.person, [topic]).get(topic.pk)
+        new_from = notifications.unread_topics(self.person, [topic]).get(topic.pk)
         draft = draft_of(self.person, topic)
         initial = {"body": draft.body if draft else self._quotation(topic)}
         form = PostForm(author=self.person, initial=initial)
@@ -164,7 +169,7 @@ class TopicView(MembersOnlyMixin, View):
             "seen": pages.numbers(posts),
             "pages": range(1, pages_in_all + 1),
         }
-        notices.mark_read(user=self.person, topic=topic, number=pages.numbers(posts))
+        notifications.mark_read(user=self.person, topic=topic, number=pages.numbers(posts))
         return render(request, "forum/topic.html", context)
 
     def _quotation(self, topic: Topic) -> str:
@@ -176,7 +181,7 @@ class TopicView(MembersOnlyMixin, View):
 
 
 class ReplyView(MembersOnlyMixin, View):
-    """Adds a post to a topic. A script gets the new posts and an empty form, not the page."""
+    """Adds a post to a topic; htmx gets the new posts and an empty form."""
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponse:
         topic = self.topic(pk)
@@ -186,7 +191,7 @@ class ReplyView(MembersOnlyMixin, View):
             services.save_draft(
                 author=self.person, topic=topic, body=request.POST.get("body", "")[:MAX_BODY]
             )
-            messages.success(request, _("Your draft is saved. Only you can see it."))
+            messages.success(request, _("Your draft has been saved. Only you can see it."))
             return redirect(f"{topic.get_absolute_url()}?page={pages.page_count(topic)}#reply")
         if action == "preview" or picture_error or not form.is_valid():
             return self._page(topic, form, picture_error=picture_error, preview=action == "preview")
@@ -198,11 +203,14 @@ class ReplyView(MembersOnlyMixin, View):
                 submission=form.cleaned_data["submission"],
             )
         except services.LockedError:
-            form.add_error(None, _("This topic was locked in the meantime."))
+            form.add_error(None, _("This topic has been locked in the meantime."))
             topic.is_locked = True
             return self._page(topic, form)
         except services.SubmissionTakenError:
-            form.add_error(None, _("This form was used before. Send it once more."))
+            form.add_error(
+                None,
+                _("This form has already been submitted. Submit it again to post a new message."),
+            )
             form.data = renewed(form.data)
             return self._page(topic, form)
         except Topic.DoesNotExist:
@@ -246,11 +254,11 @@ class ReplyView(MembersOnlyMixin, View):
 
 
 class FollowView(MembersOnlyMixin, View):
-    """Follows a topic, or leaves it."""
+    """Follows or unfollows a topic."""
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponse:
         topic = self.topic(pk)
-        notices.follow(
+        notifications.follow(
             user=self.person, topic=topic, is_following=request.POST.get("follow") == "1"
         )
         if is_fragment(request):
@@ -259,21 +267,21 @@ class FollowView(MembersOnlyMixin, View):
 
 
 def bound(kind: type[F], view: MembersOnlyMixin, **options: Any) -> tuple[F, str]:
-    """Returns the form that was sent, with a picture that came along shown in its text."""
+    """Return the submitted form, with an uploaded image added to its text."""
     data = view.request.POST.copy()
     data["body"], error = with_picture(data.get("body", ""), view.request)
     return kind(data, author=view.person, **options), error
 
 
 def renewed(data: Any) -> Any:
-    """Returns a form's data with an id that nothing was posted under."""
+    """Return a copy of the form's data with a new submission ID."""
     fresh = data.copy()
     fresh["submission"] = str(uuid.uuid4())
     return fresh
 
 
 def composer(user: Any, form: PostForm, **more: Any) -> dict[str, Any]:
-    """Returns what the editor's templates ask for."""
+    """Return the context of the editor templates."""
     context = {"form": form, "draft": None, "picture_error": "", "html": ""} | more
     if more.get("preview"):
         context["html"] = pages.previewed(form.data.get("body", "")[:MAX_BODY], author=user)
@@ -286,7 +294,7 @@ def topic_context(view: MembersOnlyMixin, topic: Topic, number: int | None) -> d
     return {
         "topic": topic,
         "number": number,
-        "following": notices.is_following(view.person, topic),
+        "following": notifications.is_following(view.person, topic),
         "may_reply": moderates or not topic.is_locked,
         "moderates": moderates,
         "move": MoveForm(topic=topic, initial={"category": topic.category_id})

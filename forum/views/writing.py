@@ -1,4 +1,4 @@
-"""What the editor asks for while somebody writes: preview, names, drafts, pictures."""
+"""Endpoints of the editor: preview, mentions, drafts and images."""
 
 import uuid
 
@@ -11,12 +11,12 @@ from forum import mentions, pages, pictures, services
 from forum.forms import PictureForm
 from forum.models import MAX_BODY, MAX_TITLE, Category, Picture, Topic
 from forum.views.base import MembersOnlyMixin
-from xraysite.pictures import PictureError, too_large
-from xraysite.uploads import TOO_LARGE_KEY
+from xraysite.common.images import PictureError, too_large
+from xraysite.common.uploads import TOO_LARGE_KEY
 
 
 class PreviewView(MembersOnlyMixin, View):
-    """Shows a text as it would be posted."""
+    """Renders a preview of a post."""
 
     def post(self, request: HttpRequest) -> HttpResponse:
         body = request.POST.get("body", "")[:MAX_BODY]
@@ -25,15 +25,15 @@ class PreviewView(MembersOnlyMixin, View):
 
 
 class PeopleView(MembersOnlyMixin, View):
-    """Names that begin with, or hold, what was typed after an @."""
+    """Completions for a name after an @."""
 
     def get(self, request: HttpRequest) -> JsonResponse:
-        beginning = request.GET.get("q", "").replace("\x00", "")
+        beginning = request.GET.get("q", "")
         return JsonResponse({"people": mentions.suggestions(beginning, by=self.person)})
 
 
 class DraftView(MembersOnlyMixin, View):
-    """Keeps what was begun, as somebody types; empty, throws it away."""
+    """Saves the draft while the user types; an empty draft is deleted."""
 
     def post(self, request: HttpRequest) -> JsonResponse:
         data = request.POST
@@ -43,8 +43,8 @@ class DraftView(MembersOnlyMixin, View):
         draft = services.save_draft(
             author=self.person,
             topic=topic,
-            title=data.get("title", "").replace("\x00", "")[:MAX_TITLE],
-            body=data.get("body", "").replace("\x00", "")[:MAX_BODY],
+            title=data.get("title", "")[:MAX_TITLE],
+            body=data.get("body", "")[:MAX_BODY],
             category=category,
         )
         return JsonResponse({"saved": draft is not None})
@@ -53,7 +53,7 @@ class DraftView(MembersOnlyMixin, View):
         if not key:
             return None
         if not _is_key(key):
-            raise Http404(_("No such topic."))
+            raise Http404(_("This topic does not exist."))
         return self.topic(int(key))
 
 
@@ -62,7 +62,7 @@ def _is_key(text: str) -> bool:
 
 
 class UploadView(MembersOnlyMixin, View):
-    """Takes a picture that is about to be posted."""
+    """Accepts an image for a post that is being written."""
 
     def post(self, request: HttpRequest) -> JsonResponse:
         form = PictureForm(request.POST, request.FILES)
@@ -82,12 +82,12 @@ class UploadView(MembersOnlyMixin, View):
 
 
 class PictureView(MembersOnlyMixin, View):
-    """Answers with a picture of a post that the person may read."""
+    """Serves an image of a post that the user may read."""
 
     def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponseBase:
         picture = Picture.objects.visible_to(self.person).filter(pk=pk).first()
         if picture is None or not picture.file.storage.exists(str(picture.file.name)):
-            raise Http404(_("No such picture."))
+            raise Http404(_("This image does not exist."))
         with picture.file.open("rb") as stored:
             response = HttpResponse(stored.read(), content_type="image/webp")
         response.headers["Content-Disposition"] = "inline"

@@ -4,8 +4,8 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import RequestFactory
 
-from accounts.addresses import client_address
-from xraysite import env
+from xraysite.common import env
+from xraysite.common.client_address import client_address
 
 
 def address(connection: str, forwarded: str | None = None) -> str | None:

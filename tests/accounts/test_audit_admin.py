@@ -1,13 +1,14 @@
 """The audit log as a supervisor reads it."""
 
 import datetime
+import re
 
 import pytest
 import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from accounts.audit import record_access
+from accounts.audit.recording import record_access
 from accounts.models import AuditEntry
 from tests.conftest import signed_in
 from tests.factories import DoctorFactory, SupervisorFactory, UserFactory
@@ -44,7 +45,7 @@ def test_the_newest_event_comes_first_with_who_what_and_where(as_supervisor, doc
     text = page.content.decode()
     assert shown(page)[0] == "film"
     assert doctor.email in text
-    assert "looked at the film" in text
+    assert "viewed the X-ray" in text
 
 
 def test_by_event(days):
@@ -66,8 +67,11 @@ def test_by_time(days, since, events):
 
 @pytest.mark.parametrize(
     "query",
-    ["", "?what=film", "?since=7", "?q=a%40example.org", "?q=10.0.0.1", "?q=2026-03-05", "?p=2"],
-)
+    [
+        "", "?what=film", "?since=7", "?q=a%40example.org", "?q=10.0.0.1", "?q=1", "?q=2026-03-05",
+        "?q=a%40example.org+10.0.0.1", "?p=2",
+    ],
+)  # fmt: skip
 def test_every_query_of_the_list_uses_an_index(supervisor, query, django_assert_max_num_queries):
     for number in range(60):
         record_access(supervisor, what="film", by=UserFactory() if number < 3 else supervisor)
@@ -83,9 +87,13 @@ def test_every_query_of_the_list_uses_an_index(supervisor, query, django_assert_
         for sql in asked:
             cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
             plan = " | ".join(row[-1] for row in cursor.fetchall())
-            # Without a condition, the first rows are counted up to the bound, or taken in order.
-            assert "SCAN accounts_auditentry" not in plan or "LIMIT" in sql, (sql, plan)
-            assert "TEMP B-TREE FOR ORDER BY" not in plan or "LIMIT 50" not in sql, (sql, plan)
+            if "SCAN accounts_auditentry" in plan:
+                # Without a condition, the first rows are counted to the bound, or taken in order.
+                assert "WHERE" not in sql, (sql, plan)
+                assert "LIMIT" in sql, (sql, plan)
+                assert re.search("SCAN accounts_auditentry USING (COVERING )?INDEX", plan), plan
+            if '"object_pk" =' not in sql:  # the rows about one object are few, and are sorted
+                assert "TEMP B-TREE" not in plan, (sql, plan)
 
 
 def test_a_row_shows_its_change_and_its_seal(as_supervisor, supervisor, doctor):

@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-from accounts.audit_events import EVENTS, name_of
+from accounts.audit.registry import EVENTS, name_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RECORDING = {"record_access", "record_event", "record_change", "during"}

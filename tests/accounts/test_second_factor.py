@@ -13,9 +13,9 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 
-from accounts import roles, second_factor
+from accounts import roles, two_factor
+from accounts.middleware import OPEN_FOR_SETUP, OPEN_WITHOUT_FACTOR
 from accounts.models import AuditEntry
-from accounts.second_factor import ALWAYS_OPEN, OPEN_FOR_SET_UP
 from tests.conftest import give_second_factor, signed_in
 from tests.factories import PASSWORD, DoctorFactory, MLStaffFactory, SupervisorFactory, UserFactory
 from tests.security.crawl import addresses
@@ -79,15 +79,13 @@ def test_nothing_else_opens_before(active_model, reading):
         browser.force_login(person)
         closed = 0
         for name, address in addresses(reading, person).items():
-            if name in ALWAYS_OPEN | OPEN_FOR_SET_UP:
+            if name in OPEN_WITHOUT_FACTOR | OPEN_FOR_SETUP:
                 continue
             for answer in (browser.get(address), browser.post(address)):
-                if answer.status_code in {404, 405}:
-                    continue
                 assert answer.status_code == 302, f"{name}: {answer.status_code}"
                 assert "second-factor" in answer.headers["Location"], name
                 closed += 1
-        assert closed > 60
+        assert closed > 200
 
 
 def test_signing_in_asks_for_the_code_and_takes_each_once():
@@ -152,7 +150,7 @@ def test_a_session_from_before_the_factor_has_to_give_it():
     response = old.get("/admin/")
     assert response.headers["Location"] == "/accounts/2fa/reauthenticate/?next=%2Fadmin%2F"
     # ... and cannot set up one of its own instead.
-    assert old.get("/accounts/2fa/totp/activate/").status_code == 302
+    assert "reauthenticate" in old.get("/accounts/2fa/totp/activate/").headers["Location"]
     assert "reauthenticate" in old.get("/accounts/2fa/webauthn/add/").headers["Location"]
     done = old.post("/accounts/2fa/reauthenticate/?next=/admin/", {"code": code_of(secret)})
     assert done.headers["Location"] == "/admin/"
@@ -185,7 +183,7 @@ def test_another_persons_factor_is_not_ones_own():
     session = browser.session
     session["account_authentication_methods_user"] = str(supervisor.pk)
     session.save()
-    assert browser.get("/admin/").status_code == 302
+    assert "reauthenticate" in browser.get("/admin/").headers["Location"]
 
 
 def test_a_superuser_helps_who_lost_theirs():
@@ -193,10 +191,10 @@ def test_a_superuser_helps_who_lost_theirs():
     with_app(supervisor)
     RecoveryCodes.activate(supervisor)
     with pytest.raises(PermissionDenied):
-        second_factor.reset_second_factor(by=supervisor, user=root)
+        two_factor.reset_second_factor(by=supervisor, user=root)
     with pytest.raises(PermissionDenied):
-        second_factor.reset_second_factor(by=root, user=root)
-    assert second_factor.reset_second_factor(by=root, user=supervisor) == 2
+        two_factor.reset_second_factor(by=root, user=root)
+    assert two_factor.reset_second_factor(by=root, user=supervisor) == 2
     assert not Authenticator.objects.filter(user=supervisor).exists()
     assert AuditEntry.objects.filter(what="second-factor-reset").count() == 1
 
@@ -204,13 +202,13 @@ def test_a_superuser_helps_who_lost_theirs():
 def test_at_the_console_too(capsys):
     root, doctor = UserFactory(is_superuser=True, is_staff=True), DoctorFactory()
     with_app(doctor)
-    with pytest.raises(CommandError, match="no superuser"):
+    with pytest.raises(CommandError, match="is not a superuser"):
         call_command("reset_second_factor", doctor.email, "--by", doctor.email)
     with pytest.raises(CommandError, match="No account"):
         call_command("reset_second_factor", "nobody@example.org", "--by", root.email)
     assert Authenticator.objects.filter(user=doctor).exists()
     call_command("reset_second_factor", doctor.email, "--by", root.email)
-    assert "1 taken away" in capsys.readouterr().out
+    assert "removed: 1 " in capsys.readouterr().out
     assert AuditEntry.objects.get(what="second-factor-reset").actor == root
 
 

@@ -74,7 +74,11 @@ def test_no_password_is_on_record():
     user = UserFactory()
     user.set_password("another long one")
     user.save()
-    assert not any("password" in row.changes_dict for row in AuditEntry.objects.all())
+    rows = AuditEntry.objects.filter(object_pk=str(user.pk))
+    assert rows.exists()
+    for row in rows:
+        assert "password" not in row.changes_dict
+        assert user.password not in str(vars(row))
 
 
 def test_a_hospital_can_close_the_sign_up(client, settings):
@@ -91,9 +95,9 @@ def test_an_address_belongs_to_one_account():
 
 
 def test_a_person_without_name_or_role_is_refused():
-    with pytest.raises(ValueError, match="No role 'surgeon'"):
+    with pytest.raises(ValueError, match=r"Unknown role\. Received: 'surgeon'"):
         services.create_account(email="a@x.org", display_name="A", password="x", role="surgeon")
-    with pytest.raises(ValueError, match="needs an e-mail address"):
+    with pytest.raises(ValueError, match="An email address is required"):
         User.objects.create_user("")
 
 
@@ -119,7 +123,7 @@ def test_demo_accounts_are_made_once(capsys, settings):
 
 def test_demo_accounts_exist_in_local_mode_only(settings):
     settings.DEMO_ACCOUNTS = False
-    with pytest.raises(CommandError):
+    with pytest.raises(CommandError, match="local"):
         call_command("create_demo_accounts")
     assert not User.objects.exists()
 

@@ -1,4 +1,4 @@
-"""What a reading's services promise, on the real model and drawn films."""
+"""The services of readings, with the shipped model and synthetic films."""
 
 import datetime
 import hashlib
@@ -11,13 +11,21 @@ from django.core.files.storage import storages
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from accounts.models import AuditEntry
-from diagnosis import films, retention, services
+from diagnosis import retention, storage
 from diagnosis.models import Label, Reading
-from diagnosis.services import Particulars
+from diagnosis.services.films import FilmMissingError, film_rendering, heatmap, original_film
+from diagnosis.services.readings import (
+    PatientDetails,
+    SubmissionTakenError,
+    edit_reading,
+    review_reading,
+    submit_reading,
+)
 from diagnosis.validators import validate_film
+from mlcore import inference
 from tests.films import draw_film, encode, encode_dicom
 
-PATIENT = Particulars(
+PATIENT = PatientDetails(
     name="陳小明", number="A123", age_years=3, exam_date=datetime.date(2026, 1, 2)
 )
 
@@ -26,8 +34,8 @@ def upload(data: bytes):
     return validate_film(SimpleUploadedFile("film", data))
 
 
-def submit(doctor, data: bytes, *, patient: Particulars = PATIENT, submission=None) -> Reading:
-    return services.submit_reading(
+def submit(doctor, data: bytes, *, patient: PatientDetails = PATIENT, submission=None) -> Reading:
+    return submit_reading(
         doctor=doctor,
         upload=upload(data),
         patient=patient,
@@ -40,18 +48,21 @@ def stored_files() -> list[str]:
     return sorted(path.name for path in root.rglob("*") if path.is_file())
 
 
-def test_a_reading_holds_what_the_model_said_and_the_film_byte_for_byte(
+def test_a_reading_stores_the_prediction_and_the_film_byte_for_byte(
     active_model, doctor, film_bytes
 ):
     reading = submit(doctor, film_bytes)
     reading.refresh_from_db()
     assert reading.doctor == doctor
-    assert reading.label in Label.values
+    said = inference.predict(film_bytes, stated=inference.Stated(age_years=PATIENT.age_years))
+    assert (reading.label, reading.scope_reasons) == (said.label, list(said.scope_reasons))
+    assert reading.probabilities == said.probabilities
+    assert reading.scope_score == said.scope_score
     assert sum(reading.probabilities.values()) == pytest.approx(1, abs=1e-6)
     assert reading.threshold == active_model.card["threshold"]["value"]
     assert reading.bundle_sha256 == active_model.bundle_sha256
     assert reading.film_sha256 == hashlib.sha256(film_bytes).hexdigest()
-    assert services.original_film(reading) == film_bytes
+    assert original_film(reading) == film_bytes
 
 
 def test_a_form_sent_twice_makes_one_reading(active_model, doctor, film_bytes):
@@ -65,22 +76,22 @@ def test_a_form_sent_twice_makes_one_reading(active_model, doctor, film_bytes):
 def test_another_doctors_submission_id_is_refused(active_model, doctor, other_doctor, film_bytes):
     submission = uuid.uuid4()
     submit(doctor, film_bytes, submission=submission)
-    with pytest.raises(services.SubmissionTakenError):
+    with pytest.raises(SubmissionTakenError):
         submit(other_doctor, film_bytes, submission=submission)
     assert Reading.objects.get().doctor == doctor
 
 
-def test_only_those_who_may_read_films_do(active_model, supervisor, ml_engineer, film_bytes):
+def test_only_doctors_submit_readings(active_model, supervisor, ml_engineer, film_bytes):
     for person in (supervisor, ml_engineer):
         with pytest.raises(PermissionDenied):
             submit(person, film_bytes)
     assert stored_files() == []
 
 
-def test_a_patient_outside_the_validated_ages_gets_no_plain_label(active_model, doctor, film_bytes):
+def test_a_patient_outside_the_validated_ages_is_out_of_scope(active_model, doctor, film_bytes):
     low, high = active_model.card["population"]["age_years"]
     for age in (low - 1, high + 1, 70):
-        patient = Particulars(name="A", age_years=age, exam_date=PATIENT.exam_date)
+        patient = PatientDetails(name="A", age_years=age, exam_date=PATIENT.exam_date)
         reading = submit(doctor, film_bytes, patient=patient)
         assert reading.label == Label.OUT_OF_SCOPE
         assert "age" in reading.scope_reasons
@@ -91,38 +102,47 @@ def test_correcting_the_age_decides_the_label_again_and_nothing_else(
 ):
     reading = submit(doctor, film_bytes)
     before = Reading.objects.values().get()
-    adult = Particulars(name="A", age_years=40, exam_date=PATIENT.exam_date)
-    services.edit_reading(doctor=doctor, reading_id=reading.pk, patient=adult)
+    adult = PatientDetails(name="A", age_years=40, exam_date=PATIENT.exam_date)
+    edit_reading(doctor=doctor, reading_id=reading.pk, patient=adult)
     edited = Reading.objects.get()
     assert edited.label == Label.OUT_OF_SCOPE
-    services.edit_reading(doctor=doctor, reading_id=reading.pk, patient=PATIENT)
+    edit_reading(doctor=doctor, reading_id=reading.pk, patient=PATIENT)
     after = Reading.objects.values().get()
     assert after.pop("updated_at") > before.pop("updated_at")
     assert after == before
 
 
-@pytest.mark.parametrize("field", ["modality", "view"])
-def test_what_a_dicom_header_states_outside_the_scope_is_kept_and_refused(
-    active_model, doctor, field
-):
+@pytest.mark.parametrize(
+    ("reason", "stated"),
+    [
+        ("modality", {"modality": "RF"}),
+        ("view", {"view_position": "LL"}),
+        ("body_part", {"body_part": "HAND"}),
+    ],
+)
+def test_a_dicom_header_out_of_scope_is_stored_and_refused(lenient_model, doctor, reason, stated):
     pixels = draw_film("NORMAL", seed=1, size=256)
-    data = encode_dicom(pixels, **{"view": {"view_position": "LL"}}.get(field, {}))
-    reading = submit(doctor, data)
+    reading = submit(doctor, encode_dicom(pixels, **stated))
     assert reading.film_format == "DICOM"
-    if field == "view":
-        assert reading.label == Label.OUT_OF_SCOPE
-        assert "view" in reading.scope_reasons
+    assert reading.label == Label.OUT_OF_SCOPE
+    assert reading.scope_reasons == [reason]
+    assert original_film(reading) == encode_dicom(pixels, **stated)
+    within = submit(doctor, encode_dicom(pixels))
+    assert within.label != Label.OUT_OF_SCOPE
+    assert within.scope_reasons == []
 
 
-def test_nobody_edits_or_deletes_anothers_reading(active_model, doctor, other_doctor, film_bytes):
+def test_another_doctors_reading_cannot_be_edited_or_deleted(
+    active_model, doctor, other_doctor, film_bytes
+):
     reading = submit(doctor, film_bytes)
     with pytest.raises(Reading.DoesNotExist):
-        services.edit_reading(doctor=other_doctor, reading_id=reading.pk, patient=PATIENT)
+        edit_reading(doctor=other_doctor, reading_id=reading.pk, patient=PATIENT)
     with pytest.raises(Reading.DoesNotExist):
         retention.hide_reading(doctor=other_doctor, reading_id=reading.pk, reason="MISTAKE")
 
 
-def test_where_the_row_cannot_be_stored_the_film_is_not_kept(
+def test_a_film_is_not_kept_if_its_row_cannot_be_stored(
     active_model, doctor, film_bytes, monkeypatch
 ):
     def fail(*args, **kwargs):
@@ -134,38 +154,36 @@ def test_where_the_row_cannot_be_stored_the_film_is_not_kept(
     assert stored_files() == []
 
 
-def test_a_film_that_cannot_be_written_leaves_no_row_and_no_part(
+def test_a_film_that_cannot_be_written_leaves_nothing(
     active_model, doctor, film_bytes, monkeypatch
 ):
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(films.os, "fsync", full)
+    monkeypatch.setattr(storage.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         submit(doctor, film_bytes)
     assert Reading.objects.count() == 0
     assert stored_files() == []
 
 
-def test_an_altered_film_is_noticed(active_model, doctor, film_bytes):
+def test_an_altered_film_is_detected(active_model, doctor, film_bytes):
     reading = submit(doctor, film_bytes)
-    path = storages["films"].path(films.original_name(reading.film_sha256))
+    path = storages["films"].path(storage.original_name(reading.film_sha256))
     with open(path, "ab") as film:  # noqa: PTH123
         film.write(b"x")
-    with pytest.raises(services.FilmMissingError):
-        services.original_film(reading)
+    with pytest.raises(FilmMissingError):
+        original_film(reading)
 
 
-def test_what_changed_is_on_record_without_the_film(active_model, doctor, film_bytes):
+def test_changes_are_audited_without_the_film(active_model, doctor, film_bytes):
     reading = submit(doctor, film_bytes)
-    services.edit_reading(
+    edit_reading(
         doctor=doctor,
         reading_id=reading.pk,
-        patient=Particulars(name="B", age_years=4, exam_date=PATIENT.exam_date),
+        patient=PatientDetails(name="B", age_years=4, exam_date=PATIENT.exam_date),
     )
-    services.review_reading(
-        doctor=doctor, reading_id=reading.pk, verdict="OTHER", note="old fracture"
-    )
+    review_reading(doctor=doctor, reading_id=reading.pk, verdict="OTHER", note="old fracture")
     entries = AuditEntry.objects.filter(object_pk=str(reading.pk)).order_by("pk")
     assert [entry.what for entry in entries] == ["created", "edited", "reviewed"]
     assert entries[1].changes_dict["patient_name"] == ["陳小明", "B"]
@@ -177,18 +195,18 @@ def test_what_changed_is_on_record_without_the_film(active_model, doctor, film_b
 def test_a_rendering_carries_no_metadata(active_model, doctor):
     pixels = draw_film("NORMAL", seed=2, size=256)
     data = encode_dicom(pixels, patient_name="SECRET^NAME", patient_id="SECRET-ID")
-    rendering = services.film_rendering(submit(doctor, data), max_side=1600)
+    rendering = film_rendering(submit(doctor, data), max_side=1600)
     assert b"SECRET" in data
     assert b"SECRET" not in rendering
     assert rendering.startswith(b"\xff\xd8\xff")
 
 
-def test_the_heatmap_has_the_films_proportions(active_model, doctor):
+def test_the_heatmap_has_the_films_aspect_ratio(active_model, doctor):
     import io
 
     from PIL import Image
 
     wide = encode(draw_film("PNEUMONIA", seed=3, size=256)[:192], "png")
-    picture = Image.open(io.BytesIO(services.heatmap(submit(doctor, wide))))
+    picture = Image.open(io.BytesIO(heatmap(submit(doctor, wide))))
     assert picture.mode == "RGBA"
     assert picture.width / picture.height == pytest.approx(256 / 192, rel=0.01)

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from accounts.models import User
-from diagnosis import films
+from diagnosis import storage
 from forum import moderation
 from forum.models import Draft, Post, Topic
 from tests import board
@@ -44,7 +44,7 @@ def write_topic(page: Page, site: str, title: str) -> None:
 
 def reply(page: Page, text: str) -> None:
     page.locator("#reply textarea").fill(text)
-    page.get_by_role("button", name="Post the reply").click()
+    page.get_by_role("button", name="Post reply").click()
 
 
 def test_topic_reply_mention_notification_edit_and_lock(
@@ -61,7 +61,7 @@ def test_topic_reply_mention_notification_edit_and_lock(
     expect(text).to_have_value("**Look**, @Chen Wei-Lun ")
     expect(page.locator("[data-preview-body] strong")).to_have_text("Look")
     expect(page.locator("[data-preview-body] .mention")).to_have_text("@Chen Wei-Lun")
-    page.get_by_role("button", name="Open the topic").click()
+    page.get_by_role("button", name="Post topic").click()
     page.wait_for_url("**/forum/*/")
     topic = Topic.objects.get()
 
@@ -83,7 +83,7 @@ def test_topic_reply_mention_notification_edit_and_lock(
     # An edit in its place
     their_page.locator("#post-2").get_by_role("link", name="Edit").click()
     their_page.locator("#post-2 textarea").fill("I see *something*.")
-    their_page.get_by_role("button", name="Save the change").click()
+    their_page.get_by_role("button", name="Save changes").click()
     expect(their_page.locator("#post-2 em")).to_have_text("something")
     expect(their_page.locator("#post-2")).to_contain_text("edited")
     assert their_page.evaluate("window.stays") is True
@@ -101,11 +101,11 @@ def test_topic_reply_mention_notification_edit_and_lock(
     office = new_context(browser).new_page()
     sign_in(office, site, site_supervisor.email, secret=give_app(site_supervisor))
     office.goto(f"{site}/forum/{topic.pk}/")
-    office.get_by_text("For supervisors").click()
+    office.get_by_text("Moderator actions").click()
     office.get_by_role("button", name="Lock", exact=True).click()
     expect(office.locator("main")).to_contain_text("The topic is locked.")
     office.context.close()
-    page.get_by_role("button", name="Post the reply").click()
+    page.get_by_role("button", name="Post reply").click()
     expect(page.locator("#reply")).to_contain_text("locked in the meantime")
     expect(page.locator("#reply")).to_contain_text("I see *something*.")
     assert topic.posts.count() == 2
@@ -116,7 +116,7 @@ def test_a_shared_case_is_seen_and_then_revoked(
 ):
     film = encode(draw_film("PNEUMONIA", seed=6, size=900), "jpeg")
     sha256 = hashlib.sha256(film).hexdigest()
-    films.keep(films.original_name(sha256), film)
+    storage.keep(storage.original_name(sha256), film)
     reading = ReadingFactory(
         doctor=site_doctor, film_sha256=sha256, film_width=900, film_height=900,
         patient_name="陳小明", label="PNEUMONIA", probabilities={"NORMAL": 0.1, "PNEUMONIA": 0.9},
@@ -126,14 +126,14 @@ def test_a_shared_case_is_seen_and_then_revoked(
     page.get_by_role("link", name="Share as a case").click()
     page.locator("select[name=category]").select_option(index=1)
     page.locator("textarea[name=body]").fill("這是陳小明的片子")
-    page.get_by_role("button", name="Look at what others will see").click()
+    page.get_by_role("button", name="Preview post").click()
     expect(page.locator(".notice-warning")).to_contain_text("陳小明")
     page.get_by_role("button", name="Back").click()
     page.locator("textarea[name=body]").fill("大家怎麼看？")
-    page.get_by_role("button", name="Look at what others will see").click()
+    page.get_by_role("button", name="Preview post").click()
     expect(page.locator(".notice-warning")).to_have_count(0)
-    page.get_by_label("I have looked at the picture and text").check()
-    page.get_by_role("button", name="Post to the board").click()
+    page.get_by_label("I have checked image and text").check()
+    page.get_by_role("button", name="Post to discussion board").click()
     page.wait_for_url("**/forum/*/**")
 
     their_page.goto(page.url)
@@ -160,7 +160,7 @@ def test_a_draft_survives_a_closed_tab(page: Page, site, shelves, site_doctor):
     again.goto(f"{site}/forum/new/")
     expect(again.locator("#id_title")).to_have_value("Half a title")
     expect(again.locator("#id_body")).to_have_value("half a thought")
-    again.get_by_role("button", name="Discard it").click()
+    again.get_by_role("button", name="Discard draft").click()
     expect(again.locator("[data-editor-state]")).to_have_text("Draft discarded")
     assert not Draft.objects.exists()
 
@@ -172,10 +172,10 @@ def test_a_picture_is_sent_from_the_editor(page: Page, site, shelves, site_docto
     file = tmp_path / "p.png"
     file.write_bytes(board.picture(size=(300, 200)))
     with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="Picture").click()
+        page.get_by_role("button", name="Insert image").click()
     chooser.value.set_files(file)
     expect(page.locator("[data-preview-body] img")).to_be_visible()
-    page.get_by_role("button", name="Post the reply").click()
+    page.get_by_role("button", name="Post reply").click()
     shown = page.locator("#post-2 img")
     expect(shown).to_be_visible()
     assert shown.evaluate("picture => picture.naturalWidth") == 300
@@ -189,21 +189,21 @@ def test_the_board_without_javascript(browser, site, shelves, site_doctor, colle
     page.locator("#id_body").fill("**plain** text")
     page.get_by_role("button", name="Preview").click()
     expect(page.locator(".preview strong")).to_have_text("plain")
-    page.get_by_role("button", name="Open the topic").click()
+    page.get_by_role("button", name="Post topic").click()
     expect(page.locator("#post-1 strong")).to_have_text("plain")
     file = tmp_path / "p.png"
     file.write_bytes(board.picture())
-    page.get_by_label("Add a picture").set_input_files(file)
+    page.get_by_label("Add an image").set_input_files(file)
     reply(page, "a reply")
     expect(page.locator("#post-2 img")).to_be_visible()
     page.locator("#post-2").get_by_role("link", name="Edit").click()
     page.locator("textarea").fill("a better reply")
-    page.get_by_role("button", name="Save the change").click()
+    page.get_by_role("button", name="Save changes").click()
     expect(page.locator("#post-2")).to_contain_text("a better reply")
     page.locator("#post-2").get_by_role("link", name="Delete").click()
-    page.get_by_role("button", name="Delete the post").click()
+    page.get_by_role("button", name="Delete post").click()
     expect(page.locator("#post-2")).to_contain_text("deleted by its author")
-    page.get_by_role("button", name="Bring it back").click()
+    page.get_by_role("button", name="Restore post").click()
     expect(page.locator("#post-2")).to_contain_text("a better reply")
     page.goto(f"{site}/forum/?q=plain")
     expect(page.locator(".topics")).to_contain_text("Plain")

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from diagnosis.models import Reading
-from tests.e2e.conftest import give_app, sign_in
+from tests.e2e.conftest import give_app, settle, sign_in
 from tests.films import draw_film, encode, encode_dicom
 
 
@@ -51,7 +51,10 @@ def test_from_signing_in_to_signing_out(page: Page, site, site_doctor, films):
     assert reading.patient_name == "陳小明"
     expect(page.locator("main")).to_contain_text("陳小明")
     expect(page.locator("main")).to_contain_text(reading.model_name)
-    for image in page.locator("main img").all():
+    settle(page)
+    images = page.locator("main img").all()
+    assert len(images) >= 1
+    for image in images:
         assert image.evaluate("picture => picture.complete && picture.naturalWidth > 0")
 
     page.goto(f"{site}/readings/")
@@ -64,7 +67,7 @@ def test_from_signing_in_to_signing_out(page: Page, site, site_doctor, films):
     page.goto(f"{site}/readings/{reading.pk}/edit/")
     page.locator("input[name=patient_name]").fill("林小美")
     page.locator("main form button[type=submit]").first.click()
-    expect(page.locator("main")).to_contain_text("Record updated.")
+    expect(page.locator("main")).to_contain_text("The patient's details have been updated.")
     expect(page.locator("main")).to_contain_text("林小美")
 
     page.get_by_role("button", name="Delete").or_(
@@ -73,16 +76,16 @@ def test_from_signing_in_to_signing_out(page: Page, site, site_doctor, films):
     dialog = page.get_by_role("dialog")
     expect(dialog).to_be_visible()
     dialog.locator("button[type=submit]").click()
-    expect(page.locator("main")).to_contain_text("Record deleted.")
+    expect(page.locator("main")).to_contain_text("Reading deleted.")
     expect(page.locator("#reading-results")).not_to_contain_text("林小美")
     page.get_by_role("button", name="Undo").click()
-    expect(page.locator("main")).to_contain_text("The record is back.")
+    expect(page.locator("main")).to_contain_text("Reading restored.")
     assert not Reading.objects.get().is_hidden
 
     page.goto(f"{site}/accounts/logout/")
     page.locator("main form button[type=submit]").first.click()
     page.goto(f"{site}/readings/")
-    assert "/accounts/login/" in page.url
+    page.wait_for_url("**/accounts/login/?next=/readings/")
 
 
 def test_a_dicom_file_fills_the_form(page: Page, site, site_doctor, films):
@@ -104,7 +107,7 @@ def test_what_is_no_film_is_refused_and_what_was_typed_stays(site, site_doctor, 
     page.locator("input[name=patient_age_years]").fill("3")
     page.locator("input[name=film]").set_input_files(films / "notes.jpg")
     page.locator("main form button[type=submit]").click()
-    expect(page.locator("main")).to_contain_text("This file is no picture.")
+    expect(page.locator("main")).to_contain_text("The file is not an image.")
     expect(page.locator("input[name=patient_name]")).to_have_value("陳小明")
     assert not Reading.objects.exists()
 
@@ -116,15 +119,15 @@ def test_the_main_job_without_javascript(browser, lenient_model, site, site_doct
     upload(page, site, films / "film.jpg", patient_name="A", patient_age_years="3")
     page.wait_for_url("**/readings/*-*-*-*-*/")
     page.get_by_label("Cannot tell").check()
-    page.get_by_role("button", name="Save own reading").click()
+    page.get_by_role("button", name="Save assessment").click()
     expect(page.locator("#own-reading")).to_contain_text("Cannot tell")
     page.goto(f"{page.url}delete/")
-    page.get_by_label("Made by mistake").check()
+    page.get_by_label("Created by mistake").check()
     page.locator("main form button[type=submit]").first.click()
-    expect(page.locator("main")).to_contain_text("Record deleted.")
+    expect(page.locator("main")).to_contain_text("Reading deleted.")
     assert Reading.objects.get().hidden_reason == "MISTAKE"
     page.get_by_role("button", name="Undo").click()
-    expect(page.locator("main")).to_contain_text("The record is back.")
+    expect(page.locator("main")).to_contain_text("Reading restored.")
     context.close()
 
 
@@ -138,5 +141,6 @@ def test_a_supervisor_oversees_in_the_admin(page: Page, site, site_doctor, site_
     expect(page.locator("#result_list")).to_contain_text("陳小明")
     thumbnail = page.locator("#result_list img.film-thumbnail")
     expect(thumbnail).to_be_visible()
+    assert thumbnail.evaluate("picture => picture.decode().then(() => picture.naturalWidth)") > 0
     page.locator("#result_list a", has_text="陳小明").click()
     expect(page.locator("#content")).to_contain_text("陳小明")

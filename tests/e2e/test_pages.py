@@ -8,9 +8,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from accounts.models import User
-from diagnosis import films
+from diagnosis import storage
 from diagnosis.models import Label, Reading
-from tests.e2e.conftest import new_context, sign_in
+from tests.e2e.conftest import new_context, settle, sign_in
 from tests.factories import ReadingFactory
 from tests.films import draw_film, encode
 
@@ -44,7 +44,7 @@ def readings(site_doctor) -> dict[str, Reading]:
     """One reading of each label, all of one drawn film that is in the storage."""
     film = encode(draw_film("PNEUMONIA", seed=6, size=640), "jpeg")
     sha256 = hashlib.sha256(film).hexdigest()
-    films.keep(films.original_name(sha256), film)
+    storage.keep(storage.original_name(sha256), film)
     shared = {
         "doctor": site_doctor,
         "film_sha256": sha256,
@@ -81,14 +81,14 @@ def pages_of(readings: dict[str, Reading]) -> list[str]:
 
 
 def visit(page: Page, address: str) -> None:
-    """Goes there and waits for the pictures: leaving before would cut their requests short."""
+    """Go there, and wait for the images."""
     page.goto(address)
-    page.wait_for_load_state("networkidle")
+    settle(page)
 
 
 def enter(page: Page, site: str, doctor: User) -> None:
     sign_in(page, site, doctor.email)
-    page.wait_for_load_state("networkidle")
+    settle(page)
 
 
 def overflow(page: Page) -> int:

@@ -9,19 +9,19 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from diagnosis import films
+from diagnosis import board as boards
+from diagnosis import storage
 from diagnosis.models import Reading
 from tests.e2e.conftest import new_context, sign_in
 from tests.factories import ReadingFactory
 from tests.fake_board import FakeBoard
 from tests.films import draw_film, encode
-from xraysite import hooks
 
 
 @pytest.fixture
 def board(monkeypatch) -> FakeBoard:
     board = FakeBoard(address="/about/?case=")
-    monkeypatch.setattr(hooks, "boards", [board])
+    monkeypatch.setattr(boards, "_boards", [board])
     return board
 
 
@@ -29,7 +29,7 @@ def board(monkeypatch) -> FakeBoard:
 def reading(site, site_doctor) -> Reading:
     film = encode(draw_film("PNEUMONIA", seed=6, size=1000), "jpeg")
     sha256 = hashlib.sha256(film).hexdigest()
-    films.keep(films.original_name(sha256), film)
+    storage.keep(storage.original_name(sha256), film)
     return ReadingFactory(doctor=site_doctor, film_sha256=sha256, film_width=1000, film_height=1000)
 
 
@@ -67,9 +67,9 @@ def posted(board: FakeBoard) -> np.ndarray:
 
 
 def post(page: Page) -> None:
-    page.get_by_role("button", name="Look at what others will see").click()
-    page.get_by_label("I have looked at the picture and text").check()
-    page.get_by_role("button", name="Post to the board").click()
+    page.get_by_role("button", name="Preview post").click()
+    page.get_by_label("I have checked image and text").check()
+    page.get_by_role("button", name="Post to discussion board").click()
     page.wait_for_url("**/about/?case=1")
 
 
@@ -118,7 +118,7 @@ def test_the_keyboard_is_enough(page: Page, site, reading, board):
     assert len(boxes(page)) == 1
     page.keyboard.press("Control+z")
     assert len(boxes(page)) == 2
-    page.get_by_role("button", name="Look at what others will see").click()
+    page.get_by_role("button", name="Preview post").click()
     page.get_by_role("button", name="Back").click()
     assert len(boxes(page)) == 2, "and going back keeps them"
 
@@ -126,8 +126,8 @@ def test_the_keyboard_is_enough(page: Page, site, reading, board):
 def test_lines_that_are_no_boxes_stay_for_their_writer(page: Page, site, reading, board):
     open_form(page, site, reading)
     page.locator("[data-field]").evaluate("field => { field.value = '1 1 5 5\\nno box'; }")
-    page.get_by_role("button", name="Look at what others will see").click()
-    expect(page.get_by_role("alert")).to_contain_text("Line 2 is no box on the film.")
+    page.get_by_role("button", name="Preview post").click()
+    expect(page.get_by_role("alert")).to_contain_text("Line 2 is not a box on the image.")
     expect(page.locator("[data-field]")).to_have_value("1 1 5 5\nno box")
     expect(page.locator("[data-canvas]")).to_be_hidden()
 

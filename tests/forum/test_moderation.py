@@ -3,7 +3,7 @@
 import pytest
 from django.core.exceptions import PermissionDenied
 
-from accounts.audit_trail import check_trail
+from accounts.audit.verify import verify_log
 from accounts.models import AuditEntry
 from forum import moderation, services
 from forum.models import Category, Notification, Report, Topic
@@ -120,7 +120,7 @@ class TestReports:
         return Report.objects.get()
 
     def test_it_waits_in_the_admin(self, as_supervisor, report):
-        assert "Reports waiting" in as_supervisor.get("/admin/").content.decode()
+        assert "Open reports" in as_supervisor.get("/admin/").content.decode()
         assert "advertising" in as_supervisor.get("/admin/forum/report/").content.decode()
         page = as_supervisor.get(f"/admin/forum/report/{report.pk}/change/").content.decode()
         assert "suspect words" in page
@@ -135,7 +135,7 @@ class TestReports:
         assert Notification.objects.get(recipient=doctor, kind="REPORT")
         assert moderation.reports_waiting() == 0
         assert {"post-reported", "post-hidden", "report-decided"} <= set(events())
-        assert list(check_trail()) == []
+        assert list(verify_log()) == []
 
     def test_leaving_decides_and_tells(self, as_supervisor, doctor, report):
         as_supervisor.post(f"/admin/forum/report/{report.pk}/change/", {"do": "leave"})

@@ -5,14 +5,15 @@ import uuid
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import call_command
 from django.utils import timezone
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from forum import pictures, services
-from forum.board import DiscussionBoard
 from forum.models import Category, Picture
 from tests import board
+from xraysite.hooks import DiscussionBoard
 
 pytestmark = pytest.mark.django_db
 
@@ -50,12 +51,18 @@ def test_exif_is_gone_and_turned_upright(as_doctor):
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"no picture", b"<svg xmlns='http://www.w3.org/2000/svg'/>", board.picture()[:60]]
+    ("data", "said"),
+    [
+        (b"", "The submitted file is empty."),
+        (b"no picture", "This is no JPEG, PNG or WebP picture."),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "This is no JPEG, PNG or WebP picture."),
+        (board.picture()[:60], "The picture is damaged. Choose another."),
+    ],
 )
-def test_what_is_no_picture_is_refused_in_words(as_doctor, data):
+def test_what_is_no_picture_is_refused_in_words(as_doctor, data, said):
     response = send(as_doctor, data)
     assert response.status_code == 422
-    assert response.json()["error"]
+    assert response.json()["error"] == said
     assert not Picture.objects.exists()
 
 
@@ -114,7 +121,7 @@ def test_a_bad_picture_in_the_form_loses_no_text(as_doctor, topic):
     fields = board.form(body="my words", picture=SimpleUploadedFile("x.png", b"nonsense"))
     page = as_doctor.post(f"/forum/{topic.pk}/reply/", fields).content.decode()
     assert "my words" in page
-    assert "no JPEG, PNG or WebP" in page
+    assert "not a JPEG, PNG or WebP" in page
     assert topic.posts.count() == 1
 
 
@@ -207,3 +214,12 @@ class TestCases:
                 alternative="", submission=uuid.uuid4(),
             )  # fmt: skip
         assert not Picture.objects.exists()
+
+
+def test_the_command_removes_unposted_images_and_says_how_many(doctor, capsys):
+    old = pictures.add_picture(owner=doctor, data=board.picture())
+    Picture.objects.filter(pk=old.pk).update(created_at=timezone.now() - pictures.WAITING_TIME * 2)
+    kept = pictures.add_picture(owner=doctor, data=board.picture())
+    call_command("sweep_board_images")
+    assert capsys.readouterr().out == "1 images removed.\n"
+    assert list(Picture.objects.values_list("pk", flat=True)) == [kept.pk]

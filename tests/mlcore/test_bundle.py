@@ -12,6 +12,7 @@ from mlcore.engine.serving import bundle, golden
 from mlcore.engine.serving.runtime import Output, OutputError, Session, SessionError
 from mlcore.models import ModelVersion
 from tests.films import draw_film, encode
+from xraysite import checks
 
 SHIPPED = "pneumonia-2"
 
@@ -22,6 +23,7 @@ def bundles(tmp_path, settings):
     source = registry.folder_of(SHIPPED)
     shutil.copytree(source, tmp_path / SHIPPED)
     settings.BUNDLE_DIR = tmp_path
+    settings.SHIPPED_BUNDLE_DIR = tmp_path / "shipped"
     registry.forget_loaded()
     yield tmp_path
     registry.forget_loaded()
@@ -59,7 +61,7 @@ def test_the_map_is_fine_enough_to_tell_a_doctor_where():
 def test_an_altered_file_is_noticed(bundles, name):
     with (bundles / SHIPPED / name).open("ab") as file:
         file.write(b" ")
-    with pytest.raises(bundle.BundleError, match=f"{name} is not the file"):
+    with pytest.raises(bundle.BundleError, match=f"{name} does not match the SHA-256"):
         bundle.read(bundles / SHIPPED)
 
 
@@ -93,7 +95,7 @@ def test_golden_answers_that_differ_are_noticed(bundles):
         output = session.run(film)
         return Output(output.probability + 0.01, output.activation_map, output.scope_score)
 
-    with pytest.raises(bundle.BundleError, match="differ from the golden ones"):
+    with pytest.raises(bundle.BundleError, match="differ from the golden outputs"):
         golden.check(found.folder, found.card, slightly_off)
 
 
@@ -103,6 +105,11 @@ def rewritten(bundles, *, card=None, files=None):
     kept = {key: found.card[key] for key in found.card if key not in {"files", "format_version"}}
     content = {name: (found.folder / name).read_bytes() for name in found.card["files"]}
     return bundle.write(bundles / "other", kept | (card or {}), content | (files or {})).folder
+
+
+def test_a_bundle_that_was_written_again_unchanged_is_served(bundles):
+    """So that what the next test refuses is refused for its change."""
+    assert registry.load(rewritten(bundles)).name == SHIPPED
 
 
 @pytest.mark.parametrize(
@@ -138,7 +145,7 @@ def test_a_bundle_is_written_whole_or_not_at_all(tmp_path):
 
 
 def test_a_bundle_is_never_overwritten(bundles):
-    with pytest.raises(bundle.BundleError, match="exists already"):
+    with pytest.raises(bundle.BundleError, match="already exists"):
         bundle.write(bundles, {"name": SHIPPED}, {})
 
 
@@ -317,3 +324,57 @@ def test_the_picture_alone_can_be_out_of_scope():
         stated=inference.Stated(),
     )
     assert (label, why) == ("OUT_OF_SCOPE", ("picture",))
+
+
+@pytest.fixture
+def trained_here(tmp_path, settings):
+    """A site whose own folder of bundles holds `mine`, beside the shipped ones."""
+    settings.BUNDLE_DIR = tmp_path / "bundles"
+    shipped = bundle.read(registry.folder_of(SHIPPED))
+    content = {name: (shipped.folder / name).read_bytes() for name in shipped.card["files"]}
+    card = {key: value for key, value in shipped.card.items() if key != "files"}
+    registry.forget_loaded()
+    yield bundle.write(settings.BUNDLE_DIR, card | {"name": "mine"}, content).folder
+    registry.forget_loaded()
+
+
+@pytest.mark.django_db
+def test_models_trained_here_and_shipped_ones_are_both_found(trained_here, settings):
+    for name in ("mine", SHIPPED):
+        call_command("activate_model", name, verbosity=0)
+        assert registry.active_model().name == name
+        assert ModelVersion.objects.get(name=name).path == name, "the checkout may move"
+    assert ModelVersion.objects.get(name="mine").folder == trained_here
+    assert ModelVersion.objects.get(name=SHIPPED).folder == settings.SHIPPED_BUNDLE_DIR / SHIPPED
+
+
+@pytest.mark.django_db
+def test_a_model_that_an_earlier_version_trained_beside_the_shipped_ones_is_found(
+    trained_here, settings, tmp_path
+):
+    version = registry.register(trained_here)
+    settings.SHIPPED_BUNDLE_DIR, settings.BUNDLE_DIR = settings.BUNDLE_DIR, tmp_path / "new"
+    assert registry.loaded_version(version).name == "mine"
+
+
+@pytest.mark.django_db
+def test_a_model_registered_elsewhere_keeps_its_whole_path(trained_here, tmp_path, settings):
+    elsewhere = trained_here.rename(tmp_path / "elsewhere")
+    version = registry.register(elsewhere)
+    assert version.path == str(elsewhere)
+    assert version.folder == elsewhere
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", ["mine", SHIPPED])
+def test_a_name_is_given_once_over_both_folders(trained_here, tmp_path, name):
+    with pytest.raises(CommandError, match=f"named '{name}' already exists in"):
+        call_command("train_model", data=tmp_path, name=name, out=tmp_path / "out")
+
+
+def test_a_bundle_that_hides_a_shipped_one_is_reported(trained_here, settings):
+    assert checks.bundle_names_are_unique(None) == []
+    trained_here.rename(trained_here.parent / SHIPPED)
+    (warning,) = checks.bundle_names_are_unique(None)
+    assert warning.id == "xraysite.W004"
+    assert str(trained_here.parent / SHIPPED) in warning.msg

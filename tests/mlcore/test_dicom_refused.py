@@ -17,7 +17,7 @@ from pydicom.encaps import encapsulate
 
 from mlcore.engine.films.film import FilmError, read_film
 from tests.film_jpeg_lossless import encode_jpeg_lossless
-from tests.films import SYNTAXES, bomb_png, draw_film, edited_dicom, encode, encode_dicom
+from tests.films import SYNTAXES, bomb_png, draw_film, edited_dicom, encode_dicom
 from tests.mlcore.refusals import check_outcome, refused
 
 FILM = np.ascontiguousarray(draw_film("PNEUMONIA", seed=7, size=128)[:96])
@@ -67,10 +67,10 @@ class TestRefusals:
         def swell(dataset: Dataset) -> None:
             dataset.PixelData = encapsulate([bomb])
 
-        started = time.perf_counter()
+        started = time.process_time()
         # Decoding stops where the image is full: with 0xFF everywhere.
         assert refused(edited_dicom(FILM, swell, transfer_syntax="rle")).code == "blank"
-        assert time.perf_counter() - started < 2
+        assert time.process_time() - started < 2
 
     @pytest.mark.parametrize("syntax", ["jpeg", "jpeg2000", "jpegls"])
     def test_a_bomb_in_the_place_of_a_jpeg_stream(self, syntax):
@@ -157,9 +157,9 @@ class TestRefusals:
             sequence = struct.pack("<HH2sHI", 0x0008, 0x1140, b"SQ", 0, 0xFFFFFFFF)
             item = struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
             many = sequence + item + many
-        started = time.perf_counter()
+        started = time.process_time()
         assert refused(plain[:start] + many + plain[at:]).code == "corrupt"
-        assert time.perf_counter() - started < 2
+        assert time.process_time() - started < 2
 
     def test_sequences_nested_a_hundred_thousand_deep(self):
         plain = encode_dicom(FILM)
@@ -198,9 +198,6 @@ class TestRefusals:
     def test_a_file_cut_in_its_pixels(self, syntax):
         data = encode_dicom(FILM, transfer_syntax=syntax)
         assert refused(data[: len(data) * 2 // 3]).code == "truncated"
-
-    def test_a_jpeg_that_calls_itself_dicom_is_read_as_what_it_is(self):
-        assert read_film(encode(FILM, "jpeg")).format == "JPEG"
 
 
 class TestRandomBytes:

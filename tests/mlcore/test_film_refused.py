@@ -26,11 +26,11 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("name", sorted(hostile_files()))
 def test_a_hostile_file_is_refused_for_what_it_is(name):
     file = hostile_files()[name]
-    started = time.perf_counter()
+    started = time.process_time()
     error = refused(file.data)
     assert error.code == file.code
     assert str(error).endswith(".")
-    assert time.perf_counter() - started < SLOW_IS
+    assert time.process_time() - started < SLOW_IS
 
 
 def test_a_refusal_brings_the_numbers_of_its_message():
@@ -41,7 +41,7 @@ def test_a_refusal_brings_the_numbers_of_its_message():
     assert refused(hostile_files()["zip"].data).detail == {"kind": "ZIP archive"}
     assert refused(hostile_files()["ct_dicom"].data).detail == {"modality": "CT"}
     assert refused(hostile_files()["tiny"].data).detail == {"width": 16, "height": 16, "limit": 64}
-    assert "81.0 megapixels" in str(refused(bomb_png(9_000)))
+    assert "81 megapixels" in str(refused(bomb_png(9_000)))
 
 
 def test_every_code_has_a_sentence():
@@ -57,7 +57,7 @@ def test_every_code_has_a_sentence():
     }
     sentences = {str(FilmError(code, **details)) for code in CODES}
     assert len(sentences) == len(CODES)
-    assert not any("{" in sentence for sentence in sentences)
+    assert not any("%" in sentence for sentence in sentences)
 
 
 class TestLimits:
@@ -78,8 +78,10 @@ class TestLimits:
 
     def test_shortest_side(self):
         check_size(MIN_SIDE, MIN_SIDE, 10_000)
-        with pytest.raises(FilmError):
-            check_size(MIN_SIDE - 1, 500, 64_000_000)
+        for sides in ((MIN_SIDE - 1, 500), (500, MIN_SIDE - 1)):
+            with pytest.raises(FilmError) as caught:
+                check_size(*sides, 64_000_000)
+            assert caught.value.code == "too_small"
 
     def test_pillows_own_limits_are_left_alone(self):
         before = (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES)
@@ -127,12 +129,15 @@ def test_a_file_that_was_cut_off_is_called_so(name, lost):
     assert refused(data[:kept]).code == "truncated"
 
 
-@pytest.mark.parametrize("name", ["tiff", "tiff_lzw", "tiff16_deflate"])
+@pytest.mark.parametrize(
+    ("name", "code"),
+    # The directory of the first stands before the pixels, of the others after them: it is lost.
+    [("tiff", "truncated"), ("tiff_lzw", "corrupt"), ("tiff16_deflate", "corrupt")],
+)
 @pytest.mark.parametrize("lost", [0.2, 0.5, 0.9])
-def test_a_cut_tiff_is_refused(name, lost):
+def test_a_cut_tiff_is_refused(name, code, lost):
     data = encode(FILM, name)
-    # Which of the two depends on whether its directory stood before or after the pixels.
-    assert refused(data[: int(len(data) * (1 - lost))]).code in ("truncated", "corrupt")
+    assert refused(data[: int(len(data) * (1 - lost))]).code == code
 
 
 def test_a_twelve_bit_jpeg_is_unsupported_not_damaged():

@@ -239,3 +239,12 @@ def test_bit_flips_give_samples_or_an_error(flips):
             stream[at] ^= 1 << bit
     with suppress(JpegLosslessError):
         assert decode(stream).shape == FILM.shape
+
+
+def test_a_bit_flipped_in_the_last_sample_still_gives_samples():
+    stream = bytearray(encode_jpeg_lossless(FILM, precision=8))
+    stream[-3] ^= 1 << 3
+    decoded = decode(stream)
+    assert decoded.shape == FILM.shape
+    assert not np.array_equal(decoded, FILM)
+    assert np.array_equal(decoded[:-1], FILM[:-1])

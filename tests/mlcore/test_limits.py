@@ -1,5 +1,6 @@
 """What a model does not know: abstention, folds, probes, corruptions, films outside."""
 
+import hashlib
 import warnings
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from mlcore.engine.data import folds
 from mlcore.engine.data.dataset import FilmRecord
 from mlcore.engine.evaluation import corruptions, failures, lungs, probe
-from mlcore.engine.evaluation.predictions import Answers
+from mlcore.engine.evaluation.predictions import Predictions
 from mlcore.engine.serving import conformal
 from mlcore.engine.serving.preprocess import EQUALISE, LOCAL_CONTRAST, Preprocessing, prepare_bytes
 from mlcore.engine.training import outliers
@@ -88,11 +89,10 @@ class TestAbstention:
 
 
 def record(patient: str, label: str, series: str, number: int) -> FilmRecord:
+    digest = hashlib.sha256(f"{patient} {number}".encode()).hexdigest()
     return FilmRecord(
         path=f"{label}/{patient}-{number}.jpeg", label=label, patient=patient, series=series,
-        split="train", sha256=f"{patient}{number}", pixels_sha256=f"{patient}{number}",
-        perceptual_hash=np.random.default_rng(abs(hash((patient, number))) % 2**32)
-        .bytes(32).hex(),
+        split="train", sha256=digest, pixels_sha256=digest, perceptual_hash=digest,
     )  # fmt: skip
 
 
@@ -106,16 +106,18 @@ class TestFolds:
         by_patient: dict[str, set[int]] = {}
         for film, number in zip(self.films, fold, strict=True):
             by_patient.setdefault(film.patient, set()).add(int(number))
+        assert len(by_patient) == 190
         assert all(len(found) == 1 for found in by_patient.values())
-        for series, digits in (("IM", 4), ("virus", 0)):
+        for series in ("IM", "virus"):
             ordered = sorted(
                 (int(f.patient.replace("IM-", "").replace("person", "")), int(n))
                 for f, n in zip(self.films, fold, strict=True)
                 if f.series == series
             )
             numbers = [n for _, n in ordered]
-            assert numbers == sorted(numbers), digits
+            assert numbers == sorted(numbers), series
             counts = np.bincount(numbers)
+            assert len(counts) == 4
             assert counts.max() - counts.min() <= 2
 
     def test_too_few_patients_are_refused(self):
@@ -146,7 +148,7 @@ class TestLocalContrast:
             entry = {"id": spec.id, "parameters": spec.parameters()}
             assert Preprocessing.from_card(entry) == spec
         assert "window" not in Preprocessing(id=EQUALISE).parameters()
-        with pytest.raises(ValueError, match="Unknown preprocessing 'x'"):
+        with pytest.raises(ValueError, match=r"Unknown preprocessing\. Received: 'x'"):
             Preprocessing.from_card({"id": "x", "parameters": {}})
 
 
@@ -236,7 +238,7 @@ class TestCorruptions:
 class TestOutliers:
     def test_pictures_are_of_the_size_asked_for_and_differ(self):
         rng = np.random.default_rng(0)
-        made = [outliers.made(rng, size=64) for _ in range(60)]
+        made = [outliers.synthetic(rng, size=64) for _ in range(60)]
         assert all(picture.shape == (64, 64) for picture in made)
         assert all(picture.dtype == np.uint8 for picture in made)
         assert len({picture.tobytes() for picture in made}) == 60
@@ -244,17 +246,22 @@ class TestOutliers:
     def test_a_turned_film_is_never_upright(self):
         film = chest_film(seed=3, size=64)
         rng = np.random.default_rng(1)
-        for _ in range(20):
-            turned = outliers.turned(film, rng)
-            assert turned.shape == film.shape
-            assert not np.array_equal(turned, film)
-            assert not np.array_equal(turned, film[:, ::-1])
+        not_upright = [film[::-1], *(np.rot90(film, quarters) for quarters in (1, 2, 3))]
+        seen = set()
+        for _ in range(40):
+            turned = outliers.rotated(film, rng)
+            (found,) = (n for n, way in enumerate(not_upright) if np.array_equal(turned, way))
+            seen.add(found)
+        assert seen == {0, 1, 2, 3}
 
-    def test_a_broken_film_keeps_its_size(self):
+    def test_a_broken_film_keeps_its_size_and_not_its_order(self):
         first, second = chest_film(seed=3, size=64), chest_film(seed=4, size=64)
         rng = np.random.default_rng(1)
         for _ in range(30):
-            assert outliers.broken(first, second, rng).shape == (64, 64)
+            broken = outliers.shuffled(first, second, rng)
+            assert (broken.shape, broken.dtype) == ((64, 64), np.uint8)
+            for film in (first, second):
+                assert np.abs(broken.astype(int) - film).mean() > 10
 
 
 def test_failures_are_told_in_words_surest_first():
@@ -265,7 +272,7 @@ def test_failures_are_told_in_words_surest_first():
     probabilities[[3, 5]] = 0.8, 0.95
     maps = np.zeros((20, 8, 8))
     maps[3, 7, 0] = maps[5, 0, 4] = 1
-    answers = Answers(probabilities, np.zeros(20), maps)
+    answers = Predictions(probabilities, np.zeros(20), maps)
     told = failures.describe(
         films, labels, ["IM"] * 20, answers, list(maps), ["PNEUMONIA"] * 20, probabilities > 0.5
     )

@@ -98,6 +98,20 @@ def test_figures_stay_in_their_bounds(films, threshold):
         warnings.simplefilter("ignore", UndefinedMetricWarning)
         figures = metrics.evaluate(labels, probabilities, threshold=threshold)
     assert sum(figures["confusion"].values()) == len(films)
-    for name in ("auc", "accuracy", "sensitivity", "specificity", "ppv", "npv", "brier", "ece"):
-        value = figures[name]
-        assert math.isnan(value) or 0 <= value <= 1
+    called = probabilities >= threshold
+    # What each figure is a share of; of none, it has no value.
+    counted = {
+        "auc": min(labels.sum(), (1 - labels).sum()),
+        "accuracy": len(films),
+        "sensitivity": labels.sum(),
+        "specificity": (1 - labels).sum(),
+        "ppv": called.sum(),
+        "npv": (~called).sum(),
+        "brier": len(films),
+        "ece": len(films),
+    }
+    for name, n in counted.items():
+        if n:
+            assert 0 <= figures[name] <= 1, name
+        else:
+            assert math.isnan(figures[name]), name

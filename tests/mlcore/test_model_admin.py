@@ -7,13 +7,14 @@ import pytest
 from django.apps import apps
 from django.db import IntegrityError
 from django.test import Client
+from django.urls import reverse
 
 from accounts import roles, services
 from accounts.models import AuditEntry
 from mlcore import registry
 from mlcore.models import ModelVersion
 from tests.conftest import signed_in
-from tests.mlcore.full_cards import EARLY, full_card, predictions, write_bundle
+from tests.mlcore.full_cards import early_card, full_card, predictions, write_bundle
 
 pytestmark = pytest.mark.django_db
 
@@ -57,7 +58,7 @@ def test_the_list_shows_the_main_figures(active_model, as_supervisor):
 
 def test_the_page_of_a_model_is_its_card_not_its_json(other_model, as_supervisor):
     page = as_supervisor.get(f"{LIST}{other_model.pk}/change/").content.decode()
-    assert "Missed: pneumonia called normal" in page
+    assert "False negatives: pneumonia classified as normal" in page
     assert f'src="/models/{other_model.name}/plots/roc.png"' in page
     assert "&quot;labels&quot;" not in page
     assert "js/models.js" in page
@@ -68,7 +69,8 @@ def test_the_page_of_a_model_is_its_card_not_its_json(other_model, as_supervisor
 def test_ml_staff_see_models_in_the_admin_and_nothing_else(reading, as_ml_engineer):
     page = as_ml_engineer.get("/admin/").content.decode()
     assert "/admin/mlcore/modelversion/" in page
-    for other in ("diagnosis/reading", "accounts/user", "auditlog"):
+    for other in ("diagnosis/reading", "accounts/user", "accounts/auditentry", "forum/report"):
+        assert reverse(f"admin:{other.replace('/', '_')}_changelist") == f"/admin/{other}/"
         assert f"/admin/{other}" not in page
     assert reading.patient_name not in page
     assert as_ml_engineer.get("/admin/diagnosis/reading/").status_code == 403
@@ -108,7 +110,7 @@ def test_activation_asks_first_and_is_on_record(
     changed = {row.object_repr: row.changes["is_active"] for row in rows}
     assert changed == {"pneumonia-9": ["False", "True"], active_model.name: ["True", "False"]}
     page = as_ml_engineer.get(f"{LIST}{other_model.pk}/change/").content.decode()
-    table = page[page.index("Activations, from the audit log") :].split("</table>")[0]
+    table = page[page.index("Activation history (from the audit log)") :].split("</table>")[0]
     assert ml_engineer.display_name in table
     assert table.count("<tr>") == 2, "the heading and one activation"
 
@@ -125,7 +127,7 @@ def test_rolling_back_asks_first_and_is_not_done_twice(
     assert registry.active_version() == active_model
     assert AuditEntry.objects.get_for_model(ModelVersion).filter(actor=ml_engineer).count() == 2
     again = said(as_ml_engineer.post(ROLL_BACK, sent, follow=True))
-    assert "another model was activated meanwhile" in again
+    assert "another model has been activated in the meantime" in again
     assert registry.active_version() == active_model
 
 
@@ -134,7 +136,7 @@ def test_with_nothing_to_go_back_to_it_says_so(active_model, as_ml_engineer):
         as_ml_engineer.get(ROLL_BACK, follow=True),
         as_ml_engineer.post(ROLL_BACK, follow=True),
     ):
-        assert "none to go back to" in said(response)
+        assert "no previously active model" in said(response)
     assert ROLL_BACK not in as_ml_engineer.get(LIST).content.decode()
 
 
@@ -159,7 +161,7 @@ def test_a_damaged_a_lost_and_an_unfit_bundle_are_refused_in_words(
     third_model.card["scope"] = {}
     third_model.save()
     refused = said(as_ml_engineer.post(activate(third_model), follow=True))
-    assert "lacks what a model needs" in refused
+    assert "lacks information that is required" in refused
     assert "a scope gate" in refused
     assert registry.active_version() == active_model
 
@@ -175,7 +177,7 @@ def test_two_who_activate_at_once_get_an_answer_not_an_error(
 
 
 def test_what_is_active_or_unknown_is_not_activated(active_model, as_ml_engineer):
-    assert "active already" in said(as_ml_engineer.post(activate(active_model), follow=True))
+    assert "already active" in said(as_ml_engineer.post(activate(active_model), follow=True))
     assert as_ml_engineer.post(f"{LIST}999/activate/").status_code == 404
     assert as_ml_engineer.put(activate(active_model)).status_code == 405
 
@@ -187,11 +189,11 @@ def test_two_chosen_models_are_compared_on_the_same_films(other_model, third_mod
         f"compare/?first={other_model.pk}&second={third_model.pk}"
     )
     text = compare(as_supervisor, other_model, third_model)
-    assert "measured on 120 held-out films, 80 of them with pneumonia" in text
-    assert "pneumonia-10 ranks these films better" in text
-    assert "McNemar's exact test, 80 films" in text
-    assert "McNemar's exact test, 40 films" in text
-    assert "pneumonia-10 ranks these films better" in compare(
+    assert "evaluated on the same 120 test-set X-rays, 80 of them with pneumonia" in text
+    assert "pneumonia-10 has the higher AUC on these X-rays" in text
+    assert "McNemar's exact test, 80 X-rays" in text
+    assert "McNemar's exact test, 40 X-rays" in text
+    assert "pneumonia-10 has the higher AUC on these X-rays" in compare(
         as_supervisor, third_model, other_model
     )
     same = compare(as_supervisor, other_model, third_model)
@@ -203,17 +205,19 @@ def test_models_that_answer_alike_are_not_called_different(active_model, tmp_pat
         write_bundle(tmp_path, full_card(name), predictions_csv=predictions())
         for name in ("first", "second")
     ]
-    assert "do not show which of the two ranks better" in compare(as_supervisor, *pair)
+    assert "The AUCs do not differ significantly on these X-rays" in compare(as_supervisor, *pair)
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_two_models_are_asked_for(count, active_model, other_model, third_model, as_supervisor):
     keys = [active_model.pk, other_model.pk, third_model.pk][:count]
-    sent = {"action": "compare_chosen", "_selected_action": keys}
+    sent = {"action": "compare_chosen", "_selected_action": keys, "index": "0"}
     response = as_supervisor.post(LIST, sent, follow=True)
     assert response.status_code == 200
     if count:
         assert said(response) == "Choose two models to compare."
+    else:  # said by Django
+        assert "Items must be selected" in said(response)
 
 
 @pytest.mark.parametrize("query", ["?first=1&second=1", "?first=x&second=", "?first=1&second=99"])
@@ -227,14 +231,14 @@ def test_a_pair_that_is_none_is_asked_for_again(query, active_model, as_supervis
 def test_why_two_models_cannot_be_compared_is_said(
     active_model, other_model, third_model, tmp_path, as_supervisor
 ):
-    early = registry.register(registry.folder_of(EARLY))
+    early = write_bundle(tmp_path, early_card())
     no_predictions = compare(as_supervisor, early, other_model)
-    assert f"{EARLY} has no predictions.csv" in no_predictions
-    assert "As each card states" in no_predictions, "the cards can still be read side by side"
+    assert "pneumonia-1 has no predictions.csv" in no_predictions
+    assert "Figures from each model card" in no_predictions, "the cards are still shown"
     elsewhere = write_bundle(
         tmp_path, full_card("elsewhere"), predictions_csv=predictions(start=5000)
     )
-    assert "not measured on the same films" in compare(as_supervisor, other_model, elsewhere)
+    assert "share no test X-rays" in compare(as_supervisor, other_model, elsewhere)
     broken = write_bundle(tmp_path, full_card("broken"), predictions_csv=b"no,header\n")
     assert "of broken cannot be read" in compare(as_supervisor, other_model, broken)
     turned = predictions().replace(b"NORMAL,IM", b"PNEUMONIA,virus", 1)
@@ -251,7 +255,7 @@ def test_the_admin_speaks_chinese_too(active_model, other_model, third_model, ml
     client = signed_in(ml_engineer)
     client.defaults["HTTP_ACCEPT_LANGUAGE"] = "zh-hant"
     text = compare(client, other_model, third_model)
-    assert "對這批影像的鑑別較佳" in text
+    assert "在這批影像上的 AUC 較高" in text
     page = client.get(activate(other_model)).content.decode()
     assert "取代" in page
     assert "啟用 pneumonia-9" in page

@@ -1,15 +1,17 @@
-"""A model's card as a doctor reads it: every figure that the card has, and none that it has not."""
+"""The page of a model card shows every figure that the card has, and no others."""
 
+import html
 import re
 
 import pytest
 from django.test import Client
+from django.utils import translation
 
-from mlcore import cards, registry
+from mlcore.cards import presentation, words
 from mlcore.models import ModelVersion
-from mlcore.templatetags import cards as filters
+from mlcore.templatetags import card_values as filters
 from tests.conftest import signed_in
-from tests.mlcore.full_cards import EARLY, failures, full_card, roc_points
+from tests.mlcore.full_cards import early_card, failures, full_card, roc_points, write_bundle
 
 pytestmark = pytest.mark.django_db
 
@@ -32,7 +34,7 @@ def page_of(browser: Client, version: ModelVersion) -> str:
 
 
 def text_of(page: str) -> str:
-    """What is read of a page, its markup left out."""
+    """Return the text of a page without markup."""
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page))
 
 
@@ -52,14 +54,14 @@ def test_the_list_leads_to_each_card_with_its_main_figures(active_model, full_mo
 
 def test_a_model_set_aside_is_not_listed_but_its_card_can_be_read(active_model, as_doctor):
     ModelVersion.objects.update(set_aside_reason="model.tflite is not the file of /srv/bundles")
-    assert "No model yet" in as_doctor.get("/models/").content.decode()
+    assert "No models yet" in as_doctor.get("/models/").content.decode()
     page = page_of(as_doctor, active_model)
-    assert "it was set aside" in page
+    assert "it was disabled" in page
     assert "/srv/bundles" not in page
 
 
-def test_an_early_card_shows_no_section_without_figures(as_doctor):
-    early = registry.register(registry.folder_of(EARLY))
+def test_an_early_card_shows_no_section_without_figures(as_doctor, tmp_path):
+    early = write_bundle(tmp_path, early_card())
     page = page_of(as_doctor, early)
     assert sections_of(page) == OLD
     assert "data-trade" not in page
@@ -74,18 +76,18 @@ def test_a_full_card_shows_everything(full_model, as_doctor):
     text = text_of(page)
     assert sections_of(page) == OLD | NEW
     for shown in (
-        "at least 97% of the sick",
-        "Below 0.341 it answers normal, from 0.841 on pneumonia",
-        "Adults&#x27; films, held out (should be refused) 300 0.953 0.943–0.963",
-        "Lungs covered",
+        "at least 97% of those with pneumonia",
+        "Below 0.341 the result is normal; at 0.841 or above it is pneumonia",
+        "Adults&#x27; X-rays, test set (should be flagged) 300 0.953 0.943–0.963",
+        "Lungs masked",
         "0.812 0.792–0.822",
         "74% of the heatmap",
-        "which take 31% of the picture",
-        "Compressed (JPEG) 1 0.980",
+        "which cover 31% of the image",
+        "JPEG compression 1 0.980",
         "moire pattern",
         "Viral pneumonia Sensitivity 142 0.937",
-        "Normal films, numbering series IM Specificity 60",
-        "Networks averaged 5",
+        "Normal X-rays, file series IM Specificity 60",
+        "Ensemble members 5",
         "keras 3.15.1",
     ):
         assert shown in text, shown
@@ -93,7 +95,7 @@ def test_a_full_card_shows_everything(full_model, as_doctor):
         assert page.count(f'src="/models/pneumonia-9/plots/{name}"') == 1
 
 
-def test_each_command_stands_in_the_section_of_its_figures(full_model, as_doctor):
+def test_each_command_is_in_the_section_of_its_figures(full_model, as_doctor):
     page = page_of(as_doctor, full_model)
     for name, command in (
         ("figures", "evaluate"), ("shortcuts", "probe"), ("made", "train"), ("robustness", None),
@@ -102,26 +104,26 @@ def test_each_command_stands_in_the_section_of_its_figures(full_model, as_doctor
         if command:
             assert full_model.card["commands"][command] in part
         else:
-            assert "<code" not in part, "the card names no command for it"
+            assert "<code" not in part, "the card has no command for it"
 
 
-def test_failures_are_told_in_words_the_missed_ones_first(full_model, as_doctor):
+def test_failures_are_described_with_false_negatives_first(full_model, as_doctor):
     page = page_of(as_doctor, full_model)
     text = text_of(page[page.index('id="failures"') :])
-    missed = text.index("Missed: pneumonia called normal (2)")
-    assert missed < text.index("False alarms: normal called pneumonia (2)")
+    false_negatives = text.index("False negatives: pneumonia classified as normal (2)")
+    assert false_negatives < text.index("False positives: normal classified as pneumonia (2)")
     assert (
-        "0.041 Viral pneumonia Map strongest in the middle of the picture. "
-        "Beside the other films: bright edge." in text
+        "0.041 Viral pneumonia Heatmap strongest in the middle of the image. "
+        "Compared with the other X-rays: bright borders." in text
     )
-    assert "0.512 Bacterial pneumonia Beside the other films: dark edge." in text
+    assert "0.512 Bacterial pneumonia Compared with the other X-rays: dark borders." in text
     assert len(failures()) == page.count('<li class="failure ')
 
 
-def test_a_model_without_a_failure_says_what_that_means(full_model, as_doctor):
+def test_a_card_without_failures_says_that_errors_are_to_be_expected(full_model, as_doctor):
     full_model.card["failures"] = []
     full_model.save()
-    assert "called every held-out film rightly" in page_of(as_doctor, full_model)
+    assert "Every test-set X-ray was classified correctly" in page_of(as_doctor, full_model)
 
 
 def test_the_page_is_in_chinese_for_a_chinese_reader(full_model, doctor):
@@ -129,53 +131,53 @@ def test_the_page_is_in_chinese_for_a_chinese_reader(full_model, doctor):
     client.force_login(doctor)
     text = text_of(page_of(client, full_model))
     for shown in (
-        "漏判：肺炎判為正常",
-        "熱區圖在畫面中央最強",
+        "偽陰性：肺炎判為正常（2）",
+        "熱圖在畫面中央最強",
         "邊緣偏亮",
         "遮住肺野",
-        "每 1000 名兒童中",
+        "每 1000 名兒童",
     ):
         assert shown in text
-    assert "Beside the other films" not in text
+    assert "Compared with the other X-rays" not in text
 
 
-def test_without_a_script_a_table_shows_the_trade(full_model, as_doctor):
+def test_table_shows_threshold_tradeoff_without_javascript(full_model, as_doctor):
     page = page_of(as_doctor, full_model)
     slider = page[page.index('class="trade"') :].split("</div>")[0]
-    assert re.search(r"\bhidden>", slider), "the slider waits for its script"
+    assert re.search(r"\bhidden>", slider), "the slider is hidden until JavaScript shows it"
     table = text_of(page[page.index("data-trade-table") :].split("</table>")[0])
-    # 0.682 is the shipped threshold: of 200 sick 4 are missed, of 800 healthy 18 alarmed.
-    assert "0.682 shipped 0.982 0.978 4 18" in table
+    # 0.682 is the threshold in use: 4 false negatives among 200, 18 false positives among 800.
+    assert "0.682 in use 0.982 0.978 4 18" in table
 
 
-def test_the_slider_goes_over_every_cut_and_starts_at_the_shipped_one(full_model):
-    trade = cards.trade(full_model.card)
-    assert trade is not None
-    cuts = [point.cut for point in trade["points"]]
-    assert cuts == sorted(cuts)
-    assert len(cuts) == len(roc_points()["probability"]) + 1
-    shipped = trade["points"][trade["shipped_place"]]
-    assert shipped.cut == full_model.card["threshold"]["value"]
+def test_slider_covers_every_threshold_and_starts_at_the_one_in_use(full_model):
+    tradeoff = presentation.tradeoff(full_model.card)
+    assert tradeoff is not None
+    thresholds = [point.threshold for point in tradeoff["points"]]
+    assert thresholds == sorted(thresholds)
+    assert len(thresholds) == len(roc_points()["probability"]) + 1
+    shipped = tradeoff["points"][tradeoff["shipped_place"]]
+    assert shipped.threshold == full_model.card["threshold"]["value"]
     assert shipped.sensitivity == full_model.card["metrics"]["validation"]["sensitivity"]
-    assert trade["data"].count(";") == trade["last_place"]
-    assert 0 < trade["shipped_x"] < 100
+    assert tradeoff["data"].count(";") == tradeoff["last_place"]
+    assert 0 < tradeoff["shipped_x"] < 100
 
 
-def test_the_shipped_cut_is_not_shown_twice():
+def test_threshold_in_use_is_not_listed_twice():
     card = full_card()
     value = card["threshold"]["value"]
     card["roc_validation"]["probability"][20] = round(value, 6)
-    trade = cards.trade(card)
-    assert trade is not None
-    assert len(trade["points"]) == len(card["roc_validation"]["probability"])
+    tradeoff = presentation.tradeoff(card)
+    assert tradeoff is not None
+    assert len(tradeoff["points"]) == len(card["roc_validation"]["probability"])
 
 
 def test_a_poor_model_has_its_whole_curve_drawn():
     card = full_card()
     card["metrics"]["validation"] |= {"sensitivity": 0.6, "specificity": 0.9}
-    trade = cards.trade(card)
-    assert trade is not None
-    assert trade["extent"] == 1
+    tradeoff = presentation.tradeoff(card)
+    assert tradeoff is not None
+    assert tradeoff["extent"] == 1
 
 
 def test_pages_hold_no_inline_script_or_style(full_model, as_doctor):
@@ -184,7 +186,7 @@ def test_pages_hold_no_inline_script_or_style(full_model, as_doctor):
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=", page)
 
 
-def test_what_a_card_says_is_escaped(full_model, as_doctor):
+def test_text_from_a_card_is_escaped(full_model, as_doctor):
     full_model.card["commands"]["evaluate"] = '"><script>alert(1)</script>'
     full_model.card["population"]["source"] = "<b>bold</b>"
     full_model.save()
@@ -194,11 +196,11 @@ def test_what_a_card_says_is_escaped(full_model, as_doctor):
 
 
 @pytest.mark.parametrize("name", ["no-such-model", "../etc", "pneumonia-9/"])
-def test_a_model_that_is_not_there_is_not_found(name, full_model, as_doctor):
+def test_an_unknown_model_is_not_found(name, full_model, as_doctor):
     assert as_doctor.get(f"/models/{name}/").status_code == 404
 
 
-def test_staff_of_the_admin_get_a_link_to_it_and_doctors_none(
+def test_only_admin_staff_get_a_link_to_the_admin(
     full_model, as_doctor, as_supervisor, ml_engineer
 ):
     link = f"/admin/mlcore/modelversion/{full_model.pk}/change/"
@@ -213,7 +215,7 @@ def test_figures_that_a_card_lacks_are_dashes(active_model, as_doctor):
     assert "AUC –" in text_of(as_doctor.get("/models/").content.decode())
 
 
-def test_how_figures_are_written():
+def test_figure_formats():
     assert filters.figure(0.98765) == "0.988"
     assert filters.figure(float("nan")) == filters.figure(None) == "–"
     assert filters.interval([0.1, None]) == filters.interval(None) == ""
@@ -222,3 +224,50 @@ def test_how_figures_are_written():
     assert filters.duration(5400) == "1 h 30 min"
     assert filters.duration(20) == "20 s"
     assert filters.flat({"a": {"b": 1}, "c": 2}) == [("a.b", 1), ("c", 2)]
+
+
+def card_phrases(card) -> list[str]:
+    """Return the free text of a card that its page shows in the reader's language."""
+    return [
+        *card["population"]["sites"],
+        card["data"]["split"],
+        card["threshold"]["how"],
+        card["calibration"]["method"],
+        card["conformal"]["method"],
+        card["scope"]["method"],
+        card["scope"]["how"],
+    ]
+
+
+def test_every_phrase_of_the_shipped_card_is_shown_in_chinese(active_model, doctor):
+    client = Client(headers={"accept-language": "zh-hant"})
+    client.force_login(doctor)
+    page = html.unescape(page_of(client, active_model))
+    with translation.override("zh-hant"):
+        for phrase in card_phrases(active_model.card):
+            shown = words.translated_phrase(phrase)
+            assert shown is not None, phrase
+            assert re.search(r"[\u4e00-\u9fff]", shown), phrase
+            assert "%(" not in shown
+            assert shown in page, phrase
+            assert phrase not in page
+    for row in active_model.card["scope"]["measured"]:
+        assert row["set"] in words.SCOPE_SETS
+        assert row["set"] not in page
+
+
+def test_figures_in_a_phrase_are_kept():
+    phrase = (
+        "quantiles 0.99 of the distance and 0.9 of the network's log-odds, on films that neither"
+        " learnt from"
+    )
+    with translation.override("en"):
+        shown = words.translated_phrase(phrase)
+    assert shown is not None
+    assert "Quantile 0.99 of the distance and quantile 0.9 of the OOD classifier" in shown
+
+
+def test_an_unknown_phrase_is_marked_as_english_and_escaped():
+    assert filters.phrase("by <hand>") == '<span lang="en">by &lt;hand&gt;</span>'
+    with translation.override("zh-hant"):
+        assert filters.phrases(["A", "B"]) == '<span lang="en">A</span>、<span lang="en">B</span>'

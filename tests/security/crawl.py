@@ -9,7 +9,7 @@ from django.urls import NoReverseMatch, get_resolver, reverse
 
 from accounts.models import User
 from diagnosis.models import Reading
-from tests.test_permissions_matrix import address_of, admin_address, named_patterns
+from tests.site_urls import address_of, admin_address, named_patterns
 
 # Ends the session in which the others would be looked at, or leads out of the site's own pages.
 ENDING = {"account_logout", "admin:logout"}

@@ -87,6 +87,7 @@ def test_every_form_bears_each_field_alone(person, people, reading):
     """The other fields as they were, so that one bad field is not hidden by another."""
     user, browser = people[person]
     forms = forms_of(browser, list(addresses(reading, user or reading.doctor).values()))
+    assert len(forms) >= 3
     found = []
     for form in forms:
         if "logout" in form.action:
@@ -115,8 +116,8 @@ def test_after_signing_in_nobody_is_led_elsewhere(client, doctor):
         response = client.post(
             "/accounts/login/", {"login": doctor.email, "password": PASSWORD, "next": there}
         )
-        assert "evil" not in response.headers.get("Location", "")
-        assert not response.headers.get("Location", "").startswith("javascript")
+        assert response.status_code == 302
+        assert response.headers["Location"] == "/"
         client.logout()
 
 
@@ -148,7 +149,7 @@ def test_markup_that_is_stored_comes_out_as_text_everywhere(active_model, people
 
     # Every other field that a form stores: whatever is taken is taken.
     where = list(addresses(reading, doctor).values())
-    taken = 0
+    taken = []
     for form in forms_of(browser, where):
         if form.method != "post" or "logout" in form.action or "password" in form.action:
             continue
@@ -156,8 +157,9 @@ def test_markup_that_is_stored_comes_out_as_text_everywhere(active_model, people
             name: short if form.kinds[name] in {"text", "textarea", "search"} else value
             for name, value in form.values.items()
         }
-        taken += send(browser, form, values).status_code in {200, 201, 302}
-    assert taken >= 3
+        if send(browser, form, values).status_code in {201, 302}:
+            taken.append(form.action)
+    assert len(taken) >= 3, taken
     doctor.refresh_from_db()
     assert MARK in doctor.display_name, "the profile form was not reached"
 
@@ -194,7 +196,13 @@ class TestAnyText(TestCase):
             "/accounts/profile/",
             {"display_name": name, "hospital": hospital, "department": department},
         )
-        assert response.status_code in {200, 302}
+        if response.status_code == 302:
+            self.doctor.refresh_from_db()
+            stored = (self.doctor.display_name, self.doctor.hospital, self.doctor.department)
+            assert stored == (name.strip(), hospital.strip(), department.strip())
+        else:
+            assert response.status_code == 200
+            assert response.context["form"].errors
 
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
     @given(words=TEXT)
@@ -205,11 +213,12 @@ class TestAnyText(TestCase):
             (self.supervisor, "/admin/accounts/auditentry/"),
             (self.supervisor, "/admin/who-saw/"),
         ):
-            assert signed_in(user).get(address, {"q": words}).status_code in {200, 302}
+            assert signed_in(user).get(address, {"q": words}).status_code == 200
 
     @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
     @given(email=TEXT, password=TEXT)
     def test_the_sign_in(self, email, password):
         response = self.client.post("/accounts/login/", {"login": email, "password": password})
-        assert response.status_code in {200, 302}
+        assert response.status_code == 200
+        assert response.context["form"].errors
         assert "_auth_user_id" not in self.client.session

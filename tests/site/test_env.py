@@ -5,12 +5,14 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from xraysite import env
+from xraysite.common import env
 
 
 def test_sqlite_gets_wal_and_immediate_transactions(monkeypatch):
     monkeypatch.setenv("DB", "sqlite:////tmp/x.sqlite3")
-    options = env.database("DB", default="")["OPTIONS"]
+    config = env.database("DB", default="")
+    assert config["ENGINE"] == "xraysite.sqlite"
+    options = config["OPTIONS"]
     assert options["transaction_mode"] == "IMMEDIATE"
     assert "journal_mode=WAL" in options["init_command"]
 

@@ -5,9 +5,10 @@ from pathlib import Path
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
-from xraysite import env
+from xraysite.common import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
+# Everything that the site writes. Made 0700 by `xraysite.common.private_files`.
 VAR_DIR = env.directory("XRAYSITE_VAR", default=BASE_DIR / "var")
 
 INSTALLED_APPS = [
@@ -45,14 +46,15 @@ MIDDLEWARE = [
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
+    "xraysite.common.null_characters.NullCharactersMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
-    "accounts.waiting_room.WaitingRoomMiddleware",
-    "accounts.second_factor.SecondFactorMiddleware",
+    "accounts.middleware.ApprovalRequiredMiddleware",
+    "accounts.middleware.TwoFactorRequiredMiddleware",
     "accounts.middleware.PrivatePagesMiddleware",
     "accounts.middleware.AuditMiddleware",
-    "accounts.sessions.SessionLimitsMiddleware",
-    "accounts.time_zones.TimeZoneMiddleware",
+    "accounts.middleware.SessionLimitsMiddleware",
+    "accounts.middleware.TimeZoneMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -73,12 +75,12 @@ TEMPLATES = [
                 "django.template.context_processors.i18n",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "xraysite.context.site",
-                "accounts.context.waiting",
-                "accounts.sessions.context",
-                "forum.context.board",
+                "xraysite.context_processors.site",
+                "accounts.context_processors.waiting",
+                "accounts.context_processors.session",
+                "forum.context_processors.board",
             ],
-            "builtins": ["xraysite.templatetags.icons"],
+            "builtins": ["xraysite.templatetags.dates", "xraysite.templatetags.icons"],
         },
     },
 ]
@@ -110,19 +112,21 @@ STORAGES = {
         "OPTIONS": {"location": PRIVATE_MEDIA_ROOT / "files"},
     },
     "films": {
-        "BACKEND": "diagnosis.films.AtomicFileStorage",
+        "BACKEND": "diagnosis.storage.AtomicFileStorage",
         "OPTIONS": {"location": PRIVATE_MEDIA_ROOT / "films"},
     },
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "xraysite.staticfiles.HashedStaticFilesStorage"},
 }
 
 FILM_MAX_BYTES = 32 * 2**20
 FILM_MAX_PIXELS = 64_000_000
 FILE_UPLOAD_HANDLERS = [
-    "xraysite.uploads.LimitedUploadHandler",
+    "xraysite.common.uploads.LimitedUploadHandler",
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",
 ]
+# On the films' disk, and as private: a film of some size is kept here until it is read.
+FILE_UPLOAD_TEMP_DIR = PRIVATE_MEDIA_ROOT / "uploads"
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 
@@ -133,7 +137,9 @@ RETENTION_YEARS = env.whole_number("RETENTION_YEARS", default=7)
 
 # The bundle that comes with this version, and reads films until another is activated.
 SHIPPED_MODEL = "pneumonia-2"
-BUNDLE_DIR = env.directory("BUNDLE_DIR", default=BASE_DIR / "mlcore" / "bundles")
+SHIPPED_BUNDLE_DIR = BASE_DIR / "mlcore" / "bundles"
+# Bundles trained here. A bundle is looked up here first, then among the shipped ones.
+BUNDLE_DIR = env.directory("BUNDLE_DIR", default=VAR_DIR / "bundles")
 INFERENCE_TIMEOUT_S = 10
 
 # --- People -----------------------------------------------------------------------------------
@@ -156,15 +162,15 @@ LOGOUT_REDIRECT_URL = "home"
 # Whether strangers may ask for an account. A supervisor decides on each in any case.
 SIGNUP_OPEN = env.env.bool("SIGNUP_OPEN", default=True)
 
-ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_ADAPTER = "accounts.allauth.adapters.AccountAdapter"
 ACCOUNT_FORMS = {
-    "login": "accounts.signup_forms.SignInForm",
-    "signup": "accounts.signup_forms.SignUpForm",
-    "add_email": "accounts.signup_forms.ChangeEmailForm",
-    "change_password": "accounts.signup_forms.ChangePasswordForm",
-    "reset_password": "accounts.signup_forms.ForgotPasswordForm",
-    "reset_password_from_key": "accounts.signup_forms.NewPasswordForm",
-    "reauthenticate": "accounts.signup_forms.ConfirmPasswordForm",
+    "login": "accounts.allauth.account_forms.SignInForm",
+    "signup": "accounts.allauth.account_forms.SignUpForm",
+    "add_email": "accounts.allauth.account_forms.ChangeEmailForm",
+    "change_password": "accounts.allauth.account_forms.ChangePasswordForm",
+    "reset_password": "accounts.allauth.account_forms.ForgotPasswordForm",
+    "reset_password_from_key": "accounts.allauth.account_forms.NewPasswordForm",
+    "reauthenticate": "accounts.allauth.account_forms.ConfirmPasswordForm",
 }
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
@@ -192,13 +198,13 @@ ACCOUNT_RATE_LIMITS: dict[str, str] | bool = {
 }
 PASSWORD_RESET_TIMEOUT = 3600
 
-MFA_ADAPTER = "accounts.mfa_adapter.MFAAdapter"
+MFA_ADAPTER = "accounts.allauth.adapters.MFAAdapter"
 MFA_FORMS = {
-    "authenticate": "accounts.mfa_forms.CodeForm",
-    "reauthenticate": "accounts.mfa_forms.ConfirmCodeForm",
-    "activate_totp": "accounts.mfa_forms.SetUpAppForm",
-    "add_webauthn": "accounts.mfa_forms.AddKeyForm",
-    "edit_webauthn": "accounts.mfa_forms.RenameKeyForm",
+    "authenticate": "accounts.allauth.mfa_forms.CodeForm",
+    "reauthenticate": "accounts.allauth.mfa_forms.ConfirmCodeForm",
+    "activate_totp": "accounts.allauth.mfa_forms.SetUpAppForm",
+    "add_webauthn": "accounts.allauth.mfa_forms.AddKeyForm",
+    "edit_webauthn": "accounts.allauth.mfa_forms.RenameKeyForm",
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
@@ -228,7 +234,9 @@ TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 
 LANGUAGE_CODE = "zh-hant"
 LANGUAGES = [("zh-hant", _("Traditional Chinese")), ("en", _("English"))]
-LOCALE_PATHS = [BASE_DIR / "locale"]
+# The first has the texts of this project, the second better ones for what libraries say.
+LOCALE_PATHS = [BASE_DIR / "locale", BASE_DIR / "locale_overrides"]
+FORMAT_MODULE_PATH = "xraysite.formats"
 LANGUAGE_COOKIE_SAMESITE = "Lax"
 LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
 TIME_ZONE = "Asia/Taipei"

@@ -2,7 +2,7 @@
 
 from django.core.management.utils import get_random_secret_key
 
-from xraysite import env
+from xraysite.common import env, private_files
 
 from .base import *  # noqa: F403
 from .base import STORAGES, VAR_DIR
@@ -21,10 +21,10 @@ DEMO_ACCOUNTS = True
 
 
 def _local_secret_key() -> str:
-    """Returns this installation's own key, made at the first start and kept in var/."""
+    """Return this installation's own key, made at the first start and kept in var/."""
     path = VAR_DIR / "secret_key"
     if not path.exists():
-        VAR_DIR.mkdir(parents=True, exist_ok=True)
+        private_files.make_folder(VAR_DIR)
         path.touch(mode=0o600)
         path.write_text(get_random_secret_key())
     return path.read_text().strip()

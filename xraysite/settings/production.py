@@ -1,6 +1,6 @@
 """A hospital's server. Refuses to start where a secret or a host name is missing."""
 
-from xraysite import env
+from xraysite.common import env
 
 from .base import *  # noqa: F403
 

@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from xraysite import env
+from xraysite.common import env
 
 from .base import *  # noqa: F403
 
@@ -16,11 +16,15 @@ DEMO_ACCOUNTS = True
 
 _TMP = Path(tempfile.mkdtemp(prefix="xraysite-tests-"))
 atexit.register(shutil.rmtree, _TMP, ignore_errors=True)
+VAR_DIR = _TMP
+STATIC_ROOT = _TMP / "static"
+BUNDLE_DIR = _TMP / "bundles"
 PRIVATE_MEDIA_ROOT = _TMP / "private"
+FILE_UPLOAD_TEMP_DIR = _TMP / "uploads"  # tests empty the folder above
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
     "films": {
-        "BACKEND": "diagnosis.films.AtomicFileStorage",
+        "BACKEND": "diagnosis.storage.AtomicFileStorage",
         "OPTIONS": {"location": PRIVATE_MEDIA_ROOT / "films"},
     },
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
@@ -30,7 +34,7 @@ WHITENOISE_AUTOREFRESH = True
 DATABASES = {
     "default": env.database("TEST_DATABASE_URL", default=f"sqlite:///{_TMP / 'db.sqlite3'}")
 }
-if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+if DATABASES["default"]["ENGINE"].endswith("sqlite"):
     # A file, not memory: a browser still fetching pictures and the test share it without locks.
     DATABASES["default"]["TEST"] = {"NAME": str(_TMP / "test.sqlite3")}
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}

@@ -17,14 +17,15 @@ DEMO_ACCOUNTS = (
 
 class Command(BaseCommand):
     help = (
-        "Creates two doctors, a supervisor and an ML engineer with random passwords, and prints "
-        "them once. Accounts that exist keep their passwords. For one person's machine only."
+        "Create two doctors, a supervisor and an ML engineer with random passwords and print them "
+        "once. Existing accounts keep their passwords. For local use only."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not getattr(settings, "DEMO_ACCOUNTS", False):
             raise CommandError(
-                "Demo accounts exist in local mode only. Use `manage.py createsuperuser` here."
+                "Demo accounts are only available with local settings. "
+                "Use `manage.py createsuperuser` instead."
             )
         for email, name, role in DEMO_ACCOUNTS:
             if User.objects.filter(email=email).exists():
@@ -42,6 +43,6 @@ class Command(BaseCommand):
                 shown = self.style.SUCCESS(password)
             self.stdout.write(f"  {role:<11} {email:<24} {shown}")
         self.stdout.write(
-            "  Passwords are shown once. To set another: "
+            "  Passwords are shown only once. To set a new one: "
             ".venv/bin/python manage.py changepassword EMAIL"
         )

@@ -8,13 +8,13 @@ from diagnosis import retention
 
 class Command(BaseCommand):
     help = (
-        "Removes files from the film storage that belong to no reading and are older than an "
-        "hour: what a crash or a full disk left behind."
+        "Remove files that belong to no reading from the film storage, and temporary files of "
+        "uploads, once they are older than an hour. Crashes and full disks leave such files."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--dry-run", action="store_true", help="name the files and remove nothing"
+            "--dry-run", action="store_true", help="list the files without removing them"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -23,5 +23,10 @@ class Command(BaseCommand):
             if options["dry_run"] or retention.remove_orphan(name):
                 found += 1
                 self.stdout.write(name)
+        for upload in retention.abandoned_uploads():
+            if not options["dry_run"]:
+                upload.unlink(missing_ok=True)
+            found += 1
+            self.stdout.write(upload.name)
         done = "would be removed" if options["dry_run"] else "removed"
         self.stdout.write(f"{found} file(s) {done}.")

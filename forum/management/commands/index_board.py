@@ -1,4 +1,4 @@
-"""Makes the board's search index anew from the posts."""
+"""Rebuild the search index of the discussion board."""
 
 from typing import Any
 
@@ -12,7 +12,9 @@ BATCH = 1000
 
 
 class Command(BaseCommand):
-    help = "Makes the search index of the board anew, for instance after a database was restored."
+    help = (
+        "Rebuild the search index of the discussion board, for example after restoring a database."
+    )
 
     @transaction.atomic
     def handle(self, *args: Any, **options: Any) -> None:
@@ -27,4 +29,4 @@ class Command(BaseCommand):
                 search.put(batch)
                 batch = []
         search.put(batch)
-        self.stdout.write(f"{count} posts are in the index.")
+        self.stdout.write(f"{count} posts indexed.")

@@ -1,30 +1,30 @@
-"""Sends the board's mails that are due; to be called every few minutes."""
+"""Send the notification emails of the discussion board; run it every few minutes."""
 
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from forum import mailing, pictures
+from forum import mailing
 
 
 class Command(BaseCommand):
     help = (
-        "Sends the board's mails that are due (one for each notification or one a day, as each "
-        "person wishes), and removes pictures that were uploaded a week ago and never posted. "
-        "Call it every few minutes; a call that was missed or failed is made up for by the next."
+        "Send the discussion board's notification emails that are due: one per notification or a "
+        "daily digest, as each user chose. Run it every few minutes; a missed or "
+        "failed run is made "
+        "up for by the next one."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--site", required=True, help="the site's address, such as https://xray.example.org"
+            "--site", required=True, help="base URL of the site, such as https://xray.example.org"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         site = options["site"].rstrip("/")
         if not site.startswith(("https://", "http://")):
-            raise CommandError(f"--site must begin with https:// or http://, got {site!r}.")
+            raise CommandError(f"--site must start with https:// or http://. Received: {site!r}.")
         sent, failed = mailing.send_due(site=site)
-        removed = pictures.sweep()
-        self.stdout.write(f"{sent} mails sent, {failed} failed, {removed} pictures removed.")
+        self.stdout.write(f"{sent} emails sent, {failed} failed.")
         if failed:
-            raise CommandError("Some mails were not sent; they are due again at the next call.")
+            raise CommandError("Some emails could not be sent; they are due again at the next run.")

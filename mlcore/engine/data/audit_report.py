@@ -13,10 +13,10 @@ from typing import Any
 
 from PIL import Image
 
-from mlcore.engine.data.audit import write_whole
 from mlcore.engine.data.audit_style import STYLE
 from mlcore.engine.data.dataset import LABELS, Manifest
 from mlcore.engine.films.film import FilmError, read_film
+from xraysite.common.atomic_write import write_atomically
 
 THUMBNAIL_SIDE = 180
 SHOWN = 40
@@ -33,16 +33,16 @@ _SHORTCUTS = {
 
 
 def write(path: Path, manifest: Manifest, audit: Audit) -> None:
-    """Writes the report, whole or not at all, for its owner's eyes alone (mode 600).
+    """Write the report, whole or not at all, for its owner's eyes alone (mode 600).
 
     Raises:
         OSError: it cannot be written.
     """
-    write_whole(path, render(manifest, audit), mode=0o600)
+    write_atomically(path, render(manifest, audit).encode())
 
 
 def render(manifest: Manifest, audit: Audit) -> str:
-    """Returns the report.
+    """Return the report.
 
     Args:
         manifest: the data set; films in question are read again for their thumbnails.

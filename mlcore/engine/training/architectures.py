@@ -1,11 +1,11 @@
-"""The networks, by name. Importing this module imports Keras.
+"""Network architectures by name. Importing this module imports Keras.
 
 Every network maps a film tensor (batch, size, size, 1), float32 in [0, 1], to a dict:
 
 - ``logit`` (batch, 1): the log-odds of PNEUMONIA before calibration;
 - ``evidence`` (batch, h, w, 1): local log-odds, whose plain mean over the cells *is* ``logit``,
-  so this class-activation map explains the answer exactly and equals Grad-CAM up to scale;
-- ``descriptor`` (batch, d): pooled features of several depths, which the scope gate measures.
+  so this class-activation map explains the prediction exactly and equals Grad-CAM up to scale;
+- ``descriptor`` (batch, d): pooled features of several depths, used by the scope gate.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,11 +19,11 @@ _REGISTRY: dict[str, Callable[..., Network]] = {}
 
 
 def register(name: str) -> Callable[[Callable[..., Network]], Callable[..., Network]]:
-    """Adds a builder under `name`; a name can be taken once."""
+    """Register a builder under a unique name."""
 
     def add(builder: Callable[..., Network]) -> Callable[..., Network]:
         if name in _REGISTRY:
-            raise ValueError(f"An architecture named {name!r} exists already.")
+            raise ValueError(f"An architecture named {name!r} already exists.")
         _REGISTRY[name] = builder
         return builder
 
@@ -31,12 +31,12 @@ def register(name: str) -> Callable[[Callable[..., Network]], Callable[..., Netw
 
 
 def names() -> list[str]:
-    """Returns the names `build` knows, sorted."""
+    """Return the registered names, sorted."""
     return sorted(_REGISTRY)
 
 
 def build(name: str, *, size: int, **options: object) -> Network:
-    """Returns a fresh network.
+    """Return an untrained network.
 
     Args:
         name: one of `names()`.
@@ -47,7 +47,9 @@ def build(name: str, *, size: int, **options: object) -> Network:
         ValueError: unknown name, or a size the network cannot take.
     """
     if name not in _REGISTRY:
-        raise ValueError(f"Unknown architecture {name!r}. Known: {', '.join(names())}.")
+        raise ValueError(
+            f"Unknown architecture. Received: {name!r}. Available: {', '.join(names())}."
+        )
     if size < 32 or size % 16:
         raise ValueError(f"Image size must be a multiple of 16, at least 32. Received: {size}.")
     return _REGISTRY[name](size=size, **options)
@@ -87,7 +89,7 @@ def _norm(name: str, gamma: str = "ones") -> Callable:
 
 
 def _residual_block(x, filters: int, stride: int, name: str):
-    """Two 3x3 convolutions beside a shortcut; the second starts at zero (He et al. 2019)."""
+    """Add a residual block whose second convolution is initialised to zero (He et al. 2019)."""
     shortcut = x
     if stride > 1:
         shortcut = layers.AveragePooling2D(stride, name=f"{name}_pool")(shortcut)
@@ -101,29 +103,6 @@ def _residual_block(x, filters: int, stride: int, name: str):
     return layers.ReLU(name=f"{name}_out")(layers.Add(name=f"{name}_add")([shortcut, y]))
 
 
-def _trunk(film, widths: Sequence[int], blocks: Sequence[int], strides: Sequence[int]):
-    """Residual stages after a stem of stride 2; returns each stage's output and the descriptor."""
-    x = _convolution(24, 3, 2, "stem_conv")(film)
-    x = layers.ReLU(name="stem_relu")(_norm("stem_norm")(x))
-    stages, pooled = [], [MomentPool(name="stem_moments")(x)]
-    for stage, (width, count, stride) in enumerate(zip(widths, blocks, strides, strict=True), 1):
-        for block in range(count):
-            name = f"stage{stage}_block{block + 1}"
-            x = _residual_block(x, width, stride if block == 0 else 1, name)
-        stages.append(x)
-        pooled.append(MomentPool(name=f"stage{stage}_moments")(x))
-    return stages, layers.Concatenate(name="descriptor")(pooled)
-
-
-def _answered(film, x, descriptor, *, dropout: float, seed: int, name: str) -> Network:
-    """Ends a network whose last features are `x`: a log-odds for each cell, and their mean."""
-    kept = layers.SpatialDropout2D(dropout, seed=seed, name="dropout")(x)
-    evidence = layers.Conv2D(1, 1, name="evidence")(kept)
-    logit = layers.GlobalAveragePooling2D(name="logit")(evidence)
-    outputs = {"logit": logit, "evidence": evidence, "descriptor": descriptor}
-    return keras.Model(film, outputs, name=name)
-
-
 @register("resnet_small")
 def resnet_small(
     *,
@@ -133,7 +112,7 @@ def resnet_small(
     dropout: float = 0.1,
     seed: int = 0,
 ) -> Network:
-    """A residual network whose last stage keeps stride 16: 14x14 cells on a 224-pixel film.
+    """Build a residual network with stride 16: 14x14 cells for a 224-pixel film.
 
     Args:
         size: side of the input in pixels.
@@ -144,43 +123,25 @@ def resnet_small(
         seed: of the dropout.
     """
     film = keras.Input((size, size, 1), name="film")
-    stages, descriptor = _trunk(film, widths, blocks, (2,) * len(widths))
-    return _answered(film, stages[-1], descriptor, dropout=dropout, seed=seed, name="resnet_small")
-
-
-@register("resnet_pyramid")
-def resnet_pyramid(
-    *,
-    size: int,
-    widths: tuple[int, ...] = (32, 64, 128),
-    blocks: tuple[int, ...] = (1, 2, 2),
-    dropout: float = 0.1,
-    seed: int = 0,
-) -> Network:
-    """`resnet_small` that answers at stride 8: 16x16 cells on a 128-pixel film.
-
-    The last stage still sees the film at stride 16, where it is cheap; what it found is laid over
-    the finer stage before it, as in a feature pyramid (Lin et al. 2017), and each cell of the sum
-    gives its log-odds. The map has four times the cells for 4 % more work.
-
-    Args:
-        size, widths, blocks, seed: as of `resnet_small`; there are two stages at least.
-        dropout: share of the sum's channels dropped in training, whole channels at a time.
-    """
-    film = keras.Input((size, size, 1), name="film")
-    stages, descriptor = _trunk(film, widths, blocks, (2,) * len(widths))
-    coarse, fine = (
-        _norm(f"{name}_norm")(_convolution(widths[-1], 1, 1, f"{name}_project")(stage))
-        for name, stage in (("coarse", stages[-1]), ("fine", stages[-2]))
-    )
-    raised = layers.UpSampling2D(2, interpolation="bilinear", name="coarse_up")(coarse)
-    x = layers.ReLU(name="pyramid_out")(layers.Add(name="pyramid_add")([raised, fine]))
-    return _answered(film, x, descriptor, dropout=dropout, seed=seed, name="resnet_pyramid")
+    x = _convolution(24, 3, 2, "stem_conv")(film)
+    x = layers.ReLU(name="stem_relu")(_norm("stem_norm")(x))
+    pooled = [MomentPool(name="stem_moments")(x)]
+    for stage, (width, count) in enumerate(zip(widths, blocks, strict=True), start=1):
+        for block in range(count):
+            x = _residual_block(x, width, 1 if block else 2, f"stage{stage}_block{block + 1}")
+        pooled.append(MomentPool(name=f"stage{stage}_moments")(x))
+    descriptor = layers.Concatenate(name="descriptor")(pooled)
+    x = layers.SpatialDropout2D(dropout, seed=seed, name="dropout")(x)
+    # In float32 under mixed precision too: bfloat16 gives log-odds three digits.
+    evidence = layers.Conv2D(1, 1, dtype="float32", name="evidence")(x)
+    logit = layers.GlobalAveragePooling2D(dtype="float32", name="logit")(evidence)
+    outputs = {"logit": logit, "evidence": evidence, "descriptor": descriptor}
+    return keras.Model(film, outputs, name="resnet_small")
 
 
 @register("seed_cnn")
 def seed_cnn(*, size: int, filters: int = 32, units: int = 128, seed: int = 0) -> Network:
-    """The network of classic tutorials: two convolutions with pooling, flatten, dense, softmax.
+    """Build the CNN of common tutorials: two convolutions with pooling, flatten, dense.
 
     The baseline of the model study. It keeps no place of what it saw, so its evidence map is
     flat: the film's log-odds in every cell.
@@ -201,7 +162,7 @@ def seed_cnn(*, size: int, filters: int = 32, units: int = 128, seed: int = 0) -
         layers.Flatten(name="flatten")(x)
     )
     # A softmax over two labels is the sigmoid of their scores' difference, which is one score.
-    logit = layers.Dense(1, name="logit")(descriptor)
+    logit = layers.Dense(1, dtype="float32", name="logit")(descriptor)
     cells = layers.Reshape((1, 1, 1), name="cell")(logit)
     evidence = layers.UpSampling2D(size // 16, name="evidence")(cells)
     outputs = {"logit": logit, "evidence": evidence, "descriptor": descriptor}
@@ -209,7 +170,7 @@ def seed_cnn(*, size: int, filters: int = 32, units: int = 128, seed: int = 0) -
 
 
 def averaged(members: Sequence[Network]) -> Network:
-    """Joins trained networks into one that averages their log-odds and evidence maps.
+    """Combine trained networks into one that averages their log-odds and evidence maps.
 
     The mean of the averaged map is still the film's log-odds. The descriptor is the first
     member's: a distance needs one space. One member is returned as it is.
@@ -238,11 +199,11 @@ def averaged(members: Sequence[Network]) -> Network:
 
 
 def read(path: Path) -> Network:
-    """Reads a `.keras` file of one of these networks; this module knows their own layers."""
+    """Load a `.keras` file; importing this module registers its custom layers."""
     return keras.saving.load_model(path)
 
 
 def members_of(model: Network) -> list[Network]:
-    """Returns the networks that `averaged` joined, or the one network that `model` is."""
+    """Return the networks combined by `averaged`, or `[model]`."""
     found = [layer for layer in model.layers if isinstance(layer, keras.Model)]
     return found or [model]

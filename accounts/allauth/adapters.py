@@ -1,0 +1,192 @@
+"""The adapters through which allauth asks this site for decisions."""
+
+import base64
+import hashlib
+import logging
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.models import EmailAddress
+from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.core.internal import ratelimit
+from allauth.mfa.adapter import DefaultMFAAdapter
+from cryptography.fernet import Fernet, MultiFernet
+from django.conf import settings
+from django.contrib import messages
+from django.forms import BaseForm
+from django.http import HttpRequest, HttpResponseBase
+from django.urls import reverse
+from django.utils import translation
+from django.utils.translation import gettext_lazy as _
+
+from accounts import avatars, mails
+from accounts.models import User
+from xraysite.common.client_address import client_address
+
+logger = logging.getLogger(__name__)
+
+# For connections without an address: a Unix socket of a proxy that is not trusted.
+NO_ADDRESS = "0.0.0.0"  # noqa: S104 - bound to nothing
+
+
+def set_language_cookie(response: HttpResponseBase, user: User) -> None:
+    """Set the language cookie to the language chosen in the profile, if any."""
+    if user.language:
+        response.set_cookie(
+            settings.LANGUAGE_COOKIE_NAME,
+            user.language,
+            max_age=settings.LANGUAGE_COOKIE_AGE,
+            samesite="Lax",
+            secure=settings.LANGUAGE_COOKIE_SECURE,
+        )
+
+
+class AccountAdapter(DefaultAccountAdapter):
+    """Sign-up is open to everyone; access is decided by approval and middleware."""
+
+    error_messages = DefaultAccountAdapter.error_messages | {
+        "email_password_mismatch": _("The email address or password is incorrect."),
+        "too_many_login_attempts": _(
+            "Too many failed attempts. Wait five minutes, or reset your password with "
+            "“Forgot your password?”."
+        ),
+    }
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return bool(settings.SIGNUP_OPEN)
+
+    def save_user(
+        self, request: HttpRequest, user: User, form: BaseForm, commit: bool = True
+    ) -> User:
+        """Store the applicant's details and the language of the form."""
+        for name in ("display_name", "hospital", "department", "licence_number"):
+            setattr(user, name, form.cleaned_data.get(name, ""))
+        language = translation.get_language()
+        user.language = language if language in dict(settings.LANGUAGES) else ""
+        saved: User = super().save_user(request, user, form, commit)
+        if commit and form.cleaned_data.get("picture"):
+            avatars.change_avatar(user=saved, data=form.cleaned_data["picture"])
+        return saved
+
+    def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
+        """Refuse to confirm an address that another account uses, even unverified."""
+        others = User.objects.filter(email__iexact=email_address.email)
+        if others.exclude(pk=email_address.user_id).exists():
+            self.add_message(
+                request,
+                messages.ERROR,
+                "account/messages/email_confirmation_failed.txt",
+                {"email": email_address.email},
+            )
+            return False
+        confirmed: bool = super().confirm_email(request, email_address)
+        return confirmed
+
+    def pre_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponseBase | None:
+        """Refuse a suspended account even with the right password."""
+        response: HttpResponseBase | None = super().pre_login(request, user, **kwargs)
+        if response is None and user.approval == User.Approval.SUSPENDED:
+            response = self.respond_user_inactive(request, user)
+        return response
+
+    def login(self, request: HttpRequest, user: User) -> None:
+        """Check again: an account may be suspended between password and second factor."""
+        if user.approval == User.Approval.SUSPENDED:
+            raise ImmediateHttpResponse(self.respond_user_inactive(request, user))
+        super().login(request, user)
+
+    def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponseBase:
+        response = super().post_login(request, user, **kwargs)
+        set_language_cookie(response, user)
+        return response
+
+    def get_signup_redirect_url(self, request: HttpRequest) -> str:
+        return reverse("accounts:status")
+
+    def get_login_redirect_url(self, request: HttpRequest) -> str:
+        if not getattr(request.user, "is_approved", False):
+            return reverse("accounts:status")
+        return str(super().get_login_redirect_url(request))
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        return client_address(request) or NO_ADDRESS
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Send an email in the recipient's language; show an error if it cannot be sent."""
+        user = context.get("user")
+        language = mails.language_of(user) if user else mails.language_at(email)
+        try:
+            with translation.override(language):
+                super().send_mail(template_prefix, email, context)
+        except mails.FAILURES:
+            logger.exception("The email %r could not be sent.", template_prefix)
+            messages.error(
+                self.request,
+                _(
+                    "The email could not be sent. Try again in a few minutes, or contact a "
+                    "supervisor."
+                ),
+            )
+
+    # Failed sign-ins are limited per account and IP address, so that an attacker elsewhere cannot
+    # lock a user out, and (with a much higher limit) per account alone.
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        return f"{self._login_of(credentials)}@{self.get_client_ip(request)}"
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        if not self._count_anywhere(request, credentials, dry_run=True):
+            raise self.validation_error("too_many_login_attempts")
+        super().pre_authenticate(request, **credentials)
+
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        self._count_anywhere(request, credentials)
+        super().authentication_failed(request, **credentials)
+
+    def _delete_login_attempts_cached_email(self, request: HttpRequest, **credentials: Any) -> None:
+        super()._delete_login_attempts_cached_email(request, **credentials)
+        ratelimit.clear(
+            request,
+            app="allauth.account",
+            action="login_failed_anywhere",
+            key=self._login_of(credentials),
+        )
+
+    def _count_anywhere(
+        self, request: HttpRequest, credentials: dict[str, Any], *, dry_run: bool = False
+    ) -> bool:
+        return bool(
+            ratelimit.consume(
+                request,
+                app="allauth.account",
+                action="login_failed_anywhere",
+                key=self._login_of(credentials),
+                dry_run=dry_run,
+            )
+        )
+
+    @staticmethod
+    def _login_of(credentials: dict[str, Any]) -> str:
+        return str(credentials.get("email") or credentials.get("username") or "").lower()
+
+
+class MFAAdapter(DefaultMFAAdapter):
+    """Encrypts the secrets of authenticator apps and recovery codes at rest."""
+
+    def encrypt(self, text: str) -> str:
+        return _cipher().encrypt(text.encode()).decode()
+
+    def decrypt(self, encrypted_text: str) -> str:
+        return _cipher().decrypt(encrypted_text.encode()).decode()
+
+
+def _cipher() -> MultiFernet:
+    """Return the cipher of the site's secret key; it also decrypts with earlier keys."""
+    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    return MultiFernet([Fernet(_key_of(str(key))) for key in keys])
+
+
+def _key_of(secret: str) -> bytes:
+    # Part of the key of every stored secret: it must never change, wherever the module moves.
+    digest = hashlib.sha256(b"accounts.mfa_adapter" + secret.encode()).digest()
+    return base64.urlsafe_b64encode(digest)

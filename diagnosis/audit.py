@@ -1,0 +1,37 @@
+"""The audit events of readings."""
+
+from auditlog.registry import auditlog
+from django.utils.translation import gettext_lazy as _
+
+from accounts.audit import registry
+from diagnosis.models import Reading
+
+EVENTS = {
+    "page": _("viewed the reading"),
+    "film": _("viewed the X-ray"),
+    "thumbnail": _("viewed the thumbnail"),
+    "heatmap": _("viewed the heatmap"),
+    "report": _("viewed the report"),
+    "admin page": _("viewed the reading in the admin"),
+    "admin list": _("viewed a list of readings in the admin"),
+    "edited": _("corrected the patient's details"),
+    "hidden": _("deleted the reading"),
+    "restored": _("restored the reading"),
+    "purged": _("purged the reading"),
+    "reviewed": _("recorded the doctor's assessment"),
+    "case-shared": _("shared a case on the discussion board"),
+    "case-withdrawn": _("withdrew a shared image"),
+    "exported": _("exported"),
+    "access-searched": _("searched the access log of a patient"),
+}
+# Computed from other fields, or too large to keep twice.
+NOT_RECORDED = [
+    "activation_map", "updated_at", "patient_name_key", "patient_number_key", "agreement",
+    "age_scope",
+]  # fmt: skip
+
+
+def register() -> None:
+    """Register the events and the recorded model of this app."""
+    registry.register(EVENTS)
+    auditlog.register(Reading, exclude_fields=NOT_RECORDED)

@@ -1,0 +1,334 @@
+"""Pages for uploading, viewing, correcting, reviewing and deleting readings."""
+
+import base64
+import uuid
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.mixins import PermissionRequiredMixin
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views import View
+from django.views.decorators.http import require_safe
+
+from accounts.audit.recording import record_access
+from diagnosis import access_log, retention, serving
+from diagnosis.filters import ReadingFilter
+from diagnosis.forms.readings import (
+    DeletionForm,
+    FilmForm,
+    PatientDetailsForm,
+    ReadingForm,
+    ReviewForm,
+    header_fields,
+)
+from diagnosis.models import Reading, Review
+from diagnosis.services import sharing
+from diagnosis.services.readings import (
+    SubmissionTakenError,
+    edit_reading,
+    review_reading,
+    submit_reading,
+)
+from diagnosis.serving import no_such_reading
+from diagnosis.validators import keep_inspected
+from mlcore.engine.films.film import render_film
+from mlcore.inference import ModelUnavailable
+
+PAGE_SIZE = 20
+PREVIEW_SIDE = 800
+
+
+class DoctorsOnlyMixin(PermissionRequiredMixin):
+    """Restrict a page to users who may read films; others get 403."""
+
+    permission_required = "diagnosis.add_reading"
+    raise_exception = True
+    request: HttpRequest
+
+    def own_reading(self, pk: uuid.UUID) -> Reading:
+        """Return one of the user's own readings.
+
+        Raises:
+            Http404: there is no such reading.
+        """
+        readings = Reading.objects.own_of(self.request.user)
+        reading = readings.select_related("doctor", "model_version").filter(pk=pk).first()
+        if reading is None:
+            raise no_such_reading()
+        return reading
+
+
+class OwnReadingMixin(DoctorsOnlyMixin):
+    """Restrict a page to the reading's doctor.
+
+    Everyone else gets 404, whether the reading exists or not.
+    """
+
+    def handle_no_permission(self) -> Any:
+        raise no_such_reading()
+
+
+class ReadingListView(DoctorsOnlyMixin, View):
+    """A doctor's own history, newest first."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        readings = Reading.objects.own_of(request.user).select_related("review")
+        readings = sharing.with_sharing(readings).defer("activation_map")
+        search = ReadingFilter(request.GET, queryset=readings)
+        page = Paginator(search.qs, PAGE_SIZE).get_page(request.GET.get("page"))
+        query = request.GET.copy()
+        query.pop("page", None)
+        template = (
+            "diagnosis/_reading_table.html"
+            if request.htmx and not request.htmx.history_restore_request  # type: ignore[attr-defined]
+            else "diagnosis/reading_list.html"
+        )
+        context = {
+            "filter": search,
+            "page_obj": page,
+            "total": page.paginator.count,
+            "querystring": query.urlencode(),
+            "is_filtered": any(query.values()),
+            "deletion": DeletionForm(),
+        }
+        return render(request, template, context)
+
+
+class NewReadingView(DoctorsOnlyMixin, View):
+    """Upload a film and get a reading.
+
+    A script that submits the form (with an `X-Requested-With` header) gets the URL of the new
+    reading as JSON instead of a redirect, which it would follow itself: the access log would then
+    record the result page twice.
+    """
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return render(request, "diagnosis/reading_form.html", {"form": ReadingForm()})
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        by_script = request.headers.get("X-Requested-With") == "XMLHttpRequest"
+        form = ReadingForm(request.POST, request.FILES, meta=request.META)
+        if not form.is_valid():
+            return self._refuse(request, form, status=422 if by_script else 200)
+        try:
+            reading = submit_reading(
+                doctor=request.user,  # type: ignore[arg-type]
+                upload=form.cleaned_data["film"],
+                patient=form.patient_details(),
+                submission=form.cleaned_data["submission"],
+            )
+        except SubmissionTakenError:
+            form.add_error(None, _("This form has already been used. Choose the X-ray again."))
+            return self._refuse(request, form, status=422 if by_script else 200)
+        except ModelUnavailable as error:
+            return render(
+                request,
+                "diagnosis/model_unavailable.html",
+                {"code": error.code, "message": unavailable_text(error.code)},
+                status=503,
+            )
+        for warning in form.header_warnings():
+            messages.warning(request, warning)
+        if by_script:
+            return JsonResponse({"location": reading.get_absolute_url()}, status=201)
+        return redirect(reading)
+
+    def _refuse(self, request: HttpRequest, form: ReadingForm, *, status: int) -> HttpResponse:
+        form.renew_submission()
+        return render(request, "diagnosis/reading_form.html", {"form": form}, status=status)
+
+
+def unavailable_text(code: str) -> str:
+    """Return why no reading can be made now.
+
+    Args:
+        code: the code of a `ModelUnavailable` error.
+    """
+    texts = {
+        "missing": _("No model is active on this server."),
+        "damaged": _("The model's files are damaged. The model has been taken out of use."),
+        "invalid_output": _("The model's output was invalid and has been discarded."),
+        "timeout": _("The model did not respond in time."),
+    }
+    return texts.get(code, _("The model is unavailable."))
+
+
+class InspectFilmView(DoctorsOnlyMixin, View):
+    """Return format, size, preview and header values of an uploaded film as JSON.
+
+    Nothing is stored. The decoded film stays in memory for a few minutes, so that the form which
+    uploads the same file does not decode it again.
+    """
+
+    def post(self, request: HttpRequest) -> JsonResponse:
+        form = FilmForm(request.POST, request.FILES, meta=request.META)
+        if not form.is_valid():
+            return JsonResponse(
+                {"ok": False, "error": " ".join(str(error) for error in form.errors["film"])},
+                status=422,
+            )
+        upload = form.cleaned_data["film"]
+        preview = base64.b64encode(render_film(upload.film, max_side=PREVIEW_SIDE)).decode()
+        keep_inspected(upload.film)
+        return JsonResponse(
+            {
+                "ok": True,
+                "preview": f"data:image/jpeg;base64,{preview}",
+                "format": upload.film.format,
+                "width": upload.film.width,
+                "height": upload.film.height,
+                "fields": header_fields(upload),
+            }
+        )
+
+
+@require_safe
+def reading_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Show the result with film and heatmap."""
+    return _reading_page(request, pk, "diagnosis/reading_detail.html", what="page")
+
+
+@require_safe
+def reading_report(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Show the result as a one-page report for printing."""
+    return _reading_page(request, pk, "diagnosis/reading_report.html", what="report")
+
+
+def _reading_page(
+    request: HttpRequest,
+    pk: uuid.UUID,
+    template: str,
+    *,
+    what: str,
+    review_form: ReviewForm | None = None,
+) -> HttpResponse:
+    reading = serving.reading_for(request, pk)
+    record_access(reading, what=what)
+    review = Review.objects.filter(reading=reading).first()
+    is_own = reading.doctor_id == request.user.pk and not reading.is_hidden
+    context = {
+        "reading": reading,
+        "card": reading.model_version.card,
+        "is_own": is_own,
+        "may_share": is_own and sharing.may_share(request.user),  # type: ignore[arg-type]
+        "shared_cases": reading.shared_cases.all() if is_own else [],
+        "other_viewers": access_log.others_who_viewed(reading),
+        "review": review,
+        "review_form": review_form or ReviewForm(instance=review),
+        "deletion": DeletionForm(),
+    }
+    return render(request, template, context)
+
+
+class ReviewView(OwnReadingMixin, View):
+    """Record the doctor's assessment, from the form on the reading's page."""
+
+    def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        self.own_reading(pk)
+        form = ReviewForm(request.POST)
+        if not form.is_valid():
+            template = "diagnosis/reading_detail.html"
+            return _reading_page(request, pk, template, what="page", review_form=form)
+        try:
+            review_reading(
+                doctor=request.user,  # type: ignore[arg-type]
+                reading_id=pk,
+                verdict=form.cleaned_data["verdict"],
+                note=form.cleaned_data["note"],
+            )
+        except Reading.DoesNotExist:
+            raise no_such_reading() from None
+        messages.success(request, _("Your assessment has been saved."))
+        return redirect("readings:detail", pk)
+
+
+class EditReadingView(OwnReadingMixin, View):
+    """Correct the patient's details; doctor, film and probabilities cannot be changed."""
+
+    template = "diagnosis/reading_edit.html"
+
+    def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        reading = self.own_reading(pk)
+        form = PatientDetailsForm(instance=reading)
+        return render(request, self.template, {"form": form, "reading": reading})
+
+    def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        reading = self.own_reading(pk)
+        label = reading.label
+        form = PatientDetailsForm(request.POST, instance=reading)
+        if not form.is_valid():
+            context = {"form": form, "reading": self.own_reading(pk)}
+            return render(request, self.template, context)
+        try:
+            edited = edit_reading(
+                doctor=request.user,  # type: ignore[arg-type]
+                reading_id=pk,
+                patient=form.patient_details(),
+            )
+        except Reading.DoesNotExist:
+            raise no_such_reading() from None
+        messages.success(request, _("The patient's details have been updated."))
+        if edited.label != label:
+            messages.warning(
+                request,
+                _("With the corrected age, the result is now %(result)s.")
+                % {"result": edited.get_label_display()},
+            )
+        return redirect(edited)
+
+
+class DeleteReadingView(OwnReadingMixin, View):
+    """Ask for confirmation, then hide the reading from everyone but supervisors."""
+
+    def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        return self._ask(request, pk, DeletionForm())
+
+    def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        form = DeletionForm(request.POST)
+        if not form.is_valid():
+            return self._ask(request, pk, form)
+        was_shared = self.own_reading(pk).is_shared
+        try:
+            retention.hide_reading(
+                doctor=request.user,  # type: ignore[arg-type]
+                reading_id=pk,
+                reason=form.cleaned_data["reason"],
+            )
+        except Reading.DoesNotExist:
+            raise no_such_reading() from None
+        text = (
+            _("Reading deleted. Its image on the discussion board has been withdrawn permanently.")
+            if was_shared
+            else _("Reading deleted.")
+        )
+        # The message template renders an "Undo" button that posts to this URL.
+        messages.success(request, text, extra_tags=reverse("readings:undelete", args=[pk]))
+        return redirect("readings:list")
+
+    def _ask(self, request: HttpRequest, pk: uuid.UUID, form: DeletionForm) -> HttpResponse:
+        context = {"reading": self.own_reading(pk), "deletion": form}
+        return render(request, "diagnosis/reading_confirm_delete.html", context)
+
+
+class UndeleteReadingView(OwnReadingMixin, View):
+    """Undo a deletion, within `retention.UNDO_WINDOW`."""
+
+    def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        try:
+            reading = retention.undo_hiding(doctor=request.user, reading_id=pk)  # type: ignore[arg-type]
+        except Reading.DoesNotExist:
+            raise no_such_reading() from None
+        except retention.TooLateError:
+            messages.error(
+                request,
+                _("It is too late to undo this deletion. Ask a supervisor to restore the reading."),
+            )
+            return redirect("readings:list")
+        messages.success(request, _("Reading restored."))
+        if reading.shared_cases.exists():
+            messages.info(request, _("Its image on the discussion board remains withdrawn."))
+        return redirect(reading)

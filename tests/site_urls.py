@@ -1,0 +1,64 @@
+"""Every URL pattern of the site, and an address for each."""
+
+from collections.abc import Iterator
+
+from django.contrib.contenttypes.models import ContentType
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from accounts.models import User
+from diagnosis.models import Reading
+from tests import board
+
+
+def named_patterns(
+    resolver: URLResolver | None = None, namespace: str = ""
+) -> Iterator[tuple[str, URLPattern]]:
+    """Yield the name and the pattern of every URL of the site."""
+    for pattern in (resolver or get_resolver()).url_patterns:
+        if isinstance(pattern, URLResolver):
+            inner = f"{namespace}{pattern.namespace}:" if pattern.namespace else namespace
+            yield from named_patterns(pattern, inner)
+        elif isinstance(pattern, URLPattern):
+            yield f"{namespace}{pattern.name}", pattern
+
+
+def address_of(name: str, reading: Reading) -> str:
+    """Return the address of a page outside the admin, about `reading` where it is about one."""
+    if name in {"readings:list", "readings:new", "readings:inspect"}:
+        return reverse(name)
+    if name == "readings:withdraw":
+        return reverse(name, args=[reading.pk, reading.pk])
+    if name.startswith("readings:"):
+        return reverse(name, args=[reading.pk])
+    if name.startswith("forum:"):
+        return board.address_of(name)
+    if name == "models:detail":
+        return reverse(name, args=[reading.model_name])
+    if name == "models:plot":
+        return reverse(name, args=[reading.model_name, "roc.png"])
+    if name == "account_confirm_email":
+        return reverse(name, args=["not-a-key"])
+    if name in {"mfa_edit_webauthn", "mfa_remove_webauthn", "accounts:end_session"}:
+        return reverse(name, args=[9999])
+    if name == "accounts:avatar":
+        return reverse(name, args=[reading.doctor_id])
+    if name == "account_reset_password_from_key":
+        return reverse(name, kwargs={"uidb36": "1", "key": "not-a-key"})
+    return reverse(name)
+
+
+def admin_address(name: str, pattern: URLPattern, reading: Reading, person: User) -> str:
+    """Return the address of an admin page about `reading`, its model, or the account `person`.
+
+    Args:
+        name: of the URL, without its namespace.
+    """
+    objects = {"reading": reading.pk, "user": person.pk, "modelversion": reading.model_version_id}
+    content_type = ContentType.objects.get_for_model(Reading)
+    model = name.split("_")[1] if name.count("_") == 2 else ""
+    wanted = {"object_id": objects.get(model, 1), "app_label": "diagnosis"}
+    wanted |= {"content_type_id": content_type.pk, "url": "nothing/", "id": 1, "pk": reading.pk}
+    if name == "view_on_site":
+        wanted["object_id"] = reading.pk
+    keys = list(pattern.pattern.converters) or list(pattern.pattern.regex.groupindex)
+    return reverse(f"admin:{name}", kwargs={key: wanted.get(key, reading.pk) for key in keys})

@@ -1,0 +1,121 @@
+"""Typed environment variables, based on django-environ."""
+
+import ipaddress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+env = environ.Env()
+
+SQLITE_PRAGMAS = (
+    "PRAGMA journal_mode=WAL;"
+    "PRAGMA synchronous=NORMAL;"
+    "PRAGMA busy_timeout=20000;"
+    "PRAGMA foreign_keys=ON;"
+)
+
+
+def database(name: str, *, default: str) -> dict[str, Any]:
+    """Return Django's database settings for the URL in the variable `name`.
+
+    SQLite uses a file that only its owner can read, write-ahead logging and IMMEDIATE
+    transactions, so that readers never wait for a writer, and a writer fails at its first
+    statement rather than its last. PostgreSQL connections are kept for a minute and checked before
+    use.
+
+    Raises:
+        ImproperlyConfigured: the URL is neither of SQLite nor of PostgreSQL.
+    """
+    config: dict[str, Any] = env.db_url(name, default=default)
+    if config["ENGINE"] == "django.db.backends.sqlite3":
+        config["ENGINE"] = "xraysite.sqlite"
+        config["OPTIONS"] = {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": SQLITE_PRAGMAS,
+        }
+    elif config["ENGINE"] == "django.db.backends.postgresql":
+        config.update({"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True})
+    else:
+        raise ImproperlyConfigured(
+            f"{name} must be the URL of an SQLite or PostgreSQL database. "
+            f"Received engine: {config['ENGINE']!r}."
+        )
+    return config
+
+
+def directory(name: str, *, default: Path) -> Path:
+    """Return the absolute path in the variable `name`; does not create it."""
+    return Path(env.str(name, default=str(default))).expanduser().resolve()
+
+
+def secret(name: str, *, min_length: int = 50) -> str:
+    """Return a secret that must be set and strong enough.
+
+    Raises:
+        ImproperlyConfigured: the secret is missing, shorter than `min_length` characters, has fewer
+            than five different characters, or starts with Django's insecure prefix.
+    """
+    value: str = env.str(name, default="")
+    if not value:
+        raise ImproperlyConfigured(f"Set {name} in the environment; there is no default.")
+    if len(value) < min_length or len(set(value)) < 5 or value.startswith("django-insecure"):
+        raise ImproperlyConfigured(
+            f"{name} is too weak. Use at least {min_length} random characters. "
+            f"Received: {len(value)} characters."
+        )
+    return value
+
+
+def whole_number(name: str, *, default: int, least: int = 1) -> int:
+    """Return the integer in the variable `name`.
+
+    Raises:
+        ImproperlyConfigured: the value is not an integer or less than `least`.
+    """
+    text: str = env.str(name, default=str(default))
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise ImproperlyConfigured(
+            f"{name} must be an integer of at least {least}. Received: {text!r}."
+        )
+    return int(text)
+
+
+def origins(name: str) -> list[str]:
+    """Return the comma-separated origins (scheme and host) in the variable `name`.
+
+    Raises:
+        ImproperlyConfigured: a value is not an origin.
+    """
+    values: list[str] = env.list(name, default=[])
+    for value in values:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path:
+            raise ImproperlyConfigured(
+                f"{name} takes origins such as https://xray.example.org. Received: {value!r}."
+            )
+    return values
+
+
+def networks(name: str) -> list[str]:
+    """Return the comma-separated networks (or "unix") in the variable `name`.
+
+    Raises:
+        ImproperlyConfigured: a value is neither an address, a network nor "unix".
+    """
+    values: list[str] = env.list(name, default=[])
+    for value in values:
+        if value == "unix":
+            continue
+        try:
+            ipaddress.ip_network(value)
+        except ValueError:
+            raise ImproperlyConfigured(
+                f"{name} takes networks such as 10.0.0.0/8, addresses such as "
+                f"192.0.2.7, or unix for a "
+                f"proxy at a Unix socket. Received: {value!r}."
+            ) from None
+    return values

@@ -1,0 +1,107 @@
+"""Keep what the site writes from the machine's other users, whatever the umask.
+
+Folders are made 0700 and databases 0600. Of what exists, the access of others is taken away when a
+process starts: the group's too, unless the mode shows that somebody granted it on purpose.
+"""
+
+import logging
+import os
+import stat
+from pathlib import Path
+
+from django.conf import settings
+
+logger = logging.getLogger(__name__)
+
+OTHERS = stat.S_IRWXO
+GROUP_AND_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+# What SQLite keeps beside a database. It gives new ones the mode of the database.
+SQLITE_SUFFIXES = ("", "-wal", "-shm", "-journal")
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder and its missing parents for this user alone (0700).
+
+    A folder that exists is left as it is.
+    """
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    for folder in reversed(missing):
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def close_to_others(path: Path) -> None:
+    """Take the access of group and others away from an existing file or folder.
+
+    Outside the checkout's own `var/`, a mode that admits the group but not the others, such as
+    0750 or 0640, is an operator's decision and stays.
+
+    Raises:
+        OSError: the path does not exist, or its mode cannot be changed.
+    """
+    mode = stat.S_IMODE(path.stat().st_mode)
+    own = path.is_relative_to(settings.BASE_DIR / "var")
+    if mode & (GROUP_AND_OTHERS if own else OTHERS):
+        path.chmod(mode & ~GROUP_AND_OTHERS)
+
+
+def prepare_folders() -> None:
+    """Make the folders in which patient data is kept, or close those that exist to others.
+
+    A folder that cannot be prepared is logged, and one that stays open is reported by the system
+    check `xraysite.W003`: commands that need none of them still run.
+    """
+    for folder in private_folders():
+        try:
+            make_folder(folder)
+        except OSError as error:
+            logger.warning("%s cannot be made: %s", folder, error.strerror)
+            continue
+        _try_to_close(folder)
+    _try_to_close(Path(settings.VAR_DIR, "secret_key"))
+
+
+def private_folders() -> list[Path]:
+    """Return the folders that hold patient data or secrets."""
+    return [
+        Path(folder)
+        for folder in (
+            settings.VAR_DIR,
+            settings.PRIVATE_MEDIA_ROOT,
+            settings.FILE_UPLOAD_TEMP_DIR,
+        )
+    ]
+
+
+def prepare_database(path: Path) -> None:
+    """Create the file of an SQLite database as 0600, or close an existing one to others.
+
+    To be called before SQLite opens the file: SQLite would create it readable by everybody, as
+    the usual umask allows. Where this fails, SQLite reports what is wrong with the path.
+    """
+    path = path.resolve()
+    try:
+        # Never opened when it exists: closing it would drop the locks that SQLite holds on it.
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        for file in database_files(path):
+            _try_to_close(file)
+    except OSError:
+        return
+
+
+def database_files(path: Path) -> list[Path]:
+    """Return the existing files of an SQLite database: itself, its log and its index."""
+    candidates = [path.with_name(path.name + suffix) for suffix in SQLITE_SUFFIXES]
+    return [file for file in candidates if file.exists()]
+
+
+def _try_to_close(path: Path) -> None:
+    try:
+        close_to_others(path)
+    except FileNotFoundError:
+        return  # no key in a file, or a log that another process has just removed
+    except OSError as error:
+        logger.warning("%s cannot be closed to other users: %s", path, error.strerror)

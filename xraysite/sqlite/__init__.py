@@ -1,0 +1,1 @@
+"""A database backend: Django's for SQLite, with files that other users cannot read."""
