@@ -8,7 +8,7 @@ from django.core.files import File
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, storages
 
-from xraysite import private_files
+from xraysite.common import private_files
 
 
 class AtomicFileStorage(FileSystemStorage):

@@ -237,11 +237,11 @@ class ReadingAdmin(admin.ModelAdmin):
 
     @admin.display(description=_("Exam date"))
     def examined(self, reading: Reading) -> str:
-        return date_format(reading.exam_date, "Y-m-d")
+        return date_format(reading.exam_date, "SHORT_DATE_FORMAT")
 
     @admin.display(description=_("Read at"), ordering="created_at")
     def read_at(self, reading: Reading) -> SafeString:
-        when = date_format(timezone.localtime(reading.created_at), "Y-m-d H:i")
+        when = date_format(timezone.localtime(reading.created_at), "SHORT_DATETIME_FORMAT")
         return format_html("{}<small>{}</small>", when, reading.model_name)
 
     @admin.display(description=_("Result"))

@@ -16,8 +16,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
-from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods
@@ -26,6 +24,7 @@ from accounts.audit.recording import record_access
 from accounts.models import User
 from diagnosis import retention
 from diagnosis.models import HidingReason, Reading
+from xraysite.common.dates import long_date
 from xraysite.common.forms import ReasonForm
 
 MAX_AT_ONCE = 100
@@ -47,7 +46,7 @@ def retention_status(reading: Reading) -> str:
         return _("The doctor has not deleted this reading.")
     if reading.hidden_reason == HidingReason.MISTAKE:
         return _("It may be purged now: the doctor deleted it as created by mistake.")
-    end = date_format(timezone.localtime(retention.retention_ends(reading)), "Y-m-d")
+    end = long_date(retention.retention_ends(reading))
     if retention.may_be_purged(reading):
         return _("It may be purged now: the retention period ended on %(date)s.") % {"date": end}
     return _("It must be kept until %(date)s.") % {"date": end}

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from diagnosis.models import Reading
-from tests.e2e.conftest import give_app, sign_in
+from tests.e2e.conftest import give_app, settle, sign_in
 from tests.films import draw_film, encode, encode_dicom
 
 
@@ -51,7 +51,7 @@ def test_from_signing_in_to_signing_out(page: Page, site, site_doctor, films):
     assert reading.patient_name == "陳小明"
     expect(page.locator("main")).to_contain_text("陳小明")
     expect(page.locator("main")).to_contain_text(reading.model_name)
-    page.wait_for_load_state("networkidle")
+    settle(page)
     images = page.locator("main img").all()
     assert len(images) >= 1
     for image in images:
