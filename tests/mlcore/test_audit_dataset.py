@@ -1,5 +1,6 @@
-"""The audit: what it finds in a data set made faulty on purpose, its report, and its receipt."""
+"""Tests of the audit on a faulty data set: its findings, report and receipt."""
 
+import hashlib
 import io
 import json
 import re
@@ -16,6 +17,9 @@ from PIL import Image, ImageDraw
 
 from mlcore import dataset_report
 from mlcore.engine.data import audit, audit_films, dataset
+from mlcore.engine.films.film import read_film
+from mlcore.engine.serving.preprocess import Preprocessing, prepare_bytes
+from mlcore.engine.training.preprocessed import PreprocessedFilms
 from tests.films import draw_film, encode, write_dataset
 
 
@@ -116,7 +120,7 @@ def test_a_grey_film_stored_in_colour_or_on_a_wide_black_sheet_is_no_suspect():
     buffer = io.BytesIO()
     Image.fromarray(film).convert("RGB").save(buffer, "JPEG")
     for data in (buffer.getvalue(), encode(sheet, "png")):
-        assert audit_films.doubts(audit_films.measures_of(data)) == ()
+        assert audit_films.doubts(audit_films.measure(read_film(data), data)) == ()
 
 
 def test_a_frame_that_gives_the_class_away_is_measured(tmp_path):
@@ -240,8 +244,19 @@ def test_what_cannot_be_done_is_said_before_the_work(tmp_path, own_var):
         call_command("audit_dataset", data=films, html=tmp_path / "gone" / "a.html")
 
 
-def test_a_film_that_changes_during_the_audit_is_said_so(tmp_path):
-    manifest = dataset.scan(write_dataset(tmp_path, per_class=2, size=96))
-    (tmp_path / manifest.films[1].path).write_bytes(b"no film")
-    with pytest.raises(dataset.DatasetError, match="changed during the audit"):
-        audit.audited(manifest)
+def test_audit_and_preprocessing_decode_each_film_once(tmp_path, monkeypatch):
+    write_dataset(tmp_path, per_class=2, size=96)
+    decoded = []
+    monkeypatch.setattr(dataset, "read_film", lambda data: decoded.append(data) or read_film(data))
+    films = PreprocessedFilms(64, Preprocessing())
+    manifest = dataset.scan(tmp_path, on_film=films.add)
+    for record in manifest.films:
+        (tmp_path / record.path).unlink()
+    audit.audited(manifest)
+    plain, corrupted = films.of(manifest.films), films.of(manifest.films, corrupted=True)
+    assert len(decoded) == len(set(decoded)) == len(manifest.films) == 4
+    for record, prepared in zip(manifest.films, plain, strict=True):
+        (data,) = [data for data in decoded if hashlib.sha256(data).hexdigest() == record.sha256]
+        expected = prepare_bytes(read_film(data).pixels, size=64, spec=Preprocessing())
+        assert np.array_equal(prepared, expected)
+    assert not any(np.array_equal(*pair) for pair in zip(plain, corrupted, strict=True))

@@ -205,7 +205,7 @@ def test_the_lung_field_of_drawn_chests_covers_both_lungs():
     assert 0.1 < left < 0.7
     assert 0.1 < right < 0.7
     assert np.array_equal(lungs.from_card(lungs.to_card(field)), field)
-    with pytest.raises(ValueError, match="no lung"):
+    with pytest.raises(ValueError, match="no dark region"):
         lungs.find([np.full((80, 80), 7, np.uint8)])
 
 
@@ -225,8 +225,8 @@ class TestCorruptions:
             strength = [np.abs(film.astype(int) - before).mean() for film in done]
             assert 0 < strength[0] < strength[2]
 
-    def test_a_place_decides_which_one(self):
-        some = [corruptions.any_of(self.film, place) for place in range(12)]
+    def test_the_seed_decides_the_corruption(self):
+        some = [corruptions.any_of(self.film, seed) for seed in range(12)]
         assert np.array_equal(some[3], corruptions.any_of(self.film, 3))
         assert len({film.tobytes() for film in some}) > 8
 
