@@ -46,6 +46,11 @@ def test_a_passkey_is_set_up_and_opens_the_office(browser: Browser, site: str):
     page.wait_for_url(f"{site}/")
     page.goto(f"{site}/admin/")
     expect(page.locator("#site-name")).to_be_visible()
+
+    # And once more, where the account's owner has to confirm who they are
+    page.goto(f"{site}/accounts/2fa/webauthn/reauthenticate/?next=/accounts/email/")
+    page.locator("#mfa_webauthn_reauthenticate").click()
+    page.wait_for_url(f"{site}/accounts/email/")
     context.close()
 
 
