@@ -21,12 +21,12 @@ from tests.films import draw_film, encode, encode_dicom, hostile_files
 pytestmark = pytest.mark.django_db
 
 
-def nothing_kept() -> bool:
+def nothing_stored() -> bool:
     root = Path(storages["films"].base_location)
     return not Reading.objects.exists() and not any(p.is_file() for p in root.rglob("*"))
 
 
-def test_a_doctor_reads_a_film_and_sees_the_result(lenient_model, as_doctor, film_bytes):
+def test_upload_shows_the_result(lenient_model, as_doctor, film_bytes):
     response = post_film(as_doctor, film_bytes)
     reading = Reading.objects.get()
     assert response.headers["Location"] == f"/readings/{reading.pk}/"
@@ -72,11 +72,11 @@ def test_a_bad_file_gets_its_own_error_and_stores_nothing(
     assert "%(" not in shown
     has_chinese = any("\u4e00" <= character <= "\u9fff" for character in shown)
     assert has_chinese == (language == "zh-hant")
-    assert nothing_kept()
+    assert nothing_stored()
 
 
 @pytest.mark.parametrize("language", ["en", "zh-hant"])
-def test_each_refusal_is_worded_differently(language):
+def test_refusal_messages_are_distinct(language):
     with translation.override(language):
         sentences = {str(gettext_lazy(sentence)) for sentence in SENTENCES.values()}
     assert len(sentences) == len(SENTENCES)
@@ -99,14 +99,14 @@ def test_an_upload_over_the_limit_is_cut_off(active_model, as_doctor):
     assert response.context["form"].errors["film"] == [
         "The file is larger than 32 MB. Export a smaller copy."
     ]
-    assert nothing_kept()
+    assert nothing_stored()
 
 
 def test_a_request_far_over_the_limit_is_not_read(active_model, as_doctor, monkeypatch):
     monkeypatch.setattr(settings, "FILM_MAX_BYTES", 1000)
     response = post_film(as_doctor, b"\xff" * 5000)
     assert response.context["form"].errors["film"][0].startswith("The file is larger than")
-    assert nothing_kept()
+    assert nothing_stored()
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_request_far_over_the_limit_is_not_read(active_model, as_doctor, monke
 def test_invalid_patient_details(field, value, said, active_model, as_doctor, film_bytes):
     response = post_film(as_doctor, film_bytes, **{field: value})
     assert response.context["form"].errors[field] == [said]
-    assert nothing_kept()
+    assert nothing_stored()
 
 
 def test_a_dicom_header_fills_empty_fields(active_model, as_doctor):
@@ -165,11 +165,11 @@ def test_inspecting_a_film_stores_nothing(active_model, as_doctor):
     assert answer["fields"]["patient_number"] == "77"
     assert answer["fields"]["exam_date"] == "2026-01-02"
     assert answer["preview"].startswith("data:image/jpeg;base64,")
-    assert nothing_kept()
+    assert nothing_stored()
 
 
 @pytest.mark.parametrize("name", sorted(HOSTILE))
-def test_inspecting_a_bad_file_says_why(name, as_doctor):
+def test_inspecting_an_invalid_file_gives_the_reason(name, as_doctor):
     response = as_doctor.post(
         "/readings/new/inspect/", {"film": upload_of(HOSTILE[name].data, "film.dcm")}
     )
@@ -208,17 +208,17 @@ def test_without_a_valid_prediction_there_is_no_reading(
     response = post_film(as_doctor, film_bytes)
     assert response.status_code == 503
     assert response.templates[0].name == "diagnosis/model_unavailable.html"
-    assert nothing_kept()
+    assert nothing_stored()
 
 
-def test_without_any_model_there_is_no_reading(db, as_doctor, film_bytes):
+def test_no_reading_is_stored_without_a_model(db, as_doctor, film_bytes):
     response = post_film(as_doctor, film_bytes)
     assert response.status_code == 503
     assert "No model is active on this server." in response.content.decode()
-    assert nothing_kept()
+    assert nothing_stored()
 
 
-def test_a_reading_needs_few_queries(
+def test_new_reading_takes_few_queries(
     active_model, as_doctor, film_bytes, django_assert_max_num_queries
 ):
     post_film(as_doctor, film_bytes)

@@ -65,7 +65,7 @@ def test_a_reading_stores_the_prediction_and_the_film_byte_for_byte(
     assert original_film(reading) == film_bytes
 
 
-def test_a_form_sent_twice_makes_one_reading(active_model, doctor, film_bytes):
+def test_resubmission_creates_one_reading(active_model, doctor, film_bytes):
     submission = uuid.uuid4()
     first = submit(doctor, film_bytes, submission=submission)
     again = submit(doctor, film_bytes, submission=submission)
@@ -73,7 +73,7 @@ def test_a_form_sent_twice_makes_one_reading(active_model, doctor, film_bytes):
     assert Reading.objects.count() == 1
 
 
-def test_another_doctors_submission_id_is_refused(active_model, doctor, other_doctor, film_bytes):
+def test_another_doctors_submission_is_refused(active_model, doctor, other_doctor, film_bytes):
     submission = uuid.uuid4()
     submit(doctor, film_bytes, submission=submission)
     with pytest.raises(SubmissionTakenError):
@@ -97,9 +97,7 @@ def test_a_patient_outside_the_validated_ages_is_out_of_scope(active_model, doct
         assert "age" in reading.scope_reasons
 
 
-def test_correcting_the_age_decides_the_label_again_and_nothing_else(
-    active_model, doctor, film_bytes
-):
+def test_correcting_the_age_updates_only_the_label(active_model, doctor, film_bytes):
     reading = submit(doctor, film_bytes)
     before = Reading.objects.values().get()
     adult = PatientDetails(name="A", age_years=40, exam_date=PATIENT.exam_date)
@@ -192,7 +190,7 @@ def test_changes_are_audited_without_the_film(active_model, doctor, film_bytes):
         assert all(field not in entry.changes_dict for entry in entries)
 
 
-def test_a_rendering_carries_no_metadata(active_model, doctor):
+def test_rendering_has_no_metadata(active_model, doctor):
     pixels = draw_film("NORMAL", seed=2, size=256)
     data = encode_dicom(pixels, patient_name="SECRET^NAME", patient_id="SECRET-ID")
     rendering = film_rendering(submit(doctor, data), max_side=1600)
