@@ -1,4 +1,4 @@
-"""The decoder of lossless JPEG gives back what the plain encoder of the tests put in."""
+"""The lossless JPEG decoder, tested with the encoder of the tests."""
 
 from __future__ import annotations
 
@@ -46,28 +46,28 @@ def test_noise_of_any_size(rows, columns, precision, predictor, restart, seed):
     assert np.array_equal(jpeg_lossless.decode(stream), samples)
 
 
-def test_a_film_of_more_than_one_block_of_bits():
+def test_stream_of_more_than_one_block():
     samples = np.random.default_rng(0).integers(0, 65536, (300, 300))
     stream = encode_jpeg_lossless(samples, precision=16)
     assert len(stream) * 8 > jpeg_lossless._BLOCK_BITS
     assert np.array_equal(jpeg_lossless.decode(stream), samples)
 
 
-def test_a_point_transform_shifts_the_samples_back():
+def test_point_transform_is_undone():
     stream = bytearray(encode_jpeg_lossless(np.full((4, 4), 1 << 6), precision=7))
-    stream[stream.index(b"\xff\xc3") + 4] = 8  # one bit deeper, which the transform has cut off
+    stream[stream.index(b"\xff\xc3") + 4] = 8  # one bit deeper, removed by the point transform
     stream[stream.index(b"\xff\xda") + 9] = 1
     assert (jpeg_lossless.decode(bytes(stream)) == 1 << 7).all()
 
 
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.95])
-def test_a_cut_stream(share):
+def test_truncated_stream_is_refused(share):
     stream = encode_jpeg_lossless(FILM, precision=8)
     with pytest.raises(TruncatedStreamError):
         jpeg_lossless.decode(stream[: int(len(stream) * share)])
 
 
-def test_missing_restart_intervals():
+def test_missing_restart_intervals_are_refused():
     stream = encode_jpeg_lossless(FILM, precision=8, rows_per_restart=10)
     with pytest.raises(TruncatedStreamError):
         jpeg_lossless.decode(stream[: stream.index(b"\xff\xd2")] + b"\xff\xd9")
@@ -79,14 +79,14 @@ def test_missing_restart_intervals():
         (b"\xff\xc3", 1, 0xC0, UnsupportedStreamError),  # another process
         (b"\xff\xc3", 9, 3, UnsupportedStreamError),  # colour
         (b"\xff\xc3", 4, 17, JpegLosslessError),  # depth
-        (b"\xff\xda", 6, 0x10, JpegLosslessError),  # a table that is not there
+        (b"\xff\xda", 6, 0x10, JpegLosslessError),  # missing table
         (b"\xff\xda", 7, 0, JpegLosslessError),  # no predictor
-        (b"\xff\xda", 9, 8, JpegLosslessError),  # nothing left after the transform
-        (b"\xff\xc4", 5, 200, JpegLosslessError),  # more codes than bits can tell
+        (b"\xff\xda", 9, 8, JpegLosslessError),  # point transform removes all bits
+        (b"\xff\xc4", 5, 200, JpegLosslessError),  # more codes than fit their length
         (b"\xff\xc4", 0, 0, JpegLosslessError),  # no marker
     ],
 )
-def test_streams_that_cannot_be_decoded(marker, offset, value, error):
+def test_invalid_streams_are_refused(marker, offset, value, error):
     stream = bytearray(encode_jpeg_lossless(FILM, precision=8))
     stream[stream.index(marker) + offset] = value
     with pytest.raises(error):
@@ -99,13 +99,13 @@ def test_bit_flips_give_samples_or_an_error(flips):
     stream = bytearray(encode_jpeg_lossless(FILM, precision=8))
     for share, bit in flips:
         at = int(share**3 * (len(stream) - 1))
-        if not 20 > at > 2:  # the size is the caller's to check
+        if not 20 > at > 2:  # keep the size, which the caller checks
             stream[at] ^= 1 << bit
     with suppress(JpegLosslessError):
         assert jpeg_lossless.decode(bytes(stream)).shape == FILM.shape
 
 
-def test_a_bit_flipped_in_the_last_sample_still_gives_samples():
+def test_bit_flip_in_the_last_sample_gives_samples():
     stream = bytearray(encode_jpeg_lossless(FILM, precision=8))
     stream[-3] ^= 1 << 3
     decoded = jpeg_lossless.decode(bytes(stream))
