@@ -12,7 +12,7 @@ import numpy.typing as npt
 def encode_jpeg_lossless(
     samples: npt.NDArray[Any], *, precision: int, predictor: int = 1, rows_per_restart: int = 0
 ) -> bytes:
-    """Compress a grey picture by ITU-T T.81 process 14.
+    """Compress a grey image with ITU-T T.81 process 14.
 
     Args:
         samples: unsigned (rows, columns), below 2 ** precision.
@@ -21,7 +21,7 @@ def encode_jpeg_lossless(
         rows_per_restart: rows between restart markers, 0 for none.
     """
     rows, columns = samples.shape
-    # All 17 categories by five-bit codes: far from short, but a Huffman table all the same.
+    # All 17 categories get five-bit codes: a valid Huffman table, though not a short one.
     table = bytes([0, 0, 0, 0, 17, *[0] * 11]) + bytes(range(17))
     frame = struct.pack(">BHHB", precision, rows, columns, 1) + b"\x01\x11\x00"
     scan = bytes([1, 1, 0, predictor, 0, 0])

@@ -36,7 +36,7 @@ def reading(active_model, as_doctor) -> Reading:
 
 @pytest.fixture
 def share(reading, as_doctor, django_capture_on_commit_callbacks):
-    """Shares the reading through its pages; returns the page of the post."""
+    """Return a function that shares the reading through its pages."""
 
     def run(**changes):
         address = f"/readings/{reading.pk}/share/"
@@ -111,7 +111,7 @@ def test_the_posted_image_equals_the_preview(share, reading, as_other_doctor):
     after = np.asarray(Image.open(io.BytesIO(shown)))
     assert np.array_equal(before, after)
     assert max(after.shape) == 800
-    assert not after[:80, :320].any(), "what was blackened is black"
+    assert not after[:80, :320].any(), "the redacted area is black"
     assert after[200:].any()
 
 
