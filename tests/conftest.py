@@ -24,7 +24,7 @@ from mlcore import registry
 from mlcore.models import ModelVersion
 from mlcore.registry import LoadedModel
 from tests import factories, locks
-from tests.films import draw_film, encode
+from tests.films import encode, synthetic_film
 
 SHIPPED_MODEL: str = settings.SHIPPED_MODEL
 
@@ -174,7 +174,7 @@ def serve_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def film_bytes() -> bytes:
     """A synthetic film as a PNG file."""
-    return encode(draw_film("NORMAL", seed=1, size=512), "png")
+    return encode(synthetic_film("NORMAL", seed=1, size=512), "png")
 
 
 def upload_of(data: bytes, name: str = "film.png") -> SimpleUploadedFile:

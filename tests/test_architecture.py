@@ -86,10 +86,10 @@ from accounts import roles, services
 doctor = services.create_account(
     email="d@example.org", display_name="D", password="x" * 20, role=roles.DOCTOR
 )
-from tests.films import draw_film, encode
+from tests.films import synthetic_film, encode
 browser = Client()
 browser.force_login(doctor)
-film = SimpleUploadedFile("film.png", encode(draw_film("NORMAL", seed=1), "png"))
+film = SimpleUploadedFile("film.png", encode(synthetic_film("NORMAL", seed=1), "png"))
 answer = browser.post("/readings/new/", {
     "film": film, "patient_name": "A", "patient_age_years": 3, "exam_date": "2026-01-02",
     "submission": str(uuid.uuid4()),

@@ -17,7 +17,7 @@ from diagnosis.models import Reading
 from forum.models import Category, Notification, Picture, Topic
 from tests.conftest import post_film, signed_in
 from tests.factories import DoctorFactory
-from tests.films import draw_film, encode
+from tests.films import encode, synthetic_film
 
 pytestmark = pytest.mark.django_db
 NAME, NUMBER, AGE, DAY = "Zebediah Quillfeather", "QX-77120", 13, datetime.date(2026, 1, 27)
@@ -25,7 +25,7 @@ NAME, NUMBER, AGE, DAY = "Zebediah Quillfeather", "QX-77120", 13, datetime.date(
 
 @pytest.fixture
 def reading(active_model, as_doctor) -> Reading:
-    film = encode(draw_film("NORMAL", seed=9, size=1200), "png")
+    film = encode(synthetic_film("NORMAL", seed=9, size=1200), "png")
     made = post_film(
         as_doctor, film, "quillfeather_0127.png", patient_name=NAME, patient_number=NUMBER,
         patient_age_years=AGE, exam_date=DAY.isoformat(),

@@ -23,7 +23,7 @@ from tests.accounts.sign_up_steps import (
 )
 from tests.conftest import signed_in, upload_of
 from tests.factories import PASSWORD, DoctorFactory, SupervisorFactory, UserFactory
-from tests.films import draw_film, encode
+from tests.films import encode, synthetic_film
 from tests.site_urls import named_patterns
 
 pytestmark = pytest.mark.django_db
@@ -180,7 +180,7 @@ def test_changing_the_address_is_not_a_second_application():
 def test_known_and_unknown_addresses_get_the_same_response_in_the_same_time(expensive_calls):
     DoctorFactory(email=APPLICANT["email"], language="en")
     known, unknown = anonymous_browser(), anonymous_browser()
-    drawn = draw_film("NORMAL", seed=1, size=300)
+    drawn = synthetic_film("NORMAL", seed=1, size=300)
     answers = []
     for browser, email in ((known, APPLICANT["email"]), (unknown, "unknown@example.org")):
         expensive_calls.clear()

@@ -16,7 +16,7 @@ from mlcore import inference
 from mlcore.engine.films.errors import SENTENCES
 from mlcore.management.commands.predict_image import read_one
 from tests.conftest import patient_details, post_film, signed_in, upload_of
-from tests.films import draw_film, encode, encode_dicom, hostile_files
+from tests.films import encode, encode_dicom, hostile_files, synthetic_film
 
 pytestmark = pytest.mark.django_db
 
@@ -131,7 +131,7 @@ def test_invalid_patient_details(field, value, said, active_model, as_doctor, fi
 
 def test_a_dicom_header_fills_empty_fields(active_model, as_doctor):
     data = encode_dicom(
-        draw_film("NORMAL", seed=1), patient_name="Wang^Xiao", patient_id="77", age="004Y"
+        synthetic_film("NORMAL", seed=1), patient_name="Wang^Xiao", patient_id="77", age="004Y"
     )
     response = post_film(as_doctor, data, patient_name="", patient_number="", patient_age_years="")
     assert response.status_code == 302, response.context["form"].errors
@@ -144,21 +144,23 @@ def test_a_dicom_header_fills_empty_fields(active_model, as_doctor):
     ("format", "name"), [("jpeg", "film.dcm"), ("png", "film.jpg"), ("dicom", "film.png")]
 )
 def test_the_format_is_told_from_the_content_not_the_name(format, name, active_model, as_doctor):
-    pixels = draw_film("NORMAL", seed=1)
+    pixels = synthetic_film("NORMAL", seed=1)
     data = encode_dicom(pixels) if format == "dicom" else encode(pixels, format)
     post_film(as_doctor, data, name)
     assert Reading.objects.get().film_format == format.upper()
 
 
 def test_a_header_with_another_patients_name_gives_a_warning(active_model, as_doctor):
-    data = encode_dicom(draw_film("NORMAL", seed=1), patient_name="Other^Child", patient_id="9")
+    data = encode_dicom(
+        synthetic_film("NORMAL", seed=1), patient_name="Other^Child", patient_id="9"
+    )
     response = post_film(as_doctor, data)
     page = as_doctor.get(response.headers["Location"]).content.decode()
     assert "Is this the right X-ray?" in page
 
 
 def test_inspecting_a_film_stores_nothing(active_model, as_doctor):
-    data = encode_dicom(draw_film("NORMAL", seed=1), patient_id="77", study_date="20260102")
+    data = encode_dicom(synthetic_film("NORMAL", seed=1), patient_id="77", study_date="20260102")
     answer = as_doctor.post("/readings/new/inspect/", {"film": upload_of(data)}).json()
     assert answer["ok"] is True
     assert answer["format"] == "DICOM"
@@ -222,7 +224,7 @@ def test_new_reading_takes_few_queries(
     active_model, as_doctor, film_bytes, django_assert_max_num_queries
 ):
     post_film(as_doctor, film_bytes)
-    other = encode(draw_film("NORMAL", seed=5), "png")
+    other = encode(synthetic_film("NORMAL", seed=5), "png")
     with django_assert_max_num_queries(20):
         post_film(as_doctor, other)
 

@@ -23,7 +23,7 @@ from diagnosis.services.readings import (
 )
 from diagnosis.validators import validate_film
 from mlcore import inference
-from tests.films import draw_film, encode, encode_dicom
+from tests.films import encode, encode_dicom, synthetic_film
 
 PATIENT = PatientDetails(
     name="陳小明", number="A123", age_years=3, exam_date=datetime.date(2026, 1, 2)
@@ -119,7 +119,7 @@ def test_correcting_the_age_updates_only_the_label(active_model, doctor, film_by
     ],
 )
 def test_a_dicom_header_out_of_scope_is_stored_and_refused(lenient_model, doctor, reason, stated):
-    pixels = draw_film("NORMAL", seed=1, size=256)
+    pixels = synthetic_film("NORMAL", seed=1, size=256)
     reading = submit(doctor, encode_dicom(pixels, **stated))
     assert reading.film_format == "DICOM"
     assert reading.label == Label.OUT_OF_SCOPE
@@ -191,7 +191,7 @@ def test_changes_are_audited_without_the_film(active_model, doctor, film_bytes):
 
 
 def test_rendering_has_no_metadata(active_model, doctor):
-    pixels = draw_film("NORMAL", seed=2, size=256)
+    pixels = synthetic_film("NORMAL", seed=2, size=256)
     data = encode_dicom(pixels, patient_name="SECRET^NAME", patient_id="SECRET-ID")
     rendering = film_rendering(submit(doctor, data), max_side=1600)
     assert b"SECRET" in data
@@ -204,7 +204,7 @@ def test_the_heatmap_has_the_films_aspect_ratio(active_model, doctor):
 
     from PIL import Image
 
-    wide = encode(draw_film("PNEUMONIA", seed=3, size=256)[:192], "png")
+    wide = encode(synthetic_film("PNEUMONIA", seed=3, size=256)[:192], "png")
     picture = Image.open(io.BytesIO(heatmap(submit(doctor, wide))))
     assert picture.mode == "RGBA"
     assert picture.width / picture.height == pytest.approx(256 / 192, rel=0.01)

@@ -27,7 +27,7 @@ from mlcore.engine.films.film import read_film
 from mlcore.engine.films.redaction import render_redacted
 from tests.conftest import post_film, signed_in
 from tests.factories import ReadingFactory
-from tests.films import draw_film, encode, encode_dicom
+from tests.films import encode, encode_dicom, synthetic_film
 
 pytestmark = pytest.mark.django_db
 
@@ -107,7 +107,7 @@ def identifiers(reading: Reading) -> list[str]:
 @pytest.fixture(params=["dicom", "jpeg", "png"])
 def secret_reading(request, lenient_model, as_doctor) -> Reading:
     """A reading of a file full of identifiers."""
-    pixels = draw_film("PNEUMONIA", seed=3, size=1000)
+    pixels = synthetic_film("PNEUMONIA", seed=3, size=1000)
     if request.param == "dicom":
         data = encode_dicom(
             pixels,
@@ -215,7 +215,7 @@ def test_the_posted_image_is_the_previewed_one_with_its_black_boxes(reading, as_
 
 
 def test_pixels_under_a_box_do_not_affect_their_neighbours():
-    one = draw_film("NORMAL", seed=1, size=1200).copy()
+    one = synthetic_film("NORMAL", seed=1, size=1200).copy()
     other = one.copy()
     other[0:96, 840:1200] = 255 - other[0:96, 840:1200]
     pictures = {

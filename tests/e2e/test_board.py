@@ -13,7 +13,7 @@ from tests import board
 from tests.e2e.conftest import add_authenticator_app, new_context, sign_in
 from tests.e2e.test_pages import problems_of
 from tests.factories import DoctorFactory, ReadingFactory
-from tests.films import draw_film, encode
+from tests.films import encode, synthetic_film
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_topic_reply_mention_notification_edit_and_lock(
 def test_shared_case_is_visible_until_withdrawn(
     page: Page, colleague_page: Page, site, categories, site_doctor
 ):
-    film = encode(draw_film("PNEUMONIA", seed=6, size=900), "jpeg")
+    film = encode(synthetic_film("PNEUMONIA", seed=6, size=900), "jpeg")
     sha256 = hashlib.sha256(film).hexdigest()
     storage.keep(storage.original_name(sha256), film)
     reading = ReadingFactory(

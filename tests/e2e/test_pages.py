@@ -12,7 +12,7 @@ from diagnosis import storage
 from diagnosis.models import Label, Reading
 from tests.e2e.conftest import new_context, settle, sign_in
 from tests.factories import ReadingFactory
-from tests.films import draw_film, encode
+from tests.films import encode, synthetic_film
 
 SIGNED_OUT = [
     "/",
@@ -42,7 +42,7 @@ PLAIN_ANSWER = re.compile(r"\bnormal\b|\bpneumonia\b(?!-\d)|正常|肺炎", re.I
 @pytest.fixture
 def readings(site_doctor) -> dict[str, Reading]:
     """One reading of each label, all of one stored synthetic film."""
-    film = encode(draw_film("PNEUMONIA", seed=6, size=640), "jpeg")
+    film = encode(synthetic_film("PNEUMONIA", seed=6, size=640), "jpeg")
     sha256 = hashlib.sha256(film).hexdigest()
     storage.keep(storage.original_name(sha256), film)
     shared = {

@@ -7,12 +7,12 @@ from playwright.sync_api import Page, expect
 
 from diagnosis.models import Reading
 from tests.e2e.conftest import add_authenticator_app, settle, sign_in
-from tests.films import draw_film, encode, encode_dicom
+from tests.films import encode, encode_dicom, synthetic_film
 
 
 @pytest.fixture
 def films(tmp_path):
-    pixels = draw_film("PNEUMONIA", seed=7, size=1024)
+    pixels = synthetic_film("PNEUMONIA", seed=7, size=1024)
     (tmp_path / "film.jpg").write_bytes(encode(pixels, "jpeg"))
     (tmp_path / "film.dcm").write_bytes(
         encode_dicom(

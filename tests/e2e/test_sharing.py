@@ -15,7 +15,7 @@ from diagnosis.models import Reading
 from tests.e2e.conftest import new_context, sign_in
 from tests.factories import ReadingFactory
 from tests.fake_board import FakeBoard
-from tests.films import draw_film, encode
+from tests.films import encode, synthetic_film
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def board(monkeypatch) -> FakeBoard:
 
 @pytest.fixture
 def reading(site, site_doctor) -> Reading:
-    film = encode(draw_film("PNEUMONIA", seed=6, size=1000), "jpeg")
+    film = encode(synthetic_film("PNEUMONIA", seed=6, size=1000), "jpeg")
     sha256 = hashlib.sha256(film).hexdigest()
     storage.keep(storage.original_name(sha256), film)
     return ReadingFactory(doctor=site_doctor, film_sha256=sha256, film_width=1000, film_height=1000)

@@ -15,7 +15,7 @@ from django.core.management.base import CommandError
 from PIL import Image, ImageDraw
 
 from mlcore.engine.data import audit, audit_films, audit_report, dataset
-from tests.films import draw_film, encode, write_dataset
+from tests.films import encode, synthetic_film, write_dataset
 
 
 def page_of_text() -> bytes:
@@ -43,7 +43,7 @@ NON_FILMS = {
     "colour": colour_picture(),
     "few_levels": page_of_text(),
     "even": picture(NOISE.normal(128, 4, (160, 160))),
-    "shape": picture(np.tile(draw_film("NORMAL", seed=1, size=96), (1, 5))),
+    "shape": picture(np.tile(synthetic_film("NORMAL", seed=1, size=96), (1, 5))),
     "scattered": picture(NOISE.uniform(0, 255, (160, 160))),
 }
 
@@ -109,7 +109,7 @@ def test_non_films_are_suspect_and_synthetic_films_are_not(found):
 
 
 def test_grey_film_in_colour_or_on_a_black_border_is_not_suspect():
-    film = draw_film("PNEUMONIA", seed=4, size=128)
+    film = synthetic_film("PNEUMONIA", seed=4, size=128)
     sheet = np.zeros((400, 400), np.uint8)
     sheet[100:228, 100:228] = film
     buffer = io.BytesIO()
@@ -137,7 +137,7 @@ def test_shape_and_exposure_shortcuts_are_measured(tmp_path):
     for label, shape, exposure in (("NORMAL", (96, 128), 0.7), ("PNEUMONIA", (128, 96), 1.0)):
         (tmp_path / label).mkdir()
         for seed in range(4):
-            film = Image.fromarray(draw_film("NORMAL", seed=seed, size=128)).resize(shape)
+            film = Image.fromarray(synthetic_film("NORMAL", seed=seed, size=128)).resize(shape)
             path = tmp_path / label / f"{label}{seed}.png"
             path.write_bytes(encode((np.asarray(film) * exposure).astype(np.uint8), "png"))
     result = audit.audited(dataset.scan(tmp_path))

@@ -11,7 +11,7 @@ from mlcore import inference, registry
 from mlcore.engine.serving import bundle, golden
 from mlcore.engine.serving.runtime import Output, OutputError, Session, SessionError
 from mlcore.models import ModelVersion
-from tests.films import draw_film, encode
+from tests.films import encode, synthetic_film
 from xraysite import checks
 
 SHIPPED = "pneumonia-2"
@@ -31,7 +31,7 @@ def bundles(tmp_path, settings):
 
 @pytest.fixture
 def film():
-    return encode(draw_film("NORMAL", seed=1, size=256), "png")
+    return encode(synthetic_film("NORMAL", seed=1, size=256), "png")
 
 
 def active(bundles) -> ModelVersion:

@@ -14,10 +14,10 @@ from pydicom.sequence import Sequence
 
 from mlcore.engine.films.film import read_film
 from mlcore.engine.films.header import DicomHeader
-from tests.film_jpeg_lossless import encode_jpeg_lossless
-from tests.films import SYNTAXES, draw_film, edited_dicom, encode_dicom
+from tests.films import SYNTAXES, edited_dicom, encode_dicom, synthetic_film
+from tests.films.jpeg_lossless import encode_jpeg_lossless
 
-FILM = np.ascontiguousarray(draw_film("PNEUMONIA", seed=7, size=128)[:96])
+FILM = np.ascontiguousarray(synthetic_film("PNEUMONIA", seed=7, size=128)[:96])
 LOSSLESS = sorted(set(SYNTAXES) - {"jpeg"})
 # The film in 12-bit levels, as from a detector.
 LEVELS = np.rint(FILM.astype(float) * 4095 / 255)

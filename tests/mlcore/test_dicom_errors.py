@@ -16,11 +16,11 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 
 from mlcore.engine.films.film import FilmError, read_film
-from tests.film_jpeg_lossless import encode_jpeg_lossless
-from tests.films import SYNTAXES, bomb_png, draw_film, edited_dicom, encode_dicom
+from tests.films import SYNTAXES, bomb_png, edited_dicom, encode_dicom, synthetic_film
+from tests.films.jpeg_lossless import encode_jpeg_lossless
 from tests.mlcore.film_checks import check_outcome, refused
 
-FILM = np.ascontiguousarray(draw_film("PNEUMONIA", seed=7, size=128)[:96])
+FILM = np.ascontiguousarray(synthetic_film("PNEUMONIA", seed=7, size=128)[:96])
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
 

@@ -13,7 +13,7 @@ from mlcore.engine.evaluation.predictions import Predictions
 from mlcore.engine.serving import conformal
 from mlcore.engine.serving.preprocess import EQUALISE, LOCAL_CONTRAST, Preprocessing, prepare_bytes
 from mlcore.engine.training import outliers
-from tests.films import draw_film
+from tests.films import synthetic_film
 
 
 def sample(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -24,7 +24,7 @@ def sample(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def normal_film(*, seed: int, size: int) -> np.ndarray:
-    return draw_film("NORMAL", seed=seed, size=size)
+    return synthetic_film("NORMAL", seed=seed, size=size)
 
 
 class TestAbstention:

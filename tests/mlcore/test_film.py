@@ -18,10 +18,10 @@ from PIL import Image, ImageOps
 from mlcore.engine.films import grey
 from mlcore.engine.films.errors import MIN_SIDE
 from mlcore.engine.films.film import FilmError, read_film, render_film
-from tests.films import ENCODERS, bomb_png, draw_film, encode, encode_dicom, hostile_files
+from tests.films import ENCODERS, bomb_png, encode, encode_dicom, hostile_files, synthetic_film
 from tests.mlcore.film_checks import refused
 
-FILM = draw_film("PNEUMONIA", seed=7, size=128)
+FILM = synthetic_film("PNEUMONIA", seed=7, size=128)
 # Not square, so that a rotated film has another shape.
 FILM = np.ascontiguousarray(FILM[:96])
 LOSSY = {name for name in ENCODERS if name.startswith("jpeg")} | {"webp_lossy"}

@@ -13,10 +13,10 @@ from PIL import Image, ImageFile
 
 from mlcore.engine.films.errors import CODES, MIN_SIDE, check_size
 from mlcore.engine.films.film import FilmError, read_film
-from tests.films import ENCODERS, bomb_png, draw_film, encode, hostile_files
+from tests.films import ENCODERS, bomb_png, encode, hostile_files, synthetic_film
 from tests.mlcore.film_checks import check_outcome, refused
 
-FILM = np.ascontiguousarray(draw_film("PNEUMONIA", seed=7, size=128)[:96])
+FILM = np.ascontiguousarray(synthetic_film("PNEUMONIA", seed=7, size=128)[:96])
 SLOW_IS = 5.0
 
 # As in production: Pillow warns about damage that it can skip.

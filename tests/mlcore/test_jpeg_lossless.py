@@ -15,10 +15,10 @@ from mlcore.engine.films.dicom.jpeg_lossless import (
     TruncatedStreamError,
     UnsupportedStreamError,
 )
-from tests.film_jpeg_lossless import encode_jpeg_lossless
-from tests.films import draw_film
+from tests.films import synthetic_film
+from tests.films.jpeg_lossless import encode_jpeg_lossless
 
-FILM = draw_film("PNEUMONIA", seed=2, size=64)[:50]
+FILM = synthetic_film("PNEUMONIA", seed=2, size=64)[:50]
 
 
 @pytest.mark.parametrize("precision", [8, 12, 16])

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from mlcore.engine.films.film import read_film
-from tests.film_chest import Chest, Patient
-from tests.films import draw_film, write_dataset
+from tests.films import synthetic_film, write_dataset
+from tests.films.chest import Chest, Patient
 
 SEEDS = range(6)
 
@@ -19,7 +19,7 @@ SEEDS = range(6)
 @pytest.mark.parametrize("kind", ["NORMAL", "PNEUMONIA"])
 @pytest.mark.parametrize("size", [64, 224])
 def test_film_is_a_square_uint8_array_using_the_grey_scale(kind, size):
-    film = draw_film(kind, seed=3, size=size)
+    film = synthetic_film(kind, seed=3, size=size)
     assert film.shape == (size, size)
     assert film.dtype == np.uint8
     assert film.min() < 40
@@ -28,21 +28,21 @@ def test_film_is_a_square_uint8_array_using_the_grey_scale(kind, size):
 
 
 def test_film_depends_on_the_seed_only():
-    assert np.array_equal(draw_film("NORMAL", seed=1), draw_film("NORMAL", seed=1))
-    assert not np.array_equal(draw_film("NORMAL", seed=1), draw_film("NORMAL", seed=2))
+    assert np.array_equal(synthetic_film("NORMAL", seed=1), synthetic_film("NORMAL", seed=1))
+    assert not np.array_equal(synthetic_film("NORMAL", seed=1), synthetic_film("NORMAL", seed=2))
 
 
 @pytest.mark.parametrize("kind", ["NORMAL", "PNEUMONIA"])
 def test_same_seed_gives_the_same_chest_at_every_size(kind):
-    small = draw_film(kind, seed=4, size=128)
-    large = draw_film(kind, seed=4, size=512)
+    small = synthetic_film(kind, seed=4, size=128)
+    large = synthetic_film(kind, seed=4, size=512)
     reduced = np.asarray(Image.fromarray(large).resize((128, 128), Image.Resampling.BOX))
     assert np.corrcoef(small.ravel(), reduced.ravel())[0, 1] > 0.98
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_normal_lungs_are_darker_than_heart_and_abdomen(seed):
-    film = draw_film("NORMAL", seed=seed, size=128)
+    film = synthetic_film("NORMAL", seed=seed, size=128)
     chest = Chest(Patient.draw(seed), 128)
     clear = film[chest.air > 0.7].mean()
     assert clear + 50 < film[(chest.heart > 0.9) & (chest.lungs > 0.5)].mean()
@@ -51,8 +51,8 @@ def test_normal_lungs_are_darker_than_heart_and_abdomen(seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_pneumonia_whitens_the_lungs_only(seed):
-    normal = draw_film("NORMAL", seed=seed, size=128).astype(int)
-    pneumonia = draw_film("PNEUMONIA", seed=seed, size=128).astype(int)
+    normal = synthetic_film("NORMAL", seed=seed, size=128).astype(int)
+    pneumonia = synthetic_film("PNEUMONIA", seed=seed, size=128).astype(int)
     chest = Chest(Patient.draw(seed), 128)
     gain = pneumonia - normal
     assert gain[chest.air > 0.5].mean() > 6
@@ -66,7 +66,7 @@ def test_some_films_have_a_marker():
 
 def test_unknown_kind_is_refused():
     with pytest.raises(ValueError, match="'FLU'"):
-        draw_film("FLU", seed=1)
+        synthetic_film("FLU", seed=1)
 
 
 def test_dataset_file_names_match_the_public_data_set(tmp_path: Path):

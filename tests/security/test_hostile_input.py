@@ -9,7 +9,7 @@ from accounts.models import AuditEntry
 from diagnosis.models import Reading
 from tests.conftest import post_film, signed_in
 from tests.factories import PASSWORD, DoctorFactory, SupervisorFactory
-from tests.films import draw_film, encode_dicom
+from tests.films import encode_dicom, synthetic_film
 from tests.security.crawl import Form, addresses, forms_of, page_of, send
 
 MARK = "xss7f3"
@@ -140,7 +140,7 @@ def test_stored_markup_is_escaped_everywhere(active_model, people, film_bytes):
     )
     assert made.status_code == 302
     dicom = encode_dicom(
-        draw_film("NORMAL", seed=2, size=300),
+        synthetic_film("NORMAL", seed=2, size=300),
         patient_name=header, patient_id=header, age="003Y", study_date="20260102",
     )  # fmt: skip
     assert post_film(browser, dicom, name="x.dcm", patient_name=MARKUP).status_code == 302

@@ -13,7 +13,7 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 
-from tests.film_jpeg_lossless import encode_jpeg_lossless
+from tests.films.jpeg_lossless import encode_jpeg_lossless
 
 # Short names of common transfer syntaxes; others are given by UID.
 SYNTAXES: dict[str, pydicom.uid.UID] = {

@@ -5,12 +5,13 @@ lungs, plus bone, heart, vessels and, in PNEUMONIA, opacities. The sum is then e
 a film's S-shaped curve and given grain. Everything but the grain depends on the seed only,
 so one seed gives the same patient at every size.
 
-The encoders of :mod:`tests.film_files` and :mod:`tests.film_dicom` are re-exported here: tests
-import from this module.
+The encoders of :mod:`tests.films.encodings` and :mod:`tests.films.dicom` are re-exported here;
+tests import from this module.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -18,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from tests.film_chest import SPINE_X, Chest, Patient, Plane, cloud, edge
-from tests.film_dicom import SYNTAXES, edited_dicom, encode_dicom
-from tests.film_files import (
+from tests.films.chest import SPINE_X, Chest, Patient, Plane, cloud, edge
+from tests.films.dicom import SYNTAXES, edited_dicom, encode_dicom
+from tests.films.encodings import (
     ENCODERS,
     HostileFile,
     animated,
@@ -36,11 +37,11 @@ __all__ = [
     "HostileFile",
     "animated",
     "bomb_png",
-    "draw_film",
     "edited_dicom",
     "encode",
     "encode_dicom",
     "hostile_files",
+    "synthetic_film",
     "write_dataset",
     "zipped",
 ]
@@ -52,7 +53,7 @@ _KINDS: tuple[Kind, ...] = ("NORMAL", "PNEUMONIA")
 PATTERNS: tuple[Pattern, ...] = ("lobar", "patchy", "interstitial")
 
 
-def draw_film(kind: Kind, *, seed: int, size: int = 256) -> npt.NDArray[np.uint8]:
+def synthetic_film(kind: Kind, *, seed: int, size: int = 256) -> npt.NDArray[np.uint8]:
     """Return one synthetic frontal chest film.
 
     Args:
@@ -66,6 +67,11 @@ def draw_film(kind: Kind, *, seed: int, size: int = 256) -> npt.NDArray[np.uint8
     """
     if kind not in ("NORMAL", "PNEUMONIA"):
         raise ValueError(f"kind must be 'NORMAL' or 'PNEUMONIA', not {kind!r}")
+    return _synthetic_film(kind, seed, size).copy()
+
+
+@lru_cache(maxsize=256)
+def _synthetic_film(kind: Kind, seed: int, size: int) -> npt.NDArray[np.uint8]:
     patient = Patient.draw(seed)
     chest = Chest(patient, size)
     density = chest.soft_tissue() + chest.bones() + chest.vessels()
@@ -99,7 +105,7 @@ def write_dataset(
         folder = root / kind
         folder.mkdir(parents=True, exist_ok=True)
         for index in range(per_class):
-            film = draw_film(kind, seed=(seed * 2 + label) * 100_003 + index, size=size)
+            film = synthetic_film(kind, seed=(seed * 2 + label) * 100_003 + index, size=size)
             name = _public_name(kind, index % patients, index // patients, index, patients)
             (folder / name).write_bytes(encode(film, "jpeg"))
     return root

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from tests.film_dicom import encode_dicom
+from tests.films.dicom import encode_dicom
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -184,9 +184,9 @@ def hostile_files() -> dict[str, HostileFile]:
 
     The files are small; to test the byte limit, pass a lower limit.
     """
-    from tests.films import draw_film
+    from tests.films import synthetic_film
 
-    film = draw_film("NORMAL", seed=1, size=128)
+    film = synthetic_film("NORMAL", seed=1, size=128)
     jpeg, png = encode(film, "jpeg"), encode(film, "png")
     dicom = encode_dicom(film)
     files = {

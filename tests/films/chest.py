@@ -1,7 +1,7 @@
 """The anatomy of a phantom chest, as planes of X-ray attenuation.
 
 Lengths are fractions of the film's side, attenuations are relative. Use it through
-:func:`tests.films.draw_film`.
+:func:`tests.films.synthetic_film`.
 """
 
 from __future__ import annotations
