@@ -215,7 +215,7 @@ def test_the_export_keeps_few_rows_in_memory(active_model, as_supervisor, doctor
 
     ReadingFactory.create_batch(5, doctor=doctor)
     monkeypatch.setattr(compiler, "cursor_iter", counting)
-    monkeypatch.setattr(export, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(export, "CHUNK_SIZE", 2)
     made = export.rows(Reading.objects.all())
     next(made)
     assert fetched == [2], "the rest is fetched while it is sent"

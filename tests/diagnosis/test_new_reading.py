@@ -11,7 +11,9 @@ from django.utils.html import escape
 from django.utils.translation import gettext_lazy
 
 from accounts.models import AuditEntry
+from diagnosis import storage
 from diagnosis.models import Reading
+from diagnosis.services.films import file_names
 from mlcore import inference
 from mlcore.engine.films.errors import SENTENCES
 from mlcore.management.commands.predict_image import read_one
@@ -120,7 +122,6 @@ def test_a_request_far_over_the_limit_is_not_read(active_model, as_doctor, monke
         ("exam_date", "1800-01-01", "The exam date is before the year 1900."),
         ("exam_date", "yesterday", "Enter a valid date."),
         ("patient_name", "x" * 121, "Ensure this value has at most 120 characters (it has 121)."),
-        ("patient_name", "a\x00b", "Null characters are not allowed."),
     ],
 )
 def test_invalid_patient_details(field, value, said, active_model, as_doctor, film_bytes):
@@ -260,7 +261,7 @@ def test_films_are_not_cached_and_sandboxed(reading, as_doctor):
 
 
 def test_a_missing_film_gives_an_error(reading, as_doctor):
-    storages["films"].delete(f"original/{reading.film_sha256[:2]}/{reading.film_sha256}")
+    storage.remove(file_names(reading.film_sha256))
     response = as_doctor.get(f"/readings/{reading.pk}/film/")
     assert response.status_code == 503
     assert "missing from the server's storage" in response.content.decode()
@@ -270,7 +271,7 @@ def test_a_film_out_of_scope_shows_no_result(active_model, as_doctor, film_bytes
     response = post_film(as_doctor, film_bytes, patient_age_years=70)
     page = as_doctor.get(response.headers["Location"]).content.decode()
     main = page[page.index("<main") : page.index("</main>")]
-    assert "outside the ages" in main
+    assert "age is outside the range that the model was validated on" in main
     assert "PNEUMONIA" not in main
     assert "Probability" not in main
 

@@ -75,6 +75,19 @@ def test_session_warning_and_staying_signed_in_keep_the_form(
     expect(page.locator("input[name=patient_name]")).to_have_value("陳小明")
 
 
+def test_the_warning_before_an_end_that_cannot_be_put_off_focuses_its_button(
+    short_sessions, page: Page, site: str, site_doctor
+):
+    # As the server answers staff whose hours are over.
+    answer = {"signed_in": True, "seconds_left": 2, "can_stay": False, "token": "", "account": 0}
+    page.route("**/accounts/session/", lambda route: route.fulfill(json=answer))
+    sign_in(page, site, site_doctor.email)
+    understood = page.get_by_role("button", name="I understand")
+    expect(understood).to_be_focused(timeout=12_000)
+    understood.click()
+    expect(page.locator("#session-dialog")).to_be_hidden()
+
+
 def test_expired_session_covers_the_page_until_signing_in_again(
     browser: Browser, settings, site: str, site_doctor
 ):

@@ -238,7 +238,7 @@ class TestCorruptions:
 class TestOutliers:
     def test_synthetic_images_have_the_requested_size_and_differ(self):
         rng = np.random.default_rng(0)
-        made = [outliers.made(rng, size=64) for _ in range(60)]
+        made = [outliers.synthetic(rng, size=64) for _ in range(60)]
         assert all(picture.shape == (64, 64) for picture in made)
         assert all(picture.dtype == np.uint8 for picture in made)
         assert len({picture.tobytes() for picture in made}) == 60
@@ -249,7 +249,7 @@ class TestOutliers:
         not_upright = [film[::-1], *(np.rot90(film, quarters) for quarters in (1, 2, 3))]
         seen = set()
         for _ in range(40):
-            turned = outliers.turned(film, rng)
+            turned = outliers.rotated(film, rng)
             (found,) = (n for n, way in enumerate(not_upright) if np.array_equal(turned, way))
             seen.add(found)
         assert seen == {0, 1, 2, 3}
@@ -258,7 +258,7 @@ class TestOutliers:
         first, second = normal_film(seed=3, size=64), normal_film(seed=4, size=64)
         rng = np.random.default_rng(1)
         for _ in range(30):
-            broken = outliers.broken(first, second, rng)
+            broken = outliers.shuffled(first, second, rng)
             assert (broken.shape, broken.dtype) == ((64, 64), np.uint8)
             for film in (first, second):
                 assert np.abs(broken.astype(int) - film).mean() > 10

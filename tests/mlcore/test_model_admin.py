@@ -127,7 +127,7 @@ def test_roll_back_asks_for_confirmation_and_runs_once(
     assert registry.active_version() == active_model
     assert AuditEntry.objects.get_for_model(ModelVersion).filter(actor=ml_engineer).count() == 2
     again = messages_of(as_ml_engineer.post(ROLL_BACK, sent, follow=True))
-    assert "another model was activated meanwhile" in again
+    assert "another model has been activated in the meantime" in again
     assert registry.active_version() == active_model
 
 
@@ -136,7 +136,7 @@ def test_roll_back_without_an_earlier_model_gives_a_message(active_model, as_ml_
         as_ml_engineer.get(ROLL_BACK, follow=True),
         as_ml_engineer.post(ROLL_BACK, follow=True),
     ):
-        assert "none to go back to" in messages_of(response)
+        assert "no previously active model" in messages_of(response)
     assert ROLL_BACK not in as_ml_engineer.get(LIST).content.decode()
 
 
@@ -163,7 +163,7 @@ def test_damaged_missing_and_incomplete_bundles_are_refused_with_a_message(
     third_model.card["scope"] = {}
     third_model.save()
     refused = messages_of(as_ml_engineer.post(activate(third_model), follow=True))
-    assert "lacks what a model needs" in refused
+    assert "lacks information that is required" in refused
     assert "a scope gate" in refused
     assert registry.active_version() == active_model
 
@@ -179,7 +179,7 @@ def test_concurrent_activation_gives_a_message(
 
 
 def test_active_and_unknown_models_are_not_activated(active_model, as_ml_engineer):
-    assert "active already" in messages_of(as_ml_engineer.post(activate(active_model), follow=True))
+    assert "already active" in messages_of(as_ml_engineer.post(activate(active_model), follow=True))
     assert as_ml_engineer.post(f"{LIST}999/activate/").status_code == 404
     assert as_ml_engineer.put(activate(active_model)).status_code == 405
 
@@ -242,7 +242,7 @@ def test_failed_comparison_gives_the_reason(
     elsewhere = write_bundle(
         tmp_path, full_card("elsewhere"), predictions_csv=predictions(start=5000)
     )
-    assert "not measured on the same films" in compare(as_supervisor, other_model, elsewhere)
+    assert "share no test X-rays" in compare(as_supervisor, other_model, elsewhere)
     broken = write_bundle(tmp_path, full_card("broken"), predictions_csv=b"no,header\n")
     assert "of broken cannot be read" in compare(as_supervisor, other_model, broken)
     turned = predictions().replace(b"NORMAL,IM", b"PNEUMONIA,virus", 1)
