@@ -39,12 +39,12 @@ def drawn(count: int, options: Any) -> Any:
 
     from mlcore.engine.serving.preprocess import prepare_bytes
     from mlcore.engine.training.training import TrainingSet
-    from tests.films import draw_film
+    from tests.films import synthetic_film
 
     # Drawing is slow, and speed does not hang on what is drawn: a few films, used again.
     different = [
         prepare_bytes(
-            draw_film(("NORMAL", "PNEUMONIA")[seed % 2], seed=seed, size=224),
+            synthetic_film(("NORMAL", "PNEUMONIA")[seed % 2], seed=seed, size=224),
             size=options.image_size,
             spec=options.preprocessing,
         )
