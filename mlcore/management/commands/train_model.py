@@ -111,8 +111,9 @@ class Command(BaseCommand):
             "--strategy",
             choices=("none", "mirrored", "workers"),
             default="none",
-            help="several GPUs of this machine (mirrored), or several machines as TF_CONFIG "
-            "says (workers)",
+            help="divide each batch among the GPUs of this machine (mirrored) or among several "
+            "machines (workers: set TF_CONFIG and start the same command on each, with --data "
+            "and --out on a disk that all of them share)",
         )
         add("--unaudited", action="store_true", help="train on data that audit_dataset faults")
 
