@@ -17,6 +17,7 @@ from accounts import mails, roles
 from accounts.audit import recording
 from accounts.backends import ApprovedAccountBackend
 from accounts.models import User
+from xraysite.common.dates import long_datetime
 
 DECIDE = "accounts.decide_user"
 
@@ -290,7 +291,7 @@ def standing(user: User) -> str:
         % {
             "state": state,
             "name": user.approval_decided_by,
-            "when": timezone.localtime(user.approval_decided_at).strftime("%Y-%m-%d %H:%M"),
+            "when": long_datetime(user.approval_decided_at),
         }
     )
 

@@ -1,7 +1,7 @@
-"""Asks whether a locked requirement has a known vulnerability; fails on one.
+"""Check the locked requirements for known vulnerabilities, and fail where there is one.
 
-Where the advisories cannot be had (no network, a mirror without them), it says loudly that
-nothing was checked: that is no failure of the code.
+Where the advisories cannot be fetched (no network, a mirror without them), it prints that nothing
+was checked and passes: that is not a fault of the code.
 """
 
 import json
@@ -10,11 +10,12 @@ import sys
 from pathlib import Path
 
 AUDIT = Path(sys.prefix, "bin", "pip-audit")
-FILE = "requirements-dev.txt"  # holds what the platform runs on, too
+# The largest lock: the others are parts of it, version by version (tests/site/test_locks.py).
+FILE = "requirements-dev.txt"
 
 
 def audit(file: str) -> list[dict] | None:
-    """Returns what is known of each requirement of `file`, or None where nobody could be asked."""
+    """Return the advisories on each requirement of `file`, or None where none can be fetched."""
     try:
         run = subprocess.run(
             [AUDIT, "--requirement", file, "--no-deps", "--disable-pip", "--format", "json",
@@ -30,11 +31,11 @@ def main() -> int:
     answers = audit(FILE) or []
     asked = [answer for answer in answers if "skip_reason" not in answer]
     if not asked:
-        print(f"NOT CHECKED: no advisories could be had for {FILE}.")
+        print(f"NOT CHECKED: the advisories on {FILE} could not be fetched.")
         return 0
     found = [
         f"{answer['name']} {answer['version']}: {known['id']}, "
-        f"mended in {', '.join(known['fix_versions']) or 'no version yet'}"
+        f"fixed in {', '.join(known['fix_versions']) or 'no version yet'}"
         for answer in asked
         for known in answer["vulns"]
     ]

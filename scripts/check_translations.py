@@ -1,4 +1,9 @@
-"""Fails where a text has no Traditional Chinese, is marked unsure, or is not compiled."""
+"""Fail if a text has no Traditional Chinese, is marked fuzzy or is not compiled.
+
+`locale/` has the texts of this project, which are collected from the code again here.
+`locale_overrides/` has texts of Django, allauth and other libraries, which no code of this project
+holds: `makemessages` would drop them from `locale/` as obsolete.
+"""
 
 import subprocess
 import sys
@@ -7,11 +12,13 @@ from pathlib import Path
 
 import polib
 
-LOCALE = Path("locale/zh_Hant/LC_MESSAGES")
+MESSAGES = Path("zh_Hant/LC_MESSAGES")
+LOCALE = "locale" / MESSAGES
+OVERRIDES = "locale_overrides" / MESSAGES
 
 
 def collected() -> set[tuple[str, str]]:
-    """Returns (context, text) of every translatable text in the code as it is now."""
+    """Return (context, text) of every translatable text in the code as it is now."""
     # makemessages writes where it finds locale/; a scratch copy keeps the tree as it is.
     with tempfile.TemporaryDirectory() as scratch:
         files = subprocess.run(
@@ -34,24 +41,34 @@ def collected() -> set[tuple[str, str]]:
     return {(entry.msgctxt or "", entry.msgid) for entry in entries}
 
 
-def main() -> int:
-    catalog = polib.pofile(str(LOCALE / "django.po"))
-    translated = {(e.msgctxt or "", e.msgid) for e in catalog.translated_entries()}
-    problems = [f"unsure: {e.msgid!r}" for e in catalog.fuzzy_entries()]
-    if subprocess.run(["sh", "-c", "command -v xgettext"], capture_output=True).returncode == 0:
-        problems += [f"no Chinese: {text!r}" for text in sorted(collected() - translated)]
-    else:
-        print("GNU gettext is not installed: not checked whether new texts are translated.")
-        problems += [f"no Chinese: {e.msgid!r}" for e in catalog.untranslated_entries()]
+def problems_of(path: Path) -> list[str]:
+    """Return what is wrong with a catalogue, and with what was compiled from it."""
+    catalog = polib.pofile(str(path))
     compiled = {
         (e.msgctxt or "", e.msgid): e.msgstr or e.msgstr_plural
-        for e in polib.mofile(str(LOCALE / "django.mo"))
+        for e in polib.mofile(str(path.with_suffix(".mo")))
     }
-    problems += [
-        f"not compiled: {e.msgid!r}"
-        for e in catalog.translated_entries()
-        if compiled.get((e.msgctxt or "", e.msgid)) != (e.msgstr or e.msgstr_plural)
+    return [
+        *(f"{path}: fuzzy: {e.msgid!r}" for e in catalog.fuzzy_entries()),
+        *(f"{path}: no Chinese: {e.msgid!r}" for e in catalog.untranslated_entries()),
+        *(
+            f"{path}: not compiled: {e.msgid!r}"
+            for e in catalog.translated_entries()
+            if compiled.get((e.msgctxt or "", e.msgid)) != (e.msgstr or e.msgstr_plural)
+        ),
     ]
+
+
+def main() -> int:
+    paths = [LOCALE / "django.po", *sorted(OVERRIDES.glob("*.po"))]
+    problems = [problem for path in paths for problem in problems_of(path)]
+    translated = {
+        (e.msgctxt or "", e.msgid) for e in polib.pofile(str(paths[0])).translated_entries()
+    }
+    if subprocess.run(["sh", "-c", "command -v xgettext"], capture_output=True).returncode == 0:
+        problems += [f"not in {paths[0]}: {text!r}" for text in sorted(collected() - translated)]
+    else:
+        print("GNU gettext is not installed: not checked whether new texts are translated.")
     print("\n".join(problems) or f"{len(translated)} texts, all in Traditional Chinese.")
     return 1 if problems else 0
 

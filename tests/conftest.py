@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from allauth.mfa.models import Authenticator
@@ -21,6 +22,7 @@ from accounts.models import User
 from diagnosis.models import Reading
 from mlcore import registry
 from mlcore.models import ModelVersion
+from mlcore.registry import LoadedModel
 from tests import factories, locks
 from tests.films import draw_film, encode
 
@@ -48,28 +50,56 @@ def _flush_with_cascade() -> None:
     DatabaseOperations.sql_flush = sql_flush
 
 
-@pytest.fixture
-def active_model(db: None) -> ModelVersion:
-    """The shipped bundle, registered and active: tests read films with the real model."""
-    call_command("activate_model", SHIPPED_MODEL, verbosity=0)
-    return ModelVersion.objects.get(name=SHIPPED_MODEL)
+@pytest.fixture(scope="session")
+def shipped_bundle() -> LoadedModel:
+    """The shipped bundle, verified once for all tests of this process."""
+    return registry.load(registry.folder_of(SHIPPED_MODEL))
 
 
-@pytest.fixture
-def lenient_model(db: None, tmp_path: Path, settings: Settings) -> ModelVersion:
-    """The shipped network with a scope gate that lets every picture through.
-
-    Drawn films are not the paediatric films that the gate knows, and rightly end outside; pages
-    of films inside the scope are tested with this.
-    """
-    folder = tmp_path / "bundles" / SHIPPED_MODEL
+@pytest.fixture(scope="session")
+def lenient_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the shipped bundle with a scope gate that lets every image through."""
+    folder = tmp_path_factory.mktemp("lenient") / SHIPPED_MODEL
     shutil.copytree(registry.folder_of(SHIPPED_MODEL), folder)
     card = json.loads((folder / "card.json").read_text())
     card["scope"]["threshold"] = 1e9
     (folder / "card.json").write_text(json.dumps(card))
-    settings.BUNDLE_DIR = folder.parent
-    call_command("activate_model", SHIPPED_MODEL, verbosity=0)
-    return ModelVersion.objects.get(name=SHIPPED_MODEL)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def lenient_bundle(lenient_folder: Path) -> LoadedModel:
+    return registry.load(lenient_folder)
+
+
+def activated(bundle: LoadedModel) -> ModelVersion:
+    """Activate a bundle as the command does, but without verifying its files again.
+
+    Verification takes longer than most tests. `tests/mlcore/test_bundle.py` activates bundles
+    with it.
+    """
+    with mock.patch.object(registry, "load", return_value=bundle):
+        call_command("activate_model", bundle.name, verbosity=0)
+    return ModelVersion.objects.get(name=bundle.name)
+
+
+@pytest.fixture
+def active_model(db: None, shipped_bundle: LoadedModel) -> ModelVersion:
+    """The shipped bundle, registered and active: tests read films with the real model."""
+    return activated(shipped_bundle)
+
+
+@pytest.fixture
+def lenient_model(
+    db: None, lenient_bundle: LoadedModel, lenient_folder: Path, settings: Settings
+) -> ModelVersion:
+    """The shipped network with a scope gate that lets every image through.
+
+    Synthetic films are not the paediatric films that the gate knows, and rightly end outside;
+    pages of films inside the scope are tested with this.
+    """
+    settings.BUNDLE_DIR = lenient_folder.parent
+    return activated(lenient_bundle)
 
 
 @pytest.fixture
@@ -151,7 +181,7 @@ def upload_of(data: bytes, name: str = "film.png") -> SimpleUploadedFile:
     return SimpleUploadedFile(name, data, content_type="application/octet-stream")
 
 
-def particulars(**changes: object) -> dict[str, object]:
+def patient_details(**changes: object) -> dict[str, object]:
     """Returns what a doctor fills in, with `changes`."""
     return {
         "patient_name": "陳小明",
@@ -165,7 +195,7 @@ def post_film(client: Client, data: bytes, name: str = "film.png", **changes: ob
     """Sends the form of a new reading as a browser does."""
     import uuid
 
-    fields = {"submission": str(uuid.uuid4())} | particulars(**changes)
+    fields = {"submission": str(uuid.uuid4())} | patient_details(**changes)
     return client.post("/readings/new/", fields | {"film": upload_of(data, name)})
 
 

@@ -28,7 +28,7 @@ from forum import moderation, services
 from forum.models import Category
 from mlcore.models import ModelVersion
 from tests import board
-from tests.conftest import particulars, signed_in, upload_of
+from tests.conftest import patient_details, signed_in, upload_of
 from tests.factories import DoctorFactory, ReadingFactory, UserFactory
 from tests.site_urls import address_of, admin_address, named_patterns
 
@@ -333,9 +333,11 @@ def world(
     sent: dict[str, Callable[[], dict[str, Any]]] = {
         "accounts:profile": lambda: {"display_name": "A"},
         "accounts:picture": lambda: {"remove": "1"},
-        "readings:new": lambda: particulars(submission=uuid.uuid4(), film=upload_of(film_bytes)),
+        "readings:new": lambda: patient_details(
+            submission=uuid.uuid4(), film=upload_of(film_bytes)
+        ),
         "readings:inspect": lambda: {"film": upload_of(film_bytes)},
-        "readings:edit": particulars,
+        "readings:edit": patient_details,
         "readings:review": lambda: {"verdict": "NORMAL"},
         "readings:share": lambda: {
             "category": category.pk, "title": "t", "body": "b", "boxes": "0 0 9 9", "step": "post",

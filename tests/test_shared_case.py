@@ -1,4 +1,4 @@
-"""A case shared from a reading, on the real board: what everybody else can get hold of."""
+"""A case shared on the real board: what other users can see of it."""
 
 import datetime
 import io
@@ -65,7 +65,7 @@ def identifiers(reading: Reading) -> list[str]:
     ]  # fmt: skip
 
 
-def test_nobody_else_can_get_hold_of_an_identifier(
+def test_other_users_never_see_an_identifier(
     share, reading, as_doctor, doctor, as_other_doctor, other_doctor, as_supervisor
 ):
     follower = DoctorFactory(display_name="Follower")
@@ -101,7 +101,7 @@ def test_nobody_else_can_get_hold_of_an_identifier(
             assert identifier.lower() not in text.lower(), f"{identifier} in {where}"
 
 
-def test_what_others_see_is_the_preview_to_the_pixel(share, reading, as_other_doctor):
+def test_the_posted_image_equals_the_preview(share, reading, as_other_doctor):
     preview = share(step="preview").context["picture"].partition(",")[2]
     share()
     shown = as_other_doctor.get(Picture.objects.get().get_absolute_url()).content
@@ -115,7 +115,7 @@ def test_what_others_see_is_the_preview_to_the_pixel(share, reading, as_other_do
     assert after[200:].any()
 
 
-def test_deleting_the_reading_takes_the_picture_for_good(
+def test_deleting_the_reading_removes_the_image_permanently(
     share, reading, as_doctor, as_other_doctor, django_capture_on_commit_callbacks
 ):
     share()
@@ -131,7 +131,7 @@ def test_deleting_the_reading_takes_the_picture_for_good(
     assert "was withdrawn" in page
 
 
-def test_no_file_of_a_case_is_kept_when_it_cannot_be_posted(share, reading, monkeypatch):
+def test_a_case_that_cannot_be_posted_leaves_no_file(share, reading, monkeypatch):
     def fail(*args, **kwargs):
         raise OSError("no space left on device")
 
@@ -144,7 +144,7 @@ def test_no_file_of_a_case_is_kept_when_it_cannot_be_posted(share, reading, monk
     assert not board.exists() or not any(board.iterdir())
 
 
-def test_a_patients_name_on_the_board_is_warned_of(reading, as_doctor):
+def test_a_patients_name_on_the_board_gives_a_warning(reading, as_doctor):
     fields = {"title": "About Zebediah Quillfeather", "body": "hello", "submission": reading.pk}
     fields["category"] = Category.objects.first().pk
     page = as_doctor.post("/forum/new/", fields).content.decode()

@@ -90,10 +90,16 @@ def test_every_act_from_every_state(act, state, as_supervisor, supervisor):
 @pytest.mark.parametrize(
     ("act", "start", "event", "english", "chinese"),
     [
-        ("approve", "PENDING", "approved", "Your account was approved", "您的帳號已核准"),
+        ("approve", "PENDING", "approved", "Your account has been approved", "您的帳號已核准"),
         ("reject", "PENDING", "rejected", "Your account was not approved", "您的帳號未獲核准"),
-        ("suspend", "APPROVED", "suspended", "Your account was suspended", "您的帳號已停用"),
-        ("reinstate", "SUSPENDED", "reinstated", "Your account is open again", "您的帳號已恢復"),
+        ("suspend", "APPROVED", "suspended", "Your account has been suspended", "您的帳號已停用"),
+        (
+            "reinstate",
+            "SUSPENDED",
+            "reinstated",
+            "Your account has been reinstated",
+            "您的帳號已恢復",
+        ),
     ],
 )
 @pytest.mark.parametrize("language", ["en", "zh-hant", ""])

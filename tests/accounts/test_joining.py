@@ -60,7 +60,7 @@ def test_signing_up_verifying_and_waiting():
     browser = stranger()
     response = sign_up(browser)
     assert response.headers["Location"] == "/accounts/confirm-email/"
-    assert "Look into your mailbox" in browser.get("/accounts/confirm-email/").content.decode()
+    assert "Check your inbox" in browser.get("/accounts/confirm-email/").content.decode()
     user = User.objects.get()
     for name in ("display_name", "email", "hospital", "department", "licence_number"):
         assert getattr(user, name) == APPLICANT[name]
@@ -71,7 +71,7 @@ def test_signing_up_verifying_and_waiting():
     assert verify(browser).headers["Location"] == "/accounts/status/"
     assert list(User.objects.waiting()) == [user]
     page = browser.get("/accounts/status/").content.decode()
-    assert "Your account waits for approval" in page
+    assert "Your account is awaiting approval" in page
     assert "臺北市立聯合醫院" in page
     assert 'class="sidebar"' not in page
 
@@ -152,7 +152,7 @@ def test_supervisors_are_told_in_their_language_once_the_address_is_verified():
     verify(browser)
     told = {m.to[0]: m for m in mail.outbox[1:]}
     assert set(told) == {"a@example.org", "b@example.org"}
-    assert "An account waits for approval: Chen Bcc" in told["a@example.org"].subject
+    assert "Account awaiting approval: Chen Bcc" in told["a@example.org"].subject
     assert "有帳號等待核准" in told["b@example.org"].subject
     assert f"/admin/accounts/user/{User.objects.get(email=APPLICANT['email']).pk}/" in (
         told["a@example.org"].body
@@ -195,7 +195,7 @@ def test_an_address_that_has_an_account_gets_the_same_answer_in_the_same_time(la
     assert without_tokens[0] == without_tokens[1]
     assert User.objects.count() == 2
     # The owner, and nobody else, learns of it.
-    assert mail.outbox[0].subject == "[xraysite] You have an account already"
+    assert mail.outbox[0].subject == "[xraysite] You already have an account"
     assert "/accounts/password/reset/" in mail.outbox[0].body
 
 

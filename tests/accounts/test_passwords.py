@@ -80,7 +80,7 @@ def test_the_sign_in_page_leads_to_joining_and_to_a_new_password():
 
 
 @pytest.mark.parametrize(
-    ("language", "subject"), [("en", "Set a new password"), ("zh-hant", "設定新密碼")]
+    ("language", "subject"), [("en", "Reset your password"), ("zh-hant", "重設您的密碼")]
 )
 def test_a_forgotten_password_is_replaced_through_a_mail_in_ones_language(language, subject):
     doctor = DoctorFactory(language=language)

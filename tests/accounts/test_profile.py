@@ -228,7 +228,7 @@ def test_the_own_sessions_are_listed_and_ended(active_model):
     page = here.get("/accounts/sessions/").content.decode()
     assert "Firefox on Windows" in page
     assert "Safari on iPhone" in page
-    assert page.count("this one") == 1
+    assert page.count("this session") == 1
     other = UserSession.objects.get(user_agent=IPHONE)
     assert here.post(f"/accounts/sessions/{other.pk}/end/").status_code == 302
     assert there.get("/readings/").status_code == 302

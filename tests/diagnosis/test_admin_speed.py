@@ -1,4 +1,4 @@
-"""The list of readings costs the same in a table of any size: shown on SQLite's query plans."""
+"""The list of readings is equally fast at any table size, by SQLite's query plans."""
 
 import re
 
@@ -80,7 +80,7 @@ def assert_by_index(plan: list[str], index: str, *, why: object) -> None:
 
 
 @needs_sqlite
-def test_every_filter_sort_and_day_has_its_index(readings, as_supervisor, doctor):
+def test_every_filter_sort_and_day_uses_an_index(readings, as_supervisor, doctor):
     one = readings[0].created_at
     links = links_of(as_supervisor)
     links |= links_of(as_supervisor, f"?created_at__year={one.year}")
@@ -104,7 +104,7 @@ def test_every_filter_sort_and_day_has_its_index(readings, as_supervisor, doctor
 
 @needs_sqlite
 @pytest.mark.parametrize("words", ["patient 1", "P000", "陳", "nobody", "x" * 500])
-def test_the_search_walks_no_table(words, readings, as_supervisor):
+def test_the_search_scans_no_table(words, readings, as_supervisor):
     for plan in plans(lambda: as_supervisor.get(LIST, {"q": words})):
         for step in plan:
             # Sorting is of the matches alone, a bounded number.
@@ -115,14 +115,14 @@ def test_the_search_walks_no_table(words, readings, as_supervisor):
 
 
 @needs_sqlite
-def test_the_dashboard_reads_the_figures_off_one_index(readings, supervisor):
+def test_the_statistics_use_one_covering_index(readings, supervisor):
     for run in (statistics.last_days, statistics.by_doctor):
         (plan,) = plans(run)
         assert "SEARCH diagnosis_reading USING COVERING INDEX reading_shown" in plan[0]
 
 
 @needs_sqlite
-def test_a_history_has_an_index_for_each_of_its_questions(readings, as_doctor):
+def test_every_query_of_a_history_uses_an_index(readings, as_doctor):
     for query, index in (
         # Both are in the order of the page.
         ("", "(reading_own_newest|reading_doctor)"),
@@ -138,7 +138,7 @@ def test_a_history_has_an_index_for_each_of_its_questions(readings, as_doctor):
 @pytest.mark.parametrize(
     "lookup", ["patient_name__icontains", "film_sha256", "threshold__gt", "doctor__email"]
 )
-def test_an_address_asks_for_nothing_that_no_filter_offers(lookup, readings, as_supervisor):
+def test_a_url_accepts_only_the_lookups_of_filters(lookup, readings, as_supervisor):
     assert as_supervisor.get(LIST, {lookup: "1"}).status_code == 400
 
 
@@ -150,7 +150,7 @@ def test_an_address_asks_for_nothing_that_no_filter_offers(lookup, readings, as_
         "?o=999", "?p=abc", "?q=%00",
     ],
 )  # fmt: skip
-def test_filters_that_make_no_sense_are_ignored(query, readings, as_supervisor):
+def test_nonsensical_filters_are_ignored(query, readings, as_supervisor):
     for page in (LIST, f"{LIST}export/"):
         assert as_supervisor.get(page + query).status_code == 200
 
@@ -162,12 +162,12 @@ def test_filters_that_make_no_sense_are_ignored(query, readings, as_supervisor):
         "?created_at__year=2026&created_at__month=13",
     ],
 )  # fmt: skip
-def test_values_that_cannot_be_lead_back_to_the_list(query, readings, as_supervisor):
+def test_invalid_values_redirect_to_the_list(query, readings, as_supervisor):
     assert as_supervisor.get(LIST + query).headers["Location"] == f"{LIST}?e=1"
     assert as_supervisor.get(f"{LIST}export/{query}").headers["Location"] == LIST
 
 
-def test_pages_take_the_same_number_of_queries_for_any_number_of_readings(
+def test_pages_take_the_same_number_of_queries_at_any_size(
     readings, as_supervisor, as_doctor, doctor, other_doctor, django_assert_max_num_queries
 ):
     pages = {
@@ -193,7 +193,7 @@ def test_pages_take_the_same_number_of_queries_for_any_number_of_readings(
             b"".join(browser.get(address))
 
 
-def test_a_count_ends_somewhere(readings, as_supervisor, monkeypatch):
+def test_counting_stops_at_a_limit(readings, as_supervisor, monkeypatch):
     monkeypatch.setattr("xraysite.common.paging.BOUND", 27)
     page = as_supervisor.get(LIST).content.decode()
     assert "more than 27 readings" in page

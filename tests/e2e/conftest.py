@@ -12,12 +12,11 @@ from allauth.mfa.totp.internal.auth import (
     generate_totp_secret,
     hotp_value,
 )
-from django.conf import settings
-from django.core.management import call_command
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from accounts.models import User
 from mlcore import registry
+from tests.conftest import activated
 from tests.factories import PASSWORD, DoctorFactory, SupervisorFactory
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
@@ -57,7 +56,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def site(live_server, transactional_db) -> str:
+def site(live_server, transactional_db, shipped_bundle) -> str:
     """Address of a running site with the shipped model active, unless another is already."""
     # A transactional test flushes the database, the roles of the migration included.
     from django.apps import apps
@@ -66,7 +65,7 @@ def site(live_server, transactional_db) -> str:
 
     roles.install(apps)
     if registry.active_version() is None:
-        call_command("activate_model", settings.SHIPPED_MODEL, verbosity=0)
+        activated(shipped_bundle)
     return live_server.url
 
 
@@ -110,6 +109,20 @@ def page(browser: Browser, site: str) -> Iterator[Page]:
     yield page
     context.close()
     assert problems == [], "errors in the browser's console"
+
+
+def settle(page: Page) -> None:
+    """Wait until every image of the page is there and can be shown.
+
+    To leave earlier cuts their requests short.
+    """
+    page.evaluate(
+        """async () => {
+          const images = [...document.images].filter((image) => image.getAttribute("src"));
+          for (const image of images) image.loading = "eager";
+          await Promise.all(images.map((image) => image.decode()));
+        }"""
+    )
 
 
 def give_app(user: User) -> str:

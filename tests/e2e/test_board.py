@@ -132,7 +132,7 @@ def test_a_shared_case_is_seen_and_then_revoked(
     page.locator("textarea[name=body]").fill("大家怎麼看？")
     page.get_by_role("button", name="Preview post").click()
     expect(page.locator(".notice-warning")).to_have_count(0)
-    page.get_by_label("I have looked at the picture and text").check()
+    page.get_by_label("I have checked image and text").check()
     page.get_by_role("button", name="Post to discussion board").click()
     page.wait_for_url("**/forum/*/**")
 

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from diagnosis.models import Reading
-from tests.e2e.conftest import give_app, sign_in
+from tests.e2e.conftest import give_app, settle, sign_in
 from tests.films import draw_film, encode, encode_dicom
 
 
@@ -51,7 +51,7 @@ def test_from_signing_in_to_signing_out(page: Page, site, site_doctor, films):
     assert reading.patient_name == "陳小明"
     expect(page.locator("main")).to_contain_text("陳小明")
     expect(page.locator("main")).to_contain_text(reading.model_name)
-    page.wait_for_load_state("networkidle")
+    settle(page)
     images = page.locator("main img").all()
     assert len(images) >= 1
     for image in images:
@@ -67,7 +67,7 @@ def test_from_signing_in_to_signing_out(page: Page, site, site_doctor, films):
     page.goto(f"{site}/readings/{reading.pk}/edit/")
     page.locator("input[name=patient_name]").fill("林小美")
     page.locator("main form button[type=submit]").first.click()
-    expect(page.locator("main")).to_contain_text("Record updated.")
+    expect(page.locator("main")).to_contain_text("The patient's details have been updated.")
     expect(page.locator("main")).to_contain_text("林小美")
 
     page.get_by_role("button", name="Delete").or_(
@@ -76,10 +76,10 @@ def test_from_signing_in_to_signing_out(page: Page, site, site_doctor, films):
     dialog = page.get_by_role("dialog")
     expect(dialog).to_be_visible()
     dialog.locator("button[type=submit]").click()
-    expect(page.locator("main")).to_contain_text("Record deleted.")
+    expect(page.locator("main")).to_contain_text("Reading deleted.")
     expect(page.locator("#reading-results")).not_to_contain_text("林小美")
     page.get_by_role("button", name="Undo").click()
-    expect(page.locator("main")).to_contain_text("The record is back.")
+    expect(page.locator("main")).to_contain_text("Reading restored.")
     assert not Reading.objects.get().is_hidden
 
     page.goto(f"{site}/accounts/logout/")
@@ -107,7 +107,7 @@ def test_what_is_no_film_is_refused_and_what_was_typed_stays(site, site_doctor, 
     page.locator("input[name=patient_age_years]").fill("3")
     page.locator("input[name=film]").set_input_files(films / "notes.jpg")
     page.locator("main form button[type=submit]").click()
-    expect(page.locator("main")).to_contain_text("This file is no picture.")
+    expect(page.locator("main")).to_contain_text("The file is not an image.")
     expect(page.locator("input[name=patient_name]")).to_have_value("陳小明")
     assert not Reading.objects.exists()
 
@@ -122,12 +122,12 @@ def test_the_main_job_without_javascript(browser, lenient_model, site, site_doct
     page.get_by_role("button", name="Save assessment").click()
     expect(page.locator("#own-reading")).to_contain_text("Cannot tell")
     page.goto(f"{page.url}delete/")
-    page.get_by_label("Made by mistake").check()
+    page.get_by_label("Created by mistake").check()
     page.locator("main form button[type=submit]").first.click()
-    expect(page.locator("main")).to_contain_text("Record deleted.")
+    expect(page.locator("main")).to_contain_text("Reading deleted.")
     assert Reading.objects.get().hidden_reason == "MISTAKE"
     page.get_by_role("button", name="Undo").click()
-    expect(page.locator("main")).to_contain_text("The record is back.")
+    expect(page.locator("main")).to_contain_text("Reading restored.")
     context.close()
 
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from accounts.models import User
 from diagnosis import storage
 from diagnosis.models import Label, Reading
-from tests.e2e.conftest import new_context, sign_in
+from tests.e2e.conftest import new_context, settle, sign_in
 from tests.factories import ReadingFactory
 from tests.films import draw_film, encode
 
@@ -81,14 +81,14 @@ def pages_of(readings: dict[str, Reading]) -> list[str]:
 
 
 def visit(page: Page, address: str) -> None:
-    """Goes there and waits for the pictures: leaving before would cut their requests short."""
+    """Go there, and wait for the images."""
     page.goto(address)
-    page.wait_for_load_state("networkidle")
+    settle(page)
 
 
 def enter(page: Page, site: str, doctor: User) -> None:
     sign_in(page, site, doctor.email)
-    page.wait_for_load_state("networkidle")
+    settle(page)
 
 
 def overflow(page: Page) -> int:

@@ -68,7 +68,7 @@ def posted(board: FakeBoard) -> np.ndarray:
 
 def post(page: Page) -> None:
     page.get_by_role("button", name="Preview post").click()
-    page.get_by_label("I have looked at the picture and text").check()
+    page.get_by_label("I have checked image and text").check()
     page.get_by_role("button", name="Post to discussion board").click()
     page.wait_for_url("**/about/?case=1")
 
@@ -127,7 +127,7 @@ def test_lines_that_are_no_boxes_stay_for_their_writer(page: Page, site, reading
     open_form(page, site, reading)
     page.locator("[data-field]").evaluate("field => { field.value = '1 1 5 5\\nno box'; }")
     page.get_by_role("button", name="Preview post").click()
-    expect(page.get_by_role("alert")).to_contain_text("Line 2 is no box on the film.")
+    expect(page.get_by_role("alert")).to_contain_text("Line 2 is not a box on the image.")
     expect(page.locator("[data-field]")).to_have_value("1 1 5 5\nno box")
     expect(page.locator("[data-canvas]")).to_be_hidden()
 

@@ -46,6 +46,11 @@ def test_a_passkey_is_set_up_and_opens_the_office(browser: Browser, site: str):
     page.wait_for_url(f"{site}/")
     page.goto(f"{site}/admin/")
     expect(page.locator("#site-name")).to_be_visible()
+
+    # And once more, where the account's owner has to confirm who they are
+    page.goto(f"{site}/accounts/2fa/webauthn/reauthenticate/?next=/accounts/email/")
+    page.locator("#mfa_webauthn_reauthenticate").click()
+    page.wait_for_url(f"{site}/accounts/email/")
     context.close()
 
 
@@ -68,6 +73,19 @@ def test_a_warning_comes_before_the_end_and_staying_keeps_the_form(
     stay.click()
     expect(dialog).to_be_hidden()
     expect(page.locator("input[name=patient_name]")).to_have_value("陳小明")
+
+
+def test_the_warning_before_an_end_that_cannot_be_put_off_focuses_its_button(
+    short_sessions, page: Page, site: str, site_doctor
+):
+    # As the server answers staff whose hours are over.
+    answer = {"signed_in": True, "seconds_left": 2, "can_stay": False, "token": "", "account": 0}
+    page.route("**/accounts/session/", lambda route: route.fulfill(json=answer))
+    sign_in(page, site, site_doctor.email)
+    understood = page.get_by_role("button", name="I understand")
+    expect(understood).to_be_focused(timeout=12_000)
+    understood.click()
+    expect(page.locator("#session-dialog")).to_be_hidden()
 
 
 def test_after_the_end_the_page_is_covered_and_goes_on_after_signing_in(

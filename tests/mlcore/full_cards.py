@@ -4,11 +4,12 @@ import json
 import math
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from django.conf import settings
 
 from mlcore import registry
-from mlcore.engine.serving import bundle
+from mlcore.engine.serving import bundle, golden
 from mlcore.models import ModelVersion
 
 # The card of the first bundle, which is no longer shipped: it lacks what later cards have.
@@ -161,4 +162,7 @@ def write_bundle(root: Path, card: dict[str, Any], **files: bytes) -> ModelVersi
         if path.name not in (bundle.CARD, "predictions.csv")
     }
     content |= {name.replace("_", "."): data for name, data in files.items()}
-    return registry.register(bundle.write(root, card, content).folder)
+    folder = bundle.write(root, card, content).folder
+    # The network is the shipped one, which gives its golden answers, and takes its time for it.
+    with mock.patch.object(golden, "check"):
+        return registry.register(folder)

@@ -14,7 +14,8 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from PIL import Image, ImageDraw
 
-from mlcore.engine.data import audit, audit_films, audit_report, dataset
+from mlcore import dataset_report
+from mlcore.engine.data import audit, audit_films, dataset
 from tests.films import draw_film, encode, write_dataset
 
 
@@ -176,7 +177,7 @@ class Page(HTMLParser):
 
 def test_the_report_warns_shows_the_films_and_needs_no_network(faulty, found, tmp_path):
     path = tmp_path / "report.html"
-    audit_report.write(path, dataset.scan(faulty), found)
+    dataset_report.write(path, dataset.scan(faulty), found)
     html = path.read_text()
     page = Page(html)
     body = html.partition("<body>")[2]

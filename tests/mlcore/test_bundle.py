@@ -61,7 +61,7 @@ def test_the_map_is_fine_enough_to_tell_a_doctor_where():
 def test_an_altered_file_is_noticed(bundles, name):
     with (bundles / SHIPPED / name).open("ab") as file:
         file.write(b" ")
-    with pytest.raises(bundle.BundleError, match=f"{name} is not the file"):
+    with pytest.raises(bundle.BundleError, match=f"{name} does not match the SHA-256"):
         bundle.read(bundles / SHIPPED)
 
 
@@ -95,7 +95,7 @@ def test_golden_answers_that_differ_are_noticed(bundles):
         output = session.run(film)
         return Output(output.probability + 0.01, output.activation_map, output.scope_score)
 
-    with pytest.raises(bundle.BundleError, match="differ from the golden ones"):
+    with pytest.raises(bundle.BundleError, match="differ from the golden outputs"):
         golden.check(found.folder, found.card, slightly_off)
 
 
@@ -145,7 +145,7 @@ def test_a_bundle_is_written_whole_or_not_at_all(tmp_path):
 
 
 def test_a_bundle_is_never_overwritten(bundles):
-    with pytest.raises(bundle.BundleError, match="exists already"):
+    with pytest.raises(bundle.BundleError, match="already exists"):
         bundle.write(bundles, {"name": SHIPPED}, {})
 
 
@@ -368,7 +368,7 @@ def test_a_model_registered_elsewhere_keeps_its_whole_path(trained_here, tmp_pat
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", ["mine", SHIPPED])
 def test_a_name_is_given_once_over_both_folders(trained_here, tmp_path, name):
-    with pytest.raises(CommandError, match=f"named '{name}' exists already in"):
+    with pytest.raises(CommandError, match=f"named '{name}' already exists in"):
         call_command("train_model", data=tmp_path, name=name, out=tmp_path / "out")
 
 

@@ -8,7 +8,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 from mlcore.engine.evaluation import compare
-from mlcore.engine.evaluation.compare import Film
+from mlcore.engine.evaluation.compare import LabelledPrediction
 
 HEADER = "split,pixels_sha256,label,series,probability,scope_score\n"
 
@@ -24,9 +24,11 @@ def drawn(n: int, *, skill: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return labels, np.round(1 / (1 + np.exp(-(skill * (labels - 0.5) + noise))), 2)
 
 
-def films(labels: np.ndarray, probabilities: np.ndarray, start: int = 0) -> dict[str, Film]:
+def films(
+    labels: np.ndarray, probabilities: np.ndarray, start: int = 0
+) -> dict[str, LabelledPrediction]:
     return {
-        sha(start + i): Film(bool(label), float(p))
+        sha(start + i): LabelledPrediction(bool(label), float(p))
         for i, (label, p) in enumerate(zip(labels, probabilities, strict=True))
     }
 
@@ -132,8 +134,8 @@ def test_predictions_are_read_by_split_and_copies_count_once():
     ]
     content = (HEADER + "\n".join(rows) + "\n").encode()
     assert compare.read_predictions(content) == {
-        sha(2): Film(False, 0.25),
-        sha(3): Film(True, 1.0),
+        sha(2): LabelledPrediction(False, 0.25),
+        sha(3): LabelledPrediction(True, 1.0),
     }
     assert set(compare.read_predictions(content, split="validation")) == {sha(1)}
 

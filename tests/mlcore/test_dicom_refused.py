@@ -68,7 +68,7 @@ class TestRefusals:
             dataset.PixelData = encapsulate([bomb])
 
         started = time.process_time()
-        # Decoding stops where the picture is full: with 0xFF everywhere.
+        # Decoding stops where the image is full: with 0xFF everywhere.
         assert refused(edited_dicom(FILM, swell, transfer_syntax="rle")).code == "blank"
         assert time.process_time() - started < 2
 
@@ -86,7 +86,7 @@ class TestRefusals:
             (struct.pack("<16I", 1, 64, *[0] * 14), "truncated"),  # no segment
             (struct.pack("<16I", 1, 9999, *[0] * 14) + bytes(9), "truncated"),
             (struct.pack("<16I", 1, 0, *[0] * 14) + bytes(99), "corrupt"),  # header as segment
-            (struct.pack("<16I", 2, 64, 64, *[0] * 13) + bytes(99), "corrupt"),  # one too many
+            (struct.pack("<16I", 2, 64, 65, *[0] * 13) + bytes(99), "corrupt"),  # one too many
             (struct.pack("<16I", 1, 64, *[0] * 14) + b"\x80" * 9999, "truncated"),  # no-ops
         ],
     )
@@ -95,6 +95,41 @@ class TestRefusals:
             dataset.PixelData = encapsulate([stream])
 
         assert refused(edited_dicom(FILM, damage, transfer_syntax="rle")).code == code
+
+    @pytest.mark.parametrize("starts", [(64, 64), (70, 64)])
+    def test_rle_segments_that_overlap(self, starts):
+        def overlap(dataset: Dataset) -> None:
+            header = struct.pack("<16I", 2, *starts, *[0] * 13)
+            dataset.PixelData = encapsulate([header + b"\x81\x01" * 9999])
+
+        error = refused(edited_dicom(FILM, overlap, bits=12, transfer_syntax="rle"))
+        assert error.code == "corrupt"
+
+    def test_one_bit_rle(self):
+        def shrink(dataset: Dataset) -> None:
+            dataset.BitsAllocated = dataset.BitsStored = 1
+            dataset.HighBit = 0
+            dataset.PixelData = encapsulate([bytes(200)])
+
+        assert refused(edited_dicom(FILM, shrink, transfer_syntax="rle")).code == "corrupt"
+
+    @pytest.mark.parametrize("syntax", ["jpeg", "jpegls", "jpeg_lossless"])
+    def test_a_stream_of_millions_of_fill_bytes(self, syntax):
+        def fill(dataset: Dataset) -> None:
+            dataset.PixelData = encapsulate([b"\xff\xd8" + b"\xff" * 8_000_000])
+
+        started = time.process_time()
+        assert refused(edited_dicom(FILM, fill, transfer_syntax=syntax)).code == "corrupt"
+        assert time.process_time() - started < 0.5
+
+    def test_lossless_jpeg_whose_size_hides_behind_another_frame_header(self):
+        def hide(dataset: Dataset) -> None:
+            stream = encode_jpeg_lossless(FILM[:, :100], precision=8)
+            jpegls = b"\xff\xf7\0\x0b\x08" + struct.pack(">HH", *FILM.shape) + b"\1\1\x11\0"
+            dataset.PixelData = encapsulate([stream[:2] + jpegls + stream[2:]])
+
+        error = refused(edited_dicom(FILM, hide, transfer_syntax="jpeg_lossless"))
+        assert error.code == "corrupt"
 
     def test_pixel_data_of_an_unknown_type(self):
         data = encode_dicom(FILM, transfer_syntax="jpeg")

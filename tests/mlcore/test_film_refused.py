@@ -41,7 +41,7 @@ def test_a_refusal_brings_the_numbers_of_its_message():
     assert refused(hostile_files()["zip"].data).detail == {"kind": "ZIP archive"}
     assert refused(hostile_files()["ct_dicom"].data).detail == {"modality": "CT"}
     assert refused(hostile_files()["tiny"].data).detail == {"width": 16, "height": 16, "limit": 64}
-    assert "81.0 megapixels" in str(refused(bomb_png(9_000)))
+    assert "81 megapixels" in str(refused(bomb_png(9_000)))
 
 
 def test_every_code_has_a_sentence():
@@ -57,7 +57,7 @@ def test_every_code_has_a_sentence():
     }
     sentences = {str(FilmError(code, **details)) for code in CODES}
     assert len(sentences) == len(CODES)
-    assert not any("{" in sentence for sentence in sentences)
+    assert not any("%" in sentence for sentence in sentences)
 
 
 class TestLimits:

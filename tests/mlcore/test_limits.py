@@ -9,7 +9,7 @@ import pytest
 from mlcore.engine.data import folds
 from mlcore.engine.data.dataset import FilmRecord
 from mlcore.engine.evaluation import corruptions, failures, lungs, probe
-from mlcore.engine.evaluation.predictions import Answers
+from mlcore.engine.evaluation.predictions import Predictions
 from mlcore.engine.serving import conformal
 from mlcore.engine.serving.preprocess import EQUALISE, LOCAL_CONTRAST, Preprocessing, prepare_bytes
 from mlcore.engine.training import outliers
@@ -148,7 +148,7 @@ class TestLocalContrast:
             entry = {"id": spec.id, "parameters": spec.parameters()}
             assert Preprocessing.from_card(entry) == spec
         assert "window" not in Preprocessing(id=EQUALISE).parameters()
-        with pytest.raises(ValueError, match="Unknown preprocessing 'x'"):
+        with pytest.raises(ValueError, match=r"Unknown preprocessing\. Received: 'x'"):
             Preprocessing.from_card({"id": "x", "parameters": {}})
 
 
@@ -238,7 +238,7 @@ class TestCorruptions:
 class TestOutliers:
     def test_pictures_are_of_the_size_asked_for_and_differ(self):
         rng = np.random.default_rng(0)
-        made = [outliers.made(rng, size=64) for _ in range(60)]
+        made = [outliers.synthetic(rng, size=64) for _ in range(60)]
         assert all(picture.shape == (64, 64) for picture in made)
         assert all(picture.dtype == np.uint8 for picture in made)
         assert len({picture.tobytes() for picture in made}) == 60
@@ -249,7 +249,7 @@ class TestOutliers:
         not_upright = [film[::-1], *(np.rot90(film, quarters) for quarters in (1, 2, 3))]
         seen = set()
         for _ in range(40):
-            turned = outliers.turned(film, rng)
+            turned = outliers.rotated(film, rng)
             (found,) = (n for n, way in enumerate(not_upright) if np.array_equal(turned, way))
             seen.add(found)
         assert seen == {0, 1, 2, 3}
@@ -258,7 +258,7 @@ class TestOutliers:
         first, second = chest_film(seed=3, size=64), chest_film(seed=4, size=64)
         rng = np.random.default_rng(1)
         for _ in range(30):
-            broken = outliers.broken(first, second, rng)
+            broken = outliers.shuffled(first, second, rng)
             assert (broken.shape, broken.dtype) == ((64, 64), np.uint8)
             for film in (first, second):
                 assert np.abs(broken.astype(int) - film).mean() > 10
@@ -272,7 +272,7 @@ def test_failures_are_told_in_words_surest_first():
     probabilities[[3, 5]] = 0.8, 0.95
     maps = np.zeros((20, 8, 8))
     maps[3, 7, 0] = maps[5, 0, 4] = 1
-    answers = Answers(probabilities, np.zeros(20), maps)
+    answers = Predictions(probabilities, np.zeros(20), maps)
     told = failures.describe(
         films, labels, ["IM"] * 20, answers, list(maps), ["PNEUMONIA"] * 20, probabilities > 0.5
     )

@@ -127,7 +127,7 @@ def test_rolling_back_asks_first_and_is_not_done_twice(
     assert registry.active_version() == active_model
     assert AuditEntry.objects.get_for_model(ModelVersion).filter(actor=ml_engineer).count() == 2
     again = said(as_ml_engineer.post(ROLL_BACK, sent, follow=True))
-    assert "another model was activated meanwhile" in again
+    assert "another model has been activated in the meantime" in again
     assert registry.active_version() == active_model
 
 
@@ -136,7 +136,7 @@ def test_with_nothing_to_go_back_to_it_says_so(active_model, as_ml_engineer):
         as_ml_engineer.get(ROLL_BACK, follow=True),
         as_ml_engineer.post(ROLL_BACK, follow=True),
     ):
-        assert "none to go back to" in said(response)
+        assert "no previously active model" in said(response)
     assert ROLL_BACK not in as_ml_engineer.get(LIST).content.decode()
 
 
@@ -161,7 +161,7 @@ def test_a_damaged_a_lost_and_an_unfit_bundle_are_refused_in_words(
     third_model.card["scope"] = {}
     third_model.save()
     refused = said(as_ml_engineer.post(activate(third_model), follow=True))
-    assert "lacks what a model needs" in refused
+    assert "lacks information that is required" in refused
     assert "a scope gate" in refused
     assert registry.active_version() == active_model
 
@@ -177,7 +177,7 @@ def test_two_who_activate_at_once_get_an_answer_not_an_error(
 
 
 def test_what_is_active_or_unknown_is_not_activated(active_model, as_ml_engineer):
-    assert "active already" in said(as_ml_engineer.post(activate(active_model), follow=True))
+    assert "already active" in said(as_ml_engineer.post(activate(active_model), follow=True))
     assert as_ml_engineer.post(f"{LIST}999/activate/").status_code == 404
     assert as_ml_engineer.put(activate(active_model)).status_code == 405
 
@@ -238,7 +238,7 @@ def test_why_two_models_cannot_be_compared_is_said(
     elsewhere = write_bundle(
         tmp_path, full_card("elsewhere"), predictions_csv=predictions(start=5000)
     )
-    assert "not measured on the same films" in compare(as_supervisor, other_model, elsewhere)
+    assert "share no test X-rays" in compare(as_supervisor, other_model, elsewhere)
     broken = write_bundle(tmp_path, full_card("broken"), predictions_csv=b"no,header\n")
     assert "of broken cannot be read" in compare(as_supervisor, other_model, broken)
     turned = predictions().replace(b"NORMAL,IM", b"PNEUMONIA,virus", 1)

@@ -1,11 +1,13 @@
 """The page of a model card shows every figure that the card has, and no others."""
 
+import html
 import re
 
 import pytest
 from django.test import Client
+from django.utils import translation
 
-from mlcore.cards import presentation
+from mlcore.cards import presentation, words
 from mlcore.models import ModelVersion
 from mlcore.templatetags import card_values as filters
 from tests.conftest import signed_in
@@ -222,3 +224,50 @@ def test_figure_formats():
     assert filters.duration(5400) == "1 h 30 min"
     assert filters.duration(20) == "20 s"
     assert filters.flat({"a": {"b": 1}, "c": 2}) == [("a.b", 1), ("c", 2)]
+
+
+def card_phrases(card) -> list[str]:
+    """Return the free text of a card that its page shows in the reader's language."""
+    return [
+        *card["population"]["sites"],
+        card["data"]["split"],
+        card["threshold"]["how"],
+        card["calibration"]["method"],
+        card["conformal"]["method"],
+        card["scope"]["method"],
+        card["scope"]["how"],
+    ]
+
+
+def test_every_phrase_of_the_shipped_card_is_shown_in_chinese(active_model, doctor):
+    client = Client(headers={"accept-language": "zh-hant"})
+    client.force_login(doctor)
+    page = html.unescape(page_of(client, active_model))
+    with translation.override("zh-hant"):
+        for phrase in card_phrases(active_model.card):
+            shown = words.translated_phrase(phrase)
+            assert shown is not None, phrase
+            assert re.search(r"[\u4e00-\u9fff]", shown), phrase
+            assert "%(" not in shown
+            assert shown in page, phrase
+            assert phrase not in page
+    for row in active_model.card["scope"]["measured"]:
+        assert row["set"] in words.SCOPE_SETS
+        assert row["set"] not in page
+
+
+def test_figures_in_a_phrase_are_kept():
+    phrase = (
+        "quantiles 0.99 of the distance and 0.9 of the network's log-odds, on films that neither"
+        " learnt from"
+    )
+    with translation.override("en"):
+        shown = words.translated_phrase(phrase)
+    assert shown is not None
+    assert "Quantile 0.99 of the distance and quantile 0.9 of the OOD classifier" in shown
+
+
+def test_an_unknown_phrase_is_marked_as_english_and_escaped():
+    assert filters.phrase("by <hand>") == '<span lang="en">by &lt;hand&gt;</span>'
+    with translation.override("zh-hant"):
+        assert filters.phrases(["A", "B"]) == '<span lang="en">A</span>、<span lang="en">B</span>'

@@ -115,7 +115,7 @@ def test_a_name_that_is_taken_is_refused(var, films, tmp_path):
         return run.stderr
 
     (var / "b" / "taken").mkdir()
-    assert "exists already" in refused("taken")
+    assert "already exists" in refused("taken")
     assert "active model is named 'drawn'" in refused("drawn", "--out", tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -146,7 +146,7 @@ def test_predict_goes_on_after_a_bad_file(var, films, tmp_path):
         "file", "label", "probabilities", "threshold", "scope_score", "model",
     }  # fmt: skip
     assert results[0]["label"] in {"NORMAL", "PNEUMONIA", "UNSURE", "OUT_OF_SCOPE"}
-    assert "no JPEG, PNG, BMP, TIFF, WebP or DICOM" in results[1]["error"]
+    assert "Choose a JPEG, PNG, BMP, TIFF, WebP or DICOM file." in results[1]["error"]
     assert results[2]["error"] == "No such file or directory"
 
 

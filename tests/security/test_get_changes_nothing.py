@@ -6,7 +6,7 @@ import pytest
 from django.apps import apps
 from django.test import Client
 
-from tests.conftest import particulars, signed_in
+from tests.conftest import patient_details, signed_in
 from tests.factories import PASSWORD
 from tests.security.crawl import addresses
 
@@ -36,9 +36,8 @@ def state() -> dict[str, str]:
 @pytest.mark.parametrize("person", ["doctor", "supervisor", "ml_engineer", "root", None])
 def test_get_and_head_change_nothing(person, people, reading):
     user, browser = people[person]
-    shown = 0
+    shown, before = 0, state()
     for name, address in addresses(reading, user or reading.doctor).items():
-        before = state()
         for method in (browser.get, browser.head):
             response = method(address)
             if response.streaming:
@@ -48,6 +47,7 @@ def test_get_and_head_change_nothing(person, people, reading):
         after = state()
         changed = [table for table in after if before[table] != after[table]]
         assert changed == [], f"GET {address} ({name}) changed {changed}"
+        before = after
     assert shown >= (20 if user is None else 60), "too few pages were shown for this to mean much"
 
 
@@ -58,7 +58,7 @@ def test_no_form_is_taken_without_its_token(person, people, reading):
     strict.cookies = plain.cookies
     before = state()
     for name, address in addresses(reading, user or reading.doctor).items():
-        status = strict.post(address, particulars()).status_code
+        status = strict.post(address, patient_details()).status_code
         # Also where the page takes no POST, or not from this person: the token is looked at first.
         assert status == 403, f"POST {address} ({name}) answers {status}"
     assert state() == before

@@ -61,10 +61,10 @@ def busy(active_model, doctor, other_doctor) -> None:
 def test_the_figures_state_their_period_and_their_number(busy, as_supervisor):
     words = words_of(office(as_supervisor))
     first = timezone.localdate() - datetime.timedelta(days=29)
-    assert f"8 readings from {first} to {timezone.localdate()}" in words
-    assert "at most 6 a day" in words
+    assert f"8 readings from {first:%-d %B %Y} to {timezone.localdate():%-d %B %Y}" in words
+    assert "peak: 6 in one day" in words
     assert "12.5% 1 of 8 readings" in words, "unsure, and outside the scope"
-    assert "50.0% 2 of 4 readings that both called normal or pneumonia" in words
+    assert "50.0% 2 of 4 readings where both decided on normal or pneumonia" in words
     assert "Model normal, doctor pneumonia: 1. Model pneumonia, doctor normal: 1." in words
 
 
@@ -88,7 +88,7 @@ def test_days_are_those_of_the_site_not_of_utc(active_model, doctor):
         when = midnight + datetime.timedelta(minutes=minutes)
         Reading.objects.filter(pk=reading.pk).update(created_at=when)
     yesterday, today = statistics.last_days().days[-2:]
-    assert (yesterday.tally.n, today.tally.n) == (1, 1)
+    assert (yesterday.counts.n, today.counts.n) == (1, 1)
 
 
 def test_each_doctor_has_a_line_and_a_way_to_the_readings(
@@ -114,20 +114,20 @@ def test_of_many_doctors_those_with_most_readings_are_shown(active_model, as_sup
 
 def test_what_waits_is_counted_and_leads_to_it(busy, as_supervisor):
     page = office(as_supervisor)
-    assert "0 accounts wait for approval" in words_of(page)
+    assert "0 accounts awaiting approval" in words_of(page)
     applicant = User.objects.create_user("new@example.org", display_name="New")
     applicant.vouch_for_email()
     page = office(as_supervisor)
     words = words_of(page)
-    assert "1 account waits for approval" in words
-    assert "1 reading was deleted by its doctor 1 may be purged now" in words
+    assert "1 account awaiting approval" in words
+    assert "1 reading deleted by its doctor 1 can be purged now" in words
     for address in ("/admin/accounts/user/?state=waiting", "/admin/diagnosis/reading/?hidden=yes"):
         assert f'href="{address}"' in page
         assert as_supervisor.get(address).context["cl"].result_count == 1
 
 
 def test_the_model_and_who_activated_it(active_model, as_supervisor, supervisor, ml_engineer):
-    assert "activated at the console" in words_of(office(as_supervisor))
+    assert "activated from the command line" in words_of(office(as_supervisor))
     browser = signed_in(ml_engineer)
     type(active_model).objects.update(is_active=False)
     browser.post(f"/admin/mlcore/modelversion/{active_model.pk}/activate/")
@@ -143,26 +143,26 @@ def test_a_disk_that_fills_stands_out(active_model, as_supervisor, monkeypatch):
         monkeypatch.setattr(shutil, "disk_usage", lambda path, disk=disk: disk)
         page = office(as_supervisor)
         assert page.count("office-due") == due
-        assert f"{used}.0 GB used ({used}%)" in words_of(page).replace("\xa0", " ")
+        assert f"{used}.0 GB used on this disk ({used}%)" in words_of(page).replace("\xa0", " ")
 
 
 def test_without_a_reading_no_share_is_made_up(active_model, as_supervisor):
     words = words_of(office(as_supervisor))
     assert "0 readings from" in words
-    assert "no reading in these days" in words
-    assert "no doctor stated an own reading" in words
+    assert "no readings in this period" in words
+    assert "no doctor recorded a reading" in words
     assert "0.0%" not in words
 
 
 def test_without_a_model_the_office_opens(as_supervisor):
-    assert "No film can be read." in words_of(office(as_supervisor))
+    assert "X-rays cannot be read." in words_of(office(as_supervisor))
 
 
 def test_ml_staff_see_figures_and_nobodys_name(busy, as_ml_engineer, doctor, other_doctor):
     page = office(as_ml_engineer)
     words = words_of(page)
     assert "1 of 8 readings" in words
-    assert "2 of 4 readings that both called" in words
+    assert "2 of 4 readings where both decided on" in words
     for reading in Reading.objects.all():
         assert str(reading.pk) not in page
         assert reading.patient_name not in words

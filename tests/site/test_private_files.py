@@ -15,7 +15,7 @@ from django.core.files.base import ContentFile
 from diagnosis.storage import AtomicFileStorage
 from tests.locks import ROOT
 from xraysite import checks as site_checks
-from xraysite import private_files
+from xraysite.common import private_files
 from xraysite.sqlite.base import DatabaseWrapper
 
 UMASKS = (0o000, 0o022)

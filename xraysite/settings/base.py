@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from xraysite.common import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
-# Everything that the site writes. Made 0700 by `xraysite.private_files`.
+# Everything that the site writes. Made 0700 by `xraysite.common.private_files`.
 VAR_DIR = env.directory("XRAYSITE_VAR", default=BASE_DIR / "var")
 
 INSTALLED_APPS = [
@@ -80,7 +80,7 @@ TEMPLATES = [
                 "accounts.context_processors.session",
                 "forum.context_processors.board",
             ],
-            "builtins": ["xraysite.templatetags.icons"],
+            "builtins": ["xraysite.templatetags.dates", "xraysite.templatetags.icons"],
         },
     },
 ]
@@ -115,7 +115,7 @@ STORAGES = {
         "BACKEND": "diagnosis.storage.AtomicFileStorage",
         "OPTIONS": {"location": PRIVATE_MEDIA_ROOT / "films"},
     },
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "xraysite.staticfiles.HashedStaticFilesStorage"},
 }
 
 FILM_MAX_BYTES = 32 * 2**20
@@ -234,7 +234,9 @@ TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 
 LANGUAGE_CODE = "zh-hant"
 LANGUAGES = [("zh-hant", _("Traditional Chinese")), ("en", _("English"))]
-LOCALE_PATHS = [BASE_DIR / "locale"]
+# The first has the texts of this project, the second better ones for what libraries say.
+LOCALE_PATHS = [BASE_DIR / "locale", BASE_DIR / "locale_overrides"]
+FORMAT_MODULE_PATH = "xraysite.formats"
 LANGUAGE_COOKIE_SAMESITE = "Lax"
 LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
 TIME_ZONE = "Asia/Taipei"

@@ -1,4 +1,4 @@
-"""From a folder of films to a bundle: split, train, calibrate, gate, measure, write.
+"""Building a bundle: split, train, calibrate, fit the scope gate, evaluate, write.
 
 Importing this module imports Keras.
 """
@@ -47,10 +47,13 @@ def load_films(
     *,
     change: Change | None = None,
 ) -> TrainingSet:
-    """Reads and prepares films into memory: one byte a pixel of the network's input.
+    """Read and preprocess films into memory, one byte per pixel of the network's input.
 
     Args:
-        change: made to each film first, given the film and its place.
+        manifest: the data set.
+        records: the films to load.
+        options: the training options.
+        change: applied to each film first; takes the film and its index.
     """
 
     def one(place: int) -> npt.NDArray[np.uint8]:
@@ -78,19 +81,22 @@ def build(
     """Train on a manifest and write the bundle; see `training.train` for resuming.
 
     Args:
-        manifest: of `dataset.scan`. Where its folders state no split, films are split by patient.
-        on_stage: told, in a few words, what begins.
+        plan: what to build.
+        manifest: the data set; without split folders, films are split by patient.
+        options: the training options.
+        progress: receives epochs and batches.
+        on_stage: called with a short description of each stage.
 
     Returns:
         The bundle; None on a worker that is not the chief, which writes nothing.
 
     Raises:
-        DatasetError: the films cannot be split by patient with both labels on each side.
-        BundleError: a bundle of that name exists.
-        ValueError: too few films for so many members, or the state of an earlier run differs.
+        DatasetError: the films cannot be split by patient with both labels in every split.
+        BundleError: a bundle with this name exists.
+        ValueError: there are too few films for the members, or the saved state is of another run.
     """
     if (plan.root / plan.name).exists():
-        raise bundle.BundleError(f"A bundle named {plan.name!r} exists already in {plan.root}.")
+        raise bundle.BundleError(f"A bundle named {plan.name!r} already exists in {plan.root}.")
     if any(not film.split for film in manifest.films):
         manifest = split_by_patient(manifest, seed=options.seed)
     on_stage("reading films")
@@ -103,13 +109,13 @@ def build(
     seconds = time.perf_counter() - started
     if not plan.distribution.is_chief:
         return None
-    on_stage("asking each network for the films it left out")
+    on_stage("computing out-of-fold predictions")
     changed = load_films(manifest, records, options, change=corruptions.any_of)
     development = collect(members, records, data, changed, left_out)
     fitted = fitting.fit(
         members[0], development, options, outliers=plan.outliers, on_stage=on_stage
     )
-    on_stage("measuring on held-out films")
+    on_stage("evaluating on the test films")
     model = architectures.averaged(members)
     serving = export.serving_network(model, calibration=fitted.calibration, gate=fitted.gate)
     served = export.to_litert(serving)
@@ -133,7 +139,7 @@ def build(
 
 
 def blocks_left_out(records: list[FilmRecord], members: int) -> list[npt.NDArray[np.bool_]]:
-    """Returns, for each member, which of the records it does not learn from."""
+    """Return, for each member, the records left out of its training."""
     if members == 1:
         return [np.array([record.split == "validation" for record in records])]
     fold = folds.blocks(records, members)
@@ -178,11 +184,14 @@ def collect(
     changed: TrainingSet,
     left_out: list[npt.NDArray[np.bool_]],
 ) -> Development:
-    """Collects, for each film that a member left out, what that member says of it.
+    """Collect the out-of-fold predictions of all members.
 
     Args:
-        changed: the same films, each under some corruption.
-        left_out: for each member, which films it did not learn from.
+        members: the trained networks.
+        records: the films.
+        data: the preprocessed films.
+        changed: the same films under a random corruption.
+        left_out: for each member, the films left out of its training.
     """
     logits, changed_logits = np.full((2, len(records)), np.nan)
     cells = members[0].output["evidence"].shape[1:3]
@@ -204,7 +213,7 @@ def collect(
 
 
 def run_keras(serving: keras.Model, film: npt.NDArray[np.float32]) -> Output:
-    """Runs the serving network in Keras on one prepared film, as `runtime.Session.run` does."""
+    """Run the serving network in Keras on one preprocessed film, like `runtime.Session.run`."""
     answer = serving.predict_on_batch(film[np.newaxis])
     return Output(
         probability=float(np.squeeze(answer["probability"])),

@@ -1,4 +1,4 @@
-"""A text that names a patient of its author's own readings is found out; nobody else's is."""
+"""A text that names one of its author's own patients gives a warning."""
 
 import pytest
 from django.utils import translation
@@ -72,19 +72,19 @@ def test_numbers(number, text, is_found, make, doctor):
         assert f"“{number}”" in sentences[0]
 
 
-def test_what_the_author_deleted_is_known_too(make, doctor):
+def test_deleted_readings_are_searched_too(make, doctor):
     reading = make("陳小明")
     retention.hide_reading(doctor=doctor, reading_id=reading.pk, reason="NOT_NEEDED")
     assert found(doctor, "陳小明")
 
 
-def test_nobody_learns_of_other_doctors_patients(make, doctor, other_doctor, supervisor):
+def test_other_doctors_patients_are_not_found_in_a_text(make, doctor, other_doctor, supervisor):
     make("陳小明", "A1234567")
     for person in (other_doctor, supervisor):
         assert found(person, "陳小明 A1234567") == []
 
 
-def test_each_is_named_once_and_no_more_than_five(make, doctor):
+def test_each_patient_is_named_once_and_at_most_five(make, doctor):
     for number in range(8):
         make("陳小明", f"N000{number}")
     sentences = found(doctor, "陳小明 " + " ".join(f"N000{number}" for number in range(8)))
@@ -92,18 +92,18 @@ def test_each_is_named_once_and_no_more_than_five(make, doctor):
     assert sum("陳小明" in sentence for sentence in sentences) == 1
 
 
-def test_any_text_may_come(make, doctor):
+def test_any_text_is_accepted(make, doctor):
     make("陳小明")
     for text in ("", "\x00", "\x00陳小明", "a" * 100_000, "😀"):
         assert bool(found(doctor, text)) is ("陳小明" in text)
 
 
-def test_it_asks_the_same_whatever_there_is(make, doctor, django_assert_num_queries):
+def test_the_number_of_queries_does_not_depend_on_the_text(make, doctor, django_assert_num_queries):
     for number in range(3):
         make("陳小明", f"N000{number}")
     with django_assert_num_queries(2):
         found(doctor, "陳小明 N0001")
 
 
-def test_it_is_registered():
+def test_the_check_is_registered():
     assert phi.check in personal_data._checks
