@@ -119,13 +119,14 @@ class Command(BaseCommand):
             "--strategy",
             choices=("none", "mirrored", "workers"),
             default="none",
-            help="several GPUs of this machine (mirrored), or several machines configured by "
-            "TF_CONFIG (workers)",
+            help="divide each batch among the GPUs of this machine (mirrored) or among several "
+            "machines (workers: set TF_CONFIG and start the same command on each, with --data "
+            "and --out on a disk that all of them share)",
         )
         add(
             "--unaudited",
             action="store_true",
-            help=("train even if the audit of the data set fails"),
+            help="train even if the audit of the data set fails",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
