@@ -159,7 +159,7 @@ def main() -> None:
         try:
             for _ in range(120):
                 try:
-                    urllib.request.urlopen(f"{SITE}/healthz")
+                    urllib.request.urlopen(f"{SITE}/healthz")  # noqa: S310
                     break
                 except OSError:
                     time.sleep(1)
