@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from diagnosis.models import Label, Reading
 
-# Field by column. Times are in the site's time zone. docs/operating.md documents every column.
+# Field by column. Times are in the site's time zone. docs/supervisors.md documents every column.
 COLUMNS = {
     "reading": "pk",
     "read_at": "created_at",
