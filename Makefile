@@ -1,4 +1,4 @@
-# `make run` and `make test` do all set-up themselves, from a fresh clone.
+# `make run` and `make test` work in a fresh clone and do all set-up themselves.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,22 +16,22 @@ has = $(wildcard $(VENV)/.installed-$(1))
 LEVEL := $(if $(call has,dev),dev,$(if $(call has,train),train,serve))
 TRAIN_LEVEL := $(if $(call has,dev),dev,train)
 
-help: ## Show what can be made
+help: ## List the available commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-run: install ## Set everything up and serve on http://127.0.0.1:8000
+run: install ## Install what serving needs and serve on http://127.0.0.1:8000
 	@$(BIN)/python -m xraysite.run --host $(HOST) --port $(PORT)
 
 install: $(VENV)/.installed-$(LEVEL) ## Install what serving needs: no TensorFlow, no Keras
 
 install-train: $(VENV)/.installed-$(TRAIN_LEVEL) ## Install TensorFlow and Keras too, to train models
 
-install-dev: $(VENV)/.installed-dev ## Install everything, with what the tests and checks need
+install-dev: $(VENV)/.installed-dev ## Install everything, including tools for tests and checks
 
-test: install-dev ## Set everything up and run every test
+test: install-dev ## Install everything and run all tests
 	@scripts/test
 
-check: install-dev ## ruff, mypy, import-linter, djlint, biome, migrations and translations complete
+check: install-dev ## Run ruff, mypy, import-linter, djlint and Biome; check migrations and translations
 	@scripts/check
 
 format: install-dev ## Format Python code, style sheets and scripts
@@ -60,11 +60,11 @@ $(VENV)/.installed-serve: $(VENV)/.python requirements-serve.txt scripts/install
 	@touch $@
 
 $(VENV)/.installed-train: $(VENV)/.python requirements.txt scripts/install-locked
-	@echo "Installing everything, TensorFlow included (about 2.6 GB; takes some minutes) ..."
+	@echo "Installing everything, including TensorFlow (about 2.6 GB; takes a few minutes) ..."
 	@scripts/install-locked $(BIN)/python requirements.txt
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.python requirements-dev.txt scripts/install-locked
-	@echo "Installing everything, with what the tests and checks need (about 3.1 GB) ..."
+	@echo "Installing everything, including tools for tests and checks (about 3.1 GB) ..."
 	@scripts/install-locked $(BIN)/python requirements-dev.txt
 	@touch $@

@@ -134,9 +134,9 @@ def deciders() -> QuerySet[User]:
 def refusal(*, by: User, user: User, act: Act) -> Promise | str | None:
     """Return why `by` cannot make this decision about `user` now, or None if it is possible."""
     if by.pk == user.pk:
-        return _("You cannot decide on your own account.")
+        return _("You cannot review your own account.")
     if user.is_superuser and not by.is_superuser:
-        return _("Only a superuser can decide on a superuser.")
+        return _("Only a superuser can review a superuser's account.")
     if user.approval not in act.starts:
         return standing(user)
     if act is APPROVE and not _has_verified_address(user):

@@ -39,7 +39,9 @@ NOT_COMPARED: dict[str, Promise] = {
     ),
     "altered": gettext_lazy("The predictions.csv of %(model)s differs from the registered one."),
     "unreadable": gettext_lazy("The predictions.csv of %(model)s cannot be read."),
-    "no_films": gettext_lazy("The two models share no test X-rays with both labels."),
+    "no_films": gettext_lazy(
+        "The test X-rays that both models were evaluated on do not include both labels."
+    ),
     "labels_differ": gettext_lazy("The same X-rays have different labels in the two files."),
 }
 

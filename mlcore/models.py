@@ -41,7 +41,7 @@ class ModelVersion(models.Model):
     )
     card = models.JSONField(_("model card"))
     is_active = models.BooleanField(_("active"), default=False)
-    set_aside_reason = models.TextField(_("reason for setting it aside"), blank=True)
+    set_aside_reason = models.TextField(_("reason for disabling"), blank=True)
     created_at = models.DateTimeField(_("registered at"), auto_now_add=True)
     activated_at = models.DateTimeField(_("last activated at"), null=True, blank=True)
 

@@ -61,7 +61,7 @@ class SignUpForm(account_forms.SignupForm):
         label=_("Name"),
         max_length=80,
         widget=forms.TextInput(attrs={"autocomplete": "name"}),
-        help_text=_("The name your colleagues know you by."),
+        help_text=_("The name that your colleagues know you by."),
     )
     hospital = forms.CharField(
         label=_("Hospital"),

@@ -65,8 +65,8 @@ class ReadingAdmin(admin.ModelAdmin):
     date_hierarchy = "created_at"
     search_fields = ["patient_name_key", "patient_number_key"]
     search_help_text = _(
-        "The start of the patient's name or number, or the complete id of a reading. "
-        "Upper and lower case are the same. At most the first thousand matches are listed."
+        "Enter the start of the patient's name or number, or a complete reading ID. "
+        "Upper and lower case are treated the same. At most 1,000 matches are listed."
     )
     ordering = ["-created_at", "-id"]
     fieldsets = [

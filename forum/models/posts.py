@@ -25,8 +25,8 @@ class Category(models.Model):
 
     name_zh_hant = models.CharField(_("name (Chinese)"), max_length=60, unique=True)
     name_en = models.CharField(_("name (English)"), max_length=60, unique=True)
-    about_zh_hant = models.CharField(_("what belongs here (Chinese)"), max_length=200, blank=True)
-    about_en = models.CharField(_("what belongs here (English)"), max_length=200, blank=True)
+    about_zh_hant = models.CharField(_("description (Chinese)"), max_length=200, blank=True)
+    about_en = models.CharField(_("description (English)"), max_length=200, blank=True)
     position = models.PositiveSmallIntegerField(
         _("position"), default=0, help_text=_("Smaller numbers come first.")
     )

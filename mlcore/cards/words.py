@@ -27,7 +27,10 @@ SETS: dict[str, Text] = {
 MEASURES: dict[str, tuple[Text, Text]] = {
     "auc": (
         "AUC",
-        _("Chance that an X-ray with pneumonia gets a higher probability than a normal one."),
+        _(
+            "Chance that a random X-ray with pneumonia gets a higher probability than a random "
+            "normal one."
+        ),
     ),
     "accuracy": (_("Accuracy"), _("Proportion of all X-rays classified correctly.")),
     "sensitivity": (
@@ -61,12 +64,12 @@ MEASURES: dict[str, tuple[Text, Text]] = {
         _("Mean squared difference between the probability and the outcome. 0 is best."),
     ),
     "coverage": (
-        _("Not misclassified (including unsure)"),
-        _("Proportion of X-rays that are classified correctly or left as unsure."),
+        _("Not misclassified (including inconclusive)"),
+        _("Proportion of X-rays that are classified correctly or are inconclusive."),
     ),
     "unsure_rate": (_("Inconclusive"), _("Proportion of X-rays that the model leaves to you.")),
     "accuracy_when_sure": (
-        _("Accuracy excluding unsure"),
+        _("Accuracy excluding inconclusive results"),
         _("Proportion of the other X-rays that are classified correctly."),
     ),
     "out_of_scope_rate": (
@@ -140,8 +143,8 @@ CORRUPTIONS: dict[str, Text] = {
 FAILURES: dict[tuple[str, str], Text] = {
     ("PNEUMONIA", "NORMAL"): _("False negatives: pneumonia classified as normal"),
     ("NORMAL", "PNEUMONIA"): _("False positives: normal classified as pneumonia"),
-    ("PNEUMONIA", "UNSURE"): _("Pneumonia, left to the doctor as unsure"),
-    ("NORMAL", "UNSURE"): _("Normal, left to the doctor as unsure"),
+    ("PNEUMONIA", "UNSURE"): _("Pneumonia, inconclusive"),
+    ("NORMAL", "UNSURE"): _("Normal, inconclusive"),
     ("PNEUMONIA", "OUT_OF_SCOPE"): _("Pneumonia, flagged as out of scope"),
     ("NORMAL", "OUT_OF_SCOPE"): _("Normal, flagged as out of scope"),
 }

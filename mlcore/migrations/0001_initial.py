@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
                 ('path', models.CharField(help_text='Relative to the folder of bundles, unless absolute.', max_length=500, verbose_name='folder')),
                 ('card', models.JSONField(verbose_name='model card')),
                 ('is_active', models.BooleanField(default=False, verbose_name='active')),
-                ('set_aside_reason', models.TextField(blank=True, verbose_name='reason for setting it aside')),
+                ('set_aside_reason', models.TextField(blank=True, verbose_name='reason for disabling')),
                 ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='registered at')),
                 ('activated_at', models.DateTimeField(blank=True, null=True, verbose_name='last activated at')),
             ],

@@ -162,7 +162,7 @@ def test_nobody_decides_about_their_own_account(as_supervisor, supervisor, root)
             response = browser.post(
                 f"/admin/accounts/user/{person.pk}/{act}/", ANSWERS[act], follow=True
             )
-            assert "You cannot decide on your own account" in response.content.decode()
+            assert "You cannot review your own account" in response.content.decode()
         person.refresh_from_db()
         assert person.approval == "APPROVED"
         assert person.is_staff

@@ -242,7 +242,7 @@ def test_failed_comparison_gives_the_reason(
     elsewhere = write_bundle(
         tmp_path, full_card("elsewhere"), predictions_csv=predictions(start=5000)
     )
-    assert "share no test X-rays" in compare(as_supervisor, other_model, elsewhere)
+    assert "do not include both labels" in compare(as_supervisor, other_model, elsewhere)
     broken = write_bundle(tmp_path, full_card("broken"), predictions_csv=b"no,header\n")
     assert "of broken cannot be read" in compare(as_supervisor, other_model, broken)
     turned = predictions().replace(b"NORMAL,IM", b"PNEUMONIA,virus", 1)
