@@ -1,7 +1,5 @@
 """Private storage of films: uploaded files, byte for byte, under their SHA-256."""
 
-import os
-import tempfile
 from pathlib import Path
 
 from django.core.files import File
@@ -9,6 +7,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, storages
 
 from xraysite.common import private_files
+from xraysite.common.atomic_write import write_atomically
 
 
 class AtomicFileStorage(FileSystemStorage):
@@ -30,17 +29,7 @@ class AtomicFileStorage(FileSystemStorage):
     def _save(self, name: str, content: File) -> str:
         target = Path(self.path(name))
         private_files.make_folder(target.parent)
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".part-")
-        try:
-            with os.fdopen(descriptor, "wb") as out:
-                for chunk in content.chunks():
-                    out.write(chunk)
-                out.flush()
-                os.fsync(out.fileno())
-            Path(temporary).replace(target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_atomically(target, content.chunks())
         return name
 
 

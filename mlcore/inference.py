@@ -12,9 +12,8 @@ from django.conf import settings
 
 from mlcore import registry
 from mlcore.engine.films.errors import FilmError
-from mlcore.engine.films.film import Film, read_film, render_film
+from mlcore.engine.films.film import Film, read_film
 from mlcore.engine.films.header import DicomHeader
-from mlcore.engine.films.redaction import Box, render_redacted
 from mlcore.engine.serving.conformal import Abstention
 from mlcore.engine.serving.explain import (
     decode_activation_map,
@@ -25,9 +24,6 @@ from mlcore.engine.serving.runtime import Output, OutputError
 from mlcore.registry import LoadedModel, ModelUnavailable
 
 __all__ = [
-    "Box",
-    "DicomHeader",
-    "Film",
     "FilmError",
     "ModelUnavailable",
     "Prediction",
@@ -37,10 +33,7 @@ __all__ = [
     "encode_activation_map",
     "model_named",
     "predict",
-    "read_film",
-    "render_film",
     "render_heatmap",
-    "render_redacted",
 ]
 
 OUT_OF_SCOPE = "OUT_OF_SCOPE"

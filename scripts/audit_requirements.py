@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 AUDIT = Path(sys.prefix, "bin", "pip-audit")
-# The largest lock: the others are parts of it, version by version (tests/site/test_locks.py).
-FILE = "requirements-dev.txt"
+# The largest lock, of which the smaller ones are parts, version by version; and Node.js.
+FILES = ("requirements-dev.txt", "requirements-node.txt")
 
 
 def audit(file: str) -> list[dict] | None:
@@ -28,19 +28,21 @@ def audit(file: str) -> list[dict] | None:
 
 
 def main() -> int:
-    answers = audit(FILE) or []
-    asked = [answer for answer in answers if "skip_reason" not in answer]
-    if not asked:
-        print(f"NOT CHECKED: the advisories on {FILE} could not be fetched.")
-        return 0
-    found = [
-        f"{answer['name']} {answer['version']}: {known['id']}, "
-        f"fixed in {', '.join(known['fix_versions']) or 'no version yet'}"
-        for answer in asked
-        for known in answer["vulns"]
-    ]
-    print("\n".join(found) or "No known vulnerability", end=" ")
-    print(f"({len(asked)} of {len(answers)} requirements checked).")
+    found = []
+    for file in FILES:
+        answers = audit(file) or []
+        asked = [answer for answer in answers if "skip_reason" not in answer]
+        if asked:
+            print(f"{file}: {len(asked)} of {len(answers)} requirements checked.")
+        else:
+            print(f"NOT CHECKED: the advisories on {file} could not be fetched.")
+        found += [
+            f"{answer['name']} {answer['version']}: {known['id']}, "
+            f"fixed in {', '.join(known['fix_versions']) or 'no version yet'}"
+            for answer in asked
+            for known in answer["vulns"]
+        ]
+    print("\n".join(found or ["No known vulnerability in what was checked."]))
     return 1 if found else 0
 
 

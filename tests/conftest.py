@@ -1,4 +1,4 @@
-"""Fixtures for every test: people of each role, the shipped model, drawn films."""
+"""Fixtures for every test: users of each role, the shipped model, synthetic films."""
 
 import json
 import shutil
@@ -24,23 +24,23 @@ from mlcore import registry
 from mlcore.models import ModelVersion
 from mlcore.registry import LoadedModel
 from tests import factories, locks
-from tests.films import draw_film, encode
+from tests.films import encode, synthetic_film
 
 SHIPPED_MODEL: str = settings.SHIPPED_MODEL
 
 
 @pytest.fixture(autouse=True)
-def _own_private_folder() -> Iterator[None]:
-    """Each test starts without stored films."""
+def _clean_private_folder() -> Iterator[None]:
+    """Start each test without stored films."""
     yield
     shutil.rmtree(settings.PRIVATE_MEDIA_ROOT, ignore_errors=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _flush_with_cascade() -> None:
-    """Lets transactional tests empty PostgreSQL, where a table that no model uses is in the way.
+    """Let transactional tests flush PostgreSQL, despite a foreign key of an unused table.
 
-    It is django-auditlog's own, which ours stands in for.
+    The table is django-auditlog's own, which `AuditEntry` replaces.
     """
     emptied = DatabaseOperations.sql_flush
 
@@ -123,16 +123,16 @@ def ml_engineer(db: None) -> User:
 
 
 def signed_in(user: User) -> Client:
-    """Returns a browser of `user` that asks for English pages; staff gave their second factor."""
+    """Return an English browser signed in as `user`, for staff with two-factor authentication."""
     client = Client(headers={"accept-language": "en"})
     client.force_login(user)
     if two_factor.is_required(user):
-        give_second_factor(client, user)
+        give_two_factor_code(client, user)
     return client
 
 
-def give_second_factor(client: Client, user: User) -> None:
-    """Leaves what a code of the account's authenticator app leaves in a session."""
+def give_two_factor_code(client: Client, user: User) -> None:
+    """Mark the session as having given a code of the account's authenticator app."""
     factor = Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).first()
     if factor is None:
         factor = TOTP.activate(user, generate_totp_secret()).instance
@@ -173,8 +173,8 @@ def serve_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def film_bytes() -> bytes:
-    """A drawn film as a PNG file."""
-    return encode(draw_film("NORMAL", seed=1, size=512), "png")
+    """A synthetic film as a PNG file."""
+    return encode(synthetic_film("NORMAL", seed=1, size=512), "png")
 
 
 def upload_of(data: bytes, name: str = "film.png") -> SimpleUploadedFile:
@@ -182,7 +182,7 @@ def upload_of(data: bytes, name: str = "film.png") -> SimpleUploadedFile:
 
 
 def patient_details(**changes: object) -> dict[str, object]:
-    """Returns what a doctor fills in, with `changes`."""
+    """Return the patient details of the form, with `changes`."""
     return {
         "patient_name": "陳小明",
         "patient_number": "A123",
@@ -192,7 +192,7 @@ def patient_details(**changes: object) -> dict[str, object]:
 
 
 def post_film(client: Client, data: bytes, name: str = "film.png", **changes: object):
-    """Sends the form of a new reading as a browser does."""
+    """Submit the form of a new reading as a browser does."""
     import uuid
 
     fields = {"submission": str(uuid.uuid4())} | patient_details(**changes)
@@ -201,7 +201,7 @@ def post_film(client: Client, data: bytes, name: str = "film.png", **changes: ob
 
 @pytest.fixture
 def reading(active_model: ModelVersion, as_doctor: Client, film_bytes: bytes) -> Reading:
-    """The doctor's reading of a drawn film, made through the page."""
+    """The doctor's reading of a synthetic film, uploaded through the page."""
     response = post_film(as_doctor, film_bytes)
     assert response.status_code == 302, response.content.decode()
     return Reading.objects.get()

@@ -17,7 +17,7 @@ from diagnosis.models import Reading
 from forum.models import Category, Notification, Picture, Topic
 from tests.conftest import post_film, signed_in
 from tests.factories import DoctorFactory
-from tests.films import draw_film, encode
+from tests.films import encode, synthetic_film
 
 pytestmark = pytest.mark.django_db
 NAME, NUMBER, AGE, DAY = "Zebediah Quillfeather", "QX-77120", 13, datetime.date(2026, 1, 27)
@@ -25,7 +25,7 @@ NAME, NUMBER, AGE, DAY = "Zebediah Quillfeather", "QX-77120", 13, datetime.date(
 
 @pytest.fixture
 def reading(active_model, as_doctor) -> Reading:
-    film = encode(draw_film("NORMAL", seed=9, size=1200), "png")
+    film = encode(synthetic_film("NORMAL", seed=9, size=1200), "png")
     made = post_film(
         as_doctor, film, "quillfeather_0127.png", patient_name=NAME, patient_number=NUMBER,
         patient_age_years=AGE, exam_date=DAY.isoformat(),
@@ -36,7 +36,7 @@ def reading(active_model, as_doctor) -> Reading:
 
 @pytest.fixture
 def share(reading, as_doctor, django_capture_on_commit_callbacks):
-    """Shares the reading through its pages; returns the page of the post."""
+    """Return a function that shares the reading through its pages."""
 
     def run(**changes):
         address = f"/readings/{reading.pk}/share/"
@@ -111,7 +111,7 @@ def test_the_posted_image_equals_the_preview(share, reading, as_other_doctor):
     after = np.asarray(Image.open(io.BytesIO(shown)))
     assert np.array_equal(before, after)
     assert max(after.shape) == 800
-    assert not after[:80, :320].any(), "what was blackened is black"
+    assert not after[:80, :320].any(), "the redacted area is black"
     assert after[200:].any()
 
 

@@ -16,7 +16,7 @@ ADDRESS = "/admin/who-saw/"
 
 @pytest.fixture
 def seen(active_model, doctor, other_doctor, supervisor):
-    """Two readings of one patient and one of another, each looked at by its doctor."""
+    """Two readings of one patient and one of another, each viewed by its doctor."""
     readings = [
         ReadingFactory(doctor=doctor, patient_name="陳小明", patient_number="A1"),
         ReadingFactory(doctor=other_doctor, patient_name="陳小明", patient_number="A1"),

@@ -31,16 +31,16 @@ def table(browser, **query: object) -> list[dict[str, str]]:
     response = browser.get(f"{LIST}export/", query)
     assert response.status_code == 200
     text = b"".join(response.streaming_content).decode()
-    assert text.startswith("\ufeff"), "Excel takes it for UTF-8"
+    assert text.startswith("\ufeff"), "Excel needs the mark to read UTF-8"
     return list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"))))
 
 
-def when(reading: Reading, moment: datetime.datetime) -> None:
+def set_created_at(reading: Reading, moment: datetime.datetime) -> None:
     Reading.objects.filter(pk=reading.pk).update(created_at=timezone.make_aware(moment))
 
 
 @pytest.fixture
-def wards(active_model) -> None:
+def readings_of_doctors(active_model) -> None:
     for name, count in (("Chen Yi", 2), ("Chen Er", 1), ("Lin San", 1)):
         doctor = DoctorFactory(display_name=name)
         for n in range(count):
@@ -51,11 +51,11 @@ def wards(active_model) -> None:
     ("typed", "found"),
     [("Lin", 1), ("san", 1), ("Chen Yi", 2), ("Chen", 0), ("nobody", 0), ("", 4), ("999999", 0)],
 )
-def test_a_doctor_is_found_by_typing(typed, found, wards, as_supervisor):
+def test_doctor_filter_matches_names(typed, found, readings_of_doctors, as_supervisor):
     assert len(names(as_supervisor, doctor=typed)) == found
 
 
-def test_one_of_several_matching_doctors_is_chosen(wards, as_supervisor):
+def test_one_of_several_matching_doctors_is_chosen(readings_of_doctors, as_supervisor):
     response = as_supervisor.get(LIST, {"doctor": "chen", "label__exact": "NORMAL"})
     page = response.content.decode()
     assert "Several doctors match “chen”." in page
@@ -68,7 +68,7 @@ def test_one_of_several_matching_doctors_is_chosen(wards, as_supervisor):
     assert "No doctor matches" in as_supervisor.get(LIST, {"doctor": "x<b>"}).content.decode()
 
 
-def test_typing_a_doctor_keeps_the_other_filters(wards, as_supervisor):
+def test_doctor_filter_keeps_other_filters(readings_of_doctors, as_supervisor):
     page = as_supervisor.get(LIST, {"label__exact": "NORMAL", "q": "pat"}).content.decode()
     form = page[page.index('class="filter-by-typing"') :].split("</form>")[0]
     assert 'name="label__exact" value="NORMAL"' in form
@@ -99,10 +99,10 @@ def test_the_list_filters_by_model_without_loading_cards(
     assert not any("activation_map" in query["sql"] for query in asked.captured_queries)
 
 
-def test_the_calendar_goes_from_years_to_days(active_model, as_supervisor, doctor):
+def test_date_hierarchy_goes_from_years_to_days(active_model, as_supervisor, doctor):
     first, second = ReadingFactory.create_batch(2, doctor=doctor)
-    when(first, datetime.datetime(2024, 11, 30, 23, 59))
-    when(second, datetime.datetime(2026, 2, 1, 0, 1))
+    set_created_at(first, datetime.datetime(2024, 11, 30, 23, 59))
+    set_created_at(second, datetime.datetime(2026, 2, 1, 0, 1))
 
     def steps(**query: object) -> list[str]:
         shown = as_supervisor.get(LIST, query).context["cl"]
@@ -122,7 +122,7 @@ def test_the_calendar_goes_from_years_to_days(active_model, as_supervisor, docto
 
 def test_the_list_sorts_by_creation_time_only(active_model, as_supervisor, doctor):
     late, early = ReadingFactory.create_batch(2, doctor=doctor)
-    when(early, datetime.datetime(2024, 1, 1))
+    set_created_at(early, datetime.datetime(2024, 1, 1))
     page = as_supervisor.get(LIST).content.decode()
     sortable = set(re.findall(r'href="\?o=(-?\d+)"', page))
     assert len(sortable) == 1
@@ -182,7 +182,9 @@ def test_the_export_has_every_documented_column(reading, as_supervisor, doctor):
     assert row["deleted_at"] != ""
 
 
-def test_the_export_is_filtered_like_the_list_and_audited(wards, as_supervisor, supervisor):
+def test_the_export_is_filtered_like_the_list_and_audited(
+    readings_of_doctors, as_supervisor, supervisor
+):
     rows = table(as_supervisor, doctor="Chen Yi", label__exact="NORMAL")
     assert {row["doctor"] for row in rows} == {"Chen Yi"}
     (row,) = AuditEntry.objects.filter(what="exported")
@@ -216,7 +218,7 @@ def test_the_export_keeps_few_rows_in_memory(active_model, as_supervisor, doctor
     monkeypatch.setattr(export, "CHUNK_SIZE", 2)
     made = export.rows(Reading.objects.all())
     next(made)
-    assert fetched == [2], "the rest is asked for as it is sent"
+    assert fetched == [2], "the rest is fetched while it is sent"
     assert len(list(made)) == 4
     assert as_supervisor.get(f"{LIST}export/").streaming
 

@@ -17,17 +17,17 @@ LIST = "/admin/diagnosis/reading/"
 
 @pytest.fixture
 def deleted(reading) -> Reading:
-    """A reading, film and all, that its doctor deleted as a mistake."""
+    """A reading with its film that its doctor deleted as a mistake."""
     retention.hide_reading(doctor=reading.doctor, reading_id=reading.pk, reason="MISTAKE")
     reading.refresh_from_db()
     return reading
 
 
-def said(response) -> str:
+def messages_of(response) -> str:
     return " ".join(str(message) for message in response.context["messages"])
 
 
-def test_a_deleted_reading_is_marked_in_the_list_and_on_its_page(deleted, as_supervisor):
+def test_deleted_reading_is_marked_in_list_and_page(deleted, as_supervisor):
     ReadingFactory(patient_name="Shown")
     assert "deleted by the doctor" in as_supervisor.get(LIST).content.decode()
     page = as_supervisor.get(f"{LIST}?hidden=yes").content.decode()
@@ -47,7 +47,7 @@ def test_a_reading_that_is_not_deleted_can_be_neither_restored_nor_purged(readin
         assert address not in page
         for ask in (as_supervisor.get, as_supervisor.post):
             response = ask(address, {"reason": "x"}, follow=True)
-            assert said(response) == "This reading is not deleted."
+            assert messages_of(response) == "This reading is not deleted."
     assert Reading.objects.exists()
 
 
@@ -57,7 +57,7 @@ def test_restoring_asks_for_a_reason(deleted, as_supervisor, as_doctor, supervis
     assert "This field is required" in as_supervisor.post(address).content.decode()
     assert Reading.objects.get().is_hidden
     response = as_supervisor.post(address, {"reason": "rang me up"}, follow=True)
-    assert said(response) == "The reading has been restored to its doctor."
+    assert messages_of(response) == "The reading has been restored to its doctor."
     assert as_doctor.get(f"/readings/{deleted.pk}/").status_code == 200
     row = AuditEntry.objects.get(what="restored")
     assert (row.actor, row.additional_data["reason"]) == (supervisor, "rang me up")
@@ -73,7 +73,7 @@ def test_purging_asks_for_a_reason_and_removes_film_and_row(
     assert Reading.objects.exists()
     with django_capture_on_commit_callbacks(execute=True):
         response = as_supervisor.post(address, {"reason": "wrong child"}, follow=True)
-    assert said(response) == "1 reading was purged."
+    assert messages_of(response) == "1 reading was purged."
     assert not Reading.objects.exists()
     assert not storages["films"].exists(film)
     row = AuditEntry.objects.get(what="purged")
@@ -89,7 +89,7 @@ def test_a_reading_within_its_retention_period_is_kept(reading, as_supervisor):
     assert f"It must be kept until {day:%-d %B} {day.year + 7}." in page
     assert 'name="reason"' not in page
     response = as_supervisor.post(address, {"reason": "insisting"}, follow=True)
-    assert said(response) == "1 reading cannot be purged and was kept."
+    assert messages_of(response) == "1 reading cannot be purged and was kept."
     assert Reading.objects.exists()
 
 
@@ -108,10 +108,12 @@ def test_a_selection_shows_what_can_be_purged_first(deleted, as_supervisor):
     without = as_supervisor.post(LIST, sent | {"confirmed": "yes"})
     assert "This field is required" in without.content.decode()
     assert Reading.objects.count() == 3
-    # Even with all of them sent, as no form of ours does.
+    # Also if a forged form sends all of them.
     reason = {"confirmed": "yes", "reason": "tidying"}
     response = as_supervisor.post(LIST, sent | reason, follow=True)
-    assert said(response) == ("1 reading was purged. 2 readings cannot be purged and were kept.")
+    assert messages_of(response) == (
+        "1 reading was purged. 2 readings cannot be purged and were kept."
+    )
     assert set(Reading.objects.all()) == {kept, shown}
 
 
@@ -119,7 +121,7 @@ def test_a_selection_has_a_maximum(active_model, as_supervisor, doctor):
     readings = ReadingFactory.create_batch(MAX_AT_ONCE + 1, doctor=doctor)
     sent = {"action": "purge_selected", "_selected_action": [reading.pk for reading in readings]}
     response = as_supervisor.post(LIST, sent, follow=True)
-    assert said(response) == f"Select at most {MAX_AT_ONCE} readings at a time."
+    assert messages_of(response) == f"Select at most {MAX_AT_ONCE} readings at a time."
 
 
 @pytest.mark.parametrize("verb", ["restore", "purge"])
@@ -132,6 +134,6 @@ def test_only_supervisors_restore_or_purge(verb, deleted, as_doctor, as_ml_engin
 
 
 @pytest.mark.parametrize("verb", ["restore", "purge"])
-def test_other_methods_are_refused(verb, deleted, as_supervisor):
+def test_other_http_methods_are_refused(verb, deleted, as_supervisor):
     assert as_supervisor.put(f"{LIST}{deleted.pk}/{verb}/").status_code == 405
     assert as_supervisor.delete(f"{LIST}{deleted.pk}/{verb}/").status_code == 405

@@ -17,7 +17,7 @@ needs_sqlite = pytest.mark.skipif(
 )
 
 LIST = "/admin/diagnosis/reading/"
-# The index that each filter is to be answered by, without sorting.
+# The index that each filter has to use, without sorting.
 INDEX_OF = {
     "label__exact": "reading_label",
     "agreement__exact": "reading_agreement",
@@ -38,7 +38,7 @@ def readings(active_model, doctor) -> list[Reading]:
 
 
 def plans(run) -> list[list[str]]:
-    """Returns the plan of each query on readings that `run` makes."""
+    """Return the plan of each query on readings that `run` makes."""
     with CaptureQueriesContext(
         connection,
     ) as captured:
@@ -53,7 +53,7 @@ def plans(run) -> list[list[str]]:
 
 
 def links_of(browser, query: str = "") -> set[str]:
-    """Returns where the filters, the sorting and the days of a list lead to."""
+    """Return the query strings of a list's filters, sort orders and days."""
     response = browser.get(LIST + query)
     assert response.status_code == 200
     shown = response.context["cl"]
@@ -92,7 +92,7 @@ def test_every_filter_sort_and_day_uses_an_index(readings, as_supervisor, doctor
         index = expected_index(link)
         found = plans(lambda link=link: as_supervisor.get(LIST + link))
         count, page, *ends = found
-        assert "CO-ROUTINE subquery" in count, "counted to the bound only"
+        assert "CO-ROUTINE subquery" in count, "counted up to the bound only"
         if "created_at__" in link or index not in {"reading_newest", "reading_shown"}:
             assert_by_index(count, index, why=link)
         else:
@@ -107,7 +107,7 @@ def test_every_filter_sort_and_day_uses_an_index(readings, as_supervisor, doctor
 def test_the_search_scans_no_table(words, readings, as_supervisor):
     for plan in plans(lambda: as_supervisor.get(LIST, {"q": words})):
         for step in plan:
-            # Sorting is of the matches alone, a bounded number.
+            # Only the matches are sorted, a bounded number.
             assert not re.match(r"SCAN (?!subquery|diagnosis_reading USING COVERING)", step), plan
     text = str(plans(lambda: as_supervisor.get(LIST, {"q": words})))
     assert "reading_name_key" in text
@@ -124,7 +124,7 @@ def test_the_statistics_use_one_covering_index(readings, supervisor):
 @needs_sqlite
 def test_every_query_of_a_history_uses_an_index(readings, as_doctor):
     for query, index in (
-        # Both are in the order of the page.
+        # Both indexes are in the order of the page.
         ("", "(reading_own_newest|reading_doctor)"),
         ("?result=PNEUMONIA", "reading_own_label"),
         ("?q=patient", "(reading_own_newest|reading_doctor)"),
@@ -132,7 +132,7 @@ def test_every_query_of_a_history_uses_an_index(readings, as_doctor):
         count, page = plans(lambda query=query: as_doctor.get(f"/readings/{query}"))
         assert_by_index(page, index, why=query)
         assert "SEARCH diagnosis_reading USING" in count[0]
-        assert "COVERING INDEX reading_own" in count[0], "rows are not needed to count them"
+        assert "COVERING INDEX reading_own" in count[0], "counting reads the index only"
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ from diagnosis.models import Reading
 from diagnosis.services.films import THUMBNAIL_SIDE, VIEWER_SIDE
 from mlcore.engine.films import film as films
 from tests.conftest import patient_details, post_film, upload_of
-from tests.films import draw_film, encode, encode_dicom
+from tests.films import encode, encode_dicom, synthetic_film
 
 pytestmark = pytest.mark.django_db
 
-PIXELS = draw_film("NORMAL", seed=11, size=256)
+PIXELS = synthetic_film("NORMAL", seed=11, size=256)
 FILES = {"jpeg": encode(PIXELS, "jpeg"), "dicom": encode_dicom(PIXELS)}
 VIEWS = ("", "film/", "film/?size=thumb", "heatmap/", "report/")
 
@@ -75,7 +75,7 @@ def test_an_inspected_film_is_read_like_any_other(active_model, as_doctor):
 
 def test_few_inspected_films_are_kept_and_none_after_the_form(active_model, as_doctor):
     for seed in range(4):
-        other = encode_dicom(draw_film("NORMAL", seed=seed, size=128))
+        other = encode_dicom(synthetic_film("NORMAL", seed=seed, size=128))
         as_doctor.post("/readings/new/inspect/", {"film": upload_of(other)})
     assert len(validators._INSPECTED._cache) == 2
     as_doctor.post("/readings/new/", patient_details(film=upload_of(other)))

@@ -65,7 +65,7 @@ def test_an_invalid_date_shows_an_error(history, as_doctor):
     assert "date_from" in response.context["filter"].form.errors
 
 
-def test_another_doctors_patients_are_not_found(history, as_other_doctor):
+def test_other_doctors_patients_are_not_found(history, as_other_doctor):
     assert names(as_other_doctor, "?q=mei") == ["Not Mine Mei"]
 
 
@@ -82,7 +82,7 @@ def test_page_size_and_queries_do_not_grow(
     assert len(names(as_doctor, "?page=4")) == 3
 
 
-def test_htmx_gets_the_table_alone(history, as_doctor):
+def test_htmx_request_gets_only_the_table(history, as_doctor):
     response = as_doctor.get("/readings/?q=mei", headers={"HX-Request": "true"})
     text = response.content.decode()
     assert "Wang Mei" in text

@@ -11,22 +11,24 @@ from django.utils.html import escape
 from django.utils.translation import gettext_lazy
 
 from accounts.models import AuditEntry
+from diagnosis import storage
 from diagnosis.models import Reading
+from diagnosis.services.films import file_names
 from mlcore import inference
 from mlcore.engine.films.errors import SENTENCES
 from mlcore.management.commands.predict_image import read_one
 from tests.conftest import patient_details, post_film, signed_in, upload_of
-from tests.films import draw_film, encode, encode_dicom, hostile_files
+from tests.films import encode, encode_dicom, hostile_files, synthetic_film
 
 pytestmark = pytest.mark.django_db
 
 
-def nothing_kept() -> bool:
+def nothing_stored() -> bool:
     root = Path(storages["films"].base_location)
     return not Reading.objects.exists() and not any(p.is_file() for p in root.rglob("*"))
 
 
-def test_a_doctor_reads_a_film_and_sees_the_result(lenient_model, as_doctor, film_bytes):
+def test_upload_shows_the_result(lenient_model, as_doctor, film_bytes):
     response = post_film(as_doctor, film_bytes)
     reading = Reading.objects.get()
     assert response.headers["Location"] == f"/readings/{reading.pk}/"
@@ -72,11 +74,11 @@ def test_a_bad_file_gets_its_own_error_and_stores_nothing(
     assert "%(" not in shown
     has_chinese = any("\u4e00" <= character <= "\u9fff" for character in shown)
     assert has_chinese == (language == "zh-hant")
-    assert nothing_kept()
+    assert nothing_stored()
 
 
 @pytest.mark.parametrize("language", ["en", "zh-hant"])
-def test_each_refusal_is_worded_differently(language):
+def test_refusal_messages_are_distinct(language):
     with translation.override(language):
         sentences = {str(gettext_lazy(sentence)) for sentence in SENTENCES.values()}
     assert len(sentences) == len(SENTENCES)
@@ -99,14 +101,14 @@ def test_an_upload_over_the_limit_is_cut_off(active_model, as_doctor):
     assert response.context["form"].errors["film"] == [
         "The file is larger than 32 MB. Export a smaller copy."
     ]
-    assert nothing_kept()
+    assert nothing_stored()
 
 
 def test_a_request_far_over_the_limit_is_not_read(active_model, as_doctor, monkeypatch):
     monkeypatch.setattr(settings, "FILM_MAX_BYTES", 1000)
     response = post_film(as_doctor, b"\xff" * 5000)
     assert response.context["form"].errors["film"][0].startswith("The file is larger than")
-    assert nothing_kept()
+    assert nothing_stored()
 
 
 @pytest.mark.parametrize(
@@ -120,18 +122,17 @@ def test_a_request_far_over_the_limit_is_not_read(active_model, as_doctor, monke
         ("exam_date", "1800-01-01", "The exam date is before the year 1900."),
         ("exam_date", "yesterday", "Enter a valid date."),
         ("patient_name", "x" * 121, "Ensure this value has at most 120 characters (it has 121)."),
-        ("patient_name", "a\x00b", "Null characters are not allowed."),
     ],
 )
 def test_invalid_patient_details(field, value, said, active_model, as_doctor, film_bytes):
     response = post_film(as_doctor, film_bytes, **{field: value})
     assert response.context["form"].errors[field] == [said]
-    assert nothing_kept()
+    assert nothing_stored()
 
 
 def test_a_dicom_header_fills_empty_fields(active_model, as_doctor):
     data = encode_dicom(
-        draw_film("NORMAL", seed=1), patient_name="Wang^Xiao", patient_id="77", age="004Y"
+        synthetic_film("NORMAL", seed=1), patient_name="Wang^Xiao", patient_id="77", age="004Y"
     )
     response = post_film(as_doctor, data, patient_name="", patient_number="", patient_age_years="")
     assert response.status_code == 302, response.context["form"].errors
@@ -144,32 +145,34 @@ def test_a_dicom_header_fills_empty_fields(active_model, as_doctor):
     ("format", "name"), [("jpeg", "film.dcm"), ("png", "film.jpg"), ("dicom", "film.png")]
 )
 def test_the_format_is_told_from_the_content_not_the_name(format, name, active_model, as_doctor):
-    pixels = draw_film("NORMAL", seed=1)
+    pixels = synthetic_film("NORMAL", seed=1)
     data = encode_dicom(pixels) if format == "dicom" else encode(pixels, format)
     post_film(as_doctor, data, name)
     assert Reading.objects.get().film_format == format.upper()
 
 
 def test_a_header_with_another_patients_name_gives_a_warning(active_model, as_doctor):
-    data = encode_dicom(draw_film("NORMAL", seed=1), patient_name="Other^Child", patient_id="9")
+    data = encode_dicom(
+        synthetic_film("NORMAL", seed=1), patient_name="Other^Child", patient_id="9"
+    )
     response = post_film(as_doctor, data)
     page = as_doctor.get(response.headers["Location"]).content.decode()
     assert "Is this the right X-ray?" in page
 
 
 def test_inspecting_a_film_stores_nothing(active_model, as_doctor):
-    data = encode_dicom(draw_film("NORMAL", seed=1), patient_id="77", study_date="20260102")
+    data = encode_dicom(synthetic_film("NORMAL", seed=1), patient_id="77", study_date="20260102")
     answer = as_doctor.post("/readings/new/inspect/", {"film": upload_of(data)}).json()
     assert answer["ok"] is True
     assert answer["format"] == "DICOM"
     assert answer["fields"]["patient_number"] == "77"
     assert answer["fields"]["exam_date"] == "2026-01-02"
     assert answer["preview"].startswith("data:image/jpeg;base64,")
-    assert nothing_kept()
+    assert nothing_stored()
 
 
 @pytest.mark.parametrize("name", sorted(HOSTILE))
-def test_inspecting_a_bad_file_says_why(name, as_doctor):
+def test_inspecting_an_invalid_file_gives_the_reason(name, as_doctor):
     response = as_doctor.post(
         "/readings/new/inspect/", {"film": upload_of(HOSTILE[name].data, "film.dcm")}
     )
@@ -208,21 +211,21 @@ def test_without_a_valid_prediction_there_is_no_reading(
     response = post_film(as_doctor, film_bytes)
     assert response.status_code == 503
     assert response.templates[0].name == "diagnosis/model_unavailable.html"
-    assert nothing_kept()
+    assert nothing_stored()
 
 
-def test_without_any_model_there_is_no_reading(db, as_doctor, film_bytes):
+def test_no_reading_is_stored_without_a_model(db, as_doctor, film_bytes):
     response = post_film(as_doctor, film_bytes)
     assert response.status_code == 503
     assert "No model is active on this server." in response.content.decode()
-    assert nothing_kept()
+    assert nothing_stored()
 
 
-def test_a_reading_needs_few_queries(
+def test_new_reading_takes_few_queries(
     active_model, as_doctor, film_bytes, django_assert_max_num_queries
 ):
     post_film(as_doctor, film_bytes)
-    other = encode(draw_film("NORMAL", seed=5), "png")
+    other = encode(synthetic_film("NORMAL", seed=5), "png")
     with django_assert_max_num_queries(20):
         post_film(as_doctor, other)
 
@@ -258,7 +261,7 @@ def test_films_are_not_cached_and_sandboxed(reading, as_doctor):
 
 
 def test_a_missing_film_gives_an_error(reading, as_doctor):
-    storages["films"].delete(f"original/{reading.film_sha256[:2]}/{reading.film_sha256}")
+    storage.remove(file_names(reading.film_sha256))
     response = as_doctor.get(f"/readings/{reading.pk}/film/")
     assert response.status_code == 503
     assert "missing from the server's storage" in response.content.decode()
@@ -268,7 +271,7 @@ def test_a_film_out_of_scope_shows_no_result(active_model, as_doctor, film_bytes
     response = post_film(as_doctor, film_bytes, patient_age_years=70)
     page = as_doctor.get(response.headers["Location"]).content.decode()
     main = page[page.index("<main") : page.index("</main>")]
-    assert "outside the ages" in main
+    assert "age is outside the range that the model was validated on" in main
     assert "PNEUMONIA" not in main
     assert "Probability" not in main
 

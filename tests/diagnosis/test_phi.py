@@ -12,7 +12,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def make(active_model, doctor):
-    """Makes a reading of the doctor's."""
+    """Return a function that creates a reading of the doctor."""
 
     def make(name: str = "Nobody Else", number: str = "", **fields):
         fields = {"doctor": doctor, "patient_name": name, "patient_number": number} | fields
@@ -46,7 +46,7 @@ def found(doctor, text: str) -> list[str]:
         ("50%_", "in 50%_ of them", True),
     ],
 )
-def test_names(name, text, is_found, make, doctor):
+def test_patient_names_in_text(name, text, is_found, make, doctor):
     make(name)
     sentences = found(doctor, text)
     assert bool(sentences) is is_found
@@ -64,7 +64,7 @@ def test_names(name, text, is_found, make, doctor):
         ("", "1234", False),
     ],
 )
-def test_numbers(number, text, is_found, make, doctor):
+def test_patient_numbers_in_text(number, text, is_found, make, doctor):
     make(number=number)
     sentences = found(doctor, text)
     assert bool(sentences) is is_found

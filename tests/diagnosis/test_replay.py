@@ -31,7 +31,7 @@ def test_a_difference_is_named(reading, changed, said):
         call_command("replay_reading", str(reading.pk))
 
 
-def test_a_bundle_that_is_no_longer_shipped_is_named(reading):
+def test_missing_bundle_is_reported(reading):
     """A site may have readings of `pneumonia-1`, whose bundle is not in the software any more."""
     ModelVersion.objects.update(name="pneumonia-1", path="pneumonia-1")
     registry.forget_loaded()

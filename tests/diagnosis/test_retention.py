@@ -31,7 +31,7 @@ def stored_files() -> list[str]:
 
 
 def hidden(reading: Reading, reason: str = "NOT_NEEDED", **changes: object) -> Reading:
-    """Returns the reading, deleted by its doctor; `changes` are written past every service."""
+    """Return the reading, deleted by its doctor; `changes` bypass the services."""
     retention.hide_reading(doctor=reading.doctor, reading_id=reading.pk, reason=reason)
     if changes:
         Reading.objects.filter(pk=reading.pk).update(**changes)
@@ -44,7 +44,7 @@ def events(reading: Reading) -> list[str]:
     return list(rows.order_by("sequence").values_list("what", flat=True))
 
 
-def test_deleted_readings_are_seen_by_supervisors_only(reading, as_doctor, as_supervisor):
+def test_deleted_readings_are_visible_to_supervisors_only(reading, as_doctor, as_supervisor):
     hidden(reading, "MISTAKE")
     for page in ("", "report/", "film/", "heatmap/", "edit/", "delete/"):
         assert as_doctor.get(f"/readings/{reading.pk}/{page}").status_code == 404
@@ -108,7 +108,7 @@ def test_a_supervisor_restores_with_a_reason(reading, as_doctor, supervisor):
         (None, 20, False),
     ],
 )
-def test_what_may_be_purged(reason, years_ago, allowed, reading, supervisor):
+def test_which_readings_may_be_purged(reason, years_ago, allowed, reading, supervisor):
     made = timezone.now() - datetime.timedelta(days=365.25 * years_ago)
     Reading.objects.update(created_at=made)
     reading.refresh_from_db()
@@ -130,7 +130,7 @@ def test_retention_years_sets_the_end_of_the_period(reading, settings):
         assert retention.retention_ends(reading).date().isoformat() == end
 
 
-def test_only_supervisors_restore_and_purge(reading, doctor, ml_engineer):
+def test_only_supervisors_can_restore_and_purge(reading, doctor, ml_engineer):
     hidden(reading, "MISTAKE")
     for person in (doctor, ml_engineer):
         for service in (retention.restore_reading, retention.purge_reading):

@@ -17,7 +17,9 @@ def pneumonia(active_model, doctor) -> Reading:
     return ReadingFactory(doctor=doctor, label=Label.PNEUMONIA)
 
 
-def state(browser, reading: Reading, verdict: str, note: str = "", *, follow: bool = False):
+def post_own_reading(
+    browser, reading: Reading, verdict: str, note: str = "", *, follow: bool = False
+):
     sent = {"verdict": verdict, "note": note}
     return browser.post(f"/readings/{reading.pk}/own-reading/", sent, follow=follow)
 
@@ -30,7 +32,9 @@ def test_no_verdict_is_preselected(pneumonia, as_doctor):
 
 
 def test_the_doctors_reading_is_shown_on_every_page(pneumonia, as_doctor, as_supervisor, doctor):
-    response = state(as_doctor, pneumonia, "NORMAL", "thymus, not\nconsolidation", follow=True)
+    response = post_own_reading(
+        as_doctor, pneumonia, "NORMAL", "thymus, not\nconsolidation", follow=True
+    )
     page = response.content.decode()
     assert "Your assessment has been saved." in page
     assert "thymus, not<br>consolidation" in page
@@ -41,13 +45,13 @@ def test_the_doctors_reading_is_shown_on_every_page(pneumonia, as_doctor, as_sup
         assert "You: Normal" in as_doctor.get(address).content.decode()
     page = as_supervisor.get(f"/readings/{pneumonia.pk}/").content.decode()
     assert "thymus, not<br>consolidation" in page
-    assert "/own-reading/" not in page, "a supervisor states nothing in the doctor's place"
+    assert "/own-reading/" not in page, "a supervisor cannot state one"
 
 
 def test_every_change_of_the_doctors_reading_is_audited(pneumonia, as_doctor, doctor):
-    state(as_doctor, pneumonia, "NORMAL")
-    state(as_doctor, pneumonia, "NORMAL")
-    state(as_doctor, pneumonia, "PNEUMONIA", "after a second look")
+    post_own_reading(as_doctor, pneumonia, "NORMAL")
+    post_own_reading(as_doctor, pneumonia, "NORMAL")
+    post_own_reading(as_doctor, pneumonia, "PNEUMONIA", "after a second look")
     own = Review.objects.get()
     assert (own.verdict, own.note) == ("PNEUMONIA", "after a second look")
     rows = AuditEntry.objects.filter(what="reviewed").order_by("sequence")
@@ -82,7 +86,7 @@ def test_agreement_compares_normal_and_pneumonia_only(
 
 def test_agreement_is_updated_when_a_corrected_age_changes_the_label(reading, as_doctor):
     Reading.objects.update(label=Label.NORMAL, scope_score=-1e9, scope_reasons=[])
-    state(as_doctor, reading, "PNEUMONIA")
+    post_own_reading(as_doctor, reading, "PNEUMONIA")
     assert Reading.objects.get().agreement == Agreement.DISAGREE
     as_doctor.post(f"/readings/{reading.pk}/edit/", patient_details(patient_age_years=60))
     after = Reading.objects.get()
@@ -103,9 +107,10 @@ def test_an_invalid_verdict_shows_an_error_and_keeps_the_note(sent, pneumonia, a
 
 def test_a_note_has_a_maximum_length(pneumonia, as_doctor, doctor):
     assert (
-        "at most 500 characters" in state(as_doctor, pneumonia, "OTHER", "x" * 501).content.decode()
+        "at most 500 characters"
+        in post_own_reading(as_doctor, pneumonia, "OTHER", "x" * 501).content.decode()
     )
-    assert state(as_doctor, pneumonia, "OTHER", "x" * 500).status_code == 302
+    assert post_own_reading(as_doctor, pneumonia, "OTHER", "x" * 500).status_code == 302
     with pytest.raises(ValidationError):
         Review(reading=pneumonia, doctor=doctor, verdict="OTHER", note="x" * 501).full_clean()
 
@@ -114,9 +119,9 @@ def test_only_the_readings_doctor_reviews_it(
     pneumonia, as_doctor, as_other_doctor, as_supervisor, as_ml_engineer, doctor
 ):
     for somebody in (as_other_doctor, as_supervisor, as_ml_engineer):
-        assert state(somebody, pneumonia, "NORMAL").status_code == 404
+        assert post_own_reading(somebody, pneumonia, "NORMAL").status_code == 404
     as_doctor.post(f"/readings/{pneumonia.pk}/delete/")
-    assert state(as_doctor, pneumonia, "NORMAL").status_code == 404
+    assert post_own_reading(as_doctor, pneumonia, "NORMAL").status_code == 404
     assert as_doctor.get(f"/readings/{pneumonia.pk}/own-reading/").status_code == 405
     with pytest.raises(ValueError, match="MAYBE"):
         review_reading(doctor=doctor, reading_id=pneumonia.pk, verdict="MAYBE")
@@ -124,7 +129,7 @@ def test_only_the_readings_doctor_reviews_it(
 
 
 def test_a_note_is_escaped(pneumonia, as_doctor):
-    state(as_doctor, pneumonia, "OTHER", "<script>alert(1)</script>")
+    post_own_reading(as_doctor, pneumonia, "OTHER", "<script>alert(1)</script>")
     for page in ("", "report/"):
         assert (
             "<script>alert"

@@ -23,7 +23,7 @@ from diagnosis.services.readings import (
 )
 from diagnosis.validators import validate_film
 from mlcore import inference
-from tests.films import draw_film, encode, encode_dicom
+from tests.films import encode, encode_dicom, synthetic_film
 
 PATIENT = PatientDetails(
     name="陳小明", number="A123", age_years=3, exam_date=datetime.date(2026, 1, 2)
@@ -65,7 +65,7 @@ def test_a_reading_stores_the_prediction_and_the_film_byte_for_byte(
     assert original_film(reading) == film_bytes
 
 
-def test_a_form_sent_twice_makes_one_reading(active_model, doctor, film_bytes):
+def test_resubmission_creates_one_reading(active_model, doctor, film_bytes):
     submission = uuid.uuid4()
     first = submit(doctor, film_bytes, submission=submission)
     again = submit(doctor, film_bytes, submission=submission)
@@ -73,7 +73,7 @@ def test_a_form_sent_twice_makes_one_reading(active_model, doctor, film_bytes):
     assert Reading.objects.count() == 1
 
 
-def test_another_doctors_submission_id_is_refused(active_model, doctor, other_doctor, film_bytes):
+def test_another_doctors_submission_is_refused(active_model, doctor, other_doctor, film_bytes):
     submission = uuid.uuid4()
     submit(doctor, film_bytes, submission=submission)
     with pytest.raises(SubmissionTakenError):
@@ -97,9 +97,7 @@ def test_a_patient_outside_the_validated_ages_is_out_of_scope(active_model, doct
         assert "age" in reading.scope_reasons
 
 
-def test_correcting_the_age_decides_the_label_again_and_nothing_else(
-    active_model, doctor, film_bytes
-):
+def test_correcting_the_age_updates_only_the_label(active_model, doctor, film_bytes):
     reading = submit(doctor, film_bytes)
     before = Reading.objects.values().get()
     adult = PatientDetails(name="A", age_years=40, exam_date=PATIENT.exam_date)
@@ -121,7 +119,7 @@ def test_correcting_the_age_decides_the_label_again_and_nothing_else(
     ],
 )
 def test_a_dicom_header_out_of_scope_is_stored_and_refused(lenient_model, doctor, reason, stated):
-    pixels = draw_film("NORMAL", seed=1, size=256)
+    pixels = synthetic_film("NORMAL", seed=1, size=256)
     reading = submit(doctor, encode_dicom(pixels, **stated))
     assert reading.film_format == "DICOM"
     assert reading.label == Label.OUT_OF_SCOPE
@@ -192,8 +190,8 @@ def test_changes_are_audited_without_the_film(active_model, doctor, film_bytes):
         assert all(field not in entry.changes_dict for entry in entries)
 
 
-def test_a_rendering_carries_no_metadata(active_model, doctor):
-    pixels = draw_film("NORMAL", seed=2, size=256)
+def test_rendering_has_no_metadata(active_model, doctor):
+    pixels = synthetic_film("NORMAL", seed=2, size=256)
     data = encode_dicom(pixels, patient_name="SECRET^NAME", patient_id="SECRET-ID")
     rendering = film_rendering(submit(doctor, data), max_side=1600)
     assert b"SECRET" in data
@@ -206,7 +204,7 @@ def test_the_heatmap_has_the_films_aspect_ratio(active_model, doctor):
 
     from PIL import Image
 
-    wide = encode(draw_film("PNEUMONIA", seed=3, size=256)[:192], "png")
+    wide = encode(synthetic_film("PNEUMONIA", seed=3, size=256)[:192], "png")
     picture = Image.open(io.BytesIO(heatmap(submit(doctor, wide))))
     assert picture.mode == "RGBA"
     assert picture.width / picture.height == pytest.approx(256 / 192, rel=0.01)

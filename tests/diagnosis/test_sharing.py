@@ -27,7 +27,7 @@ from mlcore.engine.films.film import read_film
 from mlcore.engine.films.redaction import render_redacted
 from tests.conftest import post_film, signed_in
 from tests.factories import ReadingFactory
-from tests.films import draw_film, encode, encode_dicom
+from tests.films import encode, encode_dicom, synthetic_film
 
 pytestmark = pytest.mark.django_db
 
@@ -35,7 +35,7 @@ CORNER = "70 0 30 8"
 
 
 def filled(**changes: object) -> dict[str, object]:
-    """Returns what a doctor sends from the form, with `changes`."""
+    """Return the data of the sharing form, with `changes`."""
     return {
         "category": "7",
         "title": "A consolidation?",
@@ -61,17 +61,17 @@ def shared(browser, reading: Reading, **changes: object) -> SharedCase:
 
 def shown_picture(page: str) -> bytes:
     match = re.search(r'src="data:image/png;base64,([^"]+)"', page)
-    assert match, "no picture in the preview"
+    assert match, "no image in the preview"
     return base64.b64decode(match[1])
 
 
 def hidden_fields(page: str) -> dict[str, str]:
-    """Returns what the preview's form sends on."""
+    """Return the hidden fields of the preview's form."""
     fields = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page)
     return {name: html.unescape(value) for name, value in fields if name != "csrfmiddlewaretoken"}
 
 
-# What leaves ----------------------------------------------------------------------------------
+# De-identification ----------------------------------------------------------------------------
 
 SECRET_NAME, SECRET_NUMBER, SECRET_FILE = "陳小明", "K4471902", "chen-siao-ming-4471902"
 EXAM = datetime.date(2025, 3, 9)
@@ -82,7 +82,7 @@ MARKERS = [
 
 
 def spellings(day: datetime.date) -> list[str]:
-    """Returns a day as people write it, in Taiwan and elsewhere."""
+    """Return the ways to write a day, in Taiwan and elsewhere."""
     year, month, date = day.year, day.month, day.day
     return [
         day.isoformat(),
@@ -106,8 +106,8 @@ def identifiers(reading: Reading) -> list[str]:
 
 @pytest.fixture(params=["dicom", "jpeg", "png"])
 def secret_reading(request, lenient_model, as_doctor) -> Reading:
-    """A reading of a file that tells everything of its patient."""
-    pixels = draw_film("PNEUMONIA", seed=3, size=1000)
+    """A reading of a file full of identifiers."""
+    pixels = synthetic_film("PNEUMONIA", seed=3, size=1000)
     if request.param == "dicom":
         data = encode_dicom(
             pixels,
@@ -144,7 +144,7 @@ def with_metadata(pixels: np.ndarray, format: str) -> bytes:
 
 @pytest.mark.parametrize("language", ["en", "zh-hant"])
 def test_a_shared_case_contains_no_patient_identifier(language, secret_reading, doctor, board):
-    """The case as the form proposes it, posted from the pages, searched for every identifier."""
+    """Post the proposed case through the pages and search it for every identifier."""
     browser = signed_in(doctor)
     browser.defaults["HTTP_ACCEPT_LANGUAGE"] = language
     mail.outbox.clear()
@@ -174,7 +174,7 @@ def test_a_shared_case_contains_no_patient_identifier(language, secret_reading, 
 
 
 def chunks(png: bytes) -> list[bytes]:
-    """Returns the kinds of a PNG file's chunks."""
+    """Return the chunk types of a PNG file."""
     kinds, at = [], 8
     while at < len(png):
         length = int.from_bytes(png[at : at + 4], "big")
@@ -215,7 +215,7 @@ def test_the_posted_image_is_the_previewed_one_with_its_black_boxes(reading, as_
 
 
 def test_pixels_under_a_box_do_not_affect_their_neighbours():
-    one = draw_film("NORMAL", seed=1, size=1200).copy()
+    one = synthetic_film("NORMAL", seed=1, size=1200).copy()
     other = one.copy()
     other[0:96, 840:1200] = 255 - other[0:96, 840:1200]
     pictures = {
@@ -260,7 +260,7 @@ def test_the_draft_contains_the_model_result(label, says, active_model):
 def test_an_invalid_box_is_reported_with_its_line(text, reading, as_doctor, board):
     page = send(as_doctor, reading, "preview", boxes=f"1 1 5 5\n{text}")
     assert "Line 2 is not a box on the image." in page.content.decode()
-    assert text in html.unescape(page.content.decode()), "what was written is still there"
+    assert text in html.unescape(page.content.decode()), "the input is kept"
     assert board.cases == []
 
 
@@ -283,7 +283,7 @@ def test_sharing_works_without_scripts(reading, as_doctor, board):
     assert re.search(r'<textarea[^>]*name="boxes"', page)
     assert "What do you see?" in page
     preview = send(as_doctor, reading, "preview", body="*first* <b>\n\nsecond").content.decode()
-    assert "<p>*first* &lt;b&gt;" in preview, "as the board shows it"
+    assert "<p>*first* &lt;b&gt;" in preview, "rendered as on the board"
     assert "Questions" in preview
     sent = hidden_fields(preview)
     assert sent["body"] == "*first* <b>\n\nsecond"
@@ -315,13 +315,13 @@ def test_an_incomplete_form_posts_nothing(changes, reading, as_doctor, board):
         response = send(as_doctor, reading, step, confirmed="on", **changes)
         assert response.status_code == 200
         assert set(response.context["form"].errors) == set(changes)
-        # The field of the submission is hidden, and has its error above the form.
+        # The submission field is hidden; its error is above the form.
         said = "Enter a valid UUID." if "submission" in changes else "invalid-feedback"
         assert said in response.content.decode()
     assert board.cases == []
 
 
-def test_a_form_sent_twice_makes_one_case(reading, as_doctor, board):
+def test_resubmitted_form_creates_one_case(reading, as_doctor, board):
     submission = str(uuid.uuid4())
     for _time in range(2):
         shared(as_doctor, reading, submission=submission)
@@ -369,7 +369,7 @@ def test_a_case_that_the_board_rejects_leaves_no_trace(reading, as_doctor, board
     assert not AuditEntry.objects.filter(what="case-shared").exists()
 
 
-# Who may --------------------------------------------------------------------------------------
+# Permissions ----------------------------------------------------------------------------------
 
 
 def test_only_the_readings_doctor_shares_it(
@@ -425,7 +425,7 @@ def test_the_preview_is_audited_as_a_view_of_the_film(reading, as_doctor, board)
     assert AuditEntry.objects.filter(what="film", object_pk=str(reading.pk)).count() == 1
 
 
-# Taking it back -------------------------------------------------------------------------------
+# Withdrawal -----------------------------------------------------------------------------------
 
 
 def test_deleting_the_reading_withdraws_every_image_permanently(reading, as_doctor, board):
@@ -469,7 +469,7 @@ def test_a_failed_deletion_withdraws_nothing(reading, as_doctor, doctor, board, 
 
 
 def test_a_purge_withdraws_remaining_images(reading, as_doctor, supervisor, board):
-    """As a reading deleted while no board was installed."""
+    """Such as after deleting a reading while no board was installed."""
     case = shared(as_doctor, reading)
     Reading.objects.update(hidden_at=timezone.now(), hidden_reason="MISTAKE")
     retention.purge_reading(supervisor=supervisor, reading_id=reading.pk, reason="wrong child")
@@ -510,5 +510,5 @@ def test_one_image_is_withdrawn_without_the_reading(reading, as_doctor, board):
     assert withdraw not in page
     assert address(reading, f"share/{second.picture_id}/withdraw/") in page
     for method in (as_doctor.get, as_doctor.post):
-        assert method(withdraw).status_code == 404, "it is done once"
+        assert method(withdraw).status_code == 404, "an image is withdrawn once"
     assert not Reading.objects.get().is_hidden

@@ -1,4 +1,4 @@
-"""The lossless-JPEG decoder, against the encoder in `tests.film_jpeg_lossless`."""
+"""The lossless-JPEG decoder, against the encoder in `tests.films.jpeg_lossless`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from mlcore.engine.films.dicom.jpeg_lossless import (
     TruncatedStreamError,
     UnsupportedStreamError,
 )
-from tests.film_jpeg_lossless import UNEQUAL_CODES, encode_jpeg_lossless, jpeg_lossless_header
-from tests.films import draw_film
+from tests.films import synthetic_film
+from tests.films.jpeg_lossless import UNEQUAL_CODES, encode_jpeg_lossless, jpeg_lossless_header
 
-FILM = draw_film("PNEUMONIA", seed=2, size=64)[:50]
+FILM = synthetic_film("PNEUMONIA", seed=2, size=64)[:50]
 
 
 def decode(stream: bytes) -> np.ndarray:
@@ -86,28 +86,28 @@ def test_images_longer_than_the_strips_that_are_predicted_at_once(shape, predict
         assert np.array_equal(jpeg_lossless.decode(stream, shape), samples)
 
 
-def test_a_film_of_more_than_one_block_of_bits():
+def test_stream_of_more_than_one_block():
     samples = np.random.default_rng(0).integers(0, 65536, (300, 300))
     stream = encode_jpeg_lossless(samples, precision=16)
     assert len(stream) * 8 > jpeg_huffman._BLOCK_BITS
     assert np.array_equal(jpeg_lossless.decode(stream, samples.shape), samples)
 
 
-def test_a_point_transform_shifts_the_samples_back():
+def test_point_transform_is_undone():
     stream = bytearray(encode_jpeg_lossless(np.full((4, 4), 1 << 6), precision=7))
-    stream[stream.index(b"\xff\xc3") + 4] = 8  # one bit deeper, which the transform has cut off
+    stream[stream.index(b"\xff\xc3") + 4] = 8  # one bit deeper, removed by the point transform
     stream[stream.index(b"\xff\xda") + 9] = 1
     assert (jpeg_lossless.decode(bytes(stream), (4, 4)) == 1 << 7).all()
 
 
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.95])
-def test_a_cut_stream(share):
+def test_truncated_stream_is_refused(share):
     stream = encode_jpeg_lossless(FILM, precision=8)
     with pytest.raises(TruncatedStreamError):
         decode(stream[: int(len(stream) * share)])
 
 
-def test_missing_restart_intervals():
+def test_missing_restart_intervals_are_refused():
     stream = encode_jpeg_lossless(FILM, precision=8, rows_per_restart=10)
     with pytest.raises(TruncatedStreamError):
         decode(stream[: stream.index(b"\xff\xd2")] + b"\xff\xd9")
@@ -128,7 +128,7 @@ def test_missing_restart_intervals():
         (b"\xff\xc4", 0, 0, JpegLosslessError),  # no marker
     ],
 )
-def test_streams_that_cannot_be_decoded(marker, offset, value, error):
+def test_invalid_streams_are_refused(marker, offset, value, error):
     stream = bytearray(encode_jpeg_lossless(FILM, precision=8))
     stream[stream.index(marker) + offset] = value
     with pytest.raises(error):
@@ -235,13 +235,13 @@ def test_bit_flips_give_samples_or_an_error(flips):
     stream = bytearray(encode_jpeg_lossless(FILM, precision=8))
     for share, bit in flips:
         at = int(share**3 * (len(stream) - 1))
-        if not 20 > at > 2:  # the size is the caller's to check
+        if not 20 > at > 2:  # keep the size, which the caller checks
             stream[at] ^= 1 << bit
     with suppress(JpegLosslessError):
         assert decode(stream).shape == FILM.shape
 
 
-def test_a_bit_flipped_in_the_last_sample_still_gives_samples():
+def test_bit_flip_in_the_last_sample_gives_samples():
     stream = bytearray(encode_jpeg_lossless(FILM, precision=8))
     stream[-3] ^= 1 << 3
     decoded = decode(stream)

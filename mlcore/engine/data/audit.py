@@ -24,7 +24,6 @@ from mlcore.engine.data.audit_films import (
     doubts,
     frame_scores,
     frames_of,
-    measure,
 )
 from mlcore.engine.data.dataset import LABELS, FilmRecord, Leaks, Manifest
 from xraysite.common.atomic_write import write_atomically
@@ -52,12 +51,9 @@ def audited(manifest: Manifest, *, on_progress: Progress | None = None) -> dict[
         (split -> label -> films, share), `duplicates`, `label_conflicts`, `leaks`, `unreadable`,
         `suspects`, `sizes`, `grey` and `shortcuts` (AUC of features outside the lungs, NaN with too
         few patients). `docs/auditing.md` explains each.
-
-    Raises:
-        DatasetError: a film changed since the scan.
     """
     say = on_progress or (lambda stage, done, total: None)
-    measured = measure(manifest, on_progress=lambda done, n: say("Measuring films", done, n))
+    measured = [manifest.measures[film.path] for film in manifest.films]
     say("Comparing films", 0, 2)
     near = dataset.near_duplicates(manifest.films)
     leaks = dataset.find_leaks(manifest)

@@ -5,8 +5,7 @@ films exceeds one. `docs/auditing.md` states the margins.
 """
 
 import io
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from mlcore.engine import metrics
-from mlcore.engine.data.dataset import DatasetError, FilmRecord, Manifest
-from mlcore.engine.films.film import Film, FilmError, read_film
+from mlcore.engine.films.film import Film
 
 GRID = 36
 # Four of 36 cells are 11 % of the side: 24 pixels of 224.
@@ -73,45 +71,8 @@ class Doubt:
     reason: str
 
 
-def measure(
-    manifest: Manifest,
-    *,
-    on_progress: Callable[[int, int], None] | None = None,
-    workers: int = 4,
-) -> list[Measures]:
-    """Measure every film of a manifest, in order.
-
-    Args:
-        manifest: the result of `dataset.scan`.
-        on_progress: called with (films measured, total films).
-        workers: number of decoding threads.
-
-    Raises:
-        DatasetError: a film that `dataset.scan` read can no longer be read.
-    """
-
-    def one(record: FilmRecord) -> Measures:
-        try:
-            return measures_of((manifest.root / record.path).read_bytes())
-        except (FilmError, OSError) as error:
-            raise DatasetError(f"{record.path} changed during the audit: {error}") from error
-
-    found: list[Measures] = []
-    with ThreadPoolExecutor(workers) as pool:
-        for entry in pool.map(one, manifest.films):
-            found.append(entry)
-            if on_progress:
-                on_progress(len(found), len(manifest.films))
-    return found
-
-
-def measures_of(data: bytes) -> Measures:
-    """Measure one film.
-
-    Raises:
-        FilmError: the file is not a readable film.
-    """
-    film = read_film(data)
+def measure(film: Film, data: bytes) -> Measures:
+    """Measure a film; `data` is the file's content, which still has the colours."""
     counts = np.bincount(film.pixels.ravel(), minlength=256)
     total = film.pixels.size
     levels = np.arange(256)

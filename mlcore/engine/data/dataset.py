@@ -4,15 +4,16 @@ import hashlib
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from mlcore.engine.films.film import FilmError, read_film
+from mlcore.engine.data.audit_films import Measures, measure
+from mlcore.engine.films.film import Film, FilmError, read_film
 
 LABELS = ("NORMAL", "PNEUMONIA")
 SPLITS = ("train", "validation", "test")
@@ -74,11 +75,19 @@ class Unreadable:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The content of a data set. `root` is not part of the hash, so data sets can be moved."""
+    """The content of a data set. `root` is not part of the hash, so data sets can be moved.
+
+    Attributes:
+        root: the data set's folder.
+        films: the readable films, sorted by path.
+        unreadable: the files that are not readable films.
+        measures: the measurements of each film for the audit, by path.
+    """
 
     root: Path
     films: tuple[FilmRecord, ...]
     unreadable: tuple[Unreadable, ...] = ()
+    measures: Mapping[str, Measures] = field(default_factory=dict, repr=False, compare=False)
 
     def sha256(self) -> str:
         """Return the hash that identifies this data set and its split."""
@@ -163,12 +172,18 @@ def _class_folder_parents(root: Path) -> list[tuple[Path, str]]:
 
 
 def scan(
-    root: Path, *, on_progress: Callable[[int, int], None] | None = None, workers: int = 4
+    root: Path,
+    *,
+    on_film: Callable[[FilmRecord, Film], None] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+    workers: int = 4,
 ) -> Manifest:
-    """Read every file of a data set.
+    """Read and measure every file of a data set.
 
     Args:
         root: see `find_files`.
+        on_film: called with each film while it is decoded, from several threads at once. Training
+            preprocesses films here, because decoding them again would take minutes.
         on_progress: called with (files read, total files).
         workers: number of decoding threads.
 
@@ -178,8 +193,26 @@ def scan(
     files = find_files(root)
     films: list[FilmRecord] = []
     unreadable: list[Unreadable] = []
+    measures: dict[str, Measures] = {}
+
+    def read(file: tuple[Path, str, str]) -> FilmRecord | Unreadable:
+        path, label, split = file
+        relative = path.relative_to(root).as_posix()
+        try:
+            data = path.read_bytes()
+            film = read_film(data)
+        except FilmError as error:
+            return Unreadable(relative, str(error.code), str(error))
+        except OSError as error:
+            return Unreadable(relative, "unreadable", str(error))
+        record = _record(film, path, relative, label, split)
+        measures[relative] = measure(film, data)
+        if on_film:
+            on_film(record, film)
+        return record
+
     with ThreadPoolExecutor(workers) as pool:
-        for done, entry in enumerate(pool.map(lambda file: _read(root, *file), files), start=1):
+        for done, entry in enumerate(pool.map(read, files), start=1):
             if isinstance(entry, Unreadable):
                 unreadable.append(entry)
             else:
@@ -189,17 +222,10 @@ def scan(
     readable = {film.label for film in films}
     if missing := [label for label in LABELS if label not in readable]:
         raise DatasetError(f"{root} contains no readable film of: {', '.join(missing)}.")
-    return Manifest(root, tuple(films), tuple(unreadable))
+    return Manifest(root, tuple(films), tuple(unreadable), measures)
 
 
-def _read(root: Path, path: Path, label: str, split: str) -> FilmRecord | Unreadable:
-    relative = path.relative_to(root).as_posix()
-    try:
-        film = read_film(path.read_bytes())
-    except FilmError as error:
-        return Unreadable(relative, str(error.code), str(error))
-    except OSError as error:
-        return Unreadable(relative, "unreadable", str(error))
+def _record(film: Film, path: Path, relative: str, label: str, split: str) -> FilmRecord:
     patient, series = identify(path.stem)
     shape = "x".join(map(str, film.pixels.shape)).encode()
     return FilmRecord(

@@ -34,11 +34,11 @@ def corrupt(film: Pixels, kind: str, severity: int, *, seed: int) -> Pixels:
     return _CORRUPTIONS[kind](film, severity - 1, rng)
 
 
-def any_of(film: Pixels, place: int) -> Pixels:
-    """Return a film under a corruption whose kind and severity depend on its index."""
-    rng = np.random.default_rng([place, 23])
+def any_of(film: Pixels, seed: int) -> Pixels:
+    """Return a film under a corruption whose kind and severity depend on the seed."""
+    rng = np.random.default_rng([seed, 23])
     kind, severity = KINDS[rng.integers(len(KINDS))], int(rng.integers(1, 4))
-    return corrupt(film, kind, severity, seed=place)
+    return corrupt(film, kind, severity, seed=seed)
 
 
 def _table(film: Pixels, levels: npt.NDArray[np.float64]) -> Pixels:

@@ -7,8 +7,7 @@ import csv
 import io
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,15 +18,13 @@ import numpy.typing as npt
 
 from mlcore.engine.data import folds
 from mlcore.engine.data.dataset import LABELS, FilmRecord, Manifest, split_by_patient
-from mlcore.engine.evaluation import corruptions, plots
-from mlcore.engine.evaluation.predictions import Change
-from mlcore.engine.films.film import read_film
+from mlcore.engine.evaluation import plots
 from mlcore.engine.serving import bundle, golden
-from mlcore.engine.serving.preprocess import prepare_bytes
 from mlcore.engine.serving.runtime import Output, Session
 from mlcore.engine.training import architectures, card, export, fitting
 from mlcore.engine.training.fitting import Development
 from mlcore.engine.training.plan import Plan
+from mlcore.engine.training.preprocessed import PreprocessedFilms
 from mlcore.engine.training.training import (
     EpochResult,
     Options,
@@ -40,39 +37,10 @@ from mlcore.engine.training.training import (
 History = list[list[EpochResult]]
 
 
-def load_films(
-    manifest: Manifest,
-    records: Sequence[FilmRecord],
-    options: Options,
-    *,
-    change: Change | None = None,
-) -> TrainingSet:
-    """Read and preprocess films into memory, one byte per pixel of the network's input.
-
-    Args:
-        manifest: the data set.
-        records: the films to load.
-        options: the training options.
-        change: applied to each film first; takes the film and its index.
-    """
-
-    def one(place: int) -> npt.NDArray[np.uint8]:
-        pixels = read_film((manifest.root / records[place].path).read_bytes()).pixels
-        pixels = change(pixels, place) if change else pixels
-        return prepare_bytes(pixels, size=options.image_size, spec=options.preprocessing)
-
-    size = options.image_size
-    films = np.empty((len(records), size, size), np.uint8)
-    with ThreadPoolExecutor(4) as pool:
-        for place, film in enumerate(pool.map(one, range(len(records)))):
-            films[place] = film
-    labels = np.array([LABELS.index(record.label) for record in records])
-    return TrainingSet(films=films, labels=labels)
-
-
 def build(
     plan: Plan,
     manifest: Manifest,
+    films: PreprocessedFilms,
     options: Options,
     *,
     progress: Progress,
@@ -83,6 +51,7 @@ def build(
     Args:
         plan: what to build.
         manifest: the data set; without split folders, films are split by patient.
+        films: the preprocessed films of the data set.
         options: the training options.
         progress: receives epochs and batches.
         on_stage: called with a short description of each stage.
@@ -95,14 +64,16 @@ def build(
         BundleError: a bundle with this name exists.
         ValueError: there are too few films for the members, or the saved state is of another run.
     """
+    if (films.size, films.spec) != (options.image_size, options.preprocessing):
+        raise ValueError("The films were preprocessed with other options than the training's.")
     if (plan.root / plan.name).exists():
         raise bundle.BundleError(f"A bundle named {plan.name!r} already exists in {plan.root}.")
     if any(not film.split for film in manifest.films):
         manifest = split_by_patient(manifest, seed=options.seed)
-    on_stage("reading films")
     records = [film for film in manifest.films if film.split != "test"]
     left_out = blocks_left_out(records, plan.members)
-    data = load_films(manifest, records, options)
+    labels = np.array([LABELS.index(record.label) for record in records])
+    data = TrainingSet(films.of(records), labels)
     started = time.perf_counter()
     state = plan.root / f".training-{plan.name}"
     members, history = _train_members(plan, options, data, left_out, state, progress, on_stage)
@@ -110,7 +81,7 @@ def build(
     if not plan.distribution.is_chief:
         return None
     on_stage("computing out-of-fold predictions")
-    changed = load_films(manifest, records, options, change=corruptions.any_of)
+    changed = TrainingSet(films.of(records, corrupted=True), labels)
     development = collect(members, records, data, changed, left_out)
     fitted = fitting.fit(
         members[0], development, options, outliers=plan.outliers, on_stage=on_stage

@@ -15,6 +15,8 @@ from mlcore import registry
 from mlcore.engine.data import audit, dataset
 from mlcore.engine.data.population import PUBLIC_PAEDIATRIC
 from mlcore.engine.serving.bundle import BundleError
+from mlcore.engine.serving.preprocess import Preprocessing
+from mlcore.engine.training.preprocessed import PreprocessedFilms
 from mlcore.management.commands.audit_dataset import receipts_folder
 
 # Only installed by `make install-train`; not needed for serving.
@@ -80,7 +82,7 @@ class Command(BaseCommand):
         add("--data", type=Path, required=True, help="folder of class folders")
         add("--name", required=True, help="name of the new model")
         add("--epochs", type=int, default=15)
-        add("--image-size", type=int, default=128, help="multiple of 16")
+        add("--image-size", type=int, default=128, help="multiple of 16, at least 32")
         add("--seed", type=int, default=0)
         add("--arch", default="resnet_small")
         add("--out", type=Path, default=None, help="folder of bundles (default: BUNDLE_DIR)")
@@ -117,13 +119,14 @@ class Command(BaseCommand):
             "--strategy",
             choices=("none", "mirrored", "workers"),
             default="none",
-            help="several GPUs of this machine (mirrored), or several machines configured by "
-            "TF_CONFIG (workers)",
+            help="divide each batch among the GPUs of this machine (mirrored) or among several "
+            "machines (workers: set TF_CONFIG and start the same command on each, with --data "
+            "and --out on a disk that all of them share)",
         )
         add(
             "--unaudited",
             action="store_true",
-            help=("train even if the audit of the data set fails"),
+            help="train even if the audit of the data set fails",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -137,10 +140,11 @@ class Command(BaseCommand):
             f"The card will state ages {population['age_years']} from "
             f"{', '.join(population['sites'])}. Use --population for other patients."
         )
-        manifest = self._audited(options["data"], console, forgiving=options["unaudited"])
+        films = PreprocessedFilms(options["image_size"], Preprocessing())
+        manifest = self._audited(options["data"], films, console, forgiving=options["unaudited"])
         console.print("Loading TensorFlow ...")
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        bundle = self._build(options, manifest, root, console, population)
+        bundle = self._build(options, manifest, films, root, console, population)
         if bundle is None:
             console.print("This worker is done. The chief evaluates and writes the bundle.")
             return
@@ -166,6 +170,11 @@ class Command(BaseCommand):
         for name in ("epochs", "members"):
             if options[name] < 1:
                 raise CommandError(f"--{name} must be at least 1. Received: {options[name]}.")
+        if options["image_size"] < 32 or options["image_size"] % 16:
+            raise CommandError(
+                "--image-size must be a multiple of 16, at least 32. "
+                f"Received: {options['image_size']}."
+            )
         if options["patience"] < 0:
             raise CommandError(f"--patience must not be negative. Received: {options['patience']}.")
         if options["outliers"] and not options["outliers"].is_dir():
@@ -187,11 +196,16 @@ class Command(BaseCommand):
                 f"A bundle named {name!r} already exists in {folder.parent}. Choose another name."
             )
 
-    def _audited(self, data: Path, console: Console, *, forgiving: bool) -> dataset.Manifest:
-        """Read a data set, audit it if it has no receipt, and refuse one with faults."""
+    def _audited(
+        self, data: Path, films: PreprocessedFilms, console: Console, *, forgiving: bool
+    ) -> dataset.Manifest:
+        """Read a data set, audit it if it has no receipt, and refuse one with faults.
+
+        Adds each film to `films` while it is decoded.
+        """
         console.print(f"Reading {data} ...")
         try:
-            manifest = dataset.scan(data)
+            manifest = dataset.scan(data, on_film=films.add)
         except dataset.DatasetError as error:
             raise CommandError(str(error)) from error
         for unreadable in manifest.unreadable:
@@ -204,9 +218,8 @@ class Command(BaseCommand):
         faults = _faults(found)
         if faults and not forgiving:
             raise CommandError(
-                f"{' '.join(faults)} See: manage.py audit_dataset --data {data}. Use "
-                f"--unaudited to "
-                "train anyway."
+                f"{' '.join(faults)} See: manage.py audit_dataset --data {data}. "
+                "Use --unaudited to train anyway."
             )
         for fault in faults:
             console.print(f"Warning: {fault}")
@@ -230,6 +243,7 @@ class Command(BaseCommand):
         self,
         options: dict[str, Any],
         manifest: dataset.Manifest,
+        films: PreprocessedFilms,
         root: Path,
         console: Console,
         population: dict[str, Any],
@@ -262,6 +276,7 @@ class Command(BaseCommand):
                 return build.build(
                     plan,
                     manifest,
+                    films,
                     chosen,
                     progress=ConsoleProgress(bar, chosen.epochs, chosen.batch_size),
                     on_stage=lambda stage: console.print(f"{stage.capitalize()} ..."),

@@ -1,4 +1,4 @@
-"""The client's address: never what a stranger's header claims."""
+"""The client's address: never what a anonymous_browser's header claims."""
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -13,7 +13,7 @@ def address(connection: str, forwarded: str | None = None) -> str | None:
     return client_address(RequestFactory().get("/", headers=headers, REMOTE_ADDR=connection))
 
 
-def test_without_trusted_proxies_a_header_counts_for_nothing(settings):
+def test_forwarded_header_is_ignored_without_trusted_proxies(settings):
     settings.TRUSTED_PROXIES = []
     assert address("192.0.2.1", "6.6.6.6") == "192.0.2.1"
     assert address("", "6.6.6.6") is None
@@ -33,22 +33,22 @@ def test_without_trusted_proxies_a_header_counts_for_nothing(settings):
         ("", "10.0.0.1"),
     ],
 )
-def test_behind_a_trusted_proxy_the_last_address_that_is_none_counts(settings, forwarded, expected):
+def test_last_untrusted_address_counts_behind_a_trusted_proxy(settings, forwarded, expected):
     settings.TRUSTED_PROXIES = ["10.0.0.0/8"]
     assert address("10.0.0.1", forwarded) == expected
 
 
-def test_a_connection_from_elsewhere_does_not_pass_for_the_proxy(settings):
+def test_forwarded_header_is_ignored_from_an_untrusted_connection(settings):
     settings.TRUSTED_PROXIES = ["10.0.0.0/8"]
     assert address("198.51.100.9", "203.0.113.5") == "198.51.100.9"
 
 
-def test_a_proxy_at_a_unix_socket(settings):
+def test_proxy_at_a_unix_socket_can_be_trusted(settings):
     settings.TRUSTED_PROXIES = ["unix"]
     assert address("", "6.6.6.6, 203.0.113.5") == "203.0.113.5"
 
 
-def test_a_network_that_is_none_is_refused(monkeypatch):
+def test_invalid_network_is_refused(monkeypatch):
     monkeypatch.setenv("TRUSTED_PROXIES", "10.0.0.0/8,unix,192.0.2.1")
     assert env.networks("TRUSTED_PROXIES") == ["10.0.0.0/8", "unix", "192.0.2.1"]
     monkeypatch.setenv("TRUSTED_PROXIES", "10.0.0.0/8,everybody")

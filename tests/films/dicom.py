@@ -13,9 +13,9 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 
-from tests.film_jpeg_lossless import encode_jpeg_lossless
+from tests.films.jpeg_lossless import encode_jpeg_lossless
 
-# Short names for the syntaxes that films come in; any other UID may be given in full.
+# Short names of common transfer syntaxes; others are given by UID.
 SYNTAXES: dict[str, pydicom.uid.UID] = {
     "implicit": pydicom.uid.ImplicitVRLittleEndian,
     "explicit": pydicom.uid.ExplicitVRLittleEndian,
@@ -56,19 +56,19 @@ def encode_dicom(
     pixel_data: bool = True,
     **elements: Any,
 ) -> bytes:
-    """A DICOM file that shows `pixels`.
+    """Encode `pixels` as a DICOM file.
 
     Args:
         pixels: uint8 (height, width), higher is whiter.
         photometric: MONOCHROME1 stores the film inverted, RGB and YBR_FULL store three planes.
-        transfer_syntax: a key of SYNTAXES, or a UID; "jpeg" takes 8 bits only and loses some;
+        transfer_syntax: a key of SYNTAXES, or a UID; "jpeg" is lossy and takes 8 bits only,
             "jpeg_lossless" takes grey only.
-        bits: bits stored, 8, 12 or 16; 0 to 255 is spread over the whole range.
+        bits: bits stored, 8, 12 or 16; 0 to 255 is scaled to the whole range.
         window: centre and width, in units after `rescale`.
         rescale: slope and intercept.
-        frames: the film repeated so many times.
+        frames: number of frames, all showing the same film.
         preamble: False leaves out the 128 bytes, the DICM mark and the file meta header.
-        pixel_data: False leaves the picture out, as in a structured report.
+        pixel_data: False leaves the pixels out, as in a structured report.
         elements: further elements by keyword; None removes one.
     """
     syntax = pydicom.uid.UID(SYNTAXES.get(transfer_syntax, transfer_syntax))
@@ -95,7 +95,7 @@ def encode_dicom(
 def edited_dicom(
     pixels: npt.NDArray[np.uint8], change: Callable[[Dataset], object], **options: Any
 ) -> bytes:
-    """`encode_dicom(pixels, **options)` after `change` has had its way with the data set."""
+    """Encode `pixels` as a DICOM file, then apply `change` to the data set."""
     dataset = pydicom.dcmread(io.BytesIO(encode_dicom(pixels, **options)))
     change(dataset)
     buffer = io.BytesIO()
@@ -105,7 +105,7 @@ def edited_dicom(
 
 def _header(modality: str | None, character_set: str | None) -> Dataset:
     dataset = Dataset()
-    # Names must be written in the set that the file declares.
+    # Set first, because it decides how names are encoded.
     _set(dataset, SpecificCharacterSet=character_set, Modality=modality)
     sop_class = _SOP_CLASSES.get(modality or "", pydicom.uid.DigitalXRayImageStorageForPresentation)
     dataset.SOPClassUID = sop_class
@@ -123,7 +123,7 @@ def _set(dataset: Dataset, **elements: Any) -> None:
 def _stored(
     pixels: npt.NDArray[np.uint8], photometric: str, bits: int, frames: int
 ) -> npt.NDArray[Any]:
-    """The film as stored values: (height, width), with 3 samples, or with frames first."""
+    """Return the stored values: (height, width), with 3 samples, or with frames first."""
     top = 2**bits - 1
     stored: npt.NDArray[Any] = np.rint(pixels.astype(np.float64) * top / 255)
     stored = stored.astype(np.uint8 if bits == 8 else np.uint16)

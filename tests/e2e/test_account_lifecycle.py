@@ -1,4 +1,4 @@
-"""From asking for an account to being suspended, as the people concerned live through it."""
+"""An account from application to suspension, in the browsers of both users."""
 
 import re
 
@@ -16,14 +16,14 @@ NEW_PASSWORD = "a long enough phrase"
 
 
 def link_in_mail_to(address: str) -> str:
-    """Returns the address that the newest mail to `address` holds."""
+    """Return the link in the newest mail to `address`."""
     body = next(m.body for m in reversed(mail.outbox) if m.to == [address])
     return re.search(r"https?://\S+", str(body))[0]
 
 
 @pytest.fixture
-def office(browser: Browser, site: str):
-    """A supervisor's own browser, who sets up the second factor in it."""
+def supervisor_page(browser: Browser, site: str):
+    """A supervisor's browser, after setting up two-factor authentication."""
     supervisor = SupervisorFactory(email="supervisor@example.org", display_name="林淑芬")
     context = new_context(browser)
     page = context.new_page()
@@ -45,9 +45,11 @@ def office(browser: Browser, site: str):
     context.close()
 
 
-def test_from_asking_to_being_out(page: Page, office: Page, site: str, settings):
+def test_account_from_application_to_suspension(
+    page: Page, supervisor_page: Page, site: str, settings
+):
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-    # Asking
+    # Application
     page.goto(f"{site}/accounts/signup/")
     for name, value in {
         "display_name": "陳美",
@@ -63,7 +65,7 @@ def test_from_asking_to_being_out(page: Page, office: Page, site: str, settings)
     page.wait_for_url("**/accounts/confirm-email/")
     expect(page.locator("main")).to_contain_text("Check your inbox")
 
-    # Verifying, in the browser that asked, which is signed in by it
+    # Verification, which signs in the browser that signed up
     page.goto(link_in_mail_to(NEW))
     page.locator("main form button[type=submit]").first.click()
     page.wait_for_url("**/accounts/status/")
@@ -71,28 +73,28 @@ def test_from_asking_to_being_out(page: Page, office: Page, site: str, settings)
     page.goto(f"{site}/readings/")
     page.wait_for_url("**/accounts/status/")
 
-    # Approving
+    # Approval
     applicant = User.objects.get(email=NEW)
-    office.goto(f"{site}/admin/accounts/user/{applicant.pk}/change/")
-    expect(office.locator("body")).to_contain_text("臺大醫院")
-    office.get_by_role("link", name="Approve").click()
-    office.get_by_role("button", name="Approve").click()
-    office.wait_for_load_state("networkidle")
+    supervisor_page.goto(f"{site}/admin/accounts/user/{applicant.pk}/change/")
+    expect(supervisor_page.locator("body")).to_contain_text("臺大醫院")
+    supervisor_page.get_by_role("link", name="Approve").click()
+    supervisor_page.get_by_role("button", name="Approve").click()
+    supervisor_page.wait_for_load_state("networkidle")
     applicant.refresh_from_db()
     assert applicant.is_approved
     assert mail.outbox[-1].to == [NEW]
 
-    # In
+    # Access
     page.goto(f"{site}/readings/")
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     assert page.url.endswith("/readings/")
 
-    # Suspended, and out
-    office.goto(f"{site}/admin/accounts/user/{applicant.pk}/change/")
-    office.get_by_role("link", name="Suspend").click()
-    office.locator("textarea[name=reason]").fill("left the hospital")
-    office.get_by_role("button", name="Suspend").click()
-    office.wait_for_load_state("networkidle")
+    # Suspension
+    supervisor_page.goto(f"{site}/admin/accounts/user/{applicant.pk}/change/")
+    supervisor_page.get_by_role("link", name="Suspend").click()
+    supervisor_page.locator("textarea[name=reason]").fill("left the hospital")
+    supervisor_page.get_by_role("button", name="Suspend").click()
+    supervisor_page.wait_for_load_state("networkidle")
     page.goto(f"{site}/readings/")
     page.wait_for_url("**/accounts/login/**")
     page.locator("input[name=login]").fill(NEW)
@@ -100,7 +102,7 @@ def test_from_asking_to_being_out(page: Page, office: Page, site: str, settings)
     page.locator("main form button[type=submit]").first.click()
     page.wait_for_url("**/accounts/inactive/")
 
-    # All of it on record, and the record whole
+    # Audit log
     events = set(AuditEntry.objects.values_list("what", flat=True))
     assert {"approved", "suspended", "sign-in", "second-factor-added"} <= events
     assert list(verify_log()) == []

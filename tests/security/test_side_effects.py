@@ -1,4 +1,4 @@
-"""Looking changes nothing: whatever changes something refuses GET, and wants the form's token."""
+"""Safe methods have no side effects, and POST requires a CSRF token."""
 
 import hashlib
 
@@ -10,20 +10,20 @@ from tests.conftest import patient_details, signed_in
 from tests.factories import PASSWORD
 from tests.security.crawl import addresses
 
-# Looking leaves a trace here, and may only here.
+# Tables that viewing a page may change.
 TRACES = {
     "accounts.AuditEntry",
     "accounts.AuditHead",
     "sessions.Session",
     "usersessions.UserSession",
-    # That a topic was read, and with it what told of it.
+    # Opening a topic marks it and its notifications as read.
     "forum.TopicRead",
     "forum.Notification",
 }
 
 
 def state() -> dict[str, str]:
-    """A fingerprint of every table but those in which looking leaves its trace."""
+    """Return a fingerprint of every table, except those that viewing may change."""
     return {
         model._meta.label: hashlib.sha256(
             repr(list(model._base_manager.order_by("pk").values_list())).encode()
@@ -48,23 +48,23 @@ def test_get_and_head_change_nothing(person, people, reading):
         changed = [table for table in after if before[table] != after[table]]
         assert changed == [], f"GET {address} ({name}) changed {changed}"
         before = after
-    assert shown >= (20 if user is None else 60), "too few pages were shown for this to mean much"
+    assert shown >= (20 if user is None else 60), "too few pages were shown"
 
 
 @pytest.mark.parametrize("person", ["doctor", "supervisor", "root", None])
-def test_no_form_is_taken_without_its_token(person, people, reading):
+def test_posts_without_a_csrf_token_are_refused(person, people, reading):
     user, plain = people[person]
     strict = Client(enforce_csrf_checks=True, headers={"accept-language": "en"})
     strict.cookies = plain.cookies
     before = state()
     for name, address in addresses(reading, user or reading.doctor).items():
         status = strict.post(address, patient_details()).status_code
-        # Also where the page takes no POST, or not from this person: the token is looked at first.
+        # The token is checked before the method and the permissions.
         assert status == 403, f"POST {address} ({name}) answers {status}"
     assert state() == before
 
 
-def test_a_form_is_taken_with_its_token(doctor):
+def test_post_with_a_csrf_token_is_accepted(doctor):
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(doctor)
     strict.get("/accounts/profile/")
@@ -85,13 +85,13 @@ def test_other_methods_change_nothing(people, reading):
 
 
 def with_session(key: str) -> Client:
-    """Return a browser that holds a session id which somebody got hold of."""
+    """Return a browser with a stolen session id."""
     thief = Client()
     thief.cookies["sessionid"] = key
     return thief
 
 
-def test_a_session_id_planted_before_signing_in_is_worth_nothing_afterwards(doctor):
+def test_session_id_set_before_sign_in_is_replaced(doctor):
     browser = Client()
     browser.post("/i18n/set/", {"language": "en"})
     session = browser.session
@@ -105,7 +105,7 @@ def test_a_session_id_planted_before_signing_in_is_worth_nothing_afterwards(doct
     assert answer.headers["Location"] == "/accounts/login/?next=/accounts/profile/"
 
 
-def test_a_session_id_is_worth_nothing_after_signing_out(reading, doctor):
+def test_session_id_is_invalid_after_sign_out(reading, doctor):
     browser = signed_in(doctor)
     address = f"/readings/{reading.pk}/"
     key = browser.session.session_key

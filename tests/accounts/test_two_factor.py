@@ -1,4 +1,4 @@
-"""The second factor: staff cannot do without, everybody may use one."""
+"""Two-factor authentication: required for staff, optional for others."""
 
 import re
 import time
@@ -16,7 +16,7 @@ from django.test import Client
 from accounts import roles, two_factor
 from accounts.middleware import OPEN_FOR_SETUP, OPEN_WITHOUT_FACTOR
 from accounts.models import AuditEntry
-from tests.conftest import give_second_factor, signed_in
+from tests.conftest import give_two_factor_code, signed_in
 from tests.factories import PASSWORD, DoctorFactory, MLStaffFactory, SupervisorFactory, UserFactory
 from tests.security.crawl import addresses
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def commits(transactional_db):
-    """Transactions end as they do on the site: what waits for a commit happens."""
+    """Commit transactions for real, so that `on_commit` callbacks run."""
     roles.install(apps)
 
 
@@ -33,39 +33,39 @@ def code_of(secret: str) -> str:
     return format_hotp_value(hotp_value(secret, int(time.time()) // 30))
 
 
-def with_app(user) -> str:
-    """Gives the account an authenticator app and returns its secret."""
+def add_authenticator_app(user) -> str:
+    """Give the account an authenticator app and return its secret."""
     secret = generate_totp_secret()
     TOTP.activate(user, secret)
     return secret
 
 
-def by_password(user) -> Client:
-    """Returns a browser in which the password was given, and nothing else."""
+def browser_after_password(user) -> Client:
+    """Return a browser after the password step of signing in."""
     client = Client(headers={"accept-language": "en"})
     client.post("/accounts/login/", {"login": user.email, "password": PASSWORD})
     return client
 
 
-def confirmed(client: Client) -> Client:
-    """Gives the password once more, as changes of the account's security ask for."""
+def confirm_password(client: Client) -> Client:
+    """Confirm the password, as security changes require."""
     client.post("/accounts/reauthenticate/", {"password": PASSWORD})
     return client
 
 
-def is_in(client: Client) -> bool:
+def is_signed_in(client: Client) -> bool:
     return "_auth_user_id" in client.session
 
 
-def test_a_supervisor_without_one_is_led_to_set_one_up_and_then_on(commits, active_model):
-    browser = by_password(SupervisorFactory())
-    assert is_in(browser)
+def test_supervisor_sets_up_two_factor_and_returns_to_the_requested_page(commits, active_model):
+    browser = browser_after_password(SupervisorFactory())
+    assert is_signed_in(browser)
     wanted = "/admin/diagnosis/reading/"
     response = browser.get(wanted)
     assert response.headers["Location"] == "/accounts/second-factor/"
     assert "One more step" in browser.get("/accounts/second-factor/").content.decode()
     assert "reauthenticate" in browser.get("/accounts/2fa/totp/activate/").headers["Location"]
-    page = confirmed(browser).get("/accounts/2fa/totp/activate/")
+    page = confirm_password(browser).get("/accounts/2fa/totp/activate/")
     secret = page.context["form"].secret
     done = browser.post("/accounts/2fa/totp/activate/", {"code": code_of(secret)})
     assert done.headers["Location"] == "/accounts/2fa/recovery-codes/"
@@ -73,7 +73,7 @@ def test_a_supervisor_without_one_is_led_to_set_one_up_and_then_on(commits, acti
     assert browser.get("/accounts/second-factor/").headers["Location"] == wanted
 
 
-def test_nothing_else_opens_before(active_model, reading):
+def test_staff_pages_are_closed_without_two_factor(active_model, reading):
     for person in (SupervisorFactory(), MLStaffFactory(), UserFactory(is_superuser=True)):
         browser = Client()
         browser.force_login(person)
@@ -88,68 +88,68 @@ def test_nothing_else_opens_before(active_model, reading):
         assert closed > 200
 
 
-def test_signing_in_asks_for_the_code_and_takes_each_once():
+def test_code_is_required_and_accepted_once():
     supervisor = SupervisorFactory()
-    secret = with_app(supervisor)
-    browser = by_password(supervisor)
-    assert not is_in(browser)
+    secret = add_authenticator_app(supervisor)
+    browser = browser_after_password(supervisor)
+    assert not is_signed_in(browser)
     code = code_of(secret)
     wrong = f"{(int(code) + 1) % 10**6:06d}"
     browser.post("/accounts/2fa/authenticate/", {"code": wrong})
-    assert not is_in(browser)
+    assert not is_signed_in(browser)
     browser.post("/accounts/2fa/authenticate/", {"code": code})
-    assert is_in(browser)
+    assert is_signed_in(browser)
     assert browser.get("/admin/").status_code == 200
-    again = by_password(supervisor)
+    again = browser_after_password(supervisor)
     again.post("/accounts/2fa/authenticate/", {"code": code})
-    assert not is_in(again), "a code was taken twice"
+    assert not is_signed_in(again), "a code was accepted twice"
     events = list(AuditEntry.objects.order_by("sequence").values_list("what", flat=True))
     assert events.count("second-factor-failed") == 2
     assert events.count("second-factor-given") == 1
 
 
-def test_a_recovery_code_stands_in_once():
+def test_recovery_code_works_once():
     doctor = DoctorFactory()
-    with_app(doctor)
+    add_authenticator_app(doctor)
     codes = RecoveryCodes.activate(doctor).get_unused_codes()
-    browser = by_password(doctor)
+    browser = browser_after_password(doctor)
     browser.post("/accounts/2fa/authenticate/", {"code": codes[0]})
-    assert is_in(browser)
-    again = by_password(doctor)
+    assert is_signed_in(browser)
+    again = browser_after_password(doctor)
     again.post("/accounts/2fa/authenticate/", {"code": codes[0]})
-    assert not is_in(again)
+    assert not is_signed_in(again)
     assert AuditEntry.objects.filter(what="recovery-code-used").count() == 1
 
 
-def test_guessing_codes_is_stopped(settings):
+def test_guessing_codes_is_rate_limited(settings):
     settings.ACCOUNT_RATE_LIMITS = {"login_failed": "5/5m/key"}
     doctor = DoctorFactory()
-    secret = with_app(doctor)
-    browser = by_password(doctor)
+    secret = add_authenticator_app(doctor)
+    browser = browser_after_password(doctor)
     right = code_of(secret)
     for guess in range(6):
         browser.post(
             "/accounts/2fa/authenticate/", {"code": f"{(int(right) + 1 + guess) % 10**6:06d}"}
         )
     page = browser.post("/accounts/2fa/authenticate/", {"code": right})
-    assert not is_in(browser)
+    assert not is_signed_in(browser)
     assert "Too many" in page.content.decode()
 
 
-def test_doctors_choose_for_themselves():
+def test_two_factor_is_optional_for_doctors():
     doctor = DoctorFactory()
-    browser = by_password(doctor)
+    browser = browser_after_password(doctor)
     assert browser.get("/readings/").status_code == 200
     assert browser.get("/accounts/second-factor/").headers["Location"] == "/accounts/2fa/"
 
 
-def test_a_session_from_before_the_factor_has_to_give_it():
+def test_earlier_session_has_to_give_a_new_factor():
     supervisor = SupervisorFactory()
-    old = by_password(supervisor)
-    secret = with_app(supervisor)
+    old = browser_after_password(supervisor)
+    secret = add_authenticator_app(supervisor)
     response = old.get("/admin/")
     assert response.headers["Location"] == "/accounts/2fa/reauthenticate/?next=%2Fadmin%2F"
-    # ... and cannot set up one of its own instead.
+    # It cannot set up another factor instead.
     assert "reauthenticate" in old.get("/accounts/2fa/totp/activate/").headers["Location"]
     assert "reauthenticate" in old.get("/accounts/2fa/webauthn/add/").headers["Location"]
     done = old.post("/accounts/2fa/reauthenticate/?next=/admin/", {"code": code_of(secret)})
@@ -157,38 +157,38 @@ def test_a_session_from_before_the_factor_has_to_give_it():
     assert old.get("/admin/").status_code == 200
 
 
-def test_a_factor_that_was_removed_opens_nothing_any_more():
+def test_removed_factor_no_longer_counts():
     supervisor = SupervisorFactory()
     browser = signed_in(supervisor)
     assert browser.get("/admin/").status_code == 200
     Authenticator.objects.filter(user=supervisor).delete()
     assert browser.get("/admin/").headers["Location"] == "/accounts/second-factor/"
-    with_app(supervisor)
+    add_authenticator_app(supervisor)
     assert "reauthenticate" in browser.get("/admin/").headers["Location"]
 
 
-def test_recovery_codes_alone_are_no_factor():
+def test_recovery_codes_alone_do_not_count():
     supervisor = SupervisorFactory()
     RecoveryCodes.activate(supervisor)
-    browser = by_password(supervisor)
+    browser = browser_after_password(supervisor)
     assert browser.get("/admin/").headers["Location"] == "/accounts/second-factor/"
 
 
-def test_another_persons_factor_is_not_ones_own():
+def test_another_users_factor_does_not_count():
     supervisor, other = SupervisorFactory(), SupervisorFactory()
-    with_app(supervisor)
+    add_authenticator_app(supervisor)
     browser = Client()
     browser.force_login(supervisor)
-    give_second_factor(browser, other)
+    give_two_factor_code(browser, other)
     session = browser.session
     session["account_authentication_methods_user"] = str(supervisor.pk)
     session.save()
     assert "reauthenticate" in browser.get("/admin/").headers["Location"]
 
 
-def test_a_superuser_helps_who_lost_theirs():
+def test_superuser_resets_two_factor():
     root, supervisor = UserFactory(is_superuser=True, is_staff=True), SupervisorFactory()
-    with_app(supervisor)
+    add_authenticator_app(supervisor)
     RecoveryCodes.activate(supervisor)
     with pytest.raises(PermissionDenied):
         two_factor.reset_second_factor(by=supervisor, user=root)
@@ -199,9 +199,9 @@ def test_a_superuser_helps_who_lost_theirs():
     assert AuditEntry.objects.filter(what="second-factor-reset").count() == 1
 
 
-def test_at_the_console_too(capsys):
+def test_command_resets_two_factor(capsys):
     root, doctor = UserFactory(is_superuser=True, is_staff=True), DoctorFactory()
-    with_app(doctor)
+    add_authenticator_app(doctor)
     with pytest.raises(CommandError, match="is not a superuser"):
         call_command("reset_second_factor", doctor.email, "--by", doctor.email)
     with pytest.raises(CommandError, match="No account"):
@@ -212,35 +212,35 @@ def test_at_the_console_too(capsys):
     assert AuditEntry.objects.get(what="second-factor-reset").actor == root
 
 
-def test_secrets_cannot_be_read_in_the_database():
+def test_secrets_are_encrypted_in_the_database():
     doctor = DoctorFactory()
-    secret = with_app(doctor)
+    secret = add_authenticator_app(doctor)
     RecoveryCodes.activate(doctor)
     with connection.cursor() as cursor:
         cursor.execute("SELECT data FROM mfa_authenticator")
         stored = str(cursor.fetchall())
     assert secret not in stored
-    browser = by_password(doctor)
+    browser = browser_after_password(doctor)
     browser.post("/accounts/2fa/authenticate/", {"code": code_of(secret)})
-    assert is_in(browser)
+    assert is_signed_in(browser)
 
 
-def test_a_changed_key_keeps_the_factors(settings):
+def test_factors_work_after_a_key_rotation(settings):
     doctor = DoctorFactory()
-    secret = with_app(doctor)
+    secret = add_authenticator_app(doctor)
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
     settings.SECRET_KEY = "the next key, which the site got in the yearly change"
-    browser = by_password(doctor)
+    browser = browser_after_password(doctor)
     browser.post("/accounts/2fa/authenticate/", {"code": code_of(secret)})
-    assert is_in(browser)
+    assert is_signed_in(browser)
 
 
 @pytest.mark.parametrize("language", ["en", "zh-hant"])
-def test_every_page_of_it_shows(language, active_model):
+def test_two_factor_pages_render_in_both_languages(language, active_model):
     supervisor = SupervisorFactory(language=language)
     browser = signed_in(supervisor)
     browser.cookies["django_language"] = language
-    confirmed(browser)
+    confirm_password(browser)
     for page in ("", "recovery-codes/generate/", "webauthn/", "webauthn/add/", "totp/deactivate/"):
         text = browser.get(f"/accounts/2fa/{page}").content.decode()
         assert f'lang="{language}"' in text, page
@@ -248,9 +248,9 @@ def test_every_page_of_it_shows(language, active_model):
         assert not re.search(r"<script(?![^>]*(?:src=|application/json))", text)
 
 
-def test_setting_up_and_removing_is_on_record(commits, active_model):
+def test_adding_and_removing_a_factor_is_recorded(commits, active_model):
     doctor = DoctorFactory()
-    browser = confirmed(by_password(doctor))
+    browser = confirm_password(browser_after_password(doctor))
     secret = browser.get("/accounts/2fa/totp/activate/").context["form"].secret
     browser.post("/accounts/2fa/totp/activate/", {"code": code_of(secret)})
     browser.post("/accounts/2fa/totp/deactivate/")

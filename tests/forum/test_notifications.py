@@ -1,4 +1,4 @@
-"""Mentions, follows, what is unread, and the mails that tell of it."""
+"""Mentions, follows, unread topics and notification mails."""
 
 import datetime
 import smtplib
@@ -24,7 +24,7 @@ def topic(doctor):
     return board.open_topic(doctor, title="右下肺浸潤")
 
 
-def told(user) -> list[tuple[str, int]]:
+def notified(user) -> list[tuple[str, int]]:
     found = Notification.objects.filter(recipient=user).order_by("id")
     return [(one.kind, one.post.number) for one in found]
 
@@ -34,7 +34,7 @@ class TestMentions:
         ("name", "text"),
         [
             ("王小明", "@王小明你看"),
-            # A space ends a Latin word before an @; Chinese needs none.
+            # Chinese needs no space before the @.
             ("王小明", "請問@王小明"),
             ("Chen", "請問@Chen"),
             ("王小明", "(@王小明)"),
@@ -43,48 +43,48 @@ class TestMentions:
             ("O'Brien <b>", "@O'Brien <b> hello"),
         ],
     )
-    def test_somebody_is_meant(self, name, text):
+    def test_mention_is_recognised(self, name, text):
         user = factories.DoctorFactory(display_name=name)
         assert mentioned_in(text) == {name: user}
 
     @pytest.mark.parametrize(
         "text", ["@Chenx", "a@Chen", "é@Chen", "_@Chen", "chen@Chen.tw", "@ Chen", "@chen2"]
     )
-    def test_nobody_is_meant(self, text):
+    def test_text_without_a_mention(self, text):
         factories.DoctorFactory(display_name="Chen")
         assert mentioned_in(text) == {}
 
-    def test_the_longest_name_counts(self):
+    def test_longest_matching_name_is_mentioned(self):
         factories.DoctorFactory(display_name="Chen")
         longer = factories.DoctorFactory(display_name="Chen Wei")
         assert mentioned_in("@Chen Wei") == {"Chen Wei": longer}
 
-    def test_a_shared_name_needs_its_number(self):
+    def test_ambiguous_name_needs_its_number(self):
         one, other = (factories.DoctorFactory(display_name="陳怡君") for _ in range(2))
         assert mentioned_in("@陳怡君") == {}
         assert mentioned_in(f"@陳怡君#{other.pk}") == {f"陳怡君#{other.pk}": other}
         inserts = {person["insert"] for person in suggestions("陳怡", by=factories.DoctorFactory())}
         assert inserts == {f"陳怡君#{one.pk}", f"陳怡君#{other.pk}"}
 
-    def test_whoever_is_not_approved_is_neither_meant_nor_suggested(self, doctor):
+    def test_unapproved_users_are_neither_mentioned_nor_suggested(self, doctor):
         factories.DoctorFactory(display_name="Gone", approval=User.Approval.SUSPENDED)
         assert mentioned_in("@Gone") == {}
         assert suggestions("Go", by=doctor) == []
 
-    def test_completion_finds_within_the_name_beginnings_first(self, as_doctor):
+    def test_completion_lists_prefix_matches_first(self, as_doctor):
         factories.DoctorFactory(display_name="Li Chen", hospital="H")
         factories.DoctorFactory(display_name="Chen Li")
         people = as_doctor.get("/forum/people/", {"q": "chen"}).json()["people"]
         assert [person["name"] for person in people] == ["Chen Li", "Li Chen"]
         assert "email" not in str(people)
 
-    def test_a_mention_tells_and_is_set_off(self, as_other_doctor, other_doctor, doctor, topic):
+    def test_mention_notifies_and_is_marked(self, as_other_doctor, other_doctor, doctor, topic):
         board.reply(doctor, topic, f"@{other_doctor.display_name} 你看")
-        assert told(other_doctor) == [("MENTION", 2)]
+        assert notified(other_doctor) == [("MENTION", 2)]
         page = as_other_doctor.get(f"/forum/{topic.pk}/").content.decode()
         assert f'<span class="mention">@{other_doctor.display_name}</span>' in page
 
-    def test_an_edit_tells_whom_it_newly_mentions_once(self, doctor, other_doctor, topic):
+    def test_edit_notifies_newly_mentioned_users_once(self, doctor, other_doctor, topic):
         post = topic.posts.get()
         for version, body in enumerate(("@%s", "@%s again"), start=1):
             services.edit_post(
@@ -93,48 +93,46 @@ class TestMentions:
                 body=body % other_doctor.display_name,
                 version=version,
             )
-        assert told(other_doctor) == [("MENTION", 1)]
+        assert notified(other_doctor) == [("MENTION", 1)]
 
-    def test_nobody_is_told_of_mentioning_themselves(self, doctor, topic):
+    def test_mentioning_oneself_does_not_notify(self, doctor, topic):
         board.reply(doctor, topic, f"@{doctor.display_name}")
-        assert told(doctor) == []
+        assert notified(doctor) == []
 
 
 class TestFollowing:
-    def test_who_writes_follows_and_hears_of_replies_once_until_they_look(
+    def test_author_follows_and_gets_one_notification_until_reading(
         self, as_doctor, doctor, other_doctor, topic
     ):
         board.reply(other_doctor, topic)
         board.reply(other_doctor, topic)
-        assert told(doctor) == [("REPLY", 2)]
+        assert notified(doctor) == [("REPLY", 2)]
         as_doctor.get(f"/forum/{topic.pk}/")
         assert notifications.unread_count(doctor) == 0
         board.reply(other_doctor, topic)
-        assert told(doctor) == [("REPLY", 2), ("REPLY", 4)]
+        assert notified(doctor) == [("REPLY", 2), ("REPLY", 4)]
 
-    def test_who_left_hears_nothing_even_after_writing_again(
-        self, as_doctor, doctor, other_doctor, topic
-    ):
+    def test_unfollowing_lasts_after_writing_again(self, as_doctor, doctor, other_doctor, topic):
         as_doctor.post(f"/forum/{topic.pk}/follow/", {"follow": "0"})
         board.reply(doctor, topic)
         board.reply(other_doctor, topic)
-        assert told(doctor) == []
+        assert notified(doctor) == []
 
-    def test_a_reader_can_follow(self, as_other_doctor, other_doctor, doctor, topic):
+    def test_reader_can_follow_a_topic(self, as_other_doctor, other_doctor, doctor, topic):
         page = as_other_doctor.post(
             f"/forum/{topic.pk}/follow/", {"follow": "1"}, headers={"hx-request": "true"}
         )
         assert "Following" in page.content.decode()
         board.reply(doctor, topic)
-        assert told(other_doctor) == [("REPLY", 2)]
+        assert notified(other_doctor) == [("REPLY", 2)]
 
-    def test_a_mention_is_not_told_twice(self, doctor, other_doctor, topic):
+    def test_mention_in_a_followed_topic_notifies_once(self, doctor, other_doctor, topic):
         board.reply(other_doctor, topic, f"@{doctor.display_name}")
-        assert told(doctor) == [("MENTION", 2)]
+        assert notified(doctor) == [("MENTION", 2)]
 
 
 class TestUnread:
-    def test_a_topic_is_unread_until_it_is_looked_at(self, as_other_doctor, doctor, topic):
+    def test_topic_is_unread_until_opened(self, as_other_doctor, doctor, topic):
         assert "new-mark" in as_other_doctor.get("/forum/").content.decode()
         assert "右下肺" in as_other_doctor.get("/forum/?show=unread").content.decode()
         as_other_doctor.get(f"/forum/{topic.pk}/")
@@ -144,7 +142,7 @@ class TestUnread:
         listed = as_other_doctor.get("/forum/").content.decode()
         assert f"/forum/{topic.pk}/#post-2" in listed
 
-    def test_only_the_page_that_was_seen_is_read(self, as_other_doctor, doctor, topic):
+    def test_only_the_opened_page_is_marked_read(self, as_other_doctor, doctor, topic):
         for _ in range(25):
             board.reply(doctor, topic)
         as_other_doctor.get(f"/forum/{topic.pk}/")
@@ -159,11 +157,11 @@ class TestUnread:
         assert notifications.unread_count(other_doctor) == 0
         assert "new-mark" not in as_other_doctor.get("/forum/").content.decode()
 
-    def test_what_was_written_before_the_account_is_not_new(self, topic):
+    def test_posts_older_than_the_account_are_not_unread(self, topic):
         newcomer = factories.DoctorFactory()
         assert "new-mark" not in signed_in(newcomer).get("/forum/").content.decode()
 
-    def test_the_header_counts_and_the_page_lists(
+    def test_header_counts_and_page_lists_notifications(
         self, as_other_doctor, other_doctor, doctor, topic
     ):
         board.reply(doctor, topic, f"@{other_doctor.display_name}")
@@ -172,7 +170,7 @@ class TestUnread:
         page = as_other_doctor.get("/forum/notifications/").content.decode()
         assert "mentioned you" in page
 
-    def test_what_is_hidden_is_not_told_of(
+    def test_hidden_posts_do_not_notify(
         self, as_other_doctor, other_doctor, doctor, supervisor, topic
     ):
         board.reply(doctor, topic, f"@{other_doctor.display_name}")
@@ -182,8 +180,8 @@ class TestUnread:
 
 
 @pytest.fixture
-def later():
-    """A clock that stands still and can be put forward."""
+def clock():
+    """A frozen clock that can be moved forward."""
     with time_machine.travel(timezone.now(), tick=False) as clock:
         yield clock
 
@@ -194,62 +192,62 @@ def send() -> None:
 
 class TestMail:
     @pytest.fixture
-    def mention(self, later, doctor, other_doctor):
+    def mention(self, clock, doctor, other_doctor):
         topic = board.open_topic(doctor, title="Secret title")
         return board.reply(doctor, topic, f"@{other_doctor.display_name} secret words")
 
-    def test_one_a_day_by_default(self, later, mention, doctor, other_doctor):
-        later.shift(datetime.timedelta(minutes=3))
+    def test_one_mail_per_day_by_default(self, clock, mention, doctor, other_doctor):
+        clock.shift(datetime.timedelta(minutes=3))
         send()
         assert [m.to for m in mail.outbox] == [[other_doctor.email]]
         assert f"https://x.example.org/forum/posts/{mention.pk}/" in mail.outbox[0].body
         assert "https://x.example.org/forum/notifications/" in mail.outbox[0].body
         board.reply(doctor, mention.topic, f"@{other_doctor.display_name} more")
-        later.shift(datetime.timedelta(hours=3))
+        clock.shift(datetime.timedelta(hours=3))
         send()
         assert len(mail.outbox) == 1
-        later.shift(datetime.timedelta(hours=22))
+        clock.shift(datetime.timedelta(hours=22))
         send()
         assert len(mail.outbox) == 2
         send()
         assert len(mail.outbox) == 2
 
-    def test_a_mail_quotes_nothing(self, later, mention):
-        later.shift(datetime.timedelta(minutes=3))
+    def test_mail_contains_no_post_text(self, clock, mention):
+        clock.shift(datetime.timedelta(minutes=3))
         send()
         sent = mail.outbox[0].subject + mail.outbox[0].body
         assert "secret" not in sent.lower()
 
-    def test_at_once_each(self, later, mention, doctor, other_doctor):
+    def test_immediate_mails(self, clock, mention, doctor, other_doctor):
         notifications.set_mail(user=other_doctor, mail=Member.Mail.AT_ONCE)
         board.reply(doctor, mention.topic, f"@{other_doctor.display_name} again")
         send()
         assert mail.outbox == []
-        later.shift(datetime.timedelta(minutes=3))
+        clock.shift(datetime.timedelta(minutes=3))
         send()
         assert len(mail.outbox) == 2
         assert doctor.display_name in mail.outbox[0].subject
 
-    def test_none_where_none_is_wanted(self, later, mention, other_doctor):
+    def test_no_mail_if_unwanted(self, clock, mention, other_doctor):
         notifications.set_mail(user=other_doctor, mail=Member.Mail.NEVER)
-        later.shift(datetime.timedelta(days=3))
+        clock.shift(datetime.timedelta(days=3))
         send()
         assert mail.outbox == []
 
-    def test_none_for_what_was_read(self, later, mention, other_doctor):
+    def test_no_mail_for_read_notifications(self, clock, mention, other_doctor):
         signed_in(other_doctor).get(f"/forum/{mention.topic_id}/")
-        later.shift(datetime.timedelta(days=3))
+        clock.shift(datetime.timedelta(days=3))
         send()
         assert mail.outbox == []
 
-    def test_none_to_an_account_that_is_out(self, later, mention, other_doctor):
+    def test_no_mail_to_a_suspended_account(self, clock, mention, other_doctor):
         User.objects.filter(pk=other_doctor.pk).update(approval=User.Approval.SUSPENDED)
-        later.shift(datetime.timedelta(days=3))
+        clock.shift(datetime.timedelta(days=3))
         send()
         assert mail.outbox == []
 
-    def test_what_a_mail_server_refused_is_due_again(self, later, mention, monkeypatch):
-        later.shift(datetime.timedelta(minutes=3))
+    def test_failed_mail_is_sent_again(self, clock, mention, monkeypatch):
+        clock.shift(datetime.timedelta(minutes=3))
 
         def refuse(*args, **kwargs):
             raise smtplib.SMTPServerDisconnected("gone")
@@ -260,17 +258,17 @@ class TestMail:
                 send()
         assert mailing.send_due(site="https://x.example.org") == (1, 0)
 
-    def test_in_the_readers_language(self, later, mention, other_doctor):
+    def test_mail_is_in_the_readers_language(self, clock, mention, other_doctor):
         User.objects.filter(pk=other_doctor.pk).update(language="zh-hant")
-        later.shift(datetime.timedelta(minutes=3))
+        clock.shift(datetime.timedelta(minutes=3))
         send()
         assert "討論區" in mail.outbox[0].subject
 
-    def test_the_choice_is_made_on_the_page(self, as_doctor, doctor):
+    def test_mail_preference_is_set_on_the_page(self, as_doctor, doctor):
         as_doctor.post("/forum/notifications/", {"mail": "NEVER"})
         assert notifications.member(doctor).mail == "NEVER"
         assert as_doctor.post("/forum/notifications/", {"mail": "x"}).status_code == 200
 
-    def test_the_address_of_the_site_is_checked(self):
+    def test_site_address_is_validated(self):
         with pytest.raises(CommandError, match="https://"):
             call_command("send_board_mail", site="x.example.org")

@@ -1,4 +1,4 @@
-"""The main job in a browser: sign in, read a film, find it, correct it, delete it, sign out."""
+"""The main workflow in a browser: upload, search, edit and delete a reading."""
 
 import io
 
@@ -6,13 +6,13 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from diagnosis.models import Reading
-from tests.e2e.conftest import give_app, settle, sign_in
-from tests.films import draw_film, encode, encode_dicom
+from tests.e2e.conftest import add_authenticator_app, settle, sign_in
+from tests.films import encode, encode_dicom, synthetic_film
 
 
 @pytest.fixture
 def films(tmp_path):
-    pixels = draw_film("PNEUMONIA", seed=7, size=1024)
+    pixels = synthetic_film("PNEUMONIA", seed=7, size=1024)
     (tmp_path / "film.jpg").write_bytes(encode(pixels, "jpeg"))
     (tmp_path / "film.dcm").write_bytes(
         encode_dicom(
@@ -31,7 +31,7 @@ def upload(page: Page, site: str, film, **fields: str) -> None:
     page.locator("main form button[type=submit]").click()
 
 
-def test_from_signing_in_to_signing_out(page: Page, site, site_doctor, films):
+def test_reading_a_film_from_sign_in_to_sign_out(page: Page, site, site_doctor, films):
     page.goto(site)
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     sign_in(page, site, site_doctor.email)
@@ -88,7 +88,7 @@ def test_from_signing_in_to_signing_out(page: Page, site, site_doctor, films):
     page.wait_for_url("**/accounts/login/?next=/readings/")
 
 
-def test_a_dicom_file_fills_the_form(page: Page, site, site_doctor, films):
+def test_dicom_file_fills_the_form(page: Page, site, site_doctor, films):
     sign_in(page, site, site_doctor.email)
     page.goto(f"{site}/readings/new/")
     page.locator("input[name=film]").set_input_files(films / "film.dcm")
@@ -100,7 +100,7 @@ def test_a_dicom_file_fills_the_form(page: Page, site, site_doctor, films):
     assert Reading.objects.get().film_format == "DICOM"
 
 
-def test_what_is_no_film_is_refused_and_what_was_typed_stays(site, site_doctor, films, page):
+def test_invalid_file_is_refused_and_the_input_kept(site, site_doctor, films, page):
     sign_in(page, site, site_doctor.email)
     page.goto(f"{site}/readings/new/")
     page.locator("input[name=patient_name]").fill("陳小明")
@@ -112,7 +112,7 @@ def test_what_is_no_film_is_refused_and_what_was_typed_stays(site, site_doctor, 
     assert not Reading.objects.exists()
 
 
-def test_the_main_job_without_javascript(browser, lenient_model, site, site_doctor, films):
+def test_reading_a_film_without_javascript(browser, lenient_model, site, site_doctor, films):
     context = browser.new_context(java_script_enabled=False, locale="en-US")
     page = context.new_page()
     sign_in(page, site, site_doctor.email)
@@ -131,12 +131,14 @@ def test_the_main_job_without_javascript(browser, lenient_model, site, site_doct
     context.close()
 
 
-def test_a_supervisor_oversees_in_the_admin(page: Page, site, site_doctor, site_supervisor, films):
+def test_supervisor_sees_the_reading_in_the_admin(
+    page: Page, site, site_doctor, site_supervisor, films
+):
     sign_in(page, site, site_doctor.email)
     upload(page, site, films / "film.jpg", patient_name="陳小明", patient_age_years="3")
     page.wait_for_url("**/readings/*-*-*-*-*/")
     page.context.clear_cookies()
-    sign_in(page, site, site_supervisor.email, secret=give_app(site_supervisor))
+    sign_in(page, site, site_supervisor.email, secret=add_authenticator_app(site_supervisor))
     page.goto(f"{site}/admin/diagnosis/reading/")
     expect(page.locator("#result_list")).to_contain_text("陳小明")
     thumbnail = page.locator("#result_list img.film-thumbnail")

@@ -1,16 +1,17 @@
-"""Phantom chest radiographs, drawn by code: no patient's film is ever a test's input.
+"""Synthetic chest radiographs: tests never use a patient's film.
 
 A film is a sum of attenuations, as in a real radiograph: soft tissue, minus the air in the
 lungs, plus bone, heart, vessels and, in PNEUMONIA, opacities. The sum is then exposed through
-a film's S-shaped curve and given grain. Everything but the grain depends on the seed alone,
-so one seed draws the same patient at every size.
+a film's S-shaped curve and given grain. Everything but the grain depends on the seed only,
+so one seed gives the same patient at every size.
 
-The encoders of :mod:`tests.film_files` and :mod:`tests.film_dicom` are re-exported here: tests
-import from this module.
+The encoders of :mod:`tests.films.encodings` and :mod:`tests.films.dicom` are re-exported here;
+tests import from this module.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -18,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from tests.film_chest import SPINE_X, Chest, Patient, Plane, cloud, edge
-from tests.film_dicom import SYNTAXES, edited_dicom, encode_dicom
-from tests.film_files import (
+from tests.films.chest import SPINE_X, Chest, Patient, Plane, cloud, edge
+from tests.films.dicom import SYNTAXES, edited_dicom, encode_dicom
+from tests.films.encodings import (
     ENCODERS,
     HostileFile,
     animated,
@@ -36,11 +37,11 @@ __all__ = [
     "HostileFile",
     "animated",
     "bomb_png",
-    "draw_film",
     "edited_dicom",
     "encode",
     "encode_dicom",
     "hostile_files",
+    "synthetic_film",
     "write_dataset",
     "zipped",
 ]
@@ -52,11 +53,11 @@ _KINDS: tuple[Kind, ...] = ("NORMAL", "PNEUMONIA")
 PATTERNS: tuple[Pattern, ...] = ("lobar", "patchy", "interstitial")
 
 
-def draw_film(kind: Kind, *, seed: int, size: int = 256) -> npt.NDArray[np.uint8]:
-    """Draw one frontal chest film.
+def synthetic_film(kind: Kind, *, seed: int, size: int = 256) -> npt.NDArray[np.uint8]:
+    """Return one synthetic frontal chest film.
 
     Args:
-        kind: NORMAL draws clear lungs, PNEUMONIA adds lobar, patchy or interstitial opacities.
+        kind: NORMAL has clear lungs, PNEUMONIA has lobar, patchy or interstitial opacities.
         seed: same seed, same patient, position and exposure; NORMAL and PNEUMONIA of one seed
             show the same chest without and with the disease.
         size: side of the square film in pixels, at least 32.
@@ -66,6 +67,11 @@ def draw_film(kind: Kind, *, seed: int, size: int = 256) -> npt.NDArray[np.uint8
     """
     if kind not in ("NORMAL", "PNEUMONIA"):
         raise ValueError(f"kind must be 'NORMAL' or 'PNEUMONIA', not {kind!r}")
+    return _synthetic_film(kind, seed, size).copy()
+
+
+@lru_cache(maxsize=256)
+def _synthetic_film(kind: Kind, seed: int, size: int) -> npt.NDArray[np.uint8]:
     patient = Patient.draw(seed)
     chest = Chest(patient, size)
     density = chest.soft_tissue() + chest.bones() + chest.vessels()
@@ -80,16 +86,16 @@ def draw_film(kind: Kind, *, seed: int, size: int = 256) -> npt.NDArray[np.uint8
 def write_dataset(
     root: Path, *, per_class: int, seed: int = 0, size: int = 256, patients: int | None = None
 ) -> Path:
-    """Write NORMAL/ and PNEUMONIA/ with films named as the public paediatric set names them.
+    """Write NORMAL/ and PNEUMONIA/ with file names like those of the public paediatric data set.
 
     Args:
-        root: folder to write to; made if missing.
+        root: folder to write to; created if missing.
         per_class: films in each class.
-        seed: another seed draws other films.
+        seed: another seed gives other films.
         size: side of each film in pixels.
         patients: patients in each class, each with one film or more; by default one patient
             in three has a second film. The first half of the NORMAL patients is numbered
-            IM-, the rest NORMAL2-IM-; PNEUMONIA patients take turns at bacteria and virus.
+            IM-, the rest NORMAL2-IM-; PNEUMONIA patients alternate between bacteria and virus.
 
     Returns:
         root.
@@ -99,14 +105,14 @@ def write_dataset(
         folder = root / kind
         folder.mkdir(parents=True, exist_ok=True)
         for index in range(per_class):
-            film = draw_film(kind, seed=(seed * 2 + label) * 100_003 + index, size=size)
+            film = synthetic_film(kind, seed=(seed * 2 + label) * 100_003 + index, size=size)
             name = _public_name(kind, index % patients, index // patients, index, patients)
             (folder / name).write_bytes(encode(film, "jpeg"))
     return root
 
 
 def _public_name(kind: Kind, patient: int, repeat: int, index: int, patients: int) -> str:
-    """File name of a patient's film, e.g. NORMAL2-IM-0381-0001.jpeg, person12_virus_34.jpeg."""
+    """Return a file name such as NORMAL2-IM-0381-0001.jpeg or person12_virus_34.jpeg."""
     if kind == "NORMAL":
         series = "IM" if patient < (patients + 1) // 2 else "NORMAL2-IM"
         return f"{series}-{115 + patient:04d}-{1 + repeat:04d}.jpeg"
@@ -114,14 +120,14 @@ def _public_name(kind: Kind, patient: int, repeat: int, index: int, patients: in
 
 
 def _opacity(chest: Chest, rng: np.random.Generator) -> Plane:
-    """Attenuation that pneumonia adds: up to what the air had taken away."""
+    """Attenuation that pneumonia adds, at most that of the displaced air."""
     pattern: Pattern = PATTERNS[int(rng.integers(len(PATTERNS)))]
     veil = {"lobar": _lobar, "patchy": _patchy, "interstitial": _interstitial}[pattern]
     return np.asarray(chest.air * veil(chest, rng), np.float32)
 
 
 def _lobar(chest: Chest, rng: np.random.Generator) -> Plane:
-    """One lobe filled, ragged at the rim and cut off sharply by a fissure."""
+    """Consolidation of one lobe, ragged at the rim and sharp at a fissure."""
     side = int(rng.choice((-1, 1)))
     upper = bool(rng.random() < 0.4)
     y, x = (0.30, SPINE_X + side * 0.20) if upper else (0.66, SPINE_X + side * 0.23)
@@ -134,7 +140,7 @@ def _lobar(chest: Chest, rng: np.random.Generator) -> Plane:
 
 
 def _patchy(chest: Chest, rng: np.random.Generator) -> Plane:
-    """Fluffy spots that run together, mostly in the lower and inner zones of both lungs."""
+    """Confluent fluffy opacities, mostly in the lower and inner zones of both lungs."""
     fluff = 1 + 0.16 * cloud(rng, chest.size, 20) + 0.14 * cloud(rng, chest.size, 44)
     clear = np.ones_like(chest.x)
     for _ in range(int(rng.integers(7, 13))):
@@ -151,18 +157,18 @@ def _interstitial(chest: Chest, rng: np.random.Generator) -> Plane:
     haze = np.exp(-(np.hypot((chest.off - 0.12) / 0.17, (chest.y - 0.52) / 0.26) ** 2))
     mesh = np.zeros_like(haze)
     for cells, weight in ((26, 0.6), (44, 0.6), (70, 0.4)):
-        # Where smooth noise crosses zero it draws closed threads, as thickened septa do.
+        # Zero crossings of smooth noise form closed lines, like thickened septa.
         mesh += weight * np.exp(-((cloud(rng, chest.size, cells) / 0.45) ** 2))
     return np.asarray(haze * (0.10 + 0.15 * mesh), np.float32)
 
 
 def _expose(density: Plane, patient: Patient, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Put attenuation through the film's curve, add grain and blur, quantise."""
+    """Apply the film's curve to the attenuation, add grain and blur, and quantise."""
     size = density.shape[0]
     level = np.clip((density * patient.exposure - 0.06) / 0.98, 0, None)
     curve = level**1.15 / (level**1.15 + 0.48 ** (1.15 * patient.contrast) * (1 - level * 0.45))
     grain = rng.normal(0, 1, density.shape).astype(np.float32)
-    # Grain is correlated over a few pixels on a large film, and finest where most light fell.
+    # On a large film, grain is correlated over a few pixels.
     grain = _blurred(grain, 0.35 + size / 2000) * (1 + size / 900)
     curve = _blurred(np.asarray(curve, np.float32), size * 0.0012)
     curve += 0.011 * patient.grain * grain * (0.5 + curve)
@@ -170,7 +176,7 @@ def _expose(density: Plane, patient: Patient, rng: np.random.Generator) -> npt.N
 
 
 def _burn_in_marker(film: npt.NDArray[np.uint8], patient: Patient) -> npt.NDArray[np.uint8]:
-    """Burn an R in at the patient's right shoulder, as the technician's lead letter does."""
+    """Burn in an R at the patient's right shoulder, like a lead marker."""
     size = film.shape[0]
     rng = np.random.default_rng([patient.seed, 6])
     sheet = Image.fromarray(film)
@@ -181,7 +187,7 @@ def _burn_in_marker(film: npt.NDArray[np.uint8], patient: Patient) -> npt.NDArra
 
 
 def _blurred(plane: Plane, radius: float) -> Plane:
-    """Gaussian blur by separable convolution; Pillow's blur does not take float planes."""
+    """Blur by separable convolution, because Pillow cannot blur float images."""
     if radius < 0.2:
         return plane
     reach = int(np.ceil(3 * radius))

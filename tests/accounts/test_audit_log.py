@@ -1,4 +1,4 @@
-"""The audit log: what is in it, and that nobody tampers with it unnoticed."""
+"""The audit log: what it records, and how tampering is detected."""
 
 import getpass
 import re
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def log() -> list[AuditEntry]:
-    """Five rows or more of ordinary use outside any request, newest last."""
+    """At least five entries from outside a request, newest last."""
     auditlog_value.set(None)
     doctor = services.create_account(
         email="d@example.org", display_name="D", password=PASSWORD, role=roles.DOCTOR
@@ -36,11 +36,11 @@ def log() -> list[AuditEntry]:
     return list(AuditEntry.objects.order_by("sequence"))
 
 
-def altered(column: str) -> str:
+def update_of(column: str) -> str:
     return f"UPDATE accounts_auditentry SET {column} = %s WHERE sequence = 4"  # noqa: S608
 
 
-def by_hand(sql: str, *values: object) -> None:
+def execute(sql: str, *values: object) -> None:
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
 
@@ -51,7 +51,7 @@ def verify(*arguments: str) -> str:
     return out.getvalue()
 
 
-def test_a_log_of_ordinary_use_is_whole(log):
+def test_untouched_log_is_intact(log):
     said = verify()
     assert f"intact: {len(log)} rows" in said
     assert f"Head: {len(log)}:{log[-1].seal}" in said
@@ -73,54 +73,54 @@ def test_a_log_of_ordinary_use_is_whole(log):
         ("actor_pk", None),
     ],
 )
-def test_a_row_changed_by_hand_is_named_and_no_other(log, column, value):
-    by_hand(altered(column), value)
+def test_tampered_entry_is_reported_and_no_other(log, column, value):
+    execute(update_of(column), value)
     out = StringIO()
     with pytest.raises(CommandError, match="is damaged"):
         call_command("verify_audit", stdout=out)
     named = {int(number) for number in re.findall(r"Row (\d+) \(", out.getvalue())}
-    # A forged seal also parts the row from the next.
+    # A forged seal also breaks the chain to the next entry.
     assert named == ({4, 5} if column == "seal" else {4}), out.getvalue()
 
 
-def test_an_account_put_in_place_of_another_is_named(log):
+def test_exchanged_account_is_reported(log):
     other = UserFactory()
-    by_hand("UPDATE accounts_auditentry SET actor_id = %s WHERE sequence = 4", other.pk)
+    execute("UPDATE accounts_auditentry SET actor_id = %s WHERE sequence = 4", other.pk)
     assert len(found := list(verify_log())) == 1
     assert found[0].startswith("Row 4 ")
     assert "another account" in found[0]
 
 
 @pytest.mark.parametrize("gone", [1, 3])
-def test_a_row_taken_away_is_named(log, gone):
-    by_hand("DELETE FROM accounts_auditentry WHERE sequence = %s", gone)
+def test_missing_entry_is_reported(log, gone):
+    execute("DELETE FROM accounts_auditentry WHERE sequence = %s", gone)
     assert list(verify_log()) == [f"Row {gone} is missing."]
 
 
-def test_rows_taken_away_at_the_end_are_named(log):
-    by_hand("DELETE FROM accounts_auditentry WHERE sequence >= 4")
+def test_missing_entries_at_the_end_are_reported(log):
+    execute("DELETE FROM accounts_auditentry WHERE sequence >= 4")
     assert list(verify_log()) == [f"Rows 4 to {len(log)} are missing."]
 
 
-def test_taking_the_head_back_too_is_noticed(log):
-    by_hand("DELETE FROM accounts_auditentry WHERE sequence >= 4")
-    by_hand("UPDATE accounts_audithead SET sequence = 3, seal = %s", log[2].seal)
+def test_truncating_log_and_head_is_detected(log):
+    execute("DELETE FROM accounts_auditentry WHERE sequence >= 4")
+    execute("UPDATE accounts_audithead SET sequence = 3, seal = %s", log[2].seal)
     assert any("head of the log" in sentence for sentence in verify_log())
 
 
-def test_emptying_the_log_is_noticed(log):
-    by_hand("DELETE FROM accounts_auditentry")
-    by_hand("DELETE FROM accounts_audithead")
+def test_emptied_log_is_detected(log):
+    execute("DELETE FROM accounts_auditentry")
+    execute("DELETE FROM accounts_audithead")
     assert any("emptied" in sentence for sentence in verify_log())
 
 
-def test_an_old_copy_of_rows_and_head_is_noticed_with_a_head_noted_elsewhere(log):
+def test_restored_old_copy_is_detected_by_a_head_kept_elsewhere(log):
     old = AuditHead.objects.get()
     recording.record_access(User.objects.get(), what="film")
     noted = str(AuditHead.objects.get())
     assert "intact" in verify("--head", noted)
-    by_hand("DELETE FROM accounts_auditentry WHERE sequence = %s", old.sequence + 1)
-    by_hand(
+    execute("DELETE FROM accounts_auditentry WHERE sequence = %s", old.sequence + 1)
+    execute(
         "UPDATE accounts_audithead SET sequence = %s, seal = %s, own_seal = %s",
         old.sequence, old.seal, old.own_seal,
     )  # fmt: skip
@@ -129,12 +129,12 @@ def test_an_old_copy_of_rows_and_head_is_noticed_with_a_head_noted_elsewhere(log
         verify("--head", noted)
 
 
-def test_a_row_put_in_by_hand_is_named(log):
+def test_inserted_entry_is_reported(log):
     columns = ", ".join(
         field.column for field in AuditEntry._meta.concrete_fields
         if field.name not in {"id", "sequence"}
     )  # fmt: skip
-    by_hand(
+    execute(
         f"INSERT INTO accounts_auditentry (sequence, {columns}) "  # noqa: S608
         f"SELECT {len(log) + 1}, {columns} FROM accounts_auditentry WHERE sequence = 4"
     )
@@ -143,22 +143,22 @@ def test_a_row_put_in_by_hand_is_named(log):
     assert all(sentence.startswith(f"Row {len(log) + 1} ") for sentence in found)
 
 
-def test_two_rows_exchanged_are_noticed(log):
-    by_hand("UPDATE accounts_auditentry SET sequence = 1003 WHERE sequence = 3")
-    by_hand("UPDATE accounts_auditentry SET sequence = 3 WHERE sequence = 4")
-    by_hand("UPDATE accounts_auditentry SET sequence = 4 WHERE sequence = 1003")
+def test_swapped_entries_are_detected(log):
+    execute("UPDATE accounts_auditentry SET sequence = 1003 WHERE sequence = 3")
+    execute("UPDATE accounts_auditentry SET sequence = 3 WHERE sequence = 4")
+    execute("UPDATE accounts_auditentry SET sequence = 4 WHERE sequence = 1003")
     named = {number for s in verify_log() for number in re.findall(r"^Row (\d+)", s)}
     assert {"3", "4"} <= named
 
 
-def test_whoever_lacks_the_key_cannot_make_a_seal(log):
+def test_seal_cannot_be_forged_without_the_key(log):
     with override_settings(SECRET_KEY="another key, of somebody who has the database only"):
         recording.record_access(User.objects.get(), what="film")
     found = list(verify_log())
     assert any(f"Row {len(log) + 1} " in sentence for sentence in found)
 
 
-def test_a_changed_key_keeps_the_old_rows_good(log, settings):
+def test_entries_stay_valid_after_a_key_rotation(log, settings):
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
     settings.SECRET_KEY = "the next key, which the site got in the yearly change"
     recording.record_access(User.objects.get(), what="film")
@@ -168,7 +168,7 @@ def test_a_changed_key_keeps_the_old_rows_good(log, settings):
     assert named >= set(range(1, len(log) + 1))
 
 
-def test_nothing_in_the_program_changes_or_deletes_a_row(log):
+def test_entries_cannot_be_changed_or_deleted_through_the_orm(log):
     row = log[3]
     for attempt in (
         row.save,
@@ -184,7 +184,7 @@ def test_nothing_in_the_program_changes_or_deletes_a_row(log):
     assert list(verify_log()) == []
 
 
-def test_rows_outlive_the_account_they_speak_of(log):
+def test_entries_outlive_the_account_they_are_about(log):
     doctor = User.objects.get()
     doctor.delete()
     rows = AuditEntry.objects.filter(what="sign-in")
@@ -194,7 +194,7 @@ def test_rows_outlive_the_account_they_speak_of(log):
     assert list(verify_log()) == []
 
 
-def test_who_deletes_their_own_account_is_still_named():
+def test_deleting_ones_own_account_is_recorded_with_its_name():
     root = User.objects.create_superuser("root@example.org", PASSWORD, display_name="Root")
     with set_actor(root):
         root.delete()
@@ -205,7 +205,7 @@ def test_who_deletes_their_own_account_is_still_named():
     connection.check_constraints()
 
 
-def test_a_change_that_is_undone_leaves_no_row_and_no_gap(log):
+def test_rolled_back_change_leaves_no_entry_and_no_gap(log):
     with transaction.atomic():
         UserFactory()
         transaction.set_rollback(True)
@@ -213,7 +213,7 @@ def test_a_change_that_is_undone_leaves_no_row_and_no_gap(log):
     assert list(verify_log()) == []
 
 
-def test_changes_of_a_service_carry_its_name_and_reason(log):
+def test_changes_by_a_service_carry_its_event_and_reason(log):
     doctor = User.objects.get()
     with recording.event("suspended", reason="left the hospital"):
         doctor.approval = User.Approval.SUSPENDED
@@ -224,13 +224,13 @@ def test_changes_of_a_service_carry_its_name_and_reason(log):
     assert row.changes == {"approval": ["APPROVED", "SUSPENDED"]}
 
 
-def test_what_is_done_at_the_console_says_whose_console(log):
+def test_command_line_changes_carry_the_system_user(log):
     by_nobody = [row.additional_data for row in log if row.actor is None]
     assert by_nobody
     assert {detail["console"] for detail in by_nobody} == {getpass.getuser()}
 
 
-def test_a_failed_sign_in_names_the_account_that_was_tried_and_no_password(client):
+def test_failed_sign_in_records_the_account_and_no_password(client):
     doctor = DoctorFactory()
     for typed in (doctor.email, "nobody@example.org"):
         client.post("/accounts/login/", {"login": typed, "password": "my secret words"})
@@ -242,23 +242,23 @@ def test_a_failed_sign_in_names_the_account_that_was_tried_and_no_password(clien
     assert "my secret words" not in everything
 
 
-def test_a_password_typed_as_the_address_is_not_kept(client):
+def test_password_typed_into_the_email_field_is_not_recorded(client):
     response = client.post("/accounts/login/", {"login": "my secret words", "password": "x"})
     assert "login" in response.context["form"].errors
-    # The form stops it. What else tries to sign somebody in may not.
+    # The form refuses it. Other callers of `authenticate` may not.
     authenticate(response.wsgi_request, username="my secret words", password="x")
     assert AuditEntry.objects.get(what="sign-in-failed").object_repr == "(not an e-mail address)"
     assert "my secret" not in "".join(str(vars(row)) for row in AuditEntry.objects.all())
 
 
 @pytest.mark.parametrize("head", ["12", "x:" + "0" * 64, "12:abc"])
-def test_a_head_that_is_none_is_refused(head):
+def test_invalid_head_is_refused(head):
     with pytest.raises(CommandError, match="A head looks like"):
         verify("--head", head)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_rows_written_at_once_make_one_chain():
+def test_concurrent_entries_form_one_chain():
     doctor = UserFactory()
     before = AuditEntry.objects.count()
 

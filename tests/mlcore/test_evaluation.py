@@ -1,4 +1,4 @@
-"""What a model does not know: abstention, folds, probes, corruptions, films outside."""
+"""Abstention, folds, preprocessing, shortcut probes, corruptions and synthetic outliers."""
 
 import hashlib
 import warnings
@@ -13,25 +13,25 @@ from mlcore.engine.evaluation.predictions import Predictions
 from mlcore.engine.serving import conformal
 from mlcore.engine.serving.preprocess import EQUALISE, LOCAL_CONTRAST, Preprocessing, prepare_bytes
 from mlcore.engine.training import outliers
-from tests.films import draw_film
+from tests.films import synthetic_film
 
 
 def sample(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Labels, and probabilities that tell them apart with some overlap."""
+    """Return labels and probabilities that separate them with some overlap."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 2, n)
     return labels, 1 / (1 + np.exp(-(3 * (2 * labels - 1) + rng.normal(0, 2.2, n))))
 
 
-def chest_film(*, seed: int, size: int) -> np.ndarray:
-    return draw_film("NORMAL", seed=seed, size=size)
+def normal_film(*, seed: int, size: int) -> np.ndarray:
+    return synthetic_film("NORMAL", seed=seed, size=size)
 
 
 class TestAbstention:
     @pytest.mark.parametrize("label", [0, 1])
     @pytest.mark.parametrize("coverage", [0.8, 0.95, 0.97])
-    def test_each_label_belongs_to_the_set_as_mapie_says(self, label, coverage):
-        """MAPIE, fitted on one label alone, is split-conformal prediction for that label."""
+    def test_prediction_sets_equal_mapie(self, label, coverage):
+        """MAPIE fitted on one label is split-conformal prediction for that label."""
         from mapie.classification import SplitConformalClassifier
         from sklearn.linear_model import LogisticRegression
 
@@ -61,7 +61,7 @@ class TestAbstention:
         ours = (fresh if label == 0 else 1 - fresh) <= limit
         assert np.array_equal(ours, sets[:, label, 0])
 
-    def test_what_it_promises_holds_on_new_films(self):
+    def test_coverage_holds_on_new_films(self):
         labels, p = sample(2000, seed=3)
         fitted = conformal.fit(labels, p, threshold=0.5, coverage=0.95)
         fresh, q = sample(20000, seed=4)
@@ -71,17 +71,17 @@ class TestAbstention:
             assert wrong.sum() / (fresh == label).sum() < 0.062
         assert 0.03 < (~sure).mean() < 0.4
 
-    def test_no_answer_contradicts_the_threshold(self):
+    def test_band_contains_the_threshold(self):
         labels, p = sample(500, seed=5)
         for threshold in (0.01, 0.4, 0.6, 0.999):
             fitted = conformal.fit(labels, p, threshold=threshold)
             assert fitted.lower <= threshold <= fitted.upper
 
-    def test_too_few_films_to_promise_leave_every_film_undecided(self):
+    def test_too_few_films_make_every_film_unsure(self):
         fitted = conformal.fit([0, 1, 0, 1], [0.1, 0.9, 0.2, 0.8], threshold=0.5)
         assert fitted.is_unsure([0.0, 0.5, 1.0]).all()
 
-    def test_one_label_alone_is_refused(self):
+    def test_invalid_arguments_are_refused(self):
         with pytest.raises(ValueError, match="both labels"):
             conformal.fit([1, 1], [0.5, 0.6], threshold=0.5)
         with pytest.raises(ValueError, match="coverage"):
@@ -101,7 +101,7 @@ class TestFolds:
         record(f"person{n}", "PNEUMONIA", "virus", 1) for n in range(1, 91)
     ]
 
-    def test_a_fold_is_a_run_of_patients_and_no_patient_is_parted(self):
+    def test_folds_are_runs_of_patients_and_keep_patients_together(self):
         fold = folds.blocks(self.films, 4)
         by_patient: dict[str, set[int]] = {}
         for film, number in zip(self.films, fold, strict=True):
@@ -130,8 +130,8 @@ class TestFolds:
 class TestLocalContrast:
     spec = Preprocessing(id=LOCAL_CONTRAST)
 
-    def test_exposure_and_a_slope_of_light_hardly_change_the_input(self):
-        film = chest_film(seed=1, size=224)
+    def test_input_is_robust_to_exposure_and_gradients(self):
+        film = normal_film(seed=1, size=224)
         row = np.linspace(0.75, 1, 224)[:, np.newaxis]
         for other in (film * 0.7, 40 + film * 0.6, film * row):
             changed = np.clip(other, 0, 255).astype(np.uint8)
@@ -139,11 +139,11 @@ class TestLocalContrast:
             whole = np.abs(film.astype(float) - changed).mean()
             assert local < 0.35 * whole
 
-    def test_a_flat_film_is_mid_grey(self):
+    def test_uniform_film_becomes_mid_grey(self):
         flat = np.full((50, 60), 90, np.uint8)
         assert set(np.unique(prepare_bytes(flat, size=64, spec=self.spec))) == {128}
 
-    def test_a_card_names_what_its_algorithm_reads(self):
+    def test_card_entry_round_trip(self):
         for spec in (self.spec, Preprocessing(id=EQUALISE, histogram_margin=0.1)):
             entry = {"id": spec.id, "parameters": spec.parameters()}
             assert Preprocessing.from_card(entry) == spec
@@ -161,7 +161,7 @@ class TestProbe:
     field = np.zeros((56, 56), bool)
     field[14:42, 8:24] = field[14:42, 32:48] = True
 
-    def test_each_probe_hides_what_it_names(self):
+    def test_each_probe_masks_its_region(self):
         film = np.full((100, 200), 200, np.uint8)
         shown = {name: probe.masked(film, name, self.field) > 0 for name in probe.PROBES}
         assert shown["none"].all()
@@ -175,7 +175,7 @@ class TestProbe:
         with pytest.raises(ValueError, match="Unknown probe"):
             probe.masked(film, "nose", self.field)
 
-    def test_a_network_that_looks_at_the_frame_is_found_out(self):
+    def test_frame_shortcut_is_detected(self):
         rng = np.random.default_rng(0)
         labels = np.arange(40) % 2
         films = rng.integers(100, 150, (40, 64, 64)).astype(np.uint8)
@@ -192,28 +192,28 @@ class TestProbe:
         inside = report["activation_in_lungs"]
         assert inside["share"] == pytest.approx(inside["area"])
 
-    def test_activation_in_the_lungs_counts_where_the_map_lies(self):
+    def test_activation_in_the_lungs(self):
         inside = self.field.astype(float)
         found = probe.activation_in_lungs([inside], self.field)
         assert found["share"] == pytest.approx(1)
         assert found["area"] == pytest.approx(self.field.mean())
 
 
-def test_the_lung_field_of_drawn_chests_covers_both_lungs():
-    field = lungs.find([chest_film(seed=seed, size=160) for seed in range(30)])
+def test_lung_field_covers_both_lungs():
+    field = lungs.find([normal_film(seed=seed, size=160) for seed in range(30)])
     left, right = field[:, :28].mean(), field[:, 28:].mean()
     assert 0.1 < left < 0.7
     assert 0.1 < right < 0.7
     assert np.array_equal(lungs.from_card(lungs.to_card(field)), field)
-    with pytest.raises(ValueError, match="no lung"):
+    with pytest.raises(ValueError, match="no dark region"):
         lungs.find([np.full((80, 80), 7, np.uint8)])
 
 
 class TestCorruptions:
-    film = chest_film(seed=2, size=200)
+    film = normal_film(seed=2, size=200)
 
     @pytest.mark.parametrize("kind", corruptions.KINDS)
-    def test_each_is_graded_and_says_the_same_each_time(self, kind):
+    def test_corruptions_are_graded_and_reproducible(self, kind):
         before = self.film.copy()
         done = [corruptions.corrupt(self.film, kind, s, seed=4) for s in (1, 2, 3)]
         again = corruptions.corrupt(self.film, kind, 3, seed=4)
@@ -225,26 +225,26 @@ class TestCorruptions:
             strength = [np.abs(film.astype(int) - before).mean() for film in done]
             assert 0 < strength[0] < strength[2]
 
-    def test_a_place_decides_which_one(self):
-        some = [corruptions.any_of(self.film, place) for place in range(12)]
+    def test_the_seed_decides_the_corruption(self):
+        some = [corruptions.any_of(self.film, seed) for seed in range(12)]
         assert np.array_equal(some[3], corruptions.any_of(self.film, 3))
         assert len({film.tobytes() for film in some}) > 8
 
-    def test_an_unknown_one_is_refused(self):
+    def test_unknown_corruption_is_refused(self):
         with pytest.raises(ValueError, match="Received: 'rain'"):
             corruptions.corrupt(self.film, "rain", 1, seed=0)
 
 
 class TestOutliers:
-    def test_pictures_are_of_the_size_asked_for_and_differ(self):
+    def test_synthetic_images_have_the_requested_size_and_differ(self):
         rng = np.random.default_rng(0)
         made = [outliers.synthetic(rng, size=64) for _ in range(60)]
         assert all(picture.shape == (64, 64) for picture in made)
         assert all(picture.dtype == np.uint8 for picture in made)
         assert len({picture.tobytes() for picture in made}) == 60
 
-    def test_a_turned_film_is_never_upright(self):
-        film = chest_film(seed=3, size=64)
+    def test_rotated_films_are_never_upright(self):
+        film = normal_film(seed=3, size=64)
         rng = np.random.default_rng(1)
         not_upright = [film[::-1], *(np.rot90(film, quarters) for quarters in (1, 2, 3))]
         seen = set()
@@ -254,8 +254,8 @@ class TestOutliers:
             seen.add(found)
         assert seen == {0, 1, 2, 3}
 
-    def test_a_broken_film_keeps_its_size_and_not_its_order(self):
-        first, second = chest_film(seed=3, size=64), chest_film(seed=4, size=64)
+    def test_shuffled_films_keep_their_size_and_lose_their_order(self):
+        first, second = normal_film(seed=3, size=64), normal_film(seed=4, size=64)
         rng = np.random.default_rng(1)
         for _ in range(30):
             broken = outliers.shuffled(first, second, rng)
@@ -264,8 +264,8 @@ class TestOutliers:
                 assert np.abs(broken.astype(int) - film).mean() > 10
 
 
-def test_failures_are_told_in_words_surest_first():
-    films = [chest_film(seed=seed, size=64) for seed in range(20)]
+def test_failures_are_described_most_confident_first():
+    films = [normal_film(seed=seed, size=64) for seed in range(20)]
     films[3][:8] = 255
     labels = np.zeros(20, int)
     probabilities = np.full(20, 0.1)

@@ -1,4 +1,4 @@
-"""Film files for the tests: every format that is accepted, and files that must be refused.
+"""Film files for the tests: every accepted format, and files that must be refused.
 
 Import these through :mod:`tests.films`.
 """
@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from tests.film_dicom import encode_dicom
+from tests.films.dicom import encode_dicom
 
 Pixels = npt.NDArray[np.uint8]
 
 ORIENTATION_TAG = 0x0112
-# EXIF orientation -> what has to be done to the upright picture so that a viewer undoes it.
+# EXIF orientation -> the transposition of the upright image that a viewer undoes.
 _UNDO_ORIENTATION = {
     3: Image.Transpose.ROTATE_180,
     6: Image.Transpose.ROTATE_90,
@@ -37,7 +37,7 @@ def encode(pixels: Pixels, format: str) -> bytes:
     Args:
         pixels: uint8 (height, width).
         format: a key of ENCODERS. All but the "jpeg…", "webp_lossy" and "png_1bit" ones keep
-            every pixel; "tiff_white_is_zero" and "jpeg_rotated" show the same film as the rest.
+            every pixel; "tiff_white_is_zero" and "jpeg_rotated" show the same film as the others.
     """
     return ENCODERS[format](pixels)
 
@@ -64,7 +64,7 @@ def _sixteen_bit(format: str, **options: Any) -> Callable[[Pixels], bytes]:
 
 
 def _palette(format: str) -> Callable[[Pixels], bytes]:
-    """A palette that runs from white to black, so that an index is never its own grey."""
+    """Use a palette from white to black, so that an index differs from its grey level."""
 
     def encoder(pixels: Pixels) -> bytes:
         image = Image.fromarray(255 - pixels).convert("P")
@@ -85,7 +85,7 @@ def _rotated(format: str, orientation: int, **options: Any) -> Callable[[Pixels]
 
 
 def _white_is_zero(pixels: Pixels) -> bytes:
-    """TIFF with PhotometricInterpretation 0, as many scanners write."""
+    """Encode a TIFF with PhotometricInterpretation 0, as many scanners do."""
     height, width = pixels.shape
     data = (255 - pixels).tobytes()
     entries = [
@@ -137,7 +137,7 @@ ENCODERS: dict[str, Callable[[Pixels], bytes]] = {
 
 
 def bomb_png(side: int = 60_000) -> bytes:
-    """A PNG of a few hundred bytes that claims side x side pixels."""
+    """Return a PNG of a few hundred bytes that claims side x side pixels."""
     header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
     blank = zlib.compress(bytes(64 * 1024), 9)
     chunks = ((b"IHDR", header), (b"IDAT", blank), (b"IEND", b""))
@@ -149,13 +149,13 @@ def _png_chunk(name: bytes, body: bytes) -> bytes:
 
 
 def animated(pixels: Pixels, format: str) -> bytes:
-    """Two different frames as GIF, WEBP, PNG (APNG) or pages of a TIFF."""
+    """Encode two different frames as GIF, WEBP, PNG (APNG) or pages of a TIFF."""
     frames = [Image.fromarray(pixels).convert("RGB"), Image.fromarray(255 - pixels).convert("RGB")]
     return _save(frames[0], format, save_all=True, append_images=frames[1:])
 
 
 def zipped(pixels: Pixels) -> bytes:
-    """A zip archive that holds a perfectly good film."""
+    """Return a zip archive that contains a valid film."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("film.jpeg", encode(pixels, "jpeg"))
@@ -171,22 +171,22 @@ PDF = b"%PDF-1.4\n1 0 obj\n<< /Type /Catalog >>\nendobj\ntrailer << /Root 1 0 R 
 
 
 class HostileFile(NamedTuple):
-    """A file nobody may read a chest out of."""
+    """A file that must be refused."""
 
     filename: str
     data: bytes
-    code: str  # of the FilmError that must meet it
+    code: str  # of the expected FilmError
 
 
 @cache
 def hostile_files() -> dict[str, HostileFile]:
-    """Files that must be refused, by a name for the case, each with its FilmError code.
+    """Return files that must be refused, by name, each with its FilmError code.
 
-    Sizes are small; a caller tests the limit on bytes by giving a lower limit.
+    The files are small; to test the byte limit, pass a lower limit.
     """
-    from tests.films import draw_film
+    from tests.films import synthetic_film
 
-    film = draw_film("NORMAL", seed=1, size=128)
+    film = synthetic_film("NORMAL", seed=1, size=128)
     jpeg, png = encode(film, "jpeg"), encode(film, "png")
     dicom = encode_dicom(film)
     files = {

@@ -1,7 +1,7 @@
 """The anatomy of a phantom chest, as planes of X-ray attenuation.
 
-Lengths are shares of the film's side, attenuations are relative. Use it through
-:func:`tests.films.draw_film`.
+Lengths are fractions of the film's side, attenuations are relative. Use it through
+:func:`tests.films.synthetic_film`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SPINE_X = 0.5
 
 @dataclass(frozen=True)
 class Patient:
-    """What differs from child to child and from exposure to exposure; lengths are film sides."""
+    """What varies between patients and exposures; lengths are fractions of the film's side."""
 
     seed: int
     tilt: float
@@ -84,7 +84,7 @@ class Chest:
         return base + 0.10 * np.clip(reach, -0.9, 1.3) ** 2
 
     def _lungs(self) -> Plane:
-        """Share of the greatest depth of air, 0 to 1, before heart and mediastinum."""
+        """Depth of air relative to its maximum, 0 to 1, without heart and mediastinum."""
         width = np.maximum(self.cage_half_width(), 1e-3)
         across = np.clip((self.off - 0.055) / np.maximum(width - 0.055, 1e-3), 0, 1.2)
         depth = np.clip(1 - (2 * np.abs(across - 0.46)) ** 3.0 * 0.80, 0, 1)
@@ -94,7 +94,7 @@ class Chest:
         return depth * (0.62 + 0.38 * np.clip((self.y - 0.11) / 0.25, 0, 1))
 
     def soft_tissue(self) -> Plane:
-        """Trunk, neck, arms, heart, great vessels and abdomen, less the lungs' air."""
+        """Trunk, neck, arms, heart, great vessels and abdomen, minus the air of the lungs."""
         trunk = self._trunk()
         under = edge(self.y - self.diaphragm(), 0.02)
         abdomen = under * edge(self.cage_half_width() + 0.03 - self.off, 0.03)
@@ -113,7 +113,7 @@ class Chest:
         return tissue
 
     def _trunk(self) -> Plane:
-        """Soft tissue in the beam's way: nothing beside the neck, or between arm and trunk."""
+        """Soft tissue in the beam; none beside the neck or between arm and trunk."""
         slope = np.clip((self.y - 0.005) / 0.185, 0, 1)
         half = 0.115 + 0.335 * slope**1.25 + 0.02 * np.clip((self.y - 0.5) / 0.5, 0, 1)
         depth = np.clip(1 - (self.off / np.maximum(half, 1e-3)) ** 4, 0, 1) ** 0.55
@@ -125,11 +125,11 @@ class Chest:
         return np.maximum(trunk, np.maximum(arm, shoulder))
 
     def _arm_axis(self) -> Plane:
-        """Distance of the upper arm's middle from the spine: it leaves the film downwards."""
+        """Distance of the upper arm's axis from the spine, growing downwards."""
         return 0.428 + 0.22 * np.clip(self.y - 0.20, 0, 1)
 
     def _heart(self) -> Plane:
-        """Share of the lung's depth that heart and great vessels take, 0 to 1."""
+        """Fraction of the lung's depth taken by heart and great vessels, 0 to 1."""
         grow = self.patient.heart
         lift = self.patient.inspiration * 0.7
         left = ellipse(self.x, self.y, 0.565, 0.680 + lift, 0.190 * grow, 0.135 * grow, 0.010, 0.60)
@@ -140,7 +140,7 @@ class Chest:
         return 1 - (1 - left) * (1 - right) * (1 - arch) * (1 - trunk) * (1 - cava)
 
     def _airway(self) -> Plane:
-        """The dark column of the trachea and its two main bronchi."""
+        """The trachea and the two main bronchi."""
         bend = SPINE_X - 0.006 - 0.010 * np.clip(self.y / 0.4, 0, 1)
         trachea = np.exp(-((((self.x - bend) / 0.017) ** 2) ** 2)) * edge(0.40 - self.y, 0.02)
         main = np.exp(-(((self.y - 0.39 - 0.75 * self.off) / 0.016) ** 2))
@@ -158,7 +158,7 @@ class Chest:
         return np.asarray(0.15 * body * (1 - 0.50 * disc) + 0.06 * pedicle, np.float32)
 
     def _ribs(self) -> Plane:
-        """Posterior ribs arch out and down from the spine; anterior ones come back inwards."""
+        """Posterior and anterior ribs."""
         width = np.maximum(self.cage_half_width() + 0.008, 1e-3)
         reach = np.clip(self.off / width, 0, 1)
         wobble = 0.004 * cloud([self.patient.seed, 4], self.size, 6)
@@ -169,12 +169,12 @@ class Chest:
         back *= inside * edge(self.off - 0.030, 0.008)
         front *= inside * edge(reach - 0.40, 0.06)
         span = edge(self.y - 0.115 - 0.02 * self.off, 0.008) * edge(0.90 - self.y, 0.05)
-        # Seen tangentially at the rim of the cage, bone is thicker.
+        # At the rim of the cage, the beam passes through more bone.
         rim = 1 + 0.9 * np.clip((reach - 0.86) / 0.14, 0, 1) ** 2
         return np.asarray(span * rim * (0.125 * back + 0.085 * front), np.float32)
 
     def _rib_bands(self, along: Plane, share: float) -> Plane:
-        """Bands one rib spacing apart, brighter at their cortex; share is bone to spacing."""
+        """Bands one rib spacing apart with a bright cortex; `share` is bone to spacing."""
         phase = (along / self.patient.rib_spacing + self.patient.rib_phase) % 1.0 - 0.5
         across = np.abs(phase) / (share / 2)
         shaft = edge(1 - across, 0.10)
@@ -197,7 +197,7 @@ class Chest:
         return np.asarray(0.15 * collar + 0.055 * blade + 0.05 * spur + 0.19 * arm, np.float32)
 
     def vessels(self) -> Plane:
-        """The hila and the vessels that branch from them, thinning outwards."""
+        """The hila and the vessels that branch from them."""
         tree = _vessel_tree(self.patient, self.size)
         hilum = ellipse(self.off, self.y, 0.085, 0.46, 0.028, 0.060, 0.03)
         inside = np.clip(self.lungs * 1.5, 0, 1) * (1 - 0.7 * self.heart)
@@ -205,7 +205,7 @@ class Chest:
 
 
 def _vessel_tree(patient: Patient, size: int) -> Plane:
-    """Branching lines from both hila as a plane of 0 to about 1."""
+    """Vessels branching from both hila, as a plane of 0 to about 1."""
     rng = np.random.default_rng([patient.seed, 5])
     widths = (0.0060, 0.0034, 0.0018)
     sheets = [(width, Image.new("L", (2 * size, 2 * size))) for width in widths]
@@ -238,7 +238,7 @@ def _vessel_tree(patient: Patient, size: int) -> Plane:
 
 
 def _posed(column: Plane, row: Plane, patient: Patient) -> tuple[Plane, Plane]:
-    """Body coordinates of each film point, the child lying a little turned and off centre."""
+    """Body coordinates of each film point of a slightly rotated and shifted patient."""
     dx, dy = column - 0.5 - patient.shift[0], row - 0.5 - patient.shift[1]
     cos, sin = math.cos(patient.tilt), math.sin(patient.tilt)
     x = (cos * dx - sin * dy) / patient.zoom + 0.5
@@ -247,14 +247,14 @@ def _posed(column: Plane, row: Plane, patient: Patient) -> tuple[Plane, Plane]:
 
 
 def edge(distance: Plane, softness: float) -> Plane:
-    """0 outside, 1 inside, a soft step where the signed distance crosses zero."""
+    """A soft step: 0 outside, 1 inside, by the signed distance."""
     return np.asarray(0.5 + 0.5 * np.tanh(distance / softness), np.float32)
 
 
 def ellipse(
     x: Plane, y: Plane, cx: float, cy: float, rx: float, ry: float, soft: float, turn: float = 0.0
 ) -> Plane:
-    """A filled ellipse of 1 with a rim that is `soft` film sides wide, turned by radians."""
+    """A filled ellipse of value 1 with a soft rim, rotated by `turn` radians."""
     cos, sin = math.cos(turn), math.sin(turn)
     dx, dy = x - cx, y - cy
     along, across = (cos * dx + sin * dy) / rx, (cos * dy - sin * dx) / ry
@@ -263,7 +263,7 @@ def ellipse(
 
 
 def cloud(seed: int | list[int] | np.random.Generator, size: int, cells: int) -> Plane:
-    """Smooth noise of mean 0 and deviation about 1 with `cells` blobs a side."""
+    """Smooth noise of mean 0 and standard deviation about 1, `cells` blobs per side."""
     grid = np.random.default_rng(seed).normal(0, 1.5, (cells, cells)).astype(np.float32)
     smooth = Image.fromarray(grid).resize((size, size), Image.Resampling.BICUBIC)
     return np.asarray(smooth, np.float32)

@@ -1,4 +1,4 @@
-"""Files that are no readable film: each is refused for what it is, soon, and for few bytes."""
+"""Files that are refused, each with its error code and within limits."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from PIL import Image, ImageFile
 
 from mlcore.engine.films.errors import CODES, MIN_SIDE, check_size
 from mlcore.engine.films.film import FilmError, read_film
-from tests.films import ENCODERS, bomb_png, draw_film, encode, hostile_files
-from tests.mlcore.refusals import check_outcome, refused
+from tests.films import ENCODERS, bomb_png, encode, hostile_files, synthetic_film
+from tests.mlcore.film_checks import check_outcome, refused
 
-FILM = np.ascontiguousarray(draw_film("PNEUMONIA", seed=7, size=128)[:96])
+FILM = np.ascontiguousarray(synthetic_film("PNEUMONIA", seed=7, size=128)[:96])
 SLOW_IS = 5.0
 
-# As in production: Pillow warns of what it can read past.
+# As in production: Pillow warns about damage that it can skip.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
 
 @pytest.mark.parametrize("name", sorted(hostile_files()))
-def test_a_hostile_file_is_refused_for_what_it_is(name):
+def test_hostile_file_is_refused_with_its_code(name):
     file = hostile_files()[name]
     started = time.process_time()
     error = refused(file.data)
@@ -33,7 +33,7 @@ def test_a_hostile_file_is_refused_for_what_it_is(name):
     assert time.process_time() - started < SLOW_IS
 
 
-def test_a_refusal_brings_the_numbers_of_its_message():
+def test_error_details_contain_the_numbers():
     assert refused(bomb_png(9_000)).detail == {"megapixels": 81.0, "limit": 64.0}
     large = refused(encode(FILM, "bmp"), max_bytes=4096)
     assert large.code == "too_large"
@@ -44,7 +44,7 @@ def test_a_refusal_brings_the_numbers_of_its_message():
     assert "81 megapixels" in str(refused(bomb_png(9_000)))
 
 
-def test_every_code_has_a_sentence():
+def test_every_code_has_its_own_message():
     details = {
         "megabytes": 40,
         "megapixels": 80,
@@ -61,37 +61,37 @@ def test_every_code_has_a_sentence():
 
 
 class TestLimits:
-    def test_as_many_bytes_as_allowed(self):
+    def test_byte_limit(self):
         data = encode(FILM, "png")
         assert read_film(data, max_bytes=len(data)).byte_size == len(data)
         assert refused(data, max_bytes=len(data) - 1).code == "too_large"
 
     @pytest.mark.parametrize("name", ["jpeg", "png", "bmp", "tiff", "webp", "webp_rgba"])
-    def test_as_many_pixels_as_allowed(self, name):
+    def test_pixel_limit(self, name):
         data = encode(FILM, name)
         assert read_film(data, max_pixels=FILM.size).pixels.size == FILM.size
         assert refused(data, max_pixels=FILM.size - 1).code == "too_many_pixels"
 
-    def test_lossy_webp_size_is_read_before_its_decoder_is(self):
+    def test_lossy_webp_size_is_checked_before_decoding(self):
         data = encode(FILM, "webp_lossy")
         assert refused(data, max_pixels=FILM.size - 1).code == "too_many_pixels"
 
-    def test_shortest_side(self):
+    def test_minimum_side(self):
         check_size(MIN_SIDE, MIN_SIDE, 10_000)
         for sides in ((MIN_SIDE - 1, 500), (500, MIN_SIDE - 1)):
             with pytest.raises(FilmError) as caught:
                 check_size(*sides, 64_000_000)
             assert caught.value.code == "too_small"
 
-    def test_pillows_own_limits_are_left_alone(self):
+    def test_pillow_limits_are_restored(self):
         before = (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES)
-        refused(bomb_png(10_000))  # between Pillow's warning and its error
+        refused(bomb_png(10_000))  # between Pillow's limits for a warning and an error
         refused(bomb_png(60_000))
         after = (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES)
         assert after == before
         assert before[1] is False
 
-    def test_a_progressive_jpeg_of_a_thousand_scans_is_not_decoded(self):
+    def test_progressive_jpeg_of_a_thousand_scans_is_not_decoded(self):
         data = encode(FILM, "jpeg_progressive")
         scan = data[data.rfind(b"\xff\xda") : -2]
         assert refused(data[:-2] + scan * 1000 + b"\xff\xd9").code == "corrupt"
@@ -109,45 +109,45 @@ class TestLimits:
         (bytes(257) + b"ustar", "archive", "tar archive"),
     ],
 )
-def test_other_files_are_named(start, code, detail):
+def test_other_file_types_are_named(start, code, detail):
     error = refused(start + bytes(200))
     assert error.code == code
     assert detail in error.detail.values()
 
 
-def test_a_text_that_begins_like_a_bitmap_is_no_bitmap():
+def test_text_that_begins_like_a_bitmap_is_refused():
     assert refused(b"BM is short for bone marrow. " * 9).code == "not_an_image"
 
 
 @pytest.mark.parametrize("name", ["jpeg", "jpeg_progressive", "png", "bmp", "webp"])
 @pytest.mark.parametrize("lost", [1, 2, 40, 0.2, 0.5, 0.9])
-def test_a_file_that_was_cut_off_is_called_so(name, lost):
+def test_truncated_file_is_reported_truncated(name, lost):
     data = encode(FILM, name)
     kept = len(data) - (lost if isinstance(lost, int) else int(lost * len(data)))
     if name == "png" and lost in (1, 2):
-        kept -= 12  # the last chunk's own checksum is all that would be missing
+        kept -= 12  # otherwise only the checksum of the last chunk would be missing
     assert refused(data[:kept]).code == "truncated"
 
 
 @pytest.mark.parametrize(
     ("name", "code"),
-    # The directory of the first stands before the pixels, of the others after them: it is lost.
+    # The first has its directory before the pixels; the others have lost theirs.
     [("tiff", "truncated"), ("tiff_lzw", "corrupt"), ("tiff16_deflate", "corrupt")],
 )
 @pytest.mark.parametrize("lost", [0.2, 0.5, 0.9])
-def test_a_cut_tiff_is_refused(name, code, lost):
+def test_truncated_tiff_is_refused(name, code, lost):
     data = encode(FILM, name)
     assert refused(data[: int(len(data) * (1 - lost))]).code == code
 
 
-def test_a_twelve_bit_jpeg_is_unsupported_not_damaged():
+def test_twelve_bit_jpeg_is_unsupported():
     data = bytearray(encode(FILM, "jpeg"))
     data[data.index(b"\xff\xc0") + 4] = 12
     assert refused(bytes(data)).code == "unsupported"
 
 
 class TestRandomBytes:
-    """Whatever comes, the answer is a film or a FilmError, and it comes soon."""
+    """Any bytes give a film or a FilmError, in time."""
 
     quick = settings(max_examples=200, deadline=5000, suppress_health_check=list(HealthCheck))
     names = st.sampled_from(sorted(ENCODERS))
@@ -171,7 +171,7 @@ class TestRandomBytes:
     def test_bit_flips(self, name, flips):
         data = bytearray(encoded(name))
         for share, bit in flips:
-            # Cubed: most hits fall on the headers, where they do most.
+            # Cubed, so that most flips hit the headers.
             data[int(share**3 * (len(data) - 1))] ^= 1 << bit
         check_outcome(bytes(data))
 

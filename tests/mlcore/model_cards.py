@@ -1,4 +1,4 @@
-"""Cards that hold every key that a card may hold, drawn up by code; their figures mean nothing."""
+"""Model cards with every possible key; their figures have no meaning."""
 
 import json
 import math
@@ -110,7 +110,7 @@ def full_card(name: str = "pneumonia-9", **changes: Any) -> dict[str, Any]:
 
 
 def roc_points(n: int = 60) -> dict[str, list[float]]:
-    """A curve that hugs its corner, from the highest cut down."""
+    """Return a steep ROC curve, from the highest threshold down."""
     steps = [place / (n - 1) for place in range(n)]
     return {
         "probability": [round(1 / (1 + math.exp(9 * step - 4.5)), 6) for step in steps],
@@ -135,7 +135,7 @@ def failures() -> list[dict[str, Any]]:
 
 
 def predictions(shift: float = 0.0, *, start: int = 0, n: int = 120) -> bytes:
-    """The content of a `predictions.csv` of `n` films, better told apart as `shift` grows."""
+    """Return a `predictions.csv` of `n` films; a larger `shift` separates the labels better."""
     rows = ["split,pixels_sha256,label,series,probability,scope_score"]
     for number in range(start, start + n):
         sick = number % 3 > 0
@@ -163,6 +163,6 @@ def write_bundle(root: Path, card: dict[str, Any], **files: bytes) -> ModelVersi
     }
     content |= {name.replace("_", "."): data for name, data in files.items()}
     folder = bundle.write(root, card, content).folder
-    # The network is the shipped one, which gives its golden answers, and takes its time for it.
+    # The shipped network reproduces its golden outputs; checking it again takes long.
     with mock.patch.object(golden, "check"):
         return registry.register(folder)

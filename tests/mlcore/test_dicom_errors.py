@@ -1,4 +1,4 @@
-"""DICOM files that are no readable radiograph."""
+"""DICOM files that are refused."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 
 from mlcore.engine.films.film import FilmError, read_film
-from tests.film_jpeg_lossless import encode_jpeg_lossless
-from tests.films import SYNTAXES, bomb_png, draw_film, edited_dicom, encode_dicom
-from tests.mlcore.refusals import check_outcome, refused
+from tests.films import SYNTAXES, bomb_png, edited_dicom, encode_dicom, synthetic_film
+from tests.films.jpeg_lossless import encode_jpeg_lossless
+from tests.mlcore.film_checks import check_outcome, refused
 
-FILM = np.ascontiguousarray(draw_film("PNEUMONIA", seed=7, size=128)[:96])
+FILM = np.ascontiguousarray(synthetic_film("PNEUMONIA", seed=7, size=128)[:96])
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
 
 
 class TestRefusals:
     @pytest.mark.parametrize("modality", ["CT", "MR", "US", "NM", "PT", "MG", "XA", "ES"])
-    def test_other_modalities(self, modality):
+    def test_other_modalities_are_refused(self, modality):
         error = refused(encode_dicom(FILM, modality=modality))
         assert (error.code, error.detail) == ("wrong_modality", {"modality": modality})
 
     @pytest.mark.parametrize("modality", ["CR", "DX", "DR", "RG", "RF", "SC", "OT", "dx ", None])
-    def test_radiographs_and_captures_pass(self, modality):
+    def test_radiographs_and_captures_are_accepted(self, modality):
         film = read_film(encode_dicom(FILM, modality=modality))
         assert np.array_equal(film.pixels, FILM)
 
-    def test_a_ct_slice_that_calls_itself_something_else(self):
+    def test_ct_slice_with_another_modality_is_refused(self):
         error = refused(encode_dicom(FILM, modality="OT", SOPClassUID="1.2.840.10008.5.1.4.1.1.2"))
         assert error.detail == {"modality": "CT"}
 
-    def test_several_frames(self):
+    def test_several_frames_are_refused(self):
         assert refused(encode_dicom(FILM, frames=3)).code == "animated"
 
     def test_size_is_checked_before_decoding(self):
@@ -49,11 +49,11 @@ class TestRefusals:
         assert refused(huge).code == "too_many_pixels"
 
     @pytest.mark.parametrize("syntax", ["jpeg", "jpeg2000", "jpegls", "jpeg_lossless"])
-    def test_a_stream_of_another_size_than_the_header_says_is_not_decoded(self, syntax):
+    def test_stream_of_another_size_than_the_header_is_not_decoded(self, syntax):
         wider = edited_dicom(FILM, lambda ds: ds.update({"Columns": 100}), transfer_syntax=syntax)
         assert refused(wider).code == "corrupt"
 
-    def test_a_deflated_file_that_swells(self):
+    def test_deflate_bomb_is_refused(self):
         small = encode_dicom(FILM, transfer_syntax="deflated")
         meta = 132 + 12 + struct.unpack("<I", small[140:144])[0]
         squeeze = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
@@ -61,7 +61,7 @@ class TestRefusals:
         assert len(bomb) < 2**20
         assert refused(small[:meta] + bomb).code == "too_large"
 
-    def test_an_rle_stream_that_swells(self):
+    def test_rle_bomb_is_decoded_up_to_the_image_size(self):
         bomb = struct.pack("<16I", 1, 64, *[0] * 14) + b"\x81\xff" * 2**20  # 128 MB
 
         def swell(dataset: Dataset) -> None:
@@ -73,7 +73,7 @@ class TestRefusals:
         assert time.process_time() - started < 2
 
     @pytest.mark.parametrize("syntax", ["jpeg", "jpeg2000", "jpegls"])
-    def test_a_bomb_in_the_place_of_a_jpeg_stream(self, syntax):
+    def test_png_bomb_in_place_of_a_jpeg_stream_is_refused(self, syntax):
         def swap(dataset: Dataset) -> None:
             dataset.PixelData = encapsulate([bomb_png()])
 
@@ -82,7 +82,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("stream", "code"),
         [
-            (b"\1\0", "truncated"),  # no whole header
+            (b"\1\0", "truncated"),  # incomplete header
             (struct.pack("<16I", 1, 64, *[0] * 14), "truncated"),  # no segment
             (struct.pack("<16I", 1, 9999, *[0] * 14) + bytes(9), "truncated"),
             (struct.pack("<16I", 1, 0, *[0] * 14) + bytes(99), "corrupt"),  # header as segment
@@ -90,7 +90,7 @@ class TestRefusals:
             (struct.pack("<16I", 1, 64, *[0] * 14) + b"\x80" * 9999, "truncated"),  # no-ops
         ],
     )
-    def test_damaged_rle(self, stream, code):
+    def test_damaged_rle_is_refused(self, stream, code):
         def damage(dataset: Dataset) -> None:
             dataset.PixelData = encapsulate([stream])
 
@@ -131,7 +131,7 @@ class TestRefusals:
         error = refused(edited_dicom(FILM, hide, transfer_syntax="jpeg_lossless"))
         assert error.code == "corrupt"
 
-    def test_pixel_data_of_an_unknown_type(self):
+    def test_pixel_data_of_an_unknown_type_is_refused(self):
         data = encode_dicom(FILM, transfer_syntax="jpeg")
         at = data.rindex(b"\xe0\x7f\x10\0OB") + 4
         assert refused(data[:at] + b"OC" + data[at + 2 :]).code == "corrupt"
@@ -147,7 +147,7 @@ class TestRefusals:
         assert error.code == "unsupported"
 
     @pytest.mark.parametrize("nested", [False, True])
-    def test_millions_of_elements(self, nested):
+    def test_millions_of_elements_are_refused_quickly(self, nested):
         plain = encode_dicom(FILM)
         at = plain.index(b"\x08\0\x16\0UI", 132)
         start = plain.index(b"\x08\0\x05\0CS")
@@ -161,14 +161,14 @@ class TestRefusals:
         assert refused(plain[:start] + many + plain[at:]).code == "corrupt"
         assert time.process_time() - started < 2
 
-    def test_sequences_nested_a_hundred_thousand_deep(self):
+    def test_deeply_nested_sequences_are_refused(self):
         plain = encode_dicom(FILM)
         start = plain.index(b"\x08\0\x05\0CS")
         level = struct.pack("<HH2sHI", 0x0008, 0x1140, b"SQ", 0, 0xFFFFFFFF)
         level += struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
         assert refused(plain[:start] + level * 100_000).code == "corrupt"
 
-    def test_syntaxes_that_cannot_be_decoded_are_named(self):
+    def test_unsupported_syntax_is_named(self):
         def to_video(dataset: Dataset) -> None:
             dataset.file_meta.TransferSyntaxUID = pydicom.uid.MPEG2MPML
 
@@ -176,14 +176,14 @@ class TestRefusals:
         assert error.code == "unsupported"
         assert "MPEG2" in str(error)
 
-    def test_twelve_bit_lossy_jpeg(self):
+    def test_twelve_bit_lossy_jpeg_is_unsupported(self):
         def deepen(dataset: Dataset) -> None:
             dataset.file_meta.TransferSyntaxUID = pydicom.uid.JPEGExtended12Bit
             dataset.BitsStored = 12
 
         assert refused(edited_dicom(FILM, deepen, transfer_syntax="jpeg")).code == "unsupported"
 
-    def test_float_pixels(self):
+    def test_float_pixels_are_unsupported(self):
         def to_float(dataset: Dataset) -> None:
             del dataset.PixelData
             dataset.FloatPixelData = FILM.astype("<f4").tobytes()
@@ -191,11 +191,11 @@ class TestRefusals:
         assert refused(edited_dicom(FILM, to_float)).code == "unsupported"
 
     @pytest.mark.parametrize("keyword", ["Rows", "Columns", "BitsAllocated"])
-    def test_a_header_without_the_picture_size(self, keyword):
+    def test_header_without_the_image_size_is_refused(self, keyword):
         assert refused(edited_dicom(FILM, lambda ds: delattr(ds, keyword))).code == "corrupt"
 
     @pytest.mark.parametrize("syntax", sorted(SYNTAXES))
-    def test_a_file_cut_in_its_pixels(self, syntax):
+    def test_truncated_pixel_data_is_refused(self, syntax):
         data = encode_dicom(FILM, transfer_syntax=syntax)
         assert refused(data[: len(data) * 2 // 3]).code == "truncated"
 
@@ -224,11 +224,11 @@ class TestRandomBytes:
 
     @quick
     @given(st.integers(0, 400), st.binary(max_size=300))
-    def test_noise_after_a_sound_start(self, kept, noise):
+    def test_noise_after_a_valid_start(self, kept, noise):
         check_outcome(self.files["explicit"][: 132 + kept] + noise)
 
 
-def test_the_files_that_pydicom_ships_are_read_or_refused():
+def test_pydicom_test_files_are_read_or_refused():
     folder = Path(pydicom.__file__).parent / "data" / "test_files"
     outcomes = {}
     for path in sorted(folder.glob("*.dcm")):

@@ -1,4 +1,4 @@
-"""What an applicant does, step by step, as a browser would."""
+"""The steps of a sign-up, as a browser takes them."""
 
 import re
 from typing import Any
@@ -20,7 +20,7 @@ APPLICANT = {
 }
 
 
-def stranger(language: str = "en") -> Client:
+def anonymous_browser(language: str = "en") -> Client:
     return Client(headers={"accept-language": language})
 
 
@@ -29,7 +29,7 @@ def sign_up(browser: Client, **changes: Any):
 
 
 def link_in(message: Any) -> str:
-    """Returns the path of the first link with a key in the mail."""
+    """Return the path of the first link with a key in the mail."""
     found = re.search(r"https?://[^/\s]+(/accounts/(?:confirm-email|password/reset/key)/\S+)",
                       message.body)  # fmt: skip
     assert found, message.body
@@ -37,15 +37,15 @@ def link_in(message: Any) -> str:
 
 
 def verify(browser: Client, message: Any = None):
-    """Opens the mailed link and presses the button on its page."""
+    """Open the mailed link and press the button on its page."""
     address = link_in(message or mail.outbox[-1])
     assert browser.get(address).status_code == 200
     return browser.post(address)
 
 
 def applicant(browser: Client | None = None, **changes: Any) -> User:
-    """Returns an account that waits: signed up, and its address verified."""
-    browser = browser or stranger()
+    """Return a pending account: signed up, with a verified address."""
+    browser = browser or anonymous_browser()
     sign_up(browser, **changes)
     verify(browser)
     return User.objects.get(email=changes.get("email", APPLICANT["email"]))

@@ -1,4 +1,4 @@
-"""Joining: sign up, verify the address, wait; and nothing else until somebody has decided."""
+"""Sign-up, address verification, and what a pending account may do."""
 
 import smtplib
 
@@ -12,26 +12,26 @@ from django.urls import NoReverseMatch, reverse
 from accounts import avatars
 from accounts.middleware import OPEN_WITHOUT_APPROVAL
 from accounts.models import AuditEntry, User
-from tests.accounts.joining_steps import (
+from tests.accounts.sign_up_steps import (
     APPLICANT,
+    anonymous_browser,
     applicant,
     link_in,
     sign_in,
     sign_up,
-    stranger,
     verify,
 )
 from tests.conftest import signed_in, upload_of
 from tests.factories import PASSWORD, DoctorFactory, SupervisorFactory, UserFactory
-from tests.films import draw_film, encode
+from tests.films import encode, synthetic_film
 from tests.site_urls import named_patterns
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def laboured(monkeypatch) -> list[str]:
-    """Notes each password hashed and each picture drawn anew: what an answer's time is made of."""
+def expensive_calls(monkeypatch) -> list[str]:
+    """List each password hashed and each picture re-encoded, which take most of the time."""
     seen: list[str] = []
     encode, reencode = MD5PasswordHasher.encode, avatars.reencode
 
@@ -39,25 +39,25 @@ def laboured(monkeypatch) -> list[str]:
         seen.append("hashed")
         return encode(self, password, salt)
 
-    def drawing(data):
-        seen.append("drawn")
+    def reencoding(data):
+        seen.append("re-encoded")
         return reencode(data)
 
     monkeypatch.setattr(MD5PasswordHasher, "encode", hashing)
-    monkeypatch.setattr(avatars, "reencode", drawing)
+    monkeypatch.setattr(avatars, "reencode", reencoding)
     return seen
 
 
 @pytest.fixture
-def dead_mail_server(monkeypatch):
+def failing_mail_server(monkeypatch):
     def refuse(self, messages):
         raise smtplib.SMTPServerDisconnected("nobody answers")
 
     monkeypatch.setattr(EmailBackend, "send_messages", refuse)
 
 
-def test_signing_up_verifying_and_waiting():
-    browser = stranger()
+def test_sign_up_verification_and_pending_status():
+    browser = anonymous_browser()
     response = sign_up(browser)
     assert response.headers["Location"] == "/accounts/confirm-email/"
     assert "Check your inbox" in browser.get("/accounts/confirm-email/").content.decode()
@@ -76,27 +76,27 @@ def test_signing_up_verifying_and_waiting():
     assert 'class="sidebar"' not in page
 
 
-def test_signing_in_before_the_address_is_verified_mails_the_link_again():
-    sign_up(stranger())
-    browser = stranger()
+def test_signing_in_before_verification_sends_the_link_again():
+    sign_up(anonymous_browser())
+    browser = anonymous_browser()
     response = sign_in(browser, APPLICANT["email"])
     assert response.headers["Location"] == "/accounts/confirm-email/"
     assert "_auth_user_id" not in browser.session
     assert len(mail.outbox) == 2
-    # Elsewhere than where it signed up, the link verifies and signs nobody in.
-    assert verify(stranger()).headers["Location"] == "/accounts/login/"
+    # In another browser than the one that signed up, the link verifies without signing in.
+    assert verify(anonymous_browser()).headers["Location"] == "/accounts/login/"
     assert sign_in(browser, APPLICANT["email"]).headers["Location"] == "/accounts/status/"
 
 
-def test_looking_at_the_mailed_link_verifies_nothing():
-    sign_up(stranger())
-    stranger().get(link_in(mail.outbox[0]))
+def test_opening_the_verification_link_does_not_verify_yet():
+    sign_up(anonymous_browser())
+    anonymous_browser().get(link_in(mail.outbox[0]))
     assert not EmailAddress.objects.filter(verified=True).exists()
 
 
 @pytest.mark.parametrize("name", ["display_name", "email", "password1", "hospital", "department"])
-def test_what_is_needed_is_asked_for(name):
-    response = sign_up(stranger(), **{name: ""})
+def test_required_fields_are_required(name):
+    response = sign_up(anonymous_browser(), **{name: ""})
     assert response.status_code == 200
     assert name in response.context["form"].errors
     assert not User.objects.exists()
@@ -106,20 +106,25 @@ def test_what_is_needed_is_asked_for(name):
     ("password", "why"),
     [("short", "too short"), ("password1234", "too common"), ("837261948372", "entirely numeric")],
 )
-def test_a_weak_password_is_refused_in_words(password, why):
-    response = sign_up(stranger(), password1=password, password2=password)
+def test_weak_password_is_refused_with_the_reason(password, why):
+    response = sign_up(anonymous_browser(), password1=password, password2=password)
     assert why in str(response.context["form"].errors["password1"])
     assert not User.objects.exists()
 
 
-def test_a_mistyped_password_is_refused():
-    response = sign_up(stranger(), password2="another long one")
+def test_mismatched_passwords_are_refused():
+    response = sign_up(anonymous_browser(), password2="another long one")
     assert "password2" in response.context["form"].errors
 
 
-def test_a_stranger_cannot_write_their_own_approval():
+def test_sign_up_form_cannot_set_approval_or_roles():
     sign_up(
-        stranger(), approval="APPROVED", is_staff="on", is_superuser="on", groups="1", verified="on"
+        anonymous_browser(),
+        approval="APPROVED",
+        is_staff="on",
+        is_superuser="on",
+        groups="1",
+        verified="on",
     )
     user = User.objects.get()
     assert (user.approval, user.is_staff, user.is_superuser) == ("PENDING", False, False)
@@ -129,24 +134,24 @@ def test_a_stranger_cannot_write_their_own_approval():
     ("language", "stored", "subject"),
     [("en", "en", "Verify your e-mail address"), ("zh-TW", "zh-hant", "驗證您的信箱")],
 )
-def test_the_mail_and_the_account_are_in_the_language_of_the_form(language, stored, subject):
-    sign_up(stranger(language))
+def test_mail_and_account_use_the_language_of_the_form(language, stored, subject):
+    sign_up(anonymous_browser(language))
     assert User.objects.get().language == stored
     assert mail.outbox[0].subject == f"[xraysite] {subject}"
     assert ("您好" in mail.outbox[0].body) == (stored == "zh-hant")
 
 
-def test_the_mail_to_an_unproved_address_carries_nothing_a_stranger_wrote():
-    sign_up(stranger(), display_name="Buy at http://evil.example")
+def test_verification_mail_contains_nothing_the_applicant_wrote():
+    sign_up(anonymous_browser(), display_name="Buy at http://evil.example")
     assert "evil" not in mail.outbox[0].body + mail.outbox[0].subject
 
 
-def test_supervisors_are_told_in_their_language_once_the_address_is_verified():
+def test_supervisors_are_notified_in_their_language_after_verification():
     SupervisorFactory(email="a@example.org", language="en")
     SupervisorFactory(email="b@example.org", language="zh-hant")
     SupervisorFactory(email="c@example.org", approval=User.Approval.SUSPENDED)
     DoctorFactory(email="d@example.org")
-    browser = stranger()
+    browser = anonymous_browser()
     sign_up(browser, display_name="Chen\nBcc: x@example.org")
     assert [m.to for m in mail.outbox] == [[APPLICANT["email"]]]
     verify(browser)
@@ -159,9 +164,9 @@ def test_supervisors_are_told_in_their_language_once_the_address_is_verified():
     )
 
 
-def test_another_address_of_an_applicant_is_no_second_application():
+def test_changing_the_address_is_not_a_second_application():
     SupervisorFactory(email="a@example.org")
-    browser = stranger()
+    browser = anonymous_browser()
     user = applicant(browser)
     browser.post("/accounts/reauthenticate/", {"password": PASSWORD})
     browser.post("/accounts/email/", {"email": "new@example.org", "action_add": ""})
@@ -172,76 +177,78 @@ def test_another_address_of_an_applicant_is_no_second_application():
     assert ["a@example.org"] not in [m.to for m in mail.outbox[sent:]]
 
 
-def test_an_address_that_has_an_account_gets_the_same_answer_in_the_same_time(laboured):
+def test_known_and_unknown_addresses_get_the_same_response_in_the_same_time(expensive_calls):
     DoctorFactory(email=APPLICANT["email"], language="en")
-    known, unknown = stranger(), stranger()
-    drawn = draw_film("NORMAL", seed=1, size=300)
+    known, unknown = anonymous_browser(), anonymous_browser()
+    drawn = synthetic_film("NORMAL", seed=1, size=300)
     answers = []
     for browser, email in ((known, APPLICANT["email"]), (unknown, "unknown@example.org")):
-        laboured.clear()
+        expensive_calls.clear()
         response = sign_up(browser, email=email, picture=upload_of(encode(drawn, "png")))
         page = browser.get(response.headers["Location"])
         answers.append(
-            (response.status_code, response.headers["Location"], sorted(laboured),
+            (response.status_code, response.headers["Location"], sorted(expensive_calls),
              page.content.decode().replace(email, ""))
         )  # fmt: skip
     assert len(mail.outbox) == 2
     assert answers[0][:3] == answers[1][:3]
-    assert answers[0][2] == ["drawn", "drawn", "hashed"]
+    assert answers[0][2] == ["re-encoded", "re-encoded", "hashed"]
     without_tokens = [
         "".join(line for line in page.splitlines() if "csrfmiddlewaretoken" not in line)
         for *_, page in answers
     ]
     assert without_tokens[0] == without_tokens[1]
     assert User.objects.count() == 2
-    # The owner, and nobody else, learns of it.
+    # Only the owner is told.
     assert mail.outbox[0].subject == "[xraysite] You already have an account"
     assert "/accounts/password/reset/" in mail.outbox[0].body
 
 
 @pytest.mark.parametrize("state", User.Approval.values)
-def test_a_wrong_password_looks_the_same_whoever_is_asked_for(laboured, state):
+def test_wrong_password_and_unknown_address_get_the_same_response(expensive_calls, state):
     user = DoctorFactory(approval=state)
     pages = []
     for email in (user.email, "nobody@example.org"):
-        laboured.clear()
-        browser = stranger()
+        expensive_calls.clear()
+        browser = anonymous_browser()
         response = sign_in(browser, email, "a wrong password")
-        pages.append((response.status_code, list(laboured), str(response.context["form"].errors)))
+        pages.append(
+            (response.status_code, list(expensive_calls), str(response.context["form"].errors))
+        )
     assert pages[0] == pages[1]
     assert pages[0][:2] == (200, ["hashed"])
 
 
-def test_two_sign_ups_with_one_address_at_the_same_moment_make_one_account(monkeypatch):
-    """Both forms are found good before either account is stored; then one is."""
+def test_concurrent_sign_ups_with_one_address_create_one_account(monkeypatch):
+    """Both forms are valid before either account is stored; one account is created."""
     UserFactory(email=APPLICANT["email"])
     monkeypatch.setattr(
         "allauth.account.internal.flows.manage_email.assess_unique_email", lambda *a, **k: True
     )
-    assert sign_up(stranger()).headers["Location"] == "/accounts/confirm-email/"
+    assert sign_up(anonymous_browser()).headers["Location"] == "/accounts/confirm-email/"
     assert User.objects.count() == 1
     assert mail.outbox[0].subject == "[xraysite] 您已有帳號"
 
 
-def test_a_dead_mail_server_loses_no_application(dead_mail_server):
-    browser = stranger()
+def test_mail_failure_loses_no_application(failing_mail_server):
+    browser = anonymous_browser()
     page = sign_up(browser)
     assert page.headers["Location"] == "/accounts/confirm-email/"
     assert "The email could not be sent" in browser.get(page.headers["Location"]).content.decode()
     assert User.objects.filter(email=APPLICANT["email"]).exists()
 
 
-def test_a_dead_mail_server_keeps_nobody_from_verifying(request):
+def test_mail_failure_does_not_prevent_verification(request):
     SupervisorFactory()
-    browser = stranger()
+    browser = anonymous_browser()
     sign_up(browser)
     link = mail.outbox[0]
-    request.getfixturevalue("dead_mail_server")
+    request.getfixturevalue("failing_mail_server")
     assert verify(browser, link).headers["Location"] == "/accounts/status/"
     assert User.objects.waiting().count() == 1
 
 
-def test_an_address_that_another_account_never_proved_is_not_taken_over():
+def test_unverified_address_of_another_account_is_not_taken_over():
     squatter = User.objects.create_user("mine@example.org", PASSWORD, display_name="S")
     owner = DoctorFactory()
     browser = signed_in(owner)
@@ -255,21 +262,21 @@ def test_an_address_that_another_account_never_proved_is_not_taken_over():
     assert not EmailAddress.objects.filter(email="mine@example.org", verified=True).exists()
 
 
-def test_signing_up_leaves_a_row_without_the_password():
-    sign_up(stranger())
+def test_sign_up_is_recorded_without_the_password():
+    sign_up(anonymous_browser())
     row = AuditEntry.objects.get(object_pk=str(User.objects.get().pk), what="created")
     assert PASSWORD not in str(row.changes)
     assert row.remote_addr == "127.0.0.1"
 
 
-def walled_in(state: str):
+def unapproved_browser(state: str):
     user = DoctorFactory(approval=state)
     return user, signed_in(user)
 
 
 @pytest.mark.parametrize("state", ["PENDING", "REJECTED"])
-def test_every_address_but_those_named_sends_it_to_the_status_page(state, active_model):
-    _, browser = walled_in(state)
+def test_pages_redirect_pending_accounts_to_the_status_page(state, active_model):
+    _, browser = unapproved_browser(state)
     tried = 0
     for name, _pattern in named_patterns():
         try:
@@ -288,19 +295,19 @@ def test_every_address_but_those_named_sends_it_to_the_status_page(state, active
     assert tried > 60
 
 
-def test_addresses_of_objects_are_closed_to_it_too(reading):
-    _, browser = walled_in("PENDING")
+def test_pages_about_objects_are_closed_to_pending_accounts(reading):
+    _, browser = unapproved_browser("PENDING")
     for path in ("", "film/", "heatmap/", "report/", "edit/", "delete/"):
         response = browser.get(f"/readings/{reading.pk}/{path}")
         assert response.headers["Location"] == "/accounts/status/"
     assert browser.get("/models/pneumonia-2/").headers["Location"] == "/accounts/status/"
 
 
-def test_everything_that_is_open_to_it_exists():
+def test_pages_open_to_pending_accounts_exist():
     assert {name for name, _ in named_patterns()} >= OPEN_WITHOUT_APPROVAL
 
 
-def test_even_a_supervisor_in_waiting_gets_nowhere():
+def test_pending_supervisors_and_superusers_are_redirected_too():
     user = UserFactory(approval="PENDING", is_staff=True, is_superuser=True)
     browser = signed_in(user)
     assert browser.get("/admin/").headers["Location"] == "/accounts/status/"
@@ -308,7 +315,7 @@ def test_even_a_supervisor_in_waiting_gets_nowhere():
     assert browser.get("/admin/accounts/user/").headers["Location"] == "/accounts/status/"
 
 
-def test_it_holds_no_permission():
+def test_accounts_without_approval_have_no_permissions():
     assert DoctorFactory().has_perm("diagnosis.add_reading")
     for state in ("PENDING", "REJECTED", "SUSPENDED"):
         assert DoctorFactory(approval=state).get_all_permissions() == set()
@@ -318,17 +325,17 @@ def test_it_holds_no_permission():
     ("language", "words"),
     [("en", "Your account was not approved"), ("zh-TW", "您的帳號未獲核准")],
 )
-def test_a_rejected_applicant_reads_why(language, words):
+def test_rejected_applicant_sees_the_reason(language, words):
     user = UserFactory(approval="REJECTED", approval_reason="No such <licence>.")
-    browser = stranger(language)
+    browser = anonymous_browser(language)
     browser.force_login(user)
     page = browser.get("/accounts/status/").content.decode()
     assert words in page
     assert "No such &lt;licence&gt;." in page
 
 
-def test_an_applicant_can_still_sign_out_and_change_language():
-    _, browser = walled_in("PENDING")
+def test_applicant_can_sign_out_and_change_language():
+    _, browser = unapproved_browser("PENDING")
     response = browser.post("/i18n/set/", {"language": "zh-hant", "next": "/accounts/status/"})
     assert response.headers["Location"] == "/accounts/status/"
     assert "您的帳號正在等待核准" in browser.get("/accounts/status/").content.decode()
@@ -336,5 +343,5 @@ def test_an_applicant_can_still_sign_out_and_change_language():
     assert "_auth_user_id" not in browser.session
 
 
-def test_an_approved_doctor_has_no_status_page(as_doctor):
+def test_approved_doctor_has_no_status_page(as_doctor):
     assert as_doctor.get("/accounts/status/").headers["Location"] == "/"
