@@ -159,8 +159,11 @@ def _patients(audit: Audit) -> str:
 
 def _evidence(audit: Audit, root: Path) -> list[dict[str, Any]]:
     """Return the sections that list files: leaks, conflicts, duplicates, suspects, unreadable."""
+    return [*_duplicate_sections(audit, root), *_file_sections(audit, root)]
+
+
+def _duplicate_sections(audit: Audit, root: Path) -> list[dict[str, Any]]:
     leaks, copies = audit["leaks"], audit["duplicates"]
-    unreadable = [(entry["path"], entry["reason"]) for entry in audit["unreadable"]]
     return [
         {
             "title": "Leaks between splits",
@@ -192,6 +195,12 @@ def _evidence(audit: Audit, root: Path) -> list[dict[str, Any]]:
                 if copies[kind]
             ],
         },
+    ]
+
+
+def _file_sections(audit: Audit, root: Path) -> list[dict[str, Any]]:
+    unreadable = [(entry["path"], entry["reason"]) for entry in audit["unreadable"]]
+    return [
         {
             "title": "Possibly not radiographs",
             "is_empty": not audit["suspects"],

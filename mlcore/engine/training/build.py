@@ -86,11 +86,19 @@ def build(
     fitted = fitting.fit(
         members[0], development, options, outliers=plan.outliers, on_stage=on_stage
     )
+    report = card.Report(plan, manifest, options, development, fitted, history, seconds)
+    written = _write(plan.root, architectures.averaged(members), report, on_stage)
+    shutil.rmtree(state)
+    return written
+
+
+def _write(
+    root: Path, model: keras.Model, report: card.Report, on_stage: Callable[[str], None]
+) -> bundle.Bundle:
+    options, fitted, history = report.options, report.fitted, report.history
     on_stage("evaluating on the test films")
-    model = architectures.averaged(members)
     serving = export.serving_network(model, calibration=fitted.calibration, gate=fitted.gate)
     served = export.to_litert(serving)
-    report = card.Report(plan, manifest, options, development, fitted, history, seconds)
     written_card, files = report.measured(Session(served), on_stage=on_stage)
     files |= {
         bundle.KERAS: export.to_keras_file(model),
@@ -104,9 +112,7 @@ def build(
         "curves.png": plots.curves(history),
     }
     on_stage("writing the bundle")
-    written = bundle.write(plan.root, written_card, files)
-    shutil.rmtree(state)
-    return written
+    return bundle.write(root, written_card, files)
 
 
 def blocks_left_out(records: list[FilmRecord], members: int) -> list[npt.NDArray[np.bool_]]:

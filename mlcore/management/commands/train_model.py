@@ -23,6 +23,7 @@ from mlcore.management.commands.audit_dataset import receipts_folder
 NEEDED_TO_TRAIN = ("tensorflow", "keras", "matplotlib", "scipy")
 
 if TYPE_CHECKING:
+    from mlcore.engine.training.plan import Plan
     from mlcore.engine.training.training import EpochResult
 
 
@@ -248,8 +249,7 @@ class Command(BaseCommand):
         console: Console,
         population: dict[str, Any],
     ) -> Any:
-        from mlcore.engine.training import backend, build, training
-        from mlcore.engine.training.plan import Plan
+        from mlcore.engine.training import build, training
 
         names = ("arch", "image_size", "epochs", "patience", "mixed_precision", "seed")
         chosen = training.Options(**{name: options[name] for name in names})
@@ -259,19 +259,7 @@ class Command(BaseCommand):
             TextColumn("{task.fields[shown]}"),
         )
         try:
-            distribution = backend.prepare(
-                options["strategy"], deterministic=options["deterministic"]
-            )
-            plan = Plan(
-                name=options["name"],
-                root=root,
-                population=population,
-                members=options["members"],
-                outliers=_pictures(options["outliers"]),
-                start=_network(options["start"]),
-                started_from=options["start"],
-                distribution=distribution,
-            )
+            plan = _plan(options, root, population)
             with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
                 return build.build(
                     plan,
@@ -312,6 +300,24 @@ def _faults(found: dict[str, Any]) -> list[str]:
     if conflicts := len(found["label_conflicts"]):
         faults.append(f"{conflicts} films are in the data set with both labels.")
     return faults
+
+
+def _plan(options: dict[str, Any], root: Path, population: dict[str, Any]) -> "Plan":
+    from mlcore.engine.training import backend
+    from mlcore.engine.training.plan import Plan
+
+    # First: a distribution across workers must exist before any network does.
+    distribution = backend.prepare(options["strategy"], deterministic=options["deterministic"])
+    return Plan(
+        name=options["name"],
+        root=root,
+        population=population,
+        members=options["members"],
+        outliers=_pictures(options["outliers"]),
+        start=_network(options["start"]),
+        started_from=options["start"],
+        distribution=distribution,
+    )
 
 
 def _pictures(folder: Path | None) -> tuple[Path, ...]:
