@@ -107,12 +107,16 @@ class Command(BaseCommand):
             help="JSON file that describes the patients, like a card's `population` (default: the "
             "public paediatric set)",
         )
+        self._add_run_arguments(parser)
+
+    def _add_run_arguments(self, parser: ArgumentParser) -> None:
+        add = parser.add_argument
         add("--from", dest="start", help="name or folder of a bundle to continue training from")
         add(
             "--patience",
             type=int,
             default=0,
-            help=("epochs without improvement after which training stops (default: 0, never)"),
+            help="epochs without improvement after which training stops (default: 0, never)",
         )
         add("--mixed-precision", action="store_true", help="compute in bfloat16")
         add("--deterministic", action="store_true", help="bit-identical weights in every run")
