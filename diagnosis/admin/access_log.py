@@ -53,7 +53,7 @@ def who_saw(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
 
 
 def _page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
-    shared = admin.site.each_context(request) | {"title": _("Who saw a patient")}
+    shared = admin.site.each_context(request) | {"title": _("Patient access log")}
     return TemplateResponse(request, "admin/diagnosis/who_saw.html", shared | context)
 
 

@@ -127,7 +127,7 @@ def test_a_stranger_cannot_write_their_own_approval():
 
 @pytest.mark.parametrize(
     ("language", "stored", "subject"),
-    [("en", "en", "Verify your e-mail address"), ("zh-TW", "zh-hant", "驗證您的信箱")],
+    [("en", "en", "Verify your email address"), ("zh-TW", "zh-hant", "驗證您的信箱")],
 )
 def test_the_mail_and_the_account_are_in_the_language_of_the_form(language, stored, subject):
     sign_up(stranger(language))
