@@ -31,38 +31,40 @@ install-dev: $(VENV)/.installed-dev ## Install everything, with what the tests a
 test: install-dev ## Set everything up and run every test
 	@scripts/test
 
-check: install-dev ## ruff, mypy, import-linter, djlint, migrations and translations complete
+check: install-dev ## ruff, mypy, import-linter, djlint, biome, migrations and translations complete
 	@scripts/check
 
-format: install-dev ## Format code and templates
+format: install-dev ## Format Python code, style sheets and scripts
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
+	scripts/biome check --write
 
 lock: install-dev ## Compile requirements*.in into the three locks; keeps locked versions
 	@scripts/lock
 
-messages: install-dev ## Collect and compile the translations (needs GNU gettext)
+messages: install-dev ## Collect and compile the translations
+	@scripts/system-packages gettext
 	$(BIN)/python manage.py makemessages -l zh_Hant --no-obsolete --no-location \
-	  --ignore '.venv/*' --ignore 'var/*' --ignore 'tests/*'
+	  --ignore '.venv/*' --ignore 'node_modules/*' --ignore 'var/*' --ignore 'tests/*'
 	$(BIN)/python manage.py compilemessages -l zh_Hant --ignore '.venv'
 
 clean: ## Remove the virtual environment and caches; keeps var/ (the data)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(VENV)/.python: scripts/make-venv
 	@scripts/make-venv $(PYTHON) $(VENV)
 
 $(VENV)/.installed-serve: $(VENV)/.python requirements-serve.txt scripts/install-locked
-	@echo "Installing what serving needs (about SERVE_MB MB) ..."
+	@echo "Installing what serving needs (about 550 MB) ..."
 	@scripts/install-locked $(BIN)/python requirements-serve.txt
 	@touch $@
 
 $(VENV)/.installed-train: $(VENV)/.python requirements.txt scripts/install-locked
-	@echo "Installing everything, TensorFlow included (about TRAIN_GB GB; takes some minutes) ..."
+	@echo "Installing everything, TensorFlow included (about 2.6 GB; takes some minutes) ..."
 	@scripts/install-locked $(BIN)/python requirements.txt
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.python requirements-dev.txt scripts/install-locked
-	@echo "Installing everything, with what the tests and checks need (about DEV_GB GB) ..."
+	@echo "Installing everything, with what the tests and checks need (about 3.1 GB) ..."
 	@scripts/install-locked $(BIN)/python requirements-dev.txt
 	@touch $@

@@ -40,9 +40,11 @@ SEED_CNN_SIZE = 64
 
 def drawn_film(megapixels: float) -> bytes:
     """Draws a chest film of about that size as JPEG bytes."""
-    from tests.films import draw_film, encode
+    from tests.films import encode, synthetic_film
 
-    return encode(draw_film("PNEUMONIA", seed=7, size=round((megapixels * 1e6) ** 0.5)), "jpeg")
+    return encode(
+        synthetic_film("PNEUMONIA", seed=7, size=round((megapixels * 1e6) ** 0.5)), "jpeg"
+    )
 
 
 def prepared(card: dict[str, Any]) -> Any:

@@ -39,12 +39,12 @@ def drawn(count: int, options: Any) -> Any:
 
     from mlcore.engine.serving.preprocess import prepare_bytes
     from mlcore.engine.training.training import TrainingSet
-    from tests.films import draw_film
+    from tests.films import synthetic_film
 
     # Drawing is slow, and speed does not hang on what is drawn: a few films, used again.
     different = [
         prepare_bytes(
-            draw_film(("NORMAL", "PNEUMONIA")[seed % 2], seed=seed, size=224),
+            synthetic_film(("NORMAL", "PNEUMONIA")[seed % 2], seed=seed, size=224),
             size=options.image_size,
             spec=options.preprocessing,
         )
@@ -56,14 +56,19 @@ def drawn(count: int, options: Any) -> Any:
 
 def real(root: Path, count: int, options: Any) -> Any:
     """Returns a `TrainingSet` of `count` films of a folder, as many of each class as can be."""
-    from mlcore.engine.data import dataset
-    from mlcore.engine.training import build
+    import numpy as np
 
-    manifest = dataset.scan(root)
+    from mlcore.engine.data import dataset
+    from mlcore.engine.training.preprocessed import PreprocessedFilms
+    from mlcore.engine.training.training import TrainingSet
+
+    films = PreprocessedFilms(options.image_size, options.preprocessing)
+    manifest = dataset.scan(root, on_film=films.add)
     by_label = [[film for film in manifest.films if film.label == label]
                 for label in dataset.LABELS]  # fmt: skip
     chosen = [film for films in by_label for film in films[: count // 2]]
-    return build.load_films(manifest, chosen, options)
+    labels = np.array([dataset.LABELS.index(record.label) for record in chosen])
+    return TrainingSet(films.of(chosen), labels)
 
 
 def whole_training(options: Any, films: Any, validation: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Who looked at a reading, from the audit log."""
+"""Queries of the audit log: who accessed a reading, or the readings of a patient."""
 
 from typing import Any
 
@@ -12,42 +12,51 @@ from diagnosis.models import Reading
 MAX_READINGS = 500
 
 
-def entries_about(keys: list[str]) -> QuerySet[AuditEntry]:
-    """Returns every event of the readings with these keys, newest first."""
+def entries_about(reading_ids: list[str]) -> QuerySet[AuditEntry]:
+    """Return every audit entry of the readings with these ids, newest first."""
     kind = ContentType.objects.get_for_model(Reading)
     return (
         get_logentry_model()
-        .objects.filter(content_type=kind, object_pk__in=keys)
+        .objects.filter(content_type=kind, object_pk__in=reading_ids)
         .select_related("actor", "content_type")
         .order_by("-sequence")
     )
 
 
-def keys_of_patient(words: str, *, by: User) -> tuple[list[str], bool]:
-    """Returns the keys of a patient's readings, and whether there are more than are given.
+def reading_ids_of_patient(query: str, *, by: User) -> tuple[list[str], bool]:
+    """Return the ids of a patient's readings, purged ones included.
 
-    Finds readings that are stored, hidden ones included, and those that were purged, by what the
-    log says of them.
+    Args:
+        query: the start of the patient's name or number. Purged readings are found by the values
+            that the audit log holds; they match if they contain every word of it.
+        by: the supervisor who asks.
+
+    Returns:
+        At most `MAX_READINGS` ids, and whether there are more.
     """
-    stored = Reading.objects.visible_to(by).beginning_with(words).order_by()
-    keys = [str(key) for key in stored.values_list("pk", flat=True)[: MAX_READINGS + 1]]
-    keys += _purged(words)
-    return keys[:MAX_READINGS], len(keys) > MAX_READINGS
+    stored = Reading.objects.visible_to(by).beginning_with(query).order_by()
+    ids = [str(pk) for pk in stored.values_list("pk", flat=True)[: MAX_READINGS + 1]]
+    ids += _purged_ids(query)
+    return ids[:MAX_READINGS], len(ids) > MAX_READINGS
 
 
-def _purged(words: str) -> list[str]:
+def _purged_ids(query: str) -> list[str]:
     kind = ContentType.objects.get_for_model(Reading)
-    rows = get_logentry_model().objects.filter(content_type=kind, what="purged")
-    for word in words.split():
-        rows = rows.filter(
+    entries = get_logentry_model().objects.filter(content_type=kind, what="purged")
+    for word in query.split():
+        entries = entries.filter(
             Q(changes__patient_name__0__icontains=word)
             | Q(changes__patient_number__0__icontains=word)
         )
-    return list(rows.values_list("object_pk", flat=True)[: MAX_READINGS + 1])
+    return list(entries.values_list("object_pk", flat=True)[: MAX_READINGS + 1])
 
 
-def others_who_looked(reading: Reading) -> list[dict[str, Any]]:
-    """Returns who but the reading's doctor looked at it, and when last, the latest first."""
+def others_who_viewed(reading: Reading) -> list[dict[str, Any]]:
+    """Return everyone but the reading's doctor who viewed it, most recent first.
+
+    Returns:
+        A dictionary for each person: `name`, `hospital`, and `last`, the time of the last view.
+    """
     rows = (
         entries_about([str(reading.pk)])
         .filter(action=AuditEntry.Action.ACCESS, actor_pk__isnull=False)

@@ -18,7 +18,7 @@ EVENTS = {
     "hidden": _("deleted the reading"),
     "restored": _("restored the reading"),
     "purged": _("purged the reading"),
-    "reviewed": _("recorded the doctor's reading"),
+    "reviewed": _("recorded the doctor's assessment"),
     "case-shared": _("shared a case on the discussion board"),
     "case-withdrawn": _("withdrew a shared image"),
     "exported": _("exported"),

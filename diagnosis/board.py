@@ -1,4 +1,4 @@
-"""What readings need of a discussion board; `xraysite.hooks` connects the one that is installed."""
+"""The discussion board as readings need it; `xraysite.hooks` connects an implementation."""
 
 import uuid
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ class SharedPost:
     """A case on the board.
 
     Attributes:
-        url: the address of the post.
-        picture_id: what the board calls the picture, to withdraw it by.
+        url: the URL of the post.
+        picture_id: the board's id of the image, to withdraw it by.
     """
 
     url: str
@@ -22,19 +22,19 @@ class SharedPost:
 
 
 class Board(Protocol):
-    """What an app may ask of the discussion board."""
+    """The operations of a discussion board that readings use."""
 
     def may_post(self, user: "User") -> bool:
-        """Returns whether `user` may open topics."""
+        """Return whether `user` may open topics."""
 
     def categories(self) -> list[tuple[int, str]]:
-        """Returns key and name, in the reader's language, of each category that takes topics."""
+        """Return key and name of each category open for new topics, in the active language."""
 
     def rendered(self, body: str) -> str:
-        """Returns the safe HTML that a post of this Markdown shows."""
+        """Return the sanitised HTML of a Markdown post."""
 
     def warnings(self, author: "User", text: str) -> list[str]:
-        """Returns what in `text` looks like a patient's: the board's checks and the registered."""
+        """Return a sentence for each part of `text` that may identify a patient."""
 
     def post_case(
         self,
@@ -47,25 +47,31 @@ class Board(Protocol):
         alternative: str,
         submission: uuid.UUID,
     ) -> SharedPost:
-        """Opens a topic with one picture under the text; the same submission makes it once.
+        """Open a topic with one image below the text.
 
         Args:
+            author: who posts.
             category: a key of `categories()`.
+            title: one line.
             body: Markdown.
-            picture: a JPEG, PNG or WebP file. The board re-encodes it.
-            alternative: the picture in words, for those who do not see it.
+            picture: a JPEG, PNG or WebP file, which the board re-encodes.
+            alternative: the image's text alternative.
+            submission: id of the submitted form; the same id opens one topic only.
 
         Raises:
-            PermissionDenied: if the author may not open topics.
-            ValueError: if there is no such category, the picture is none, or the submission's id is
-                another post's.
+            PermissionDenied: the author may not open topics.
+            ValueError: the category is unknown or closed, the image cannot be decoded, or
+                `submission` belongs to another post.
         """
 
     def withdraw(self, picture_id: uuid.UUID) -> bool:
-        """Removes the file of a shared picture; returns False where that was done before.
+        """Remove a shared image from its post, permanently.
 
-        The post was kept and says that its picture was withdrawn. Part of the transaction it is
-        called in; the file goes when that is certain.
+        The post stays and states that its image was withdrawn. Takes part in the caller's
+        transaction; the file is deleted on commit.
+
+        Returns:
+            False if the image was withdrawn before.
         """
 
 
@@ -83,6 +89,7 @@ def disconnect() -> None:
 
 
 def is_connected() -> bool:
+    """Return whether a board is connected."""
     return bool(_boards)
 
 

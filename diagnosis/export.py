@@ -1,4 +1,4 @@
-"""Readings as a table, in the order of the list, row by row at any size."""
+"""Readings as rows of a table, for CSV export."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from diagnosis.models import Label, Reading
 
-# Column, field. Times are in the site's time zone. docs/operating.md says what each holds.
+# Field by column. Times are in the site's time zone. docs/supervisors.md documents every column.
 COLUMNS = {
     "reading": "pk",
     "read_at": "created_at",
@@ -37,13 +37,16 @@ COLUMNS = {
     "deleted_at": "hidden_at",
     "deleted_because": "hidden_reason",
 }
-ROWS_AT_ONCE = 2000
+CHUNK_SIZE = 2000
 
 
 def rows(readings: QuerySet[Reading]) -> Iterator[list[object]]:
-    """Yields a row for each reading, holding `ROWS_AT_ONCE` of them in memory."""
+    """Yield a row of `COLUMNS` for each reading, in the queryset's order.
+
+    Keeps at most `CHUNK_SIZE` readings in memory.
+    """
     fields = readings.values_list(*COLUMNS.values())
-    for values in fields.iterator(chunk_size=ROWS_AT_ONCE):
+    for values in fields.iterator(chunk_size=CHUNK_SIZE):
         yield [_cell(value) for value in values]
 
 

@@ -1,4 +1,4 @@
-"""The search of a doctor's own history."""
+"""The search form of a doctor's own history."""
 
 import django_filters
 from django import forms
@@ -13,7 +13,7 @@ class DateInput(forms.DateInput):
 
 
 class ReadingFilter(django_filters.FilterSet):
-    """By patient's name or number, by result, and by exam date."""
+    """Filter readings by patient's name or number, result, and exam date."""
 
     q = django_filters.CharFilter(
         method="filter_patient",
@@ -40,5 +40,7 @@ class ReadingFilter(django_filters.FilterSet):
         model = Reading
         fields: list[str] = []
 
-    def filter_patient(self, queryset: ReadingQuerySet, name: str, value: str) -> ReadingQuerySet:
+    def filter_patient(
+        self, queryset: ReadingQuerySet[Reading], name: str, value: str
+    ) -> ReadingQuerySet[Reading]:
         return queryset.about(value)

@@ -1,4 +1,4 @@
-"""Which of an author's own patients a text names; connected to the board by `xraysite.hooks`."""
+"""Find an author's own patients in a text; `xraysite.hooks` connects it to the board."""
 
 import re
 import unicodedata
@@ -18,40 +18,44 @@ if TYPE_CHECKING:
     from accounts.models import User
 
 MAX_FINDINGS = 5
-SHORTEST_NAME = 2  # one letter, one Chinese character: in every text
-SHORTEST_NUMBER = 4
+MIN_NAME_LENGTH = 2  # a single letter or Chinese character occurs in almost every text
+MIN_NUMBER_LENGTH = 4
 
 
 def check(author: "User", text: str) -> Iterator[str]:
-    """Yields a sentence for each patient of the author's own readings whom `text` names.
+    """Yield a warning for each patient of the author's readings whom `text` names.
 
-    By name or number, without regard to case, width and spaces; of readings that the author
-    deleted too. At most `MAX_FINDINGS`.
+    Args:
+        author: a doctor. Readings that the author deleted count too.
+        text: any text; names and numbers are compared regardless of case, width and spacing.
+
+    Yields:
+        At most `MAX_FINDINGS` sentences in the active language.
     """
     yield from islice(_findings(author, folded(text)), MAX_FINDINGS)
 
 
 def _findings(author: "User", text: str) -> Iterator[str]:
-    for key, name in _occurring(author, text, "patient_name", shortest=SHORTEST_NAME):
-        if _stands_alone(key, text):
+    for key, name in _occurring(author, text, "patient_name", min_length=MIN_NAME_LENGTH):
+        if _is_whole_word(key, text):
             yield _("“%(name)s” is the name of a patient in one of your readings.") % {"name": name}
-    for _key, number in _occurring(author, text, "patient_number", shortest=SHORTEST_NUMBER):
+    for _key, number in _occurring(author, text, "patient_number", min_length=MIN_NUMBER_LENGTH):
         yield _("“%(number)s” is the number of a patient in one of your readings.") % {
             "number": number
         }
 
 
 def _occurring(
-    author: "User", text: str, field: str, *, shortest: int
+    author: "User", text: str, field: str, *, min_length: int
 ) -> Iterator[tuple[str, str]]:
-    """Yields key and value of each different `field` whose key is somewhere in the folded text."""
+    """Yield key and value of each distinct `field` whose key occurs in the folded text."""
     key = f"{field}_key"
     rows = (
         Reading.objects.ever_made_by(author)
         .annotate(key_length=Length(key))
         .filter(
             GreaterThan(StrIndex(Value(text), key), 0),
-            key_length__gte=shortest,
+            key_length__gte=min_length,
         )
         .order_by(key)
         .values_list(key, field)
@@ -63,22 +67,22 @@ def _occurring(
             yield found, value
 
 
-def _stands_alone(key: str, text: str) -> bool:
-    """Returns whether `key` is in `text` other than as a part of longer words.
+def _is_whole_word(key: str, text: str) -> bool:
+    """Return whether `key` occurs in `text` other than inside a longer word.
 
-    Chinese and Japanese have no borders between words: there, any place counts.
+    Chinese and Japanese do not separate words, so any occurrence counts there.
     """
     for match in re.finditer(re.escape(key), text):
         before = text[max(0, match.start() - 1) : match.start()]
         after = text[match.end() : match.end() + 1]
-        if not (_joined(before, key[0]) or _joined(key[-1], after)):
+        if not (_is_one_word(before, key[0]) or _is_one_word(key[-1], after)):
             return True
     return False
 
 
-def _joined(one: str, other: str) -> bool:
-    """Returns whether two neighbours belong to one word of an alphabet."""
-    return _is_letter(one) and _is_letter(other)
+def _is_one_word(left: str, right: str) -> bool:
+    """Return whether two adjacent characters belong to the same word of an alphabet."""
+    return _is_letter(left) and _is_letter(right)
 
 
 def _is_letter(character: str) -> bool:

@@ -1,8 +1,12 @@
-"""The only door to patient data: every view, form and admin page starts from one of these."""
+"""The only access path to patient data.
+
+Every view, form and admin page starts from one of these methods.
+The querysets are generic in their model, so this module needs none of `diagnosis.models`.
+"""
 
 import uuid
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self, TypeVar
 
 from django.db import models
 from django.db.models import Q, Value
@@ -11,25 +15,27 @@ from django.db.models.lookups import GreaterThan
 
 from diagnosis.search import search_key
 
-if TYPE_CHECKING:
-    from diagnosis.models import Reading  # noqa: F401
-
 SEARCH_LIMIT = 1000
-MAX_WORDS_LENGTH = 250
+MAX_QUERY_LENGTH = 250
+
+ReadingT = TypeVar("ReadingT", bound=models.Model)
 
 
-class ReadingQuerySet(models.QuerySet["Reading"]):
+class ReadingQuerySet(models.QuerySet[ReadingT]):
+    """Readings, restricted to what a user may see."""
+
     def own_of(self, user: Any) -> Self:
-        """Returns the readings that `user` made and did not delete."""
+        """Return the readings that `user` made and has not deleted."""
         return self._made_by(user).filter(hidden_at__isnull=True)
 
     def hidden_of(self, user: Any) -> Self:
-        """Returns the readings that `user` made and deleted, for the undoing of it."""
+        """Return the readings that `user` made and deleted, to undo the deletion."""
         return self._made_by(user).filter(hidden_at__isnull=False, hidden_by_id=user.pk)
 
     def ever_made_by(self, user: Any) -> Self:
-        """Returns every reading of `user`, deleted ones too: to recognise what is a patient's in
-        the user's own text, never to show one.
+        """Return every reading of `user`, deleted ones included.
+
+        Only for recognising patients in the user's own text; never show these readings.
         """
         return self.filter(doctor_id=user.pk)
 
@@ -39,47 +45,51 @@ class ReadingQuerySet(models.QuerySet["Reading"]):
         return self.filter(doctor_id=user.pk)
 
     def visible_to(self, user: Any) -> Self:
-        """Returns what `user` may look at: their own readings, or all of them for a supervisor.
+        """Return the readings that `user` may see.
 
-        What its doctor deleted, a supervisor alone sees.
+        Doctors see their own readings that they have not deleted; supervisors see all readings.
         """
         if user.is_authenticated and user.has_perm("diagnosis.oversee_reading"):
             return self.all()
         return self.own_of(user)
 
     def counted(self) -> Self:
-        """Returns every reading that was not deleted: for figures, never to name or show one."""
+        """Return every reading that is not deleted.
+
+        Only for statistics; never name or show these readings.
+        """
         return self.filter(hidden_at__isnull=True)
 
-    def about(self, words: str) -> Self:
-        """Returns the readings whose patient's name or number holds every one of `words`.
+    def about(self, query: str) -> Self:
+        """Return the readings whose patient's name or number contains every word of `query`.
 
-        Without regard to case and width. Reads every row of the queryset: for one doctor's
-        readings, not for all of them.
+        Case and character width are ignored. Scans every row of the queryset, so apply it to one
+        doctor's readings only.
         """
-        # No name is longer, and a database refuses such texts rather than finding nothing.
-        if len(words) > MAX_WORDS_LENGTH:
+        # No name is longer, and databases raise errors on such text instead of finding nothing.
+        if len(query) > MAX_QUERY_LENGTH:
             return self.none()
         found = self
-        for word in search_key(words).split():
+        for word in search_key(query).split():
             found = found.filter(
                 GreaterThan(StrIndex("patient_name_key", Value(word)), 0)
                 | GreaterThan(StrIndex("patient_number_key", Value(word)), 0)
             )
         return found
 
-    def beginning_with(self, words: str) -> Self:
-        """Returns the readings whose patient's name or number begins with `words`.
+    def beginning_with(self, query: str) -> Self:
+        """Return the readings whose patient's name or number starts with `query`.
 
-        Without regard to case and width; of each, the first `SEARCH_LIMIT`. A whole id finds its
-        reading too. Costs the same in a table of any size.
+        Case and character width are ignored. A complete reading id matches too. At most
+        `SEARCH_LIMIT` names and as many numbers are matched, so the cost does not depend on the
+        size of the table.
         """
-        key = search_key(words)
+        key = search_key(query)
         if not key:
             return self.none()
         found = Q()
         for field in ("patient_name_key", "patient_number_key"):
-            matches = self.model.objects.filter(**{f"{field}__begins": key})
+            matches = self.model._default_manager.filter(**{f"{field}__begins": key})
             found |= Q(pk__in=matches.order_by(field, "-created_at").values("pk")[:SEARCH_LIMIT])
         with suppress(ValueError):
             found |= Q(pk=uuid.UUID(key))

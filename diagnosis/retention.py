@@ -1,11 +1,11 @@
-"""How a reading ends: its doctor deletes it, a supervisor restores or purges it.
+"""Soft deletion by doctors, restoring and purging by supervisors, removal of orphans.
 
-A doctor's delete hides. A hidden reading may be purged, film and row, when its doctor said that it
-was made by mistake, or when it is older than the retention period.
+A doctor's deletion hides a reading from everyone but supervisors. A hidden reading may be purged,
+row and film, if its doctor gave "created by mistake" as the reason, or if its retention period is
+over.
 """
 
 import datetime
-import logging
 import uuid
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -22,29 +22,27 @@ from django.utils import timezone
 from accounts.audit import recording
 from diagnosis import storage
 from diagnosis.models import HidingReason, Reading
-from diagnosis.services.films import THUMBNAIL_SIDE, VIEWER_SIDE, lock_film
+from diagnosis.services.films import file_names, lock_film
 from diagnosis.services.sharing import withdraw_cases
 
 if TYPE_CHECKING:
     from accounts.models import User
 
-logger = logging.getLogger(__name__)
-
 UNDO_WINDOW = datetime.timedelta(minutes=10)
-# A film is stored before its row: what is younger may belong to a reading being made.
+# Files are stored before their row, so a younger file may belong to a reading in progress.
 ORPHAN_AGE = datetime.timedelta(hours=1)
 
 
 class TooLateError(Exception):
-    """The time in which a doctor may undo a deletion is over."""
+    """Raised when a doctor undoes a deletion after `UNDO_WINDOW`."""
 
 
 class NotPurgeableError(Exception):
-    """The reading has to be kept."""
+    """Raised when a reading may not be purged."""
 
 
 def retention_ends(reading: Reading) -> datetime.datetime:
-    """Returns when the retention period of a reading ends."""
+    """Return the end of a reading's retention period, `RETENTION_YEARS` after it was made."""
     start = timezone.localtime(reading.created_at)
     year = start.year + settings.RETENTION_YEARS
     try:
@@ -54,6 +52,7 @@ def retention_ends(reading: Reading) -> datetime.datetime:
 
 
 def may_be_purged(reading: Reading) -> bool:
+    """Return whether a reading is deleted and may be purged now."""
     if not reading.is_hidden:
         return False
     return reading.hidden_reason == HidingReason.MISTAKE or retention_ends(reading) <= (
@@ -62,7 +61,7 @@ def may_be_purged(reading: Reading) -> bool:
 
 
 def purgeable(hidden: QuerySet[Reading]) -> QuerySet[Reading]:
-    """Returns those of the hidden readings that may be purged now."""
+    """Filter hidden readings for those that may be purged now."""
     now = timezone.localtime()
     try:
         start = now.replace(year=now.year - settings.RETENTION_YEARS)
@@ -73,13 +72,18 @@ def purgeable(hidden: QuerySet[Reading]) -> QuerySet[Reading]:
 
 @transaction.atomic
 def hide_reading(*, doctor: "User", reading_id: uuid.UUID, reason: HidingReason | str) -> Reading:
-    """Takes an own reading away from everyone but supervisors, and its pictures off the board.
+    """Hide one of the doctor's own readings and withdraw its images from the board.
 
-    A picture stays withdrawn whatever becomes of the reading.
+    The images stay withdrawn even if the reading is restored.
+
+    Args:
+        doctor: the doctor who made the reading.
+        reading_id: the reading.
+        reason: why it is deleted.
 
     Raises:
-        Reading.DoesNotExist: if it is no reading of this doctor, or is hidden already.
-        ValueError: if there is no such reason.
+        Reading.DoesNotExist: the doctor has no such reading, or it is already hidden.
+        ValueError: `reason` is not a `HidingReason`.
     """
     reading = Reading.objects.own_of(doctor).select_for_update().get(pk=reading_id)
     reading.hidden_at = timezone.now()
@@ -93,56 +97,71 @@ def hide_reading(*, doctor: "User", reading_id: uuid.UUID, reason: HidingReason 
 
 @transaction.atomic
 def undo_hiding(*, doctor: "User", reading_id: uuid.UUID) -> Reading:
-    """Brings back what the doctor deleted no longer than `UNDO_WINDOW` ago.
+    """Restore a reading that the doctor deleted within `UNDO_WINDOW`.
+
+    Args:
+        doctor: the doctor who deleted the reading.
+        reading_id: the reading.
 
     Raises:
-        Reading.DoesNotExist: if this doctor deleted no such reading.
-        TooLateError: if it is longer ago; a supervisor can restore it.
+        Reading.DoesNotExist: the doctor has deleted no such reading.
+        TooLateError: the deletion is older than `UNDO_WINDOW`; only a supervisor can restore the
+            reading.
     """
     reading = Reading.objects.hidden_of(doctor).select_for_update().get(pk=reading_id)
     if reading.hidden_at is None or reading.hidden_at < timezone.now() - UNDO_WINDOW:
         raise TooLateError
     with recording.event("restored", reason="undone by the doctor"):
-        _show(reading)
+        _unhide(reading)
     return reading
 
 
 @transaction.atomic
 def restore_reading(*, supervisor: "User", reading_id: uuid.UUID, reason: str) -> Reading:
-    """Gives a hidden reading back to its doctor.
+    """Restore a hidden reading to its doctor.
+
+    Args:
+        supervisor: who restores it.
+        reading_id: the reading.
+        reason: recorded in the audit log.
 
     Raises:
-        PermissionDenied: if the account is no supervisor's.
-        Reading.DoesNotExist: if there is no such reading, or it is not hidden.
+        PermissionDenied: the account may not oversee readings.
+        Reading.DoesNotExist: there is no such hidden reading.
     """
     reading = _hidden(supervisor, reading_id)
     with recording.event("restored", reason=reason):
-        _show(reading)
+        _unhide(reading)
     return reading
 
 
 @transaction.atomic
 def purge_reading(*, supervisor: "User", reading_id: uuid.UUID, reason: str) -> None:
-    """Removes a hidden reading for good, and its film where no other reading is of the same film.
+    """Delete a hidden reading permanently, with its film.
 
-    The row goes first; files follow when that is certain. What a failure leaves behind is found
-    by `orphans`.
+    The film is kept if another reading was made of it. Files are removed after the row's deletion
+    is committed; `orphans` finds what a failure leaves behind.
+
+    Args:
+        supervisor: who purges it.
+        reading_id: the reading.
+        reason: recorded in the audit log.
 
     Raises:
-        PermissionDenied: if the account is no supervisor's.
-        Reading.DoesNotExist: if there is no such reading, or it is not hidden.
-        NotPurgeableError: if the retention period does not allow it yet.
+        PermissionDenied: the account may not oversee readings.
+        Reading.DoesNotExist: there is no such hidden reading.
+        NotPurgeableError: the reading must still be kept.
     """
     _purge(_hidden(supervisor, reading_id), reason=reason)
 
 
 @transaction.atomic
 def purge_expired(reading_id: uuid.UUID) -> None:
-    """Purges a hidden reading past its retention period, as the server's operator.
+    """Purge a hidden reading whose retention period is over; for the server's operator.
 
     Raises:
-        Reading.DoesNotExist: if there is no such reading, or it is not hidden.
-        NotPurgeableError: if its period is not over.
+        Reading.DoesNotExist: there is no such hidden reading.
+        NotPurgeableError: its retention period is not over.
     """
     hidden = Reading.objects.filter(hidden_at__isnull=False)
     reading = hidden.select_for_update().get(pk=reading_id)
@@ -152,7 +171,7 @@ def purge_expired(reading_id: uuid.UUID) -> None:
 
 
 def expired() -> Iterator[Reading]:
-    """Yields the hidden readings whose retention period is over, oldest first."""
+    """Yield the hidden readings whose retention period is over, oldest first."""
     hidden = Reading.objects.filter(hidden_at__isnull=False).defer("activation_map")
     for reading in hidden.order_by("created_at", "id").iterator(chunk_size=1000):
         if retention_ends(reading) > timezone.now():
@@ -167,7 +186,7 @@ def _hidden(supervisor: "User", reading_id: uuid.UUID) -> Reading:
     return hidden.select_for_update().get(pk=reading_id)
 
 
-def _show(reading: Reading) -> None:
+def _unhide(reading: Reading) -> None:
     reading.hidden_at, reading.hidden_by, reading.hidden_reason = None, None, ""
     _save(reading)
 
@@ -185,49 +204,44 @@ def _purge(reading: Reading, *, reason: str) -> None:
     detail = {"own reading": review.verdict} if review is not None else {}
     with recording.event("purged", reason=reason, **detail):
         reading.delete()
-    # Should a file resist, the row is gone all the same, and the sweep finds the file.
-    transaction.on_commit(lambda: _forget_film_without_reading(sha256), robust=True)
+    # Robust: if a file cannot be removed, the row is deleted all the same, and `sweep_films`
+    # removes the file later.
+    transaction.on_commit(lambda: _remove_unused_film(sha256), robust=True)
 
 
 @transaction.atomic
-def _forget_film_without_reading(sha256: str) -> None:
+def _remove_unused_film(sha256: str) -> None:
     lock_film(sha256)
     if not Reading.objects.filter(film_sha256=sha256).exists():
-        storage.forget(
-            [
-                storage.original_name(sha256),
-                storage.rendering_name(sha256, VIEWER_SIDE),
-                storage.rendering_name(sha256, THUMBNAIL_SIDE),
-            ]
-        )
+        storage.remove(file_names(sha256))
 
 
 def orphans() -> Iterator[str]:
-    """Yields the names of stored files that belong to no reading and are no longer being made."""
+    """Yield the names of stored files without a reading that are older than `ORPHAN_AGE`."""
     root = Path(storages["films"].path(""))
     newest = (timezone.now() - ORPHAN_AGE).timestamp()
     for folder in ("original", "rendering"):
-        for shelf in sorted((root / folder).glob("*")):
-            old = [path for path in sorted(shelf.iterdir()) if path.stat().st_mtime < newest]
-            known = _known({storage.sha256_of(path.name) for path in old})
+        for directory in sorted((root / folder).glob("*")):
+            old = [path for path in sorted(directory.iterdir()) if path.stat().st_mtime < newest]
+            known = _with_reading({storage.sha256_of(path.name) for path in old})
             for path in old:
                 if storage.sha256_of(path.name) not in known:
                     yield path.relative_to(root).as_posix()
 
 
 def abandoned_uploads() -> Iterator[Path]:
-    """Yield temporary files of uploads that a killed process left behind."""
+    """Yield temporary upload files, older than `ORPHAN_AGE`, that a killed process left."""
     newest = (timezone.now() - ORPHAN_AGE).timestamp()
     for path in sorted(Path(settings.FILE_UPLOAD_TEMP_DIR).glob("*.upload*")):
         if path.stat().st_mtime < newest:
             yield path
 
 
-def _known(hashes: set[str]) -> set[str]:
-    """Returns those of the hashes that some reading names."""
+def _with_reading(hashes: set[str]) -> set[str]:
+    """Return those of the film hashes that a reading has."""
     known: set[str] = set()
-    for some in _batches(hashes, 500):
-        found = Reading.objects.filter(film_sha256__in=some).order_by()
+    for batch in _batches(hashes, 500):
+        found = Reading.objects.filter(film_sha256__in=batch).order_by()
         known.update(found.values_list("film_sha256", flat=True))
     return known
 
@@ -240,11 +254,18 @@ def _batches(items: Iterable[str], size: int) -> Iterator[list[str]]:
 
 @transaction.atomic
 def remove_orphan(name: str) -> bool:
-    """Removes a file that `orphans` named; returns whether it still belonged to no reading."""
+    """Remove a file that `orphans` yielded, unless a reading has been made of it since.
+
+    Args:
+        name: the storage name.
+
+    Returns:
+        Whether the file was removed.
+    """
     sha256 = storage.sha256_of(Path(name).name)
     if storage.is_sha256(sha256):
         lock_film(sha256)
         if Reading.objects.filter(film_sha256=sha256).exists():
             return False
-    storage.forget([name])
+    storage.remove([name])
     return True

@@ -1,4 +1,4 @@
-"""How patients are found by the beginning of a name or number, by an index on every database."""
+"""Index-backed prefix search of patients' names and numbers, on every supported database."""
 
 import unicodedata
 from typing import Any
@@ -11,17 +11,21 @@ MAX_LENGTH = 255
 
 
 def search_key(text: str) -> str:
-    """Returns what a field is compared by: its text `folded`, as long as the column takes."""
+    """Return the key that a text is searched by: `folded`, cut to the column's length."""
     return folded(text)[:MAX_LENGTH]
 
 
 def folded(text: str) -> str:
-    """Returns `text` without case, width and surplus spaces."""
+    """Return `text` normalised to NFKC, case-folded, with runs of spaces reduced to one."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 class SearchKeyField(models.CharField):
-    """The search key of another field of the row, computed whenever the row is saved."""
+    """The search key of another field of the same row, computed on every save.
+
+    Args:
+        source: name of the field that the key is computed from.
+    """
 
     def __init__(self, *args: Any, source: str, **kwargs: Any) -> None:
         self.source = source
@@ -42,10 +46,10 @@ class SearchKeyField(models.CharField):
 
 @SearchKeyField.register_lookup
 class Begins(Lookup):
-    """`key__begins`: true where the key begins with the given one.
+    """The lookup `<field>__begins`: the key starts with the given key.
 
-    SQLite compares bytes, so that a beginning is a range. PostgreSQL compares by locale and wants
-    a pattern, for which it has the operator class of the indexes.
+    SQLite compares bytes, so the prefix is written as a range. PostgreSQL compares by locale and
+    needs a LIKE pattern, which the indexes' operator class supports.
     """
 
     lookup_name = "begins"

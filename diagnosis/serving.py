@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.audit.recording import record_access
 from diagnosis.models import Reading
@@ -16,22 +17,31 @@ from diagnosis.services.films import (
     heatmap,
 )
 
+FILM_MISSING = gettext_lazy(
+    "The X-ray is missing from the server's storage. Contact your administrator."
+)
+
 
 def reading_for(request: HttpRequest, pk: uuid.UUID) -> Reading:
-    """Returns a reading that the user of `request` may look at.
+    """Return a reading that the user of `request` may see.
 
     Raises:
-        Http404: if there is none, or it is somebody else's; nobody can tell which.
+        Http404: there is no such reading, or it is someone else's; the response is the same.
     """
     readings = Reading.objects.visible_to(request.user).select_related("doctor", "model_version")
     reading = readings.filter(pk=pk).first()
     if reading is None:
-        raise Http404(_("No such record."))
+        raise no_such_reading()
     return reading
 
 
+def no_such_reading() -> Http404:
+    """Return the error for a reading that does not exist or that the user may not see."""
+    return Http404(_("This reading does not exist."))
+
+
 def film_response(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """Answers with a rendering of the film; `?size=thumb` asks for a small one."""
+    """Respond with the film as a JPEG; `?size=thumb` asks for the thumbnail."""
     thumbnail = request.GET.get("size") == "thumb"
     side = THUMBNAIL_SIDE if thumbnail else VIEWER_SIDE
     return _image_response(
@@ -44,7 +54,7 @@ def film_response(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 
 
 def heatmap_response(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """Answers with the activation map as a transparent picture that lies over the film."""
+    """Respond with the activation map as a transparent image, to be overlaid on the film."""
     return _image_response(request, pk, what="heatmap", content_type="image/png", render=heatmap)
 
 
@@ -60,11 +70,7 @@ def _image_response(
     try:
         content = render(reading)
     except FilmMissingError:
-        return HttpResponse(
-            _("The film is missing from the storage. Tell the people who run this site."),
-            content_type="text/plain; charset=utf-8",
-            status=503,
-        )
+        return HttpResponse(str(FILM_MISSING), content_type="text/plain; charset=utf-8", status=503)
     record_access(reading, what=what)
     response = HttpResponse(content, content_type=content_type)
     response.headers["Content-Disposition"] = "inline"

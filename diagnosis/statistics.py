@@ -1,4 +1,4 @@
-"""Figures over many readings, of no patient and, unless asked for by doctor, of nobody."""
+"""Counts of readings per day and per doctor, without patients or deleted readings."""
 
 import datetime
 from collections import Counter
@@ -17,10 +17,14 @@ MAX_DOCTORS = 20
 
 
 @dataclass
-class Tally:
-    """How many readings there are, by what the model said and how doctors' own readings compare.
+class ReadingCounts:
+    """Numbers of readings by model result, and by agreement with the doctors' assessments.
 
-    What was deleted is not counted.
+    Attributes:
+        labels: readings by `Label`.
+        agreements: readings by (`Agreement`, `Label`), where doctor and model both chose normal or
+            pneumonia.
+        film_bytes: total size of the uploaded files.
     """
 
     labels: Counter[str] = field(default_factory=Counter)
@@ -28,6 +32,7 @@ class Tally:
     film_bytes: int = 0
 
     def add(self, *, label: str, agreement: str, n: int, film_bytes: int = 0) -> None:
+        """Add `n` readings with this label and agreement."""
         self.labels[label] += n
         self.film_bytes += film_bytes
         if agreement:
@@ -55,34 +60,37 @@ class Tally:
 
     @property
     def unsure_percent(self) -> float | None:
+        """Percentage of inconclusive results; None without readings."""
         return _percent(self.unsure, self.n)
 
     @property
     def out_of_scope_percent(self) -> float | None:
+        """Percentage of out-of-scope results; None without readings."""
         return _percent(self.out_of_scope, self.n)
 
     @property
     def compared(self) -> int:
-        """Readings that both the model and the doctor called normal or pneumonia."""
+        """Readings for which both model and doctor chose normal or pneumonia."""
         return self.agreements.total()
 
     @property
-    def missed(self) -> int:
-        """Those of them that the model called normal and the doctor pneumonia."""
+    def false_negatives(self) -> int:
+        """Compared readings with model result normal and doctor's assessment pneumonia."""
         return self.agreements[Agreement.DISAGREE, Label.NORMAL]
 
     @property
-    def alarmed(self) -> int:
-        """Those of them that the model called pneumonia and the doctor normal."""
+    def false_positives(self) -> int:
+        """Compared readings with model result pneumonia and doctor's assessment normal."""
         return self.agreements[Agreement.DISAGREE, Label.PNEUMONIA]
 
     @property
-    def disagreed(self) -> int:
-        return self.missed + self.alarmed
+    def disagreements(self) -> int:
+        return self.false_negatives + self.false_positives
 
     @property
-    def disagreed_percent(self) -> float | None:
-        return _percent(self.disagreed, self.compared)
+    def disagreements_percent(self) -> float | None:
+        """Percentage of disagreements among the compared readings; None if there are none."""
+        return _percent(self.disagreements, self.compared)
 
 
 def _percent(part: int, whole: int) -> float | None:
@@ -91,21 +99,34 @@ def _percent(part: int, whole: int) -> float | None:
 
 @dataclass
 class Day:
-    """A day of the chart; lengths are percents of its width and of its tallest bar."""
+    """One bar of the chart of readings per day.
+
+    Attributes:
+        date: the day in the site's time zone.
+        counts: its readings.
+        x: left edge of the bar, in percent of the chart's width.
+        height: height of the bar, in percent of the highest one.
+    """
 
     date: datetime.date
-    tally: Tally
+    counts: ReadingCounts
     x: float = 0
     height: float = 0
 
 
 @dataclass
 class Period:
-    """The last days, today included."""
+    """The readings of the last days, today included.
+
+    Attributes:
+        days: oldest first.
+        total: the readings of all days together.
+        peak: most readings on one day.
+    """
 
     days: list[Day]
-    total: Tally
-    tallest: int
+    total: ReadingCounts
+    peak: int
 
     @property
     def first(self) -> datetime.date:
@@ -130,43 +151,55 @@ def _since(first: datetime.date) -> QuerySet[Reading]:
 
 
 def last_days(days: int = DAYS) -> Period:
-    """Counts the readings of each of the last days, in the site's time zone."""
+    """Count the readings of each of the last days, in the site's time zone.
+
+    Args:
+        days: number of days, today included.
+    """
     today = timezone.localdate()
     dates = [today - datetime.timedelta(days=back) for back in range(days - 1, -1, -1)]
-    # Each day ends at the midnight after it; a reading belongs to the first that it precedes.
-    day_of = Case(
+    # A reading belongs to the first day whose midnight follows it.
+    day_index = Case(
         *(
             When(created_at__lt=_midnight(day + datetime.timedelta(days=1)), then=Value(n))
             for n, day in enumerate(dates)
         ),
         output_field=IntegerField(),
     )
-    counted: Any = _since(dates[0]).annotate(day=day_of).values("day", "label", "agreement")
-    found = [Day(date=day, tally=Tally()) for day in dates]
-    total = Tally()
-    for row in counted.annotate(n=Count("pk"), film_bytes=Sum("film_bytes")):
+    grouped: Any = _since(dates[0]).annotate(day=day_index).values("day", "label", "agreement")
+    chart = [Day(date=day, counts=ReadingCounts()) for day in dates]
+    total = ReadingCounts()
+    for row in grouped.annotate(n=Count("pk"), film_bytes=Sum("film_bytes")):
         day = row.pop("day")
         total.add(**row)
-        if day is not None:  # a clock that runs ahead
-            found[day].tally.add(**row)
-    tallest = max(day.tally.n for day in found)
-    for n, one in enumerate(found):
-        one.x = round(100 * n / days, 3)
-        one.height = round(100 * one.tally.n / tallest, 2) if tallest else 0
-    return Period(days=found, total=total, tallest=tallest)
+        if day is not None:  # None for a reading dated after today, from a clock that is ahead
+            chart[day].counts.add(**row)
+    peak = max(day.counts.n for day in chart)
+    for n, bar in enumerate(chart):
+        bar.x = round(100 * n / days, 3)
+        bar.height = round(100 * bar.counts.n / peak, 2) if peak else 0
+    return Period(days=chart, total=total, peak=peak)
 
 
 def by_doctor(days: int = DAYS) -> dict[str, Any]:
-    """Returns the doctors with most readings in the last days, and how many others there are."""
+    """Count the readings of the last days for each doctor.
+
+    Args:
+        days: number of days, today included.
+
+    Returns:
+        `doctors`: `doctor` and `counts` of the `MAX_DOCTORS` doctors with most readings, most
+        first. `others`: number of further doctors.
+    """
     first = timezone.localdate() - datetime.timedelta(days=days - 1)
-    tallies: dict[int, Tally] = {}
-    # Grouped by an expression, lest the database walk an index of all readings in that order.
-    counted: Any = _since(first).annotate(who=Coalesce("doctor_id", 0))
-    for row in counted.values("who", "label", "agreement").annotate(n=Count("pk")):
-        tallies.setdefault(row.pop("who"), Tally()).add(**row)
-    most = sorted(tallies, key=lambda pk: (-tallies[pk].n, pk))[:MAX_DOCTORS]
-    people = User.objects.in_bulk(most)
+    counts: dict[int, ReadingCounts] = {}
+    # By an expression: grouped by the column itself, a database may scan an index of all readings.
+    grouped: Any = _since(first).annotate(who=Coalesce("doctor_id", 0))
+    for row in grouped.values("who", "label", "agreement").annotate(n=Count("pk")):
+        counts.setdefault(row.pop("who"), ReadingCounts()).add(**row)
+    most = sorted(counts, key=lambda pk: (-counts[pk].n, pk))[:MAX_DOCTORS]
+    doctors = User.objects.in_bulk(most)
     return {
-        "doctors": [{"doctor": people[pk], "tally": tallies[pk]} for pk in most],
-        "others": len(tallies) - len(most),
+        "doctors": [{"doctor": doctors[pk], "counts": counts[pk]} for pk in most],
+        "others": len(counts) - len(most),
     }

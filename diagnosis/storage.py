@@ -1,22 +1,21 @@
-"""Where films are kept: private storage, byte for byte as they came, under their SHA-256."""
+"""Private storage of films: uploaded files, byte for byte, under their SHA-256."""
 
-import os
-import tempfile
 from pathlib import Path
 
 from django.core.files import File
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, storages
 
-from xraysite import private_files
+from xraysite.common import private_files
+from xraysite.common.atomic_write import write_atomically
 
 
 class AtomicFileStorage(FileSystemStorage):
-    """A file system storage in which a name holds a whole file or nothing.
+    """File system storage in which every name holds a complete file or nothing.
 
-    Content goes to a temporary file beside the target, reaches the disk, and is then renamed, so
-    a full disk or a killed worker leaves no half film. A name that exists is replaced: names are
-    hashes of content, so the content is the same.
+    Content is written to a temporary file in the target folder, synced to disk and renamed, so a
+    full disk or a killed worker leaves no partial film. An existing name is replaced: names are
+    content hashes, so the content is the same. Files have mode 0600, folders 0700.
     """
 
     def __init__(self, location: str | Path | None = None) -> None:
@@ -30,39 +29,35 @@ class AtomicFileStorage(FileSystemStorage):
     def _save(self, name: str, content: File) -> str:
         target = Path(self.path(name))
         private_files.make_folder(target.parent)
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".part-")
-        try:
-            with os.fdopen(descriptor, "wb") as out:
-                for chunk in content.chunks():
-                    out.write(chunk)
-                out.flush()
-                os.fsync(out.fileno())
-            Path(temporary).replace(target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_atomically(target, content.chunks())
         return name
 
 
 def original_name(sha256: str) -> str:
+    """Return the storage name of an uploaded film."""
     return f"original/{sha256[:2]}/{sha256}"
 
 
 def rendering_name(sha256: str, max_side: int) -> str:
+    """Return the storage name of a rendering whose longest side has `max_side` pixels."""
     return f"rendering/{sha256[:2]}/{sha256}-{max_side}.jpg"
 
 
 def sha256_of(filename: str) -> str:
-    """Returns the hash of the film that a stored file is of; of a part file, nothing useful."""
+    """Return the film's hash from the name of a stored file.
+
+    A temporary file has no hash; `is_sha256` is False for what is returned then.
+    """
     return filename.partition("-")[0]
 
 
 def is_sha256(text: str) -> bool:
+    """Return whether `text` is a hexadecimal SHA-256."""
     return len(text) == 64 and set(text) <= set("0123456789abcdef")
 
 
 def keep(name: str, content: bytes) -> bool:
-    """Stores `content` unless `name` exists; returns whether it was stored now."""
+    """Store `content` unless `name` exists; return whether it was stored."""
     storage = storages["films"]
     if storage.exists(name):
         return False
@@ -71,7 +66,7 @@ def keep(name: str, content: bytes) -> bool:
 
 
 def read(name: str) -> bytes | None:
-    """Returns the content under `name`, or None where there is none."""
+    """Return the content stored under `name`, or None."""
     try:
         with storages["films"].open(name, "rb") as stored:
             return stored.read()
@@ -79,7 +74,7 @@ def read(name: str) -> bytes | None:
         return None
 
 
-def forget(names: list[str]) -> None:
-    """Removes the files; one that is not there is no error."""
+def remove(names: list[str]) -> None:
+    """Delete the files; names that do not exist are skipped."""
     for name in names:
         storages["films"].delete(name)

@@ -13,9 +13,9 @@ from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from forum import moderation, pages
-from forum.forms import ReasonForm
 from forum.models import Category, Report
 from forum.querysets import MODERATE
+from xraysite.common.forms import ReasonForm
 from xraysite.common.paging import BoundedPaginator
 
 

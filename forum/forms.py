@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from forum import personal_data
-from forum.models import MAX_BODY, MAX_REASON, MAX_TITLE, Category, Member, Topic
+from forum.models import MAX_BODY, MAX_TITLE, Category, Member, Topic
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -128,22 +128,6 @@ class EditForm(PostForm):
 
     def text(self) -> str:
         return f"{self.cleaned_data.get('title', '')}\n{super().text()}"
-
-
-class ReasonForm(forms.Form):
-    """The reason for a report or a moderator action."""
-
-    reason = forms.CharField(
-        label=_("Reason"),
-        max_length=MAX_REASON,
-        widget=forms.Textarea(attrs={"rows": 3, "class": "form-control"}),
-    )
-
-    def clean_reason(self) -> str:
-        reason = " ".join(self.cleaned_data["reason"].split())
-        if not reason:
-            raise ValidationError(_("Enter a reason."), code="required")
-        return reason
 
 
 class MoveForm(forms.Form):

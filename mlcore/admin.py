@@ -1,4 +1,4 @@
-"""The registry in the admin: every model's card, two side by side, and which one reads films."""
+"""Models in the admin: cards, comparison, activation and roll-back."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,24 +29,24 @@ CHANGELIST = "admin:mlcore_modelversion_changelist"
 
 NOT_ACTIVATED: dict[str, Promise] = {
     "missing": gettext_lazy("its files are missing"),
-    "damaged": gettext_lazy("its files are damaged, or not those that were registered"),
-    "unfit": gettext_lazy("its card lacks what a model needs before doctors may read with it"),
-    "changed": gettext_lazy("another model was activated meanwhile; look again"),
+    "damaged": gettext_lazy("its files are damaged or differ from the registered ones"),
+    "unfit": gettext_lazy("its model card lacks information that is required for activation"),
+    "changed": gettext_lazy("another model has been activated in the meantime; check again"),
 }
 NOT_COMPARED: dict[str, Promise] = {
     "no_predictions": gettext_lazy(
-        "%(model)s has no predictions.csv: its answers to single films are not known."
+        "%(model)s has no predictions.csv, so its predictions for individual X-rays are unknown."
     ),
-    "altered": gettext_lazy("The predictions.csv of %(model)s is not the one that was registered."),
+    "altered": gettext_lazy("The predictions.csv of %(model)s differs from the registered one."),
     "unreadable": gettext_lazy("The predictions.csv of %(model)s cannot be read."),
-    "no_films": gettext_lazy("The two were not measured on the same films, of both labels."),
-    "labels_differ": gettext_lazy("The two were given different labels for the same films."),
+    "no_films": gettext_lazy("The two models share no test X-rays with both labels."),
+    "labels_differ": gettext_lazy("The same X-rays have different labels in the two files."),
 }
 
 
 @admin.register(ModelVersion)
 class ModelVersionAdmin(admin.ModelAdmin):
-    """Which models this installation knows. They come and go by `manage.py` alone."""
+    """The registered models; they are added with `manage.py` only."""
 
     list_display = [
         "name",
@@ -151,7 +151,7 @@ class ModelVersionAdmin(admin.ModelAdmin):
         return HttpResponseRedirect(f"{reverse('admin:mlcore_modelversion_compare')}?{query}")
 
     def compare_view(self, request: HttpRequest) -> HttpResponse:
-        """Show two models side by side, and what the same films say of their difference."""
+        """Show two models side by side, with a paired comparison on shared test films."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         versions = ModelVersion.objects.order_by("created_at")
@@ -169,33 +169,31 @@ class ModelVersionAdmin(admin.ModelAdmin):
         return self._page(request, "compare.html", _("Compare two models"), context)
 
     def activate_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        """Ask, and on POST makes this model the one that reads films."""
+        """Ask for confirmation; on POST, activate this model."""
         if not self.may_activate(request):
             raise PermissionDenied
         version = get_object_or_404(ModelVersion, pk=object_id)
         if version.is_active:
-            messages.info(request, _("%(name)s is active already.") % {"name": version})
+            messages.info(request, _("%(name)s is already active.") % {"name": version})
             return redirect(CHANGELIST)
         if request.method == "POST":
             return self._carried_out(request, version, lambda: registry.activate(version))
         return self._confirmation(request, _("Activate a model"), version)
 
     def roll_back_view(self, request: HttpRequest) -> HttpResponse:
-        """Ask, and on POST makes the model that was active before the one that reads films."""
+        """Ask for confirmation; on POST, activate the previously active model."""
         if not self.may_activate(request):
             raise PermissionDenied
         earlier = registry.earlier_version()
         if earlier is None:
-            messages.error(
-                request, _("No model was active before, so there is none to go back to.")
-            )
+            messages.error(request, _("There is no previously active model to roll back to."))
             return redirect(CHANGELIST)
         if request.method == "POST":
-            # A form sent twice must not go back and forth again.
+            # Submitting the form twice must not switch back again.
             if request.POST.get("expected") != str(earlier.pk):
                 return self._refused(request, earlier, "changed")
             return self._carried_out(request, earlier, registry.roll_back)
-        return self._confirmation(request, _("Roll back to the earlier model"), earlier)
+        return self._confirmation(request, _("Roll back to the previous model"), earlier)
 
     def _carried_out(
         self, request: HttpRequest, version: ModelVersion, change: Callable[[], ModelVersion]
@@ -208,7 +206,7 @@ class ModelVersionAdmin(admin.ModelAdmin):
             return self._refused(request, version, error.code, error.detail)
         except IntegrityError:
             return self._refused(request, version, "changed")
-        messages.success(request, _("%(name)s reads films from now on.") % {"name": active})
+        messages.success(request, _("%(name)s is now the active model.") % {"name": active})
         return redirect(CHANGELIST)
 
     def _refused(
@@ -240,7 +238,7 @@ class ModelVersionAdmin(admin.ModelAdmin):
 
 
 def _activations(version: ModelVersion) -> list[dict[str, Any]]:
-    """Return who made this model active or replaced it, and when, the latest first."""
+    """Return when and by whom this model was activated or replaced, latest first."""
     rows = get_logentry_model().objects.get_for_object(version).select_related("actor")
     return [
         {"at": row.timestamp, "by": row.actor, "activated": row.changes["is_active"][1] == "True"}

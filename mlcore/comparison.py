@@ -1,4 +1,4 @@
-"""Two registered models side by side: what their cards say, and the same films by both."""
+"""Comparison of two registered models on the test films they share."""
 
 from mlcore import registry
 from mlcore.engine.evaluation import compare as engine
@@ -8,12 +8,12 @@ from mlcore.models import ModelVersion
 __all__ = ["CannotCompare", "Comparison", "compare"]
 
 
-class CannotCompare(ValueError):  # noqa: N818 - a state of two models, as the page calls it
-    """There is nothing to compare two models on.
+class CannotCompare(ValueError):  # noqa: N818 - a state of two models
+    """Raised when two models cannot be compared.
 
     Attributes:
         code: "no_predictions", "altered", "unreadable", "no_films" or "labels_differ".
-        model: name of the model at fault, or "" where it is both.
+        model: name of the model that causes it, or "" if it is both.
     """
 
     def __init__(self, code: str, model: str = "") -> None:
@@ -23,12 +23,12 @@ class CannotCompare(ValueError):  # noqa: N818 - a state of two models, as the p
 
 
 def compare(first: ModelVersion, second: ModelVersion) -> Comparison:
-    """Compare two models on the held-out films that both were measured on.
+    """Compare two models on the test films that both were evaluated on.
 
-    Each model's answers are those in its bundle's `predictions.csv`, so no film is read again.
+    Uses the `predictions.csv` of both bundles; no film is predicted again.
 
     Raises:
-        CannotCompare: a bundle lacks that file or holds another, or they share no films.
+        CannotCompare: a bundle lacks this file or it was altered, or they share no films.
     """
     films = (_films(first), _films(second))
     thresholds = (first.card["threshold"]["value"], second.card["threshold"]["value"])
@@ -40,7 +40,7 @@ def compare(first: ModelVersion, second: ModelVersion) -> Comparison:
         raise CannotCompare("labels_differ") from error
 
 
-def _films(version: ModelVersion) -> dict[str, engine.Film]:
+def _films(version: ModelVersion) -> dict[str, engine.LabelledPrediction]:
     try:
         return engine.read_predictions(registry.file_of(version, engine.PREDICTIONS))
     except registry.ModelUnavailable as error:

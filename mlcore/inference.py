@@ -1,4 +1,4 @@
-"""What a film is, by the active model: the one door to the network for the rest of the site."""
+"""Prediction with the active model: the only entry point to the network."""
 
 import time
 from collections.abc import Mapping
@@ -12,9 +12,8 @@ from django.conf import settings
 
 from mlcore import registry
 from mlcore.engine.films.errors import FilmError
-from mlcore.engine.films.film import Film, read_film, render_film
+from mlcore.engine.films.film import Film, read_film
 from mlcore.engine.films.header import DicomHeader
-from mlcore.engine.films.redaction import Box, render_redacted
 from mlcore.engine.serving.conformal import Abstention
 from mlcore.engine.serving.explain import (
     decode_activation_map,
@@ -25,9 +24,6 @@ from mlcore.engine.serving.runtime import Output, OutputError
 from mlcore.registry import LoadedModel, ModelUnavailable
 
 __all__ = [
-    "Box",
-    "DicomHeader",
-    "Film",
     "FilmError",
     "ModelUnavailable",
     "Prediction",
@@ -37,23 +33,20 @@ __all__ = [
     "encode_activation_map",
     "model_named",
     "predict",
-    "read_film",
-    "render_film",
     "render_heatmap",
-    "render_redacted",
 ]
 
 OUT_OF_SCOPE = "OUT_OF_SCOPE"
 UNSURE = "UNSURE"
 
-# Threads that a network run is waited for on. A run that hangs keeps its thread; the others
-# still serve, and a worker whose threads all hang answers "timeout" until it is restarted.
+# The network runs in these threads so that a timeout applies. A run that hangs keeps its thread;
+# once all threads of a worker hang, it answers "timeout" until it is restarted.
 _RUNS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="inference")
 
 
 @dataclass(frozen=True)
 class Stated:
-    """What the sender says of a film; None where nothing is said, which refuses nothing."""
+    """What is stated about a film; None means not stated and never puts a film out of scope."""
 
     age_years: float | None = None
     modality: str | None = None
@@ -61,7 +54,7 @@ class Stated:
     body_part: str | None = None
 
     def completed_by(self, header: DicomHeader | None) -> "Stated":
-        """Return this, with what is None taken from a DICOM file's header."""
+        """Return a copy with missing values taken from a DICOM header."""
         if header is None:
             return self
         return replace(
@@ -75,20 +68,21 @@ class Stated:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """One film's reading.
+    """A model's prediction for one film.
 
     Attributes:
         label: one of the card's labels, UNSURE, or OUT_OF_SCOPE.
-        probabilities: calibrated, by label; they sum to 1.
+        probabilities: calibrated probabilities by label; they sum to 1.
         threshold: probability of PNEUMONIA from which the label is PNEUMONIA.
-        scope_score: how unlike the validated films this one is; above `scope_threshold` the
-            picture alone puts it out of scope.
-        scope_reasons: of "picture", "age", "modality", "view", "body_part", those that apply.
+        scope_score: the higher, the less the film resembles the validation films; above
+            `scope_threshold` the image alone puts it out of scope.
+        scope_threshold: limit of the scope score.
+        scope_reasons: those that apply of "picture", "age", "modality", "view", "body_part".
         activation_map: (h, w) float32 in [0, 1], local evidence for PNEUMONIA.
         model: name of the model version.
-        bundle_sha256: of the bundle it was made with.
-        preprocessing_id: names the algorithm from pixels to input.
-        milliseconds: preparing the film and running the network.
+        bundle_sha256: hash of the model's bundle.
+        preprocessing_id: the preprocessing algorithm.
+        milliseconds: duration of preprocessing and network.
     """
 
     label: str
@@ -107,17 +101,17 @@ class Prediction:
 def predict(
     film: bytes | Film, *, stated: Stated = Stated(), model: LoadedModel | None = None
 ) -> Prediction:
-    """Read a film.
+    """Predict a film.
 
     Args:
-        film: a whole file, or a film read from one.
-        stated: what the sender says; a DICOM header fills what it leaves open.
-        model: the model to read with; without one, the active model.
+        film: the content of a file, or a decoded film.
+        stated: what is stated about the film; missing values come from its DICOM header.
+        model: the model to use; defaults to the active model.
 
     Raises:
-        FilmError: the bytes are no readable film.
-        ModelUnavailable: there is no model, its bundle is damaged, its answer cannot be right,
-            or it did not come within `settings.INFERENCE_TIMEOUT_S`.
+        FilmError: the file is not a readable film.
+        ModelUnavailable: there is no model, its bundle is damaged, its output is invalid, or it
+            took longer than `settings.INFERENCE_TIMEOUT_S`.
     """
     if isinstance(film, bytes):
         film = read_film(film)
@@ -149,10 +143,10 @@ def predict(
 
 
 def model_named(name: str, *, sha256: str) -> LoadedModel:
-    """Return a registered model, if its bundle is still the one with that hash.
+    """Return a registered model if its bundle has the given hash.
 
     Raises:
-        ModelUnavailable: it is not registered, its bundle is missing, damaged or another.
+        ModelUnavailable: it is not registered, or its bundle is missing, damaged or different.
     """
     version = registry.find(name)
     if version is None or version.bundle_sha256 != sha256:
@@ -178,10 +172,10 @@ def decide(
     scope_score: float,
     stated: Stated,
 ) -> tuple[str, tuple[str, ...]]:
-    """Return the label under the card's rule, and why the film is out of scope if it is.
+    """Return the label by the card's decision rule, and the reasons if it is out of scope.
 
-    Pure: the same figures and statements give the same label, so a stored reading can be decided
-    again where a doctor corrects the patient's age.
+    A pure function, so that the label of a stored reading can be updated when a doctor corrects the
+    patient's age.
     """
     reasons = _scope_reasons(card, scope_score=scope_score, stated=stated)
     if reasons:
@@ -202,7 +196,7 @@ def _scope_reasons(
     reasons = []
     if scope_score > card["scope"]["threshold"]:
         reasons.append("picture")
-    # A child is five years old until the sixth birthday.
+    # A child is five years old until its sixth birthday.
     if stated.age_years is not None and not lowest <= stated.age_years < highest + 1:
         reasons.append("age")
     for reason, value in (

@@ -1,4 +1,4 @@
-"""The registry's rows: which bundles this installation knows, and which one reads films."""
+"""The database model of registered models."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -11,7 +11,7 @@ from django.utils.translation import pgettext_lazy
 
 
 def bundle_roots() -> tuple[Path, Path]:
-    """Return the folders of bundles: of those trained here, and of those that are shipped."""
+    """Return the folders of locally trained and of shipped bundles."""
     return Path(settings.BUNDLE_DIR), Path(settings.SHIPPED_BUNDLE_DIR)
 
 
@@ -19,29 +19,29 @@ def bundle_folder(path: str) -> Path:
     """Return the absolute folder of a bundle.
 
     Args:
-        path: the bundle's name, or an absolute path, which is returned as it is.
+        path: the bundle's name, or an absolute path, which is returned unchanged.
 
     Returns:
-        The folder of a bundle that was trained here; else that of a shipped one; where there is
-        neither, the folder in which training would write it.
+        The folder of the locally trained bundle, otherwise of the shipped one. If neither exists,
+        the folder that training would write to.
     """
     trained, shipped = (root / path for root in bundle_roots())
     return shipped if shipped.exists() and not trained.exists() else trained
 
 
 class ModelVersion(models.Model):
-    """A bundle that was registered. At most one is active."""
+    """A registered bundle. At most one is active."""
 
     name = models.CharField(pgettext_lazy("model", "name"), max_length=100, unique=True)
     bundle_sha256 = models.CharField(_("bundle SHA-256"), max_length=64)
     path = models.CharField(
         _("folder"),
         max_length=500,
-        help_text=_("Relative to the folder of bundles, unless it is absolute."),
+        help_text=_("Relative to the folder of bundles, unless absolute."),
     )
     card = models.JSONField(_("model card"))
     is_active = models.BooleanField(_("active"), default=False)
-    set_aside_reason = models.TextField(_("why it was set aside"), blank=True)
+    set_aside_reason = models.TextField(_("reason for setting it aside"), blank=True)
     created_at = models.DateTimeField(_("registered at"), auto_now_add=True)
     activated_at = models.DateTimeField(_("last activated at"), null=True, blank=True)
 

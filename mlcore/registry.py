@@ -1,4 +1,4 @@
-"""Which bundles this installation knows, and the one that reads films."""
+"""The model registry: registered bundles and the active model."""
 
 import logging
 import threading
@@ -22,8 +22,13 @@ logger = logging.getLogger(__name__)
 UnavailableCode = Literal["missing", "damaged", "invalid_output", "timeout"]
 
 
-class ModelUnavailable(RuntimeError):  # noqa: N818 - a state of the site, as pages call it
-    """No trustworthy answer can be had now; `code` says why."""
+class ModelUnavailable(RuntimeError):  # noqa: N818 - a state of the site
+    """Raised when no trustworthy prediction is possible.
+
+    Attributes:
+        code: "missing", "damaged", "invalid_output" or "timeout".
+        detail: further information for operators.
+    """
 
     def __init__(self, code: UnavailableCode, detail: str = "") -> None:
         super().__init__(f"{code}: {detail}" if detail else code)
@@ -33,7 +38,7 @@ class ModelUnavailable(RuntimeError):  # noqa: N818 - a state of the site, as pa
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A verified bundle with its session, ready to read films; safe to share between threads."""
+    """A verified bundle with its session. Thread-safe."""
 
     name: str
     sha256: str
@@ -41,12 +46,12 @@ class LoadedModel:
     session: Session
 
     def run(self, pixels: np.ndarray) -> Output:
-        """Prepare (H, W) uint8 pixels as the card says and runs the network once."""
+        """Preprocess (H, W) uint8 pixels as stated on the card and run the network."""
         spec = Preprocessing.from_card(self.card["preprocessing"])
         return self.session.run(prepare(pixels, size=self.card["input_size"], spec=spec))
 
     def local_evidence(self, output: Output) -> np.ndarray:
-        """Return the (h, w) float32 map in [0, 1] of the evidence for PNEUMONIA."""
+        """Return the (h, w) float32 heatmap in [0, 1] of the evidence for PNEUMONIA."""
         return Reference.from_card(self.card["explanation"]).local_evidence(output.activation_map)
 
 
@@ -55,11 +60,11 @@ _loaded: dict[tuple[str, str], LoadedModel] = {}
 
 
 def load(folder: Path, *, sha256: str | None = None) -> LoadedModel:
-    """Read and verifies a bundle, and checks that it gives its golden answers.
+    """Load a bundle, verify its files and run its golden tests.
 
     Args:
         folder: the bundle's folder.
-        sha256: what the bundle must hash to, where that is known.
+        sha256: the expected hash of the bundle, if known.
 
     Raises:
         ModelUnavailable: "missing" or "damaged".
@@ -68,7 +73,7 @@ def load(folder: Path, *, sha256: str | None = None) -> LoadedModel:
         bundle = bundles.read(folder)
         if sha256 is not None and bundle.sha256 != sha256:
             raise ModelUnavailable(
-                "damaged", f"the bundle hashes to {bundle.sha256}, registered was {sha256}"
+                "damaged", f"the bundle's hash is {bundle.sha256}, not {sha256} as registered"
             )
         session = Session(bundle.tflite)
         golden.check(folder, bundle.card, session.run)
@@ -85,9 +90,9 @@ def active_version() -> ModelVersion | None:
 
 
 def active_model() -> LoadedModel:
-    """Return the active model, loaded once a process and again when another becomes active.
+    """Return the active model, loaded once per process and again after a change.
 
-    A bundle that fails its checks is set aside, with the reason on its row.
+    A damaged bundle is set aside, with the reason stored in the registry.
 
     Raises:
         ModelUnavailable: none is active, or the active one is missing or damaged.
@@ -118,29 +123,29 @@ def _set_aside(version: ModelVersion, reason: str) -> None:
 
 
 def warm_up() -> None:
-    """Load the active model, if there is one, so that the first reading does not wait."""
+    """Load the active model, if any, so that the first reading does not wait for it."""
     version = active_version()
     if version is not None:
         loaded_version(version)
 
 
 def forget_loaded() -> None:
-    """Drop every loaded model of this process; the next reading loads and verifies again."""
+    """Unload all models of this process; the next reading loads and verifies again."""
     with _lock:
         _loaded.clear()
 
 
 def folder_of(name: str) -> Path:
-    """Return the folder of the bundle of that name; see `mlcore.models.bundle_folder`."""
+    """Return the folder of the bundle with this name; see `mlcore.models.bundle_folder`."""
     return bundle_folder(name)
 
 
 def file_of(version: ModelVersion, name: str) -> bytes:
-    """Return a file of a version's bundle, where it is still the one that was registered.
+    """Return a file of a version's bundle after verifying its hash.
 
     Raises:
-        ModelUnavailable: "missing" where the card names no such file or it is gone, "damaged"
-            where it was altered.
+        ModelUnavailable: "missing" if the file is not listed on the card or does not exist,
+            "damaged" if it was altered.
     """
     sha256 = version.card.get("files", {}).get(name)
     if sha256 is None:
@@ -155,26 +160,26 @@ def file_of(version: ModelVersion, name: str) -> bytes:
 
 
 def find(name: str) -> ModelVersion | None:
-    """Return the registered version of that name, or None."""
+    """Return the registered version with this name, or None."""
     return ModelVersion.objects.filter(name=name).first()
 
 
 class NameInUse(ValueError):  # noqa: N818
-    """The model that reads films has this name, and another bundle."""
+    """Raised when the active model has the same name but a different bundle."""
 
 
 def register(folder: Path) -> ModelVersion:
-    """Make a verified bundle known, or renews the row of one that is known; activates nothing.
+    """Register a bundle or update its registration, without activating it.
 
     Raises:
         ModelUnavailable: the bundle is missing or damaged.
-        NameInUse: the active model has this name and another bundle. To renew its row would let
-            a bundle read films that `activate` never looked at.
+        NameInUse: the active model has the same name but a different bundle. Updating it would
+            put a bundle into service that `activate` never checked.
     """
     loaded = load(folder)
     known = find(loaded.name)
     if known is not None and known.is_active and known.bundle_sha256 != loaded.sha256:
-        raise NameInUse(f"The active model is named {loaded.name!r}; name the new one otherwise.")
+        raise NameInUse(f"The active model is already named {loaded.name!r}. Choose another name.")
     path = folder.resolve()
     for root in bundle_roots():
         if path.is_relative_to(root.resolve()):
@@ -192,16 +197,16 @@ def register(folder: Path) -> ModelVersion:
 
 
 class NotFitToActivate(ValueError):  # noqa: N818
-    """A bundle lacks what a model needs before doctors may read with it."""
+    """Raised when a bundle lacks something required for activation."""
 
 
 def activate(version: ModelVersion) -> ModelVersion:
-    """Make `version` the one that reads films.
+    """Make `version` the active model.
 
     Raises:
-        NotFitToActivate: its card lacks a threshold chosen on validation data, calibration
+        NotFitToActivate: the card lacks a threshold chosen on validation data, calibration
             figures or a scope gate.
-        ModelUnavailable: its bundle is missing, damaged or not the one registered.
+        ModelUnavailable: the bundle is missing, damaged or not the registered one.
     """
     missing = bundles.missing_for_service(version.card)
     if missing:
@@ -219,7 +224,7 @@ def activate(version: ModelVersion) -> ModelVersion:
 
 
 def earlier_version() -> ModelVersion | None:
-    """Return the version that was active before the present one, or None."""
+    """Return the previously active version, or None."""
     return (
         ModelVersion.objects.filter(is_active=False, activated_at__isnull=False)
         .order_by("-activated_at")
@@ -228,13 +233,13 @@ def earlier_version() -> ModelVersion | None:
 
 
 def roll_back() -> ModelVersion:
-    """Activate the model that was active before the present one.
+    """Activate the previously active model.
 
     Raises:
-        NotFitToActivate: its card lacks what this software asks for by now.
+        NotFitToActivate: its card lacks something that is required today.
         ModelUnavailable: there is none, or its bundle is missing or damaged.
     """
     earlier = earlier_version()
     if earlier is None:
-        raise ModelUnavailable("missing", "no model was active before")
+        raise ModelUnavailable("missing", "there is no previously active model")
     return activate(earlier)

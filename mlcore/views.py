@@ -1,4 +1,4 @@
-"""Model cards for the staff: what each model is, learnt from, and can and cannot do."""
+"""The model card pages."""
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -10,7 +10,7 @@ from mlcore.models import ModelVersion
 
 @require_safe
 def model_list(request: HttpRequest) -> HttpResponse:
-    """Show the active model first, then the others, each with its main figures."""
+    """List the models with their main figures, the active one first."""
     versions = ModelVersion.objects.filter(set_aside_reason="")
     shown = [
         {"version": found, "headline": presentation.headline(found.card)} for found in versions
@@ -20,14 +20,14 @@ def model_list(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def model_detail(request: HttpRequest, name: str) -> HttpResponse:
-    """Show a model's card; also of one that was set aside, for readings still name it."""
+    """Show a model's card, even of a model set aside: readings still refer to it."""
     version = get_object_or_404(ModelVersion, name=name)
     return render(request, "mlcore/model_detail.html", presentation.page(version))
 
 
 @require_safe
 def plot(request: HttpRequest, name: str, file: str) -> HttpResponse:
-    """Answer with one of the plots that the model's card names, and with no other file."""
+    """Serve a plot listed on the model's card, and no other file."""
     version = get_object_or_404(ModelVersion, name=name)
     if file not in version.card.get("plots", []):
         raise Http404

@@ -1,10 +1,11 @@
-"""Fixtures for every test: people of each role, the shipped model, drawn films."""
+"""Fixtures for every test: users of each role, the shipped model, synthetic films."""
 
 import json
 import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from allauth.mfa.models import Authenticator
@@ -21,24 +22,25 @@ from accounts.models import User
 from diagnosis.models import Reading
 from mlcore import registry
 from mlcore.models import ModelVersion
+from mlcore.registry import LoadedModel
 from tests import factories, locks
-from tests.films import draw_film, encode
+from tests.films import encode, synthetic_film
 
 SHIPPED_MODEL: str = settings.SHIPPED_MODEL
 
 
 @pytest.fixture(autouse=True)
-def _own_private_folder() -> Iterator[None]:
-    """Each test starts without stored films."""
+def _clean_private_folder() -> Iterator[None]:
+    """Start each test without stored films."""
     yield
     shutil.rmtree(settings.PRIVATE_MEDIA_ROOT, ignore_errors=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _flush_with_cascade() -> None:
-    """Lets transactional tests empty PostgreSQL, where a table that no model uses is in the way.
+    """Let transactional tests flush PostgreSQL, despite a foreign key of an unused table.
 
-    It is django-auditlog's own, which ours stands in for.
+    The table is django-auditlog's own, which `AuditEntry` replaces.
     """
     emptied = DatabaseOperations.sql_flush
 
@@ -48,28 +50,56 @@ def _flush_with_cascade() -> None:
     DatabaseOperations.sql_flush = sql_flush
 
 
-@pytest.fixture
-def active_model(db: None) -> ModelVersion:
-    """The shipped bundle, registered and active: tests read films with the real model."""
-    call_command("activate_model", SHIPPED_MODEL, verbosity=0)
-    return ModelVersion.objects.get(name=SHIPPED_MODEL)
+@pytest.fixture(scope="session")
+def shipped_bundle() -> LoadedModel:
+    """The shipped bundle, verified once for all tests of this process."""
+    return registry.load(registry.folder_of(SHIPPED_MODEL))
 
 
-@pytest.fixture
-def lenient_model(db: None, tmp_path: Path, settings: Settings) -> ModelVersion:
-    """The shipped network with a scope gate that lets every picture through.
-
-    Drawn films are not the paediatric films that the gate knows, and rightly end outside; pages
-    of films inside the scope are tested with this.
-    """
-    folder = tmp_path / "bundles" / SHIPPED_MODEL
+@pytest.fixture(scope="session")
+def lenient_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the shipped bundle with a scope gate that lets every image through."""
+    folder = tmp_path_factory.mktemp("lenient") / SHIPPED_MODEL
     shutil.copytree(registry.folder_of(SHIPPED_MODEL), folder)
     card = json.loads((folder / "card.json").read_text())
     card["scope"]["threshold"] = 1e9
     (folder / "card.json").write_text(json.dumps(card))
-    settings.BUNDLE_DIR = folder.parent
-    call_command("activate_model", SHIPPED_MODEL, verbosity=0)
-    return ModelVersion.objects.get(name=SHIPPED_MODEL)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def lenient_bundle(lenient_folder: Path) -> LoadedModel:
+    return registry.load(lenient_folder)
+
+
+def activated(bundle: LoadedModel) -> ModelVersion:
+    """Activate a bundle as the command does, but without verifying its files again.
+
+    Verification takes longer than most tests. `tests/mlcore/test_bundle.py` activates bundles
+    with it.
+    """
+    with mock.patch.object(registry, "load", return_value=bundle):
+        call_command("activate_model", bundle.name, verbosity=0)
+    return ModelVersion.objects.get(name=bundle.name)
+
+
+@pytest.fixture
+def active_model(db: None, shipped_bundle: LoadedModel) -> ModelVersion:
+    """The shipped bundle, registered and active: tests read films with the real model."""
+    return activated(shipped_bundle)
+
+
+@pytest.fixture
+def lenient_model(
+    db: None, lenient_bundle: LoadedModel, lenient_folder: Path, settings: Settings
+) -> ModelVersion:
+    """The shipped network with a scope gate that lets every image through.
+
+    Synthetic films are not the paediatric films that the gate knows, and rightly end outside;
+    pages of films inside the scope are tested with this.
+    """
+    settings.BUNDLE_DIR = lenient_folder.parent
+    return activated(lenient_bundle)
 
 
 @pytest.fixture
@@ -93,16 +123,16 @@ def ml_engineer(db: None) -> User:
 
 
 def signed_in(user: User) -> Client:
-    """Returns a browser of `user` that asks for English pages; staff gave their second factor."""
+    """Return an English browser signed in as `user`, for staff with two-factor authentication."""
     client = Client(headers={"accept-language": "en"})
     client.force_login(user)
     if two_factor.is_required(user):
-        give_second_factor(client, user)
+        give_two_factor_code(client, user)
     return client
 
 
-def give_second_factor(client: Client, user: User) -> None:
-    """Leaves what a code of the account's authenticator app leaves in a session."""
+def give_two_factor_code(client: Client, user: User) -> None:
+    """Mark the session as having given a code of the account's authenticator app."""
     factor = Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).first()
     if factor is None:
         factor = TOTP.activate(user, generate_totp_secret()).instance
@@ -143,16 +173,16 @@ def serve_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def film_bytes() -> bytes:
-    """A drawn film as a PNG file."""
-    return encode(draw_film("NORMAL", seed=1, size=512), "png")
+    """A synthetic film as a PNG file."""
+    return encode(synthetic_film("NORMAL", seed=1, size=512), "png")
 
 
 def upload_of(data: bytes, name: str = "film.png") -> SimpleUploadedFile:
     return SimpleUploadedFile(name, data, content_type="application/octet-stream")
 
 
-def particulars(**changes: object) -> dict[str, object]:
-    """Returns what a doctor fills in, with `changes`."""
+def patient_details(**changes: object) -> dict[str, object]:
+    """Return the patient details of the form, with `changes`."""
     return {
         "patient_name": "陳小明",
         "patient_number": "A123",
@@ -162,16 +192,16 @@ def particulars(**changes: object) -> dict[str, object]:
 
 
 def post_film(client: Client, data: bytes, name: str = "film.png", **changes: object):
-    """Sends the form of a new reading as a browser does."""
+    """Submit the form of a new reading as a browser does."""
     import uuid
 
-    fields = {"submission": str(uuid.uuid4())} | particulars(**changes)
+    fields = {"submission": str(uuid.uuid4())} | patient_details(**changes)
     return client.post("/readings/new/", fields | {"film": upload_of(data, name)})
 
 
 @pytest.fixture
 def reading(active_model: ModelVersion, as_doctor: Client, film_bytes: bytes) -> Reading:
-    """The doctor's reading of a drawn film, made through the page."""
+    """The doctor's reading of a synthetic film, uploaded through the page."""
     response = post_film(as_doctor, film_bytes)
     assert response.status_code == 302, response.content.decode()
     return Reading.objects.get()

@@ -1,4 +1,4 @@
-"""People and readings for tests. A reading made here is a row alone: no film, no network run."""
+"""Users and readings for tests. These readings are rows only: no film, no prediction."""
 
 import datetime
 import hashlib
@@ -16,7 +16,7 @@ PASSWORD = "long enough to be one"
 
 
 def holding(role: str) -> factory.PostGeneration:
-    """Gives the new account a role."""
+    """Give the new account a role."""
 
     def add(user: User, create: bool, extracted: object, **kwargs: object) -> None:
         user.groups.add(Group.objects.get(name=role))
@@ -36,7 +36,7 @@ class UserFactory(factory.django.DjangoModelFactory):
 
     @factory.post_generation
     def verified(self: User, create: bool, extracted: object, **kwargs: object) -> None:
-        """`verified=False` makes an account whose address nobody has proved."""
+        """Verify the e-mail address, unless `verified=False`."""
         if extracted is not False:
             self.vouch_for_email()
 

@@ -25,7 +25,7 @@ def ids(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def test_layers_hold():
+def test_import_contracts():
     run = subprocess.run(
         [Path(sys.prefix, "bin", "lint-imports"), "--no-cache"],
         cwd=ROOT, capture_output=True, text=True, check=False,
@@ -47,7 +47,7 @@ def test_modules_and_functions_stay_small(path):
             assert lines <= MAX_FUNCTION_LINES, f"{node.name}: {lines} lines of code"
 
 
-# Where a request is answered: a module of such a name, or one in a package of such a name.
+# Modules that handle requests: by their own name or by that of their package.
 ANSWERING = re.compile(r"(^|_)(views|admin|forms|filters|serving)(_|$)")
 PAGES = [
     path
@@ -56,13 +56,13 @@ PAGES = [
 ]
 
 
-def test_the_modules_that_answer_requests_are_found():
+def test_modules_that_handle_requests_are_found():
     apps = {path.relative_to(ROOT).parts[0] for path in PAGES}
     assert apps >= {"accounts", "diagnosis", "forum", "mlcore", "xraysite"}
 
 
 @pytest.mark.parametrize("path", PAGES, ids=ids)
-def test_no_page_reaches_readings_but_by_the_one_door(path):
+def test_pages_reach_readings_through_visible_to_only(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Attribute):
             reached = ast.unparse(node.value)
@@ -86,10 +86,10 @@ from accounts import roles, services
 doctor = services.create_account(
     email="d@example.org", display_name="D", password="x" * 20, role=roles.DOCTOR
 )
-from tests.films import draw_film, encode
+from tests.films import synthetic_film, encode
 browser = Client()
 browser.force_login(doctor)
-film = SimpleUploadedFile("film.png", encode(draw_film("NORMAL", seed=1), "png"))
+film = SimpleUploadedFile("film.png", encode(synthetic_film("NORMAL", seed=1), "png"))
 answer = browser.post("/readings/new/", {
     "film": film, "patient_name": "A", "patient_age_years": 3, "exam_date": "2026-01-02",
     "submission": str(uuid.uuid4()),
@@ -102,8 +102,8 @@ print("loaded:", sorted(heavy & set(sys.modules)))
 """
 
 
-def test_a_web_process_never_loads_what_trains():
-    """One process that reads a film and shows it, looked at from inside."""
+def test_web_process_loads_no_training_libraries():
+    """Read and show a film in one process, then list what it has imported."""
     run = subprocess.run(
         [sys.executable, "-c", WEB_PROCESS],
         cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
@@ -130,7 +130,7 @@ def test_no_modules_import_each_other_in_a_cycle(import_graph):
     assert count.cycles(imports) == []
 
 
-def test_a_cycle_is_found(import_graph):
+def test_cycle_is_detected(import_graph):
     count, _graph = import_graph
     imports = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a", "c"}}
     assert count.cycles(imports) == [["b", "c"]]
@@ -139,7 +139,7 @@ def test_a_cycle_is_found(import_graph):
 
 
 @pytest.mark.parametrize("package", ["mlcore.engine", *PACKAGES])
-def test_the_parts_of_a_package_form_levels(import_graph, package):
+def test_parts_of_a_package_form_levels(import_graph, package):
     count, graph = import_graph
     parts = count.imports_between_parts(graph, package)
     assert count.cycles(parts) == []

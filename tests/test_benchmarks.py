@@ -1,4 +1,4 @@
-"""The benchmarks run from the root and state every figure; how large it is, is no test."""
+"""The benchmarks run and report every figure, whatever its value."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def run(name: str, *arguments: object, check: bool = True) -> subprocess.Complet
     return done
 
 
-def test_inference_sets_litert_beside_keras(tmp_path):
+def test_inference_compares_litert_and_keras(tmp_path):
     out = tmp_path / "figures.json"
     printed = run(
         "bench_inference", "--repeats", 3, "--starts", 1, "--megapixels", 0.1,
@@ -37,7 +37,7 @@ def test_inference_sets_litert_beside_keras(tmp_path):
     for figures in (ours, theirs):
         assert 0 < figures["best"] <= figures["median"] <= figures["p95"]
         assert figures["cold_s"] > 0
-    # One film, one network: they must answer alike, or the race is between different works.
+    # Both have to compute the same, or the comparison means nothing.
     assert ours["log_odds"] == pytest.approx(theirs["log_odds"], abs=1e-3)
     assert ours["memory_mb"] < theirs["memory_mb"]
     assert set(found["web"]["stages_ms"]) == {"decode", "prepare", "network", "answer"}
@@ -47,7 +47,7 @@ def test_inference_sets_litert_beside_keras(tmp_path):
         assert said in printed
 
 
-def test_the_work_of_a_network_is_counted_as_on_paper():
+def test_multiply_accumulate_count():
     code = """
 import sys
 sys.path.insert(0, "benchmarks")
@@ -67,7 +67,7 @@ print(macs(keras.Model(film, inner(film))))
 
 
 @pytest.mark.parametrize("source", ["drawn", "folder"])
-def test_training_sets_the_pipeline_beside_ready_batches(source, tmp_path):
+def test_training_compares_the_pipeline_and_ready_batches(source, tmp_path):
     out = tmp_path / "figures.json"
     extra: tuple[object, ...] = ()
     if source == "folder":
@@ -84,13 +84,13 @@ def test_training_sets_the_pipeline_beside_ready_batches(source, tmp_path):
     assert 0 <= found["training"]["waited"] < 1
 
 
-def test_a_folder_without_a_bundle_is_said_so(tmp_path):
+def test_folder_without_a_bundle_is_reported(tmp_path):
     done = run("bench_inference", "--bundle", tmp_path, check=False)
     assert done.returncode == 2
     assert "holds no bundle" in done.stderr
 
 
-def test_the_board_is_measured_with_few_posts_and_with_many(tmp_path):
+def test_forum_is_measured_at_two_sizes(tmp_path):
     out = tmp_path / "figures.json"
     printed = run("bench_forum", "--sizes", 30, 60, "--repeats", 1, "--json", out).stdout
     sizes = json.loads(out.read_text())["sizes"]

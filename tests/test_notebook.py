@@ -1,4 +1,4 @@
-"""The notebook runs from its first cell to its last, and is committed without outputs."""
+"""The notebook runs completely and is committed without outputs."""
 
 import ast
 import json
@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
-# In a process of its own: a kernel leaves sockets and loops behind, which is its affair.
+# In a separate process, because a kernel leaves sockets and event loops behind.
 RUN = """
 import json, sys
 import nbformat
@@ -27,7 +27,7 @@ print(json.dumps([cell.get("outputs", []) for cell in notebook.cells]))
 
 
 def test_there_is_a_notebook():
-    assert NOTEBOOKS, "the tests below would all be left out"
+    assert NOTEBOOKS, "pytest would skip the tests below"
 
 
 def cells(path: Path) -> list[dict]:
@@ -35,14 +35,14 @@ def cells(path: Path) -> list[dict]:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
-def test_a_notebook_is_committed_without_outputs(path):
+def test_notebook_is_committed_without_outputs(path):
     for cell in cells(path):
         assert not cell.get("outputs")
         assert cell.get("execution_count") is None
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
-def test_a_notebook_imports_the_engine_and_no_other_room(path):
+def test_notebook_imports_only_the_engine(path):
     for cell in cells(path):
         if cell["cell_type"] != "code":
             continue
@@ -61,7 +61,7 @@ def test_a_notebook_imports_the_engine_and_no_other_room(path):
 
 @pytest.mark.xdist_group("notebook")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
-def test_a_notebook_runs_on_drawn_films(path, tmp_path):
+def test_notebook_runs_on_synthetic_films(path, tmp_path):
     environment = os.environ | {"TMPDIR": str(tmp_path), "TOUR_EPOCHS": "12"}
     environment.pop("XRAYSITE_DATA", None)
     done = subprocess.run(

@@ -1,7 +1,7 @@
-"""Every URL of the site × every kind of person: what each gets for a GET, and for a POST.
+"""The permission matrix: every URL × every role, for GET and POST.
 
-A row has one expected answer a person: a status, or for a redirect the name of the URL that it
-leads to, so that the way to the sign-in page and the way on after a change are told apart.
+Each cell has one expected answer: a status or, for a redirect, the name of the URL it leads to. A
+redirect to the sign-in page is thus distinct from one after a change.
 """
 
 import uuid
@@ -28,7 +28,7 @@ from forum import moderation, services
 from forum.models import Category
 from mlcore.models import ModelVersion
 from tests import board
-from tests.conftest import particulars, signed_in, upload_of
+from tests.conftest import patient_details, signed_in, upload_of
 from tests.factories import DoctorFactory, ReadingFactory, UserFactory
 from tests.site_urls import address_of, admin_address, named_patterns
 
@@ -41,24 +41,24 @@ CONFIRM = "account_reauthenticate"
 
 
 class Row(NamedTuple):
-    """What each of PEOPLE gets for a GET, and for a POST where the address takes one."""
+    """The expected answer for each of PEOPLE to a GET and, if tested, to a POST."""
 
     get: tuple[Answer, ...]
     post: tuple[Answer, ...] | None = None
 
 
-def signed_in_get(answer: Answer) -> tuple[Answer, ...]:
+def signed_in_answers(answer: Answer) -> tuple[Answer, ...]:
     return (LOGIN, *[answer] * 4)
 
 
 EVERYBODY = Row((200,) * 5)
-SIGNED_IN = Row(signed_in_get(200))
+SIGNED_IN = Row(signed_in_answers(200))
 OWN_OR_OVERSEEN = Row((LOGIN, 200, 404, 200, 404))
 DOCTORS = Row((LOGIN, 200, 200, 403, 403))
 OWN = Row((LOGIN, 200, 404, 404, 404))
-GUESTS = Row((200, "home", "home", "home", "home"))  # pages for people who are not signed in
-# What changes a second factor asks for the password first.
-CONFIRMED = Row(signed_in_get(CONFIRM), signed_in_get(CONFIRM))
+GUESTS = Row((200, "home", "home", "home", "home"))  # pages for anonymous users
+# Changes of two-factor authentication ask for the password first.
+CONFIRMED = Row(signed_in_answers(CONFIRM), signed_in_answers(CONFIRM))
 
 MATRIX: dict[str, Row] = {
     "home": EVERYBODY,
@@ -66,15 +66,17 @@ MATRIX: dict[str, Row] = {
     "favicon": Row(("/static/img/favicon.svg",) * 5),
     "healthz": EVERYBODY,
     "set_language": Row(("home",) * 5, ("home",) * 5),
-    "accounts:profile": Row(SIGNED_IN.get, signed_in_get("accounts:profile")),
-    "accounts:status": Row(signed_in_get("home")),  # there is nothing to wait for
-    "accounts:picture": Row(signed_in_get(405), signed_in_get("accounts:profile")),
+    "accounts:profile": Row(SIGNED_IN.get, signed_in_answers("accounts:profile")),
+    "accounts:status": Row(signed_in_answers("home")),  # an approved account has no status page
+    "accounts:picture": Row(signed_in_answers(405), signed_in_answers("accounts:profile")),
     "accounts:avatar": SIGNED_IN,
-    "accounts:end_session": Row(signed_in_get(405), (LOGIN, "usersessions_list", 404, 404, 404)),
+    "accounts:end_session": Row(
+        signed_in_answers(405), (LOGIN, "usersessions_list", 404, 404, 404)
+    ),
     "accounts:second_factor": Row((LOGIN, "mfa_index", "mfa_index", "home", "home")),
     "accounts:session": EVERYBODY,
-    "accounts:stay": Row(signed_in_get(405), signed_in_get(200)),
-    "usersessions_list": Row(SIGNED_IN.get, signed_in_get("usersessions_list")),
+    "accounts:stay": Row(signed_in_answers(405), signed_in_answers(200)),
+    "usersessions_list": Row(SIGNED_IN.get, signed_in_answers("usersessions_list")),
     "readings:list": DOCTORS,
     "readings:new": Row(DOCTORS.get, (LOGIN, "readings:detail", "readings:detail", 403, 403)),
     "readings:inspect": Row((LOGIN, 405, 405, 403, 403), (LOGIN, 200, 200, 403, 403)),
@@ -91,42 +93,42 @@ MATRIX: dict[str, Row] = {
     "readings:share": Row(OWN.get, (LOGIN, "forum:post", 404, 404, 404)),
     "readings:withdraw": Row(OWN.get, (LOGIN, "readings:detail", 404, 404, 404)),
     "forum:list": SIGNED_IN,
-    "forum:new": Row(SIGNED_IN.get, signed_in_get("forum:topic")),
+    "forum:new": Row(SIGNED_IN.get, signed_in_answers("forum:topic")),
     "forum:topic": SIGNED_IN,
-    "forum:reply": Row(signed_in_get(405), signed_in_get("forum:topic")),
-    "forum:follow": Row(signed_in_get(405), signed_in_get("forum:topic")),
+    "forum:reply": Row(signed_in_answers(405), signed_in_answers("forum:topic")),
+    "forum:follow": Row(signed_in_answers(405), signed_in_answers("forum:topic")),
     "forum:moderate": Row((LOGIN, 403, 403, 405, 403), (LOGIN, 403, 403, "forum:topic", 403)),
     "forum:hide_topic": Row((LOGIN, 403, 403, 200, 403), (LOGIN, 403, 403, "forum:topic", 403)),
-    "forum:post": Row(signed_in_get("forum:topic")),
+    "forum:post": Row(signed_in_answers("forum:topic")),
     "forum:edit": Row(OWN.get, (LOGIN, "forum:topic", 404, 404, 404)),
     "forum:delete": Row(OWN.get, (LOGIN, "forum:topic", 404, 404, 404)),
-    "forum:undelete": Row(signed_in_get(405), (LOGIN, "forum:topic", 404, 404, 404)),
+    "forum:undelete": Row(signed_in_answers(405), (LOGIN, "forum:topic", 404, 404, 404)),
     "forum:history": SIGNED_IN,
-    "forum:report": Row(SIGNED_IN.get, signed_in_get("forum:topic")),
+    "forum:report": Row(SIGNED_IN.get, signed_in_answers("forum:topic")),
     "forum:hide_post": Row((LOGIN, 403, 403, 200, 403), (LOGIN, 403, 403, "forum:topic", 403)),
     "forum:show_post": Row((LOGIN, 403, 403, 405, 403), (LOGIN, 403, 403, "forum:topic", 403)),
-    "forum:preview": Row(signed_in_get(405), signed_in_get(200)),
+    "forum:preview": Row(signed_in_answers(405), signed_in_answers(200)),
     "forum:people": SIGNED_IN,
-    "forum:draft": Row(signed_in_get(405), signed_in_get(200)),
-    "forum:upload": Row(signed_in_get(405), signed_in_get(201)),
+    "forum:draft": Row(signed_in_answers(405), signed_in_answers(200)),
+    "forum:upload": Row(signed_in_answers(405), signed_in_answers(201)),
     "forum:picture": Row((LOGIN, 200, 200, 200, 404)),  # the film of a shared case
-    "forum:notifications": Row(SIGNED_IN.get, signed_in_get("forum:notifications")),
-    "forum:all_read": Row(signed_in_get(405), signed_in_get("forum:list")),
+    "forum:notifications": Row(SIGNED_IN.get, signed_in_answers("forum:notifications")),
+    "forum:all_read": Row(signed_in_answers(405), signed_in_answers("forum:list")),
     "models:list": SIGNED_IN,
     "models:detail": SIGNED_IN,
     "models:plot": SIGNED_IN,
     "mfa_index": SIGNED_IN,
     "mfa_authenticate": Row((LOGIN, "home", "home", "home", "home")),
     "mfa_reauthenticate": Row((LOGIN, CONFIRM, CONFIRM, 200, 200)),
-    "mfa_reauthenticate_webauthn": Row(signed_in_get(CONFIRM)),
+    "mfa_reauthenticate_webauthn": Row(signed_in_answers(CONFIRM)),
     "mfa_login_webauthn": Row((LOGIN, "home", "home", "home", "home")),
     "mfa_activate_totp": CONFIRMED,
     "mfa_deactivate_totp": Row(
         (LOGIN, 404, 404, CONFIRM, CONFIRM), (LOGIN, 404, 404, CONFIRM, CONFIRM)
     ),
-    "mfa_view_recovery_codes": Row(signed_in_get(404)),
+    "mfa_view_recovery_codes": Row(signed_in_answers(404)),
     "mfa_generate_recovery_codes": CONFIRMED,
-    "mfa_download_recovery_codes": Row(signed_in_get(404)),
+    "mfa_download_recovery_codes": Row(signed_in_answers(404)),
     "mfa_list_webauthn": SIGNED_IN,
     "mfa_add_webauthn": CONFIRMED,
     "mfa_edit_webauthn": CONFIRMED,
@@ -139,7 +141,7 @@ MATRIX: dict[str, Row] = {
     "account_reauthenticate": SIGNED_IN,
     "account_email": SIGNED_IN,
     "account_change_password": SIGNED_IN,
-    "account_set_password": Row(signed_in_get("account_change_password")),
+    "account_set_password": Row(signed_in_answers("account_change_password")),
     "account_email_verification_sent": EVERYBODY,
     "account_confirm_email": EVERYBODY,
     "account_reset_password": EVERYBODY,
@@ -149,40 +151,40 @@ MATRIX: dict[str, Row] = {
 }
 
 
-def office(supervisor: Answer, ml_engineer: Answer) -> tuple[Answer, ...]:
-    """Return the answers of an admin page, which nobody but staff gets to see."""
+def admin_page(supervisor: Answer, ml_engineer: Answer) -> tuple[Answer, ...]:
+    """Return the answers of an admin page, which is for staff only."""
     return (LOGIN, ADMIN_LOGIN, ADMIN_LOGIN, supervisor, ml_engineer)
 
 
-def office_itself(supervisor: Answer, ml_engineer: Answer) -> tuple[Answer, ...]:
-    """Return the same of the admin's own pages, which send strangers to the sign-in by a step."""
+def admin_site_page(supervisor: Answer, ml_engineer: Answer) -> tuple[Answer, ...]:
+    """Return the same for pages of the admin site itself, which redirect to its own sign-in URL."""
     return (ADMIN_LOGIN, ADMIN_LOGIN, ADMIN_LOGIN, supervisor, ml_engineer)
 
 
-NOBODY = Row(office(403, 403), office(403, 403))
-OVERSIGHT = Row(office(200, 403))
-STAFF = Row(office(200, 200))
-BACK_TO_ACCOUNT = office("admin:accounts_user_change", 403)
+NOBODY = Row(admin_page(403, 403), admin_page(403, 403))
+OVERSIGHT = Row(admin_page(200, 403))
+STAFF = Row(admin_page(200, 200))
+BACK_TO_ACCOUNT = admin_page("admin:accounts_user_change", 403)
 
 MATRIX |= {
     "who_saw": OVERSIGHT,
-    "admin:index": Row(office_itself(200, 200)),
-    "admin:app_list": Row(office_itself(200, 404)),
+    "admin:index": Row(admin_site_page(200, 200)),
+    "admin:app_list": Row(admin_site_page(200, 404)),
     "admin:login": Row((LOGIN, 403, 403, "admin:index", "admin:index")),
     "admin:logout": Row((ADMIN_LOGIN, "admin:index", "admin:index", 405, 405)),
-    "admin:password_change": Row(office_itself(200, 200), office_itself(200, 200)),
-    "admin:password_change_done": Row(office_itself(200, 200)),
-    "admin:jsi18n": Row(office_itself(200, 200)),
-    "admin:autocomplete": Row(office_itself(403, 403)),
-    # It leads staff on to the page of the reading, which decides for itself.
-    "admin:view_on_site": Row(office_itself("readings:detail", "readings:detail")),
+    "admin:password_change": Row(admin_site_page(200, 200), admin_site_page(200, 200)),
+    "admin:password_change_done": Row(admin_site_page(200, 200)),
+    "admin:jsi18n": Row(admin_site_page(200, 200)),
+    "admin:autocomplete": Row(admin_site_page(403, 403)),
+    # It redirects staff to the page of the reading, which checks permissions itself.
+    "admin:view_on_site": Row(admin_site_page("readings:detail", "readings:detail")),
     "admin:accounts_auditentry_changelist": OVERSIGHT,
-    "admin:accounts_auditentry_change": Row(office(200, 403), office(403, 403)),
+    "admin:accounts_auditentry_change": Row(admin_page(200, 403), admin_page(403, 403)),
     "admin:accounts_auditentry_history": OVERSIGHT,
     "admin:accounts_auditentry_add": NOBODY,
     "admin:accounts_auditentry_delete": NOBODY,
     "admin:accounts_user_changelist": OVERSIGHT,
-    "admin:accounts_user_change": Row(office(200, 403), office(403, 403)),
+    "admin:accounts_user_change": Row(admin_page(200, 403), admin_page(403, 403)),
     "admin:accounts_user_history": OVERSIGHT,
     "admin:accounts_user_add": NOBODY,
     "admin:accounts_user_delete": NOBODY,
@@ -192,68 +194,71 @@ MATRIX |= {
     "admin:accounts_user_suspend": Row(OVERSIGHT.get, BACK_TO_ACCOUNT),
     "admin:accounts_user_reinstate": Row(OVERSIGHT.get, BACK_TO_ACCOUNT),
     "admin:accounts_user_role": Row(OVERSIGHT.get, BACK_TO_ACCOUNT),
-    # The POST purges the deleted reading.
+    # The POST purges a deleted reading.
     "admin:diagnosis_reading_changelist": Row(
-        OVERSIGHT.get, office("admin:diagnosis_reading_changelist", 403)
+        OVERSIGHT.get, admin_page("admin:diagnosis_reading_changelist", 403)
     ),
-    "admin:diagnosis_reading_change": Row(office(200, 403), office(403, 403)),
-    "admin:diagnosis_reading_history": Row(office(200, "admin:index")),
+    "admin:diagnosis_reading_change": Row(admin_page(200, 403), admin_page(403, 403)),
+    "admin:diagnosis_reading_history": Row(admin_page(200, "admin:index")),
     "admin:diagnosis_reading_add": NOBODY,
     "admin:diagnosis_reading_delete": NOBODY,
-    "admin:diagnosis_reading_export": Row(OVERSIGHT.get, office(405, 405)),
+    "admin:diagnosis_reading_export": Row(OVERSIGHT.get, admin_page(405, 405)),
     "admin:diagnosis_reading_restore": Row(
-        OVERSIGHT.get, office("admin:diagnosis_reading_change", 403)
+        OVERSIGHT.get, admin_page("admin:diagnosis_reading_change", 403)
     ),
     "admin:diagnosis_reading_purge": Row(
-        OVERSIGHT.get, office("admin:diagnosis_reading_changelist", 403)
+        OVERSIGHT.get, admin_page("admin:diagnosis_reading_changelist", 403)
     ),
     "admin:forum_category_changelist": OVERSIGHT,
     "admin:forum_category_change": Row(
-        OVERSIGHT.get, office("admin:forum_category_changelist", 403)
+        OVERSIGHT.get, admin_page("admin:forum_category_changelist", 403)
     ),
     "admin:forum_category_history": OVERSIGHT,
-    "admin:forum_category_add": Row(OVERSIGHT.get, office("admin:forum_category_changelist", 403)),
+    "admin:forum_category_add": Row(
+        OVERSIGHT.get, admin_page("admin:forum_category_changelist", 403)
+    ),
     "admin:forum_category_delete": NOBODY,
     "admin:forum_report_changelist": OVERSIGHT,
     "admin:forum_report_change": Row(
-        office(200, 404), office("admin:forum_report_changelist", 404)
+        admin_page(200, 404), admin_page("admin:forum_report_changelist", 404)
     ),
     "admin:forum_report_history": OVERSIGHT,
     "admin:forum_report_add": NOBODY,
     "admin:forum_report_delete": NOBODY,
-    # The POST chooses two models to compare.
+    # The POST selects two models to compare.
     "admin:mlcore_modelversion_changelist": Row(
-        STAFF.get, office("admin:mlcore_modelversion_compare", "admin:mlcore_modelversion_compare")
+        STAFF.get,
+        admin_page("admin:mlcore_modelversion_compare", "admin:mlcore_modelversion_compare"),
     ),
-    "admin:mlcore_modelversion_change": Row(STAFF.get, office(403, 403)),
+    "admin:mlcore_modelversion_change": Row(STAFF.get, admin_page(403, 403)),
     "admin:mlcore_modelversion_history": STAFF,
-    "admin:mlcore_modelversion_compare": Row(STAFF.get, office(405, 405)),
+    "admin:mlcore_modelversion_compare": Row(STAFF.get, admin_page(405, 405)),
     "admin:mlcore_modelversion_add": NOBODY,
     "admin:mlcore_modelversion_delete": NOBODY,
     "admin:mlcore_modelversion_activate": Row(
-        office(403, 200), office(403, "admin:mlcore_modelversion_changelist")
+        admin_page(403, 200), admin_page(403, "admin:mlcore_modelversion_changelist")
     ),
     "admin:mlcore_modelversion_rollback": Row(
-        office(403, 200), office(403, "admin:mlcore_modelversion_changelist")
+        admin_page(403, 200), admin_page(403, "admin:mlcore_modelversion_changelist")
     ),
 }
 
-# The admin's way from `<object>/` to `<object>/change/`, and its page for what does not exist.
+# The admin's redirect from `<object>/` to `<object>/change/`, and its catch-all.
 WITHOUT_A_NAME = "admin:None"
 
 
-def test_every_address_has_a_row():
+def test_every_url_has_a_row():
     names = {name for name, _ in named_patterns()} - {WITHOUT_A_NAME}
-    assert names == set(MATRIX), "addresses without a row, or rows without an address"
+    assert names == set(MATRIX), "URLs without a row, or rows without a URL"
 
 
-class World(NamedTuple):
-    """Objects that give each page something to be about.
+class SiteObjects(NamedTuple):
+    """Objects for every page to show.
 
     Attributes:
-        browsers: by person; the staff among them gave their second factor.
-        addresses: of the pages that are not about `reading`, its doctor or its model.
-        sent: what a POST sends, by name, made anew for each.
+        browsers: a signed-in browser for each of PEOPLE, for staff with two-factor authentication.
+        addresses: URLs of pages that are not about `reading`, its doctor or its model.
+        sent: functions that return the data of a POST, by name of the URL.
     """
 
     reading: Reading
@@ -272,9 +277,9 @@ class World(NamedTuple):
 
 
 @pytest.fixture
-def world(
+def site_objects(
     reading, doctor, other_doctor, supervisor, ml_engineer, client, film_bytes, active_model
-) -> World:
+) -> SiteObjects:
     browsers = {
         "anonymous": client,
         "doctor": signed_in(doctor),
@@ -333,9 +338,11 @@ def world(
     sent: dict[str, Callable[[], dict[str, Any]]] = {
         "accounts:profile": lambda: {"display_name": "A"},
         "accounts:picture": lambda: {"remove": "1"},
-        "readings:new": lambda: particulars(submission=uuid.uuid4(), film=upload_of(film_bytes)),
+        "readings:new": lambda: patient_details(
+            submission=uuid.uuid4(), film=upload_of(film_bytes)
+        ),
         "readings:inspect": lambda: {"film": upload_of(film_bytes)},
-        "readings:edit": particulars,
+        "readings:edit": patient_details,
         "readings:review": lambda: {"verdict": "NORMAL"},
         "readings:share": lambda: {
             "category": category.pk, "title": "t", "body": "b", "boxes": "0 0 9 9", "step": "post",
@@ -372,11 +379,11 @@ def world(
         "admin:mlcore_modelversion_rollback": lambda: {"expected": earlier.pk},
     }  # fmt: skip
     addresses = {name: reverse(name, args=arguments) for name, arguments in about.items()}
-    return World(reading, browsers, addresses, sent)
+    return SiteObjects(reading, browsers, addresses, sent)
 
 
 def answer_of(response: Any, address: str) -> Answer:
-    """Return the status, or the name of the URL that a redirect leads to."""
+    """Return the status or, for a redirect, the name of the URL it leads to."""
     if response.status_code != 302:
         status: int = response.status_code
         return status
@@ -386,23 +393,27 @@ def answer_of(response: Any, address: str) -> Answer:
     except Resolver404:
         return location.path
     if name in {LOGIN, ADMIN_LOGIN} and not address.startswith("/accounts/"):
-        assert parse_qs(location.query)["next"][0].startswith(address), "it leads back afterwards"
+        assert parse_qs(location.query)["next"][0].startswith(address), (
+            "signing in does not return to the page"
+        )
     return name
 
 
 @contextmanager
-def undone(world: World) -> Iterator[None]:
-    """Take back what is done inside: rows, sessions, and what the browsers hold."""
-    cookies = {person: deepcopy(browser.cookies) for person, browser in world.browsers.items()}
+def rolled_back(site_objects: SiteObjects) -> Iterator[None]:
+    """Roll back the database and the cookies afterwards."""
+    cookies = {
+        person: deepcopy(browser.cookies) for person, browser in site_objects.browsers.items()
+    }
     with transaction.atomic():
         yield
         transaction.set_rollback(True)
-    for person, browser in world.browsers.items():
+    for person, browser in site_objects.browsers.items():
         browser.cookies = cookies[person]
 
 
 def differences(found: dict[tuple[str, str], Answer], method: str) -> list[str]:
-    """Return a line for each cell that is not as the matrix says."""
+    """Return a line for each cell that differs from the matrix."""
     wrong = []
     for (name, person), answer in found.items():
         expected = getattr(MATRIX[name], method)[PEOPLE.index(person)]
@@ -412,23 +423,23 @@ def differences(found: dict[tuple[str, str], Answer], method: str) -> list[str]:
 
 
 @pytest.mark.parametrize("person", PEOPLE)
-def test_get(person, world):
+def test_get(person, site_objects):
     found = {}
     for name in MATRIX:
-        address = world.address(name)
-        with undone(world):
-            found[name, person] = answer_of(world.browsers[person].get(address), address)
+        address = site_objects.address(name)
+        with rolled_back(site_objects):
+            found[name, person] = answer_of(site_objects.browsers[person].get(address), address)
     assert differences(found, "get") == []
 
 
-def test_post(world):
+def test_post(site_objects):
     found = {}
     for name in (name for name, row in MATRIX.items() if row.post is not None):
-        address = world.address(name)
-        with undone(world):
-            # Those who may do least come first, so that nothing is done yet when they try.
+        address = site_objects.address(name)
+        with rolled_back(site_objects):
+            # Those with the fewest permissions come first, before anything is changed.
             for person in reversed(PEOPLE):
-                sent = world.sent.get(name, dict)()
-                response = world.browsers[person].post(address, sent)
+                sent = site_objects.sent.get(name, dict)()
+                response = site_objects.browsers[person].post(address, sent)
                 found[name, person] = answer_of(response, address)
     assert differences(found, "post") == []

@@ -1,4 +1,4 @@
-"""A case shared from a reading, on the real board: what everybody else can get hold of."""
+"""A case shared on the real board: what other users can see of it."""
 
 import datetime
 import io
@@ -17,7 +17,7 @@ from diagnosis.models import Reading
 from forum.models import Category, Notification, Picture, Topic
 from tests.conftest import post_film, signed_in
 from tests.factories import DoctorFactory
-from tests.films import draw_film, encode
+from tests.films import encode, synthetic_film
 
 pytestmark = pytest.mark.django_db
 NAME, NUMBER, AGE, DAY = "Zebediah Quillfeather", "QX-77120", 13, datetime.date(2026, 1, 27)
@@ -25,7 +25,7 @@ NAME, NUMBER, AGE, DAY = "Zebediah Quillfeather", "QX-77120", 13, datetime.date(
 
 @pytest.fixture
 def reading(active_model, as_doctor) -> Reading:
-    film = encode(draw_film("NORMAL", seed=9, size=1200), "png")
+    film = encode(synthetic_film("NORMAL", seed=9, size=1200), "png")
     made = post_film(
         as_doctor, film, "quillfeather_0127.png", patient_name=NAME, patient_number=NUMBER,
         patient_age_years=AGE, exam_date=DAY.isoformat(),
@@ -36,7 +36,7 @@ def reading(active_model, as_doctor) -> Reading:
 
 @pytest.fixture
 def share(reading, as_doctor, django_capture_on_commit_callbacks):
-    """Shares the reading through its pages; returns the page of the post."""
+    """Return a function that shares the reading through its pages."""
 
     def run(**changes):
         address = f"/readings/{reading.pk}/share/"
@@ -65,7 +65,7 @@ def identifiers(reading: Reading) -> list[str]:
     ]  # fmt: skip
 
 
-def test_nobody_else_can_get_hold_of_an_identifier(
+def test_other_users_never_see_an_identifier(
     share, reading, as_doctor, doctor, as_other_doctor, other_doctor, as_supervisor
 ):
     follower = DoctorFactory(display_name="Follower")
@@ -101,7 +101,7 @@ def test_nobody_else_can_get_hold_of_an_identifier(
             assert identifier.lower() not in text.lower(), f"{identifier} in {where}"
 
 
-def test_what_others_see_is_the_preview_to_the_pixel(share, reading, as_other_doctor):
+def test_the_posted_image_equals_the_preview(share, reading, as_other_doctor):
     preview = share(step="preview").context["picture"].partition(",")[2]
     share()
     shown = as_other_doctor.get(Picture.objects.get().get_absolute_url()).content
@@ -111,11 +111,11 @@ def test_what_others_see_is_the_preview_to_the_pixel(share, reading, as_other_do
     after = np.asarray(Image.open(io.BytesIO(shown)))
     assert np.array_equal(before, after)
     assert max(after.shape) == 800
-    assert not after[:80, :320].any(), "what was blackened is black"
+    assert not after[:80, :320].any(), "the redacted area is black"
     assert after[200:].any()
 
 
-def test_deleting_the_reading_takes_the_picture_for_good(
+def test_deleting_the_reading_removes_the_image_permanently(
     share, reading, as_doctor, as_other_doctor, django_capture_on_commit_callbacks
 ):
     share()
@@ -131,7 +131,7 @@ def test_deleting_the_reading_takes_the_picture_for_good(
     assert "was withdrawn" in page
 
 
-def test_no_file_of_a_case_is_kept_when_it_cannot_be_posted(share, reading, monkeypatch):
+def test_a_case_that_cannot_be_posted_leaves_no_file(share, reading, monkeypatch):
     def fail(*args, **kwargs):
         raise OSError("no space left on device")
 
@@ -144,7 +144,7 @@ def test_no_file_of_a_case_is_kept_when_it_cannot_be_posted(share, reading, monk
     assert not board.exists() or not any(board.iterdir())
 
 
-def test_a_patients_name_on_the_board_is_warned_of(reading, as_doctor):
+def test_a_patients_name_on_the_board_gives_a_warning(reading, as_doctor):
     fields = {"title": "About Zebediah Quillfeather", "body": "hello", "submission": reading.pk}
     fields["category"] = Category.objects.first().pk
     page = as_doctor.post("/forum/new/", fields).content.decode()

@@ -1,4 +1,4 @@
-"""What browsers are sent is ours or a named, unaltered version of somebody's, and all from here."""
+"""Static files: vendored files match the manifest, and nothing is loaded from elsewhere."""
 
 import hashlib
 import json
@@ -20,11 +20,11 @@ LOADED = re.compile(
 )
 CSS_LOADED = re.compile(r"""(?:@import\s*|url\(\s*)["']?((?:https?:)?//[^"')\s]+)""")
 INLINE = re.compile(r"""<style\b|\sstyle\s*=\s*["']|\son[a-z]+\s*=\s*["']|javascript:""", re.I)
-# A block of JSON is data, which no browser runs.
+# A block of JSON data is not executed.
 INLINE_SCRIPT = re.compile(r'<script\b(?![^>]*(?:\bsrc=|type="application/json"))', re.I)
 
 
-def test_there_is_something_to_look_at():
+def test_files_are_found():
     assert PACKAGES
     assert len(TEMPLATES) > 50
     assert len(STYLES) > 5
@@ -36,7 +36,7 @@ def relative(path: Path) -> str:
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package["name"])
-def test_vendored_files_are_those_of_the_manifest(package):
+def test_vendored_files_match_the_manifest(package):
     assert package["version"]
     assert package["licence"]
     assert package["source"]
@@ -48,13 +48,13 @@ def test_vendored_files_are_those_of_the_manifest(package):
         assert hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() == sha256, name
 
 
-def test_every_vendored_folder_is_in_the_manifest():
+def test_vendored_folders_match_the_manifest():
     folders = {path.name for path in VENDOR.iterdir() if path.is_dir()}
     assert folders == {f"{package['name']}-{package['version']}" for package in PACKAGES}
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=relative)
-def test_a_template_loads_nothing_from_elsewhere_and_has_nothing_inline(path):
+def test_template_has_no_external_resources_or_inline_code(path):
     source = path.read_text()
     assert LOADED.findall(source) == []
     assert INLINE.findall(source) == [], "the content security policy forbids inline code"
@@ -62,17 +62,17 @@ def test_a_template_loads_nothing_from_elsewhere_and_has_nothing_inline(path):
 
 
 @pytest.mark.parametrize("path", STYLES, ids=relative)
-def test_a_style_sheet_loads_nothing_from_elsewhere(path):
+def test_style_sheet_has_no_external_resources(path):
     assert CSS_LOADED.findall(path.read_text()) == []
 
 
 @pytest.mark.parametrize("path", [*STYLES, *SCRIPTS], ids=relative)
-def test_nothing_points_to_a_source_map_that_is_not_there(path):
-    # The storage that hashes names at collectstatic stops at such a pointer.
+def test_no_source_map_references(path):
+    # collectstatic with hashed names fails on a missing source map.
     assert "sourceMappingURL" not in path.read_text()
 
 
-def test_every_icon_that_a_template_names_is_in_the_sprite():
+def test_sprite_contains_exactly_the_icons_used():
     (sprite,) = VENDOR.glob("bootstrap-icons-*/icons.svg")
     drawn = set(re.findall(r'id="([a-z0-9-]+)"', sprite.read_text()))
     named = {
@@ -80,5 +80,5 @@ def test_every_icon_that_a_template_names_is_in_the_sprite():
         for path in TEMPLATES
         for name in re.findall(r'\{% icon "([a-z0-9-]+)"', path.read_text())
     }
-    assert named <= drawn, "add them from the same version of bootstrap-icons"
-    assert drawn <= named, "the sprite carries icons that no template uses"
+    assert named <= drawn, "add the missing icons from the same version of bootstrap-icons"
+    assert drawn <= named, "remove the icons that no template uses"

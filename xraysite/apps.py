@@ -6,7 +6,8 @@ class XraysiteConfig(AppConfig):
     name = "xraysite"
 
     def ready(self) -> None:
-        from xraysite import audit, checks, hooks, private_files  # noqa: F401 - checks register
+        from xraysite import audit, checks, hooks  # noqa: F401 - checks register
+        from xraysite.common import private_files
 
         private_files.prepare_folders()
         audit.register()

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError
 
-from xraysite import private_files
+from xraysite.common import private_files
 
 PRIVATE_CACHES = ("locmem", "dummy")
 # Shared, but not atomic: concurrent processes lose each other's counts.

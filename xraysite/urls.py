@@ -4,7 +4,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.urls import include, path
 from django.views.i18n import set_language
 
-from diagnosis.admin.access_log import who_saw
+from diagnosis.admin.access_log import access_log_view
 from xraysite import views
 
 # The admin has no sign-in of its own: one door, one rate limit, one record.
@@ -23,6 +23,6 @@ urlpatterns = [
     path("readings/", include("diagnosis.urls")),
     path("forum/", include("forum.urls")),
     path("models/", include("mlcore.urls")),
-    path("admin/who-saw/", admin.site.admin_view(who_saw), name="who_saw"),
+    path("admin/who-saw/", admin.site.admin_view(access_log_view), name="who_saw"),
     path("admin/", admin.site.urls),
 ]

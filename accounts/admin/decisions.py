@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import roles, services
 from accounts.models import User
+from xraysite.common.forms import ReasonForm
 
 
 class SureForm(forms.Form):
@@ -27,12 +28,13 @@ class SureForm(forms.Form):
         self.by, self.user = by, user
 
 
-class ReasonForm(SureForm):
-    reason = forms.CharField(
-        label=_("Reason"),
+def reason_form(data: Any = None, *, by: User, user: User) -> ReasonForm:
+    """Return the form for the reason of a decision, which is mailed to the account's owner."""
+    return ReasonForm(
+        data,
         max_length=1000,
-        widget=forms.Textarea(attrs={"rows": 4, "cols": 60}),
         help_text=_("Sent to the account holder by email and kept in the audit log."),
+        widget=forms.Textarea(attrs={"rows": 4, "cols": 60}),
     )
 
 
@@ -54,7 +56,7 @@ class Page(NamedTuple):
 
     act: services.Act
     service: Callable[..., services.Decision]
-    form: type[SureForm]
+    form: Callable[..., forms.Form]
     button: str | Promise
     title: str | Promise
     what: str | Promise
@@ -75,7 +77,7 @@ PAGES = (
     Page(
         services.REJECT,
         services.reject_account,
-        ReasonForm,
+        reason_form,
         _("Reject"),
         _("Reject %(name)s?"),
         _("The account holder can read the reason on the status page and gets it by email. You can "
@@ -86,7 +88,7 @@ PAGES = (
     Page(
         services.SUSPEND,
         services.suspend_account,
-        ReasonForm,
+        reason_form,
         _("Suspend"),
         _("Suspend %(name)s?"),
         _("All sessions of this account end immediately and it can no longer be used to sign in. "

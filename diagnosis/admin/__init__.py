@@ -1,4 +1,4 @@
-"""The admin of readings."""
+"""Admin pages for readings."""
 
 from diagnosis.admin.readings import ReadingAdmin
 

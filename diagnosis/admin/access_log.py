@@ -1,4 +1,4 @@
-"""A supervisor's answer to "who saw this patient?", on a page and as a table."""
+"""The access log of a patient, for supervisors: a page and a CSV export."""
 
 from collections.abc import Iterator
 from typing import Any, cast
@@ -24,32 +24,33 @@ PAGE_SIZE = 50
 
 
 @require_safe
-def who_saw(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
-    """Lists every event of a patient's readings; `?q=` names the patient, `?format=csv` exports.
+def access_log_view(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
+    """List every audit event of a patient's readings.
 
-    Asking is itself on record.
+    `?q=` is the start of the patient's name or number; `&format=csv` exports the list. The search
+    itself is recorded in the audit log.
     """
     if not request.user.has_perm("diagnosis.oversee_reading"):
         raise PermissionDenied
-    words = request.GET.get("q", "").strip()
-    if not words:
+    query = request.GET.get("q", "").strip()
+    if not query:
         return _page(request, {"q": ""})
-    keys, more = access_log.keys_of_patient(words, by=cast(User, request.user))
-    entries = access_log.entries_about(keys)
-    about = f"who saw: {words}"[:200]
+    ids, more = access_log.reading_ids_of_patient(query, by=cast(User, request.user))
+    entries = access_log.entries_about(ids)
+    about = f"patient access log: {query}"[:200]
     if request.GET.get("format") == "csv":
-        detail = {"as": "CSV", "readings": len(keys), "rows": entries.count()}
+        detail = {"as": "CSV", "readings": len(ids), "rows": entries.count()}
         record_event(Reading, what="exported", about=about, detail=detail)
-        return csv_response("who-saw.csv", _head(), _rows(entries))
-    record_event(Reading, what="access-searched", about=about, detail={"readings": len(keys)})
+        return csv_response("access-log.csv", _columns(), _rows(entries))
+    record_event(Reading, what="access-searched", about=about, detail={"readings": len(ids)})
     page = BoundedPaginator(entries, PAGE_SIZE).get_page(request.GET.get("page"))
-    stored = _stored(request, [entry.object_pk for entry in page])
+    stored = _stored_ids(request, [entry.object_pk for entry in page])
     lines = [
         {"entry": entry, "event": name_of(entry.what), "is_stored": entry.object_pk in stored}
         for entry in page
     ]
-    found = {"page_obj": page, "lines": lines, "readings": len(keys)}
-    return _page(request, found | {"q": words, "more": more, "limit": access_log.MAX_READINGS})
+    results = {"page_obj": page, "lines": lines, "readings": len(ids)}
+    return _page(request, results | {"q": query, "more": more, "limit": access_log.MAX_READINGS})
 
 
 def _page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
@@ -57,16 +58,16 @@ def _page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     return TemplateResponse(request, "admin/diagnosis/who_saw.html", shared | context)
 
 
-def _stored(request: HttpRequest, keys: list[str]) -> set[str]:
-    """Returns those of `keys` whose readings still exist."""
-    stored = Reading.objects.visible_to(request.user).filter(pk__in=set(keys)).order_by()
-    return {str(key) for key in stored.values_list("pk", flat=True)}
+def _stored_ids(request: HttpRequest, ids: list[str]) -> set[str]:
+    """Return those of the ids whose readings still exist."""
+    stored = Reading.objects.visible_to(request.user).filter(pk__in=set(ids)).order_by()
+    return {str(pk) for pk in stored.values_list("pk", flat=True)}
 
 
-def _head() -> list[str]:
+def _columns() -> list[str]:
     return [
-        _("When"), _("Who"), _("Email"), _("Hospital"), _("Event"), _("Reading"),
-        _("Address"), _("Row of the log"),
+        _("Time"), _("User"), _("Email"), _("Hospital"), _("Event"), _("Reading"),
+        _("IP address"), _("Log entry"),
     ]  # fmt: skip
 
 

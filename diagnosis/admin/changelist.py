@@ -1,7 +1,7 @@
-"""The supervisors' list of readings, the same speed in a table of any size.
+"""Filters and change list of the readings' admin, equally fast at any table size.
 
-Every filter and sort here has an index of `READING_INDEXES` behind it; nothing counts the table,
-asks it for its distinct values, or can be asked for by an address alone.
+Every filter and sort order has an index in `READING_INDEXES`. No query counts the whole table or
+selects its distinct values, and the URL accepts no lookups besides the filters.
 """
 
 import calendar
@@ -19,14 +19,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.models import User
-from diagnosis.models import NEWEST, Reading
+from diagnosis.models import NEWEST_FIRST, Reading
 from mlcore.models import ModelVersion
 
 READINGS = QuerySet[Reading]
 
 
 class HiddenFilter(admin.SimpleListFilter):
-    """Those that their doctors deleted, or the others."""
+    """Filter for readings that their doctors deleted, or for the others."""
 
     title = gettext_lazy("deletion")
     parameter_name = "hidden"
@@ -41,7 +41,7 @@ class HiddenFilter(admin.SimpleListFilter):
 
 
 class ModelFilter(admin.SimpleListFilter):
-    """By model version, whether or not it has read anything."""
+    """Filter by model version; versions without readings are offered too."""
 
     title = gettext_lazy("model version")
     parameter_name = "model"
@@ -58,9 +58,9 @@ class ModelFilter(admin.SimpleListFilter):
 
 
 class DoctorFilter(admin.SimpleListFilter):
-    """By a doctor who is typed, since there may be thousands.
+    """Filter by a doctor whose name or e-mail address is typed: there may be thousands.
 
-    Where several fit, nothing is listed until one is chosen.
+    If several doctors match, no readings are listed until one is chosen.
     """
 
     title = gettext_lazy("doctor")
@@ -75,10 +75,10 @@ class DoctorFilter(admin.SimpleListFilter):
         self.chosen = self.matches[0] if len(self.matches) == 1 else None
 
     def _matches(self) -> QuerySet[User]:
-        people = User.objects.order_by("display_name", "email")
+        users = User.objects.order_by("display_name", "email")
         if self.typed.isdecimal() and len(self.typed) < 19:
-            return people.filter(pk=int(self.typed))
-        return people.filter(Q(display_name__icontains=self.typed) | Q(email__icontains=self.typed))
+            return users.filter(pk=int(self.typed))
+        return users.filter(Q(display_name__icontains=self.typed) | Q(email__icontains=self.typed))
 
     def has_output(self) -> bool:
         return True
@@ -93,7 +93,7 @@ class DoctorFilter(admin.SimpleListFilter):
 
     @property
     def shown(self) -> str:
-        """What the field of the filter holds."""
+        """The text in the filter's input."""
         return str(self.chosen) if self.chosen else self.typed
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
@@ -107,32 +107,32 @@ class DoctorFilter(admin.SimpleListFilter):
             "query_string": changelist.get_query_string(remove=[self.parameter_name]),
             "display": _("All"),
         }
-        for person in self.matches[: self.max_matches]:
+        for user in self.matches[: self.max_matches]:
             yield {
-                "selected": person == self.chosen,
-                "query_string": changelist.get_query_string({self.parameter_name: person.pk}),
-                "display": f"{person} · {person.email}",
+                "selected": user == self.chosen,
+                "query_string": changelist.get_query_string({self.parameter_name: user.pk}),
+                "display": f"{user} · {user.email}",
             }
 
 
 class ReadingChangeList(ChangeList):
-    """Newest first, or oldest first; by exam date where that is what is filtered by."""
+    """Change list sorted by creation time, or by exam date if filtered by exam date."""
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet) -> list[Any]:
         if any(name.startswith("exam_date__") for name in self.params):
             self.sortable_by = ()
-            return ["-exam_date", *NEWEST]
-        asked = super().get_ordering(request, queryset)
-        return ["created_at", "id"] if asked[:1] == ["created_at"] else NEWEST
+            return ["-exam_date", *NEWEST_FIRST]
+        ordering = super().get_ordering(request, queryset)
+        return ["created_at", "id"] if ordering[:1] == ["created_at"] else NEWEST_FIRST
 
     @property
     def is_bounded(self) -> bool:
-        """Whether there are more readings than were counted."""
+        """Whether counting stopped at the paginator's limit."""
         return bool(getattr(self.paginator, "is_bounded", False))
 
     @property
     def open_questions(self) -> list[dict[str, Any]]:
-        """The filters that fit several things, with the links to choose one by."""
+        """The doctor filters without a single match, each with links to its matches."""
         return [
             {"spec": spec, "choices": list(spec.choices(self))[1:]}
             for spec in self.filter_specs
@@ -140,38 +140,42 @@ class ReadingChangeList(ChangeList):
         ]
 
     def drill_down(self) -> dict[str, Any] | None:
-        """Returns the links by year, month and day, from the first and last reading's dates.
+        """Return links to years, months and days between the first and the last reading.
 
-        Django's own asks the whole table for the years, months and days that occur in it.
+        Replaces Django's date hierarchy, which selects the distinct dates of the whole table.
+
+        Returns:
+            `choices`: the links of the current level; `here`: the current year, month or day;
+            `back`: the link to the level above. None without readings.
         """
         first, last = self._end("created_at"), self._end("-created_at")
         if first is None or last is None:
             return None
-        year, month, day = (self._asked(part) for part in ("year", "month", "day"))
+        year, month, day = (self._chosen(part) for part in ("year", "month", "day"))
         if year is None:
             years = range(last.year, first.year - 1, -1)
-            return {"choices": [self._step(str(one), year=one) for one in years]}
+            return {"choices": [self._link(str(each), year=each) for each in years]}
         if month is None:
             return {
-                "back": self._step(_("All dates")),
+                "back": self._link(_("All dates")),
                 "here": str(year),
                 "choices": [
-                    self._step(str(MONTHS[one]), year=year, month=one)
-                    for one in range(1, 13)
-                    if (first.year, first.month) <= (year, one) <= (last.year, last.month)
+                    self._link(str(MONTHS[each]), year=year, month=each)
+                    for each in range(1, 13)
+                    if (first.year, first.month) <= (year, each) <= (last.year, last.month)
                 ],
             }
         here = f"{year}-{month:02d}"
         if day is not None:
-            back = self._step(here, year=year, month=month)
+            back = self._link(here, year=year, month=month)
             return {"back": back, "here": f"{here}-{day:02d}", "choices": []}
         return {
-            "back": self._step(str(year), year=year),
+            "back": self._link(str(year), year=year),
             "here": here,
             "choices": [
-                self._step(str(one), year=year, month=month, day=one)
-                for one in range(1, calendar.monthrange(year, month)[1] + 1)
-                if first <= datetime.date(year, month, one) <= last
+                self._link(str(each), year=year, month=month, day=each)
+                for each in range(1, calendar.monthrange(year, month)[1] + 1)
+                if first <= datetime.date(year, month, each) <= last
             ],
         }
 
@@ -180,10 +184,10 @@ class ReadingChangeList(ChangeList):
         found = ends.first()
         return timezone.localdate(found[0]) if found else None
 
-    def _asked(self, part: str) -> int | None:
+    def _chosen(self, part: str) -> int | None:
         text = str(self.params.get(f"created_at__{part}", ""))
         return int(text) if text.isdecimal() else None
 
-    def _step(self, title: str, **parts: int) -> dict[str, str]:
+    def _link(self, title: str, **parts: int) -> dict[str, str]:
         dates = {f"created_at__{part}": value for part, value in parts.items()}
         return {"title": title, "link": self.get_query_string(dates, remove=["created_at__"])}

@@ -1,4 +1,4 @@
-"""A supervisor's view of every reading. Nothing here changes what a model said."""
+"""The supervisors' admin of readings: view, export, restore and purge, never change."""
 
 from typing import Any
 from urllib.parse import unquote_plus
@@ -20,13 +20,13 @@ from django.views.decorators.http import require_GET
 
 from accounts.audit.recording import record_access, record_event
 from diagnosis import export
+from diagnosis.admin import retention
 from diagnosis.admin.changelist import DoctorFilter, HiddenFilter, ModelFilter, ReadingChangeList
-from diagnosis.admin.retention import RetentionAdmin, purge_rule
 from diagnosis.models import Agreement, Reading
 from xraysite.common.csv_export import csv_response
 from xraysite.common.paging import BoundedPaginator
 
-# What an address may ask of the list: no more than the filters offer, each with its index.
+# The lookups that a URL may use: those of the filters, each of which has an index.
 LOOKUPS = {
     "label__exact", "agreement__exact", "age_scope__exact", "exam_date__gte", "exam_date__lt",
     "created_at__year", "created_at__month", "created_at__day", "doctor", "model", "hidden",
@@ -34,9 +34,10 @@ LOOKUPS = {
 
 
 @admin.register(Reading)
-class ReadingAdmin(RetentionAdmin):
-    """Every reading of every doctor: to look at, to export, to restore and to purge."""
+class ReadingAdmin(admin.ModelAdmin):
+    """Every reading of every doctor, read-only."""
 
+    actions = [retention.purge_selected]
     list_display = [
         "thumbnail",
         "patient",
@@ -64,8 +65,8 @@ class ReadingAdmin(RetentionAdmin):
     date_hierarchy = "created_at"
     search_fields = ["patient_name_key", "patient_number_key"]
     search_help_text = _(
-        "The beginning of the patient's name or number, or the whole id of a reading. "
-        "Capitals do not matter. Of more than a thousand matches, the first thousand are listed."
+        "The start of the patient's name or number, or the complete id of a reading. "
+        "Upper and lower case are the same. At most the first thousand matches are listed."
     )
     ordering = ["-created_at", "-id"]
     fieldsets = [
@@ -76,7 +77,7 @@ class ReadingAdmin(RetentionAdmin):
                     "film",
                     "result",
                     "threshold",
-                    "shown_reasons",
+                    "scope_reason_texts",
                     "own_reading",
                     "own_note",
                 ]
@@ -88,7 +89,7 @@ class ReadingAdmin(RetentionAdmin):
         ),
         (_("Reading"), {"fields": ["doctor", "created_at", "updated_at", "id"]}),
         (
-            _("Film"),
+            _("X-ray"),
             {
                 "fields": [
                     "film_sha256",
@@ -128,8 +129,12 @@ class ReadingAdmin(RetentionAdmin):
         )
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(require_GET(self.export_view))
-        return [path("export/", view, name="diagnosis_reading_export"), *super().get_urls()]
+        export_view = self.admin_site.admin_view(require_GET(self.export_view))
+        return [
+            path("export/", export_view, name="diagnosis_reading_export"),
+            *retention.urls(self),
+            *super().get_urls(),
+        ]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return ReadingChangeList
@@ -146,7 +151,7 @@ class ReadingAdmin(RetentionAdmin):
         fieldsets = list(super().get_fieldsets(request, obj))
         if obj is not None and obj.is_hidden:
             deletion: Any = {
-                "fields": ["hidden_at", "hidden_by", "hidden_reason", "what_may_be_done"]
+                "fields": ["hidden_at", "hidden_by", "hidden_reason", "retention_status"]
             }
             fieldsets.insert(0, (_("Deleted by the doctor"), deletion))
         return fieldsets
@@ -184,38 +189,38 @@ class ReadingAdmin(RetentionAdmin):
         return response
 
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
-        """Answers with the list, as it is filtered, as a table to download."""
+        """Respond with the filtered list as a CSV file."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         try:
             shown = self.get_changelist_instance(request)
         except IncorrectLookupParameters:
             return HttpResponseRedirect(reverse("admin:diagnosis_reading_changelist"))
-        # What is read from now on is not in it, so that the log tells the number of rows.
+        # Later readings are left out, so that the logged number of rows is right.
         readings = shown.queryset.filter(created_at__lte=timezone.now())
         self._record(request, "exported", {"as": "CSV", "rows": readings.count()})
         name = f"readings-{timezone.localtime():%Y%m%d-%H%M}.csv"
         return csv_response(name, export.COLUMNS, export.rows(readings))
 
     def _record(self, request: HttpRequest, what: str, detail: dict[str, Any]) -> None:
-        asked = unquote_plus(request.GET.urlencode())
-        record_event(Reading, what=what, about=asked[:200] or "*", detail=detail)
+        query = unquote_plus(request.GET.urlencode())
+        record_event(Reading, what=what, about=query[:200] or "*", detail=detail)
 
-    @admin.display(description=_("Film"))
+    @admin.display(description=_("X-ray"))
     def thumbnail(self, reading: Reading) -> SafeString:
         return format_html(
             '<img class="film-thumbnail" src="{}?size=thumb" alt="{}" loading="lazy">',
             reverse("readings:film", args=[reading.pk]),
-            _("Film of this reading"),
+            _("X-ray of this reading"),
         )
 
-    @admin.display(description=_("Film and where the model looked"))
+    @admin.display(description=_("X-ray with heatmap"))
     def film(self, reading: Reading) -> SafeString:
         return format_html(
             '<span class="film-overlay"><img src="{}" alt="{}"><img src="{}" alt="{}"></span>'
             '<br><a href="{}">{}</a>',
             reverse("readings:film", args=[reading.pk]),
-            _("Film of this reading"),
+            _("X-ray of this reading"),
             reverse("readings:heatmap", args=[reading.pk]),
             _("Heatmap of this reading"),
             reading.get_absolute_url(),
@@ -251,16 +256,16 @@ class ReadingAdmin(RetentionAdmin):
 
     @admin.display(description=_("Result"))
     def results(self, reading: Reading) -> SafeString:
-        """The model's, and the doctor's own where there is one."""
+        """Return the model's result, and the doctor's assessment if there is one."""
         review = getattr(reading, "review", None)
         if review is None:
             return self.result(reading)
-        said = gettext("Doctor: %(verdict)s") % {"verdict": review.get_verdict_display()}
+        verdict = gettext("Doctor: %(verdict)s") % {"verdict": review.get_verdict_display()}
         differs = reading.agreement == Agreement.DISAGREE
         return format_html(
             "{}{}{}",
             self.result(reading),
-            self._small(said, "own"),
+            self._small(verdict, "own"),
             self._small(_("differs from the model"), "differs") if differs else "",
         )
 
@@ -268,7 +273,7 @@ class ReadingAdmin(RetentionAdmin):
     def _small(text: Any, kind: str) -> SafeString:
         return format_html('<small class="{}">{}</small>', kind, text)
 
-    @admin.display(description=_("The doctor's own reading"))
+    @admin.display(description=_("Doctor's assessment"))
     def own_reading(self, reading: Reading) -> SafeString | str:
         review = getattr(reading, "review", None)
         if review is None:
@@ -282,10 +287,10 @@ class ReadingAdmin(RetentionAdmin):
         review = getattr(reading, "review", None)
         return review.note if review and review.note else "–"
 
-    @admin.display(description=_("What may be done"))
-    def what_may_be_done(self, reading: Reading) -> str:
-        return " ".join([gettext("It can be restored."), purge_rule(reading)])
+    @admin.display(description=_("Retention"))
+    def retention_status(self, reading: Reading) -> str:
+        return " ".join([gettext("It can be restored."), retention.retention_status(reading)])
 
-    @admin.display(description=_("Why it is outside the scope"))
-    def shown_reasons(self, reading: Reading) -> str:
+    @admin.display(description=_("Reasons for being out of scope"))
+    def scope_reason_texts(self, reading: Reading) -> str:
         return " ".join(reading.scope_reason_texts) or "–"

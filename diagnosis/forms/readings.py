@@ -1,4 +1,4 @@
-"""The form of a new reading, and the one that corrects a patient's particulars."""
+"""Forms for uploading a film, and for correcting, reviewing and deleting a reading."""
 
 import uuid
 from typing import Any
@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from diagnosis.models import MAX_AGE_YEARS, HidingReason, Reading, Review, Verdict
 from diagnosis.retention import UNDO_WINDOW
-from diagnosis.services.readings import Particulars
+from diagnosis.services.readings import PatientDetails
 from diagnosis.validators import UploadedFilm, too_large, validate_film
 from xraysite.common.uploads import TOO_LARGE_KEY
 
@@ -29,8 +29,8 @@ class FilmField(forms.FileField):
         return validate_film(upload) if upload else None
 
 
-class ParticularsForm(forms.ModelForm):
-    """The patient's particulars, as a doctor states or corrects them."""
+class PatientDetailsForm(forms.ModelForm):
+    """Patient and exam details of a new or an existing reading."""
 
     class Meta:
         model = Reading
@@ -58,9 +58,10 @@ class ParticularsForm(forms.ModelForm):
             raise ValidationError(_("The exam date is before the year 1900."), code="past")
         return exam_date
 
-    def particulars(self) -> Particulars:
+    def patient_details(self) -> PatientDetails:
+        """Return the details of a valid form."""
         data = self.cleaned_data
-        return Particulars(
+        return PatientDetails(
             name=data["patient_name"],
             number=data["patient_number"],
             age_years=data["patient_age_years"],
@@ -69,10 +70,13 @@ class ParticularsForm(forms.ModelForm):
 
 
 class DeletionForm(forms.Form):
-    """Why a record is deleted. Left open, it counts as made properly, and is kept as such."""
+    """Why a reading is deleted.
+
+    Without an answer, the reading counts as properly made and is kept for the retention period.
+    """
 
     reason = forms.ChoiceField(
-        label=_("Why?"),
+        label=_("Reason for deletion"),
         choices=HidingReason.choices,
         widget=forms.RadioSelect(attrs={"class": "form-check-input"}),
         initial=HidingReason.NOT_NEEDED,
@@ -92,7 +96,10 @@ class DeletionForm(forms.Form):
 
 
 class ReviewForm(forms.ModelForm):
-    """What the doctor reads on the film. Nothing is chosen in advance, least of all the model's."""
+    """The doctor's own assessment.
+
+    No verdict is preselected, so that the form does not suggest the model's.
+    """
 
     verdict = forms.ChoiceField(
         label=_("What do you see?"), choices=Verdict.choices, widget=forms.RadioSelect
@@ -105,32 +112,35 @@ class ReviewForm(forms.ModelForm):
 
 
 class FilmForm(forms.Form):
-    """A film alone: what a browser asks about a file that it cannot show itself."""
+    """A film alone, to inspect a file that the browser cannot display itself.
 
-    film = FilmField(label=_("Film"), allow_empty_file=True)
+    Args:
+        meta: the request's META, in which the upload handler notes that it cut the upload off.
+    """
+
+    film = FilmField(label=_("X-ray"), allow_empty_file=True)
 
     def __init__(self, *args: Any, meta: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        """Takes, as `meta`, the request's META: it tells whether the limit cut the upload."""
         super().__init__(*args, **kwargs)
-        self.was_cut = TOO_LARGE_KEY in (meta or {})
+        self.was_cut_off = TOO_LARGE_KEY in (meta or {})
         film = self.fields["film"]
         film.widget.attrs["accept"] = ACCEPT
-        film.required = not self.was_cut
+        film.required = not self.was_cut_off
 
     def clean_film(self) -> UploadedFilm | None:
-        if self.was_cut:
+        if self.was_cut_off:
             raise too_large()
         return self.cleaned_data["film"]
 
 
-class ReadingForm(FilmForm, ParticularsForm):
-    """A film and whose it is. What a DICOM file states fills the fields that are left empty."""
+class ReadingForm(FilmForm, PatientDetailsForm):
+    """A film with its patient's details. Values from a DICOM header fill fields left empty."""
 
     submission = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
 
     field_order = ["film", "patient_name", "patient_number", "patient_age_years", "exam_date"]
 
-    class Meta(ParticularsForm.Meta):
+    class Meta(PatientDetailsForm.Meta):
         pass
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -145,7 +155,7 @@ class ReadingForm(FilmForm, ParticularsForm):
         return cleaned
 
     def _fill_from_header(self, upload: UploadedFilm) -> None:
-        """Takes from the file what was left empty and the file states properly."""
+        """Fill fields that were left empty with the header's values, where those are valid."""
         for name, value in header_fields(upload).items():
             if self.data.get(self.add_prefix(name)):
                 continue
@@ -156,20 +166,20 @@ class ReadingForm(FilmForm, ParticularsForm):
             self.errors.pop(name, None)
 
     def renew_submission(self) -> None:
-        """Gives the form, shown again, an id that nothing was stored under."""
+        """Give the form a new id before it is shown again."""
         data = QueryDict(mutable=True)
         for name, value in self.data.items():
             data[name] = value
         data[self.add_prefix("submission")] = str(uuid.uuid4())
         self.data = data
 
-    def differences_from_header(self) -> list[str]:
-        """Returns a sentence for each particular that the file states otherwise than the doctor.
+    def header_warnings(self) -> list[str]:
+        """Return a warning for each field whose value differs from the DICOM header's.
 
-        The wrong film under a patient's name is the error that costs most.
+        A film stored under another patient's name is the most dangerous mistake here.
         """
         return [
-            gettext("The file itself states %(field)s as “%(stated)s”. Is it the right film?")
+            gettext("The file gives “%(stated)s” for “%(field)s”. Is this the right X-ray?")
             % {"field": self.fields[name].label, "stated": stated}
             for name, stated in header_fields(self.cleaned_data["film"]).items()
             if str(self.cleaned_data[name]).casefold() != stated.casefold()
@@ -177,7 +187,11 @@ class ReadingForm(FilmForm, ParticularsForm):
 
 
 def header_fields(upload: UploadedFilm) -> dict[str, str]:
-    """Returns the particulars that the file itself states, as the form's fields spell them."""
+    """Return the patient's details from the DICOM header.
+
+    Returns:
+        Text for the form, by field of `PatientDetailsForm`; empty for other file formats.
+    """
     header = upload.film.header
     if header is None:
         return {}

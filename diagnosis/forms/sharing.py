@@ -1,4 +1,4 @@
-"""The form that shares a case on the discussion board."""
+"""The form for sharing a case on the discussion board."""
 
 import uuid
 from typing import Any, Self
@@ -15,7 +15,7 @@ MAX_BODY = 10_000
 
 
 class BoxesField(forms.CharField):
-    """Rectangles, one a line: left, top, width, height in per cent of the film.
+    """Rectangles, one per line: left, top, width and height in percent of the film.
 
     The cleaned value is a tuple of `Box`.
     """
@@ -27,7 +27,9 @@ class BoxesField(forms.CharField):
         boxes = tuple(_box(line, number) for number, line in enumerate(lines, 1) if line.strip())
         if len(boxes) > MAX_BOXES:
             raise ValidationError(
-                _("No more than %(limit)s boxes."), code="many", params={"limit": MAX_BOXES}
+                _("At most %(limit)s boxes are allowed."),
+                code="many",
+                params={"limit": MAX_BOXES},
             )
         return boxes
 
@@ -39,8 +41,8 @@ def _box(line: str, number: int) -> Box:
     except ValueError:
         raise ValidationError(
             _(
-                "Line %(line)s is no box on the film. Write left, top, width and height in per"
-                " cent, such as: 70 0 30 8"
+                "Line %(line)s is not a box on the image. Enter left, top, width and height in"
+                " percent, for example: 70 0 30 8"
             ),
             code="box",
             params={"line": number},
@@ -48,7 +50,7 @@ def _box(line: str, number: int) -> Box:
 
 
 class ShareForm(forms.Form):
-    """What is posted with the picture, and which parts of the picture are black."""
+    """Text and black boxes of a shared case, and the doctor's confirmation."""
 
     category = forms.TypedChoiceField(label=_("Category"), coerce=int)
     title = forms.CharField(
@@ -60,7 +62,7 @@ class ShareForm(forms.Form):
         label=_("Text"),
         max_length=MAX_BODY,
         widget=forms.Textarea(attrs={"rows": 9}),
-        help_text=_("Markdown works: **bold**, *italic*, lists, links."),
+        help_text=_("You can use Markdown: **bold**, *italic*, lists, links."),
     )
     boxes = BoxesField(
         label=_("Black boxes"),
@@ -68,14 +70,13 @@ class ShareForm(forms.Form):
         required=False,
         widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false"}),
         help_text=_(
-            "One a line: left, top, width and height in per cent of the film, such as: 70 0 30 8"
+            "One box per line: left, top, width and height in percent of the image, for example:"
+            " 70 0 30 8"
         ),
     )
     submission = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
     confirmed = forms.BooleanField(
-        label=_(
-            "I have looked at the picture and text: nobody can tell from them who the patient is."
-        ),
+        label=_("I have checked image and text: nothing in them identifies the patient."),
         required=False,
         widget=forms.CheckboxInput(attrs={"class": "form-check-input"}),
     )
@@ -94,17 +95,17 @@ class ShareForm(forms.Form):
 
     @property
     def category_name(self) -> str:
-        """Of a valid form."""
+        """The name of the chosen category; the form must be valid."""
         return dict(board.current().categories())[self.cleaned_data["category"]]
 
     def is_confirmed(self) -> bool:
-        """Returns whether the doctor vouches for picture and text; says so in the form if not."""
+        """Return whether the doctor confirmed image and text; add an error if not."""
         if self.cleaned_data["confirmed"]:
             return True
-        self.add_error("confirmed", _("Look at picture and text, then tick this box."))
+        self.add_error("confirmed", _("Check image and text, then tick this box."))
         return False
 
     def reopened(self) -> Self:
-        """Returns a form with what is written in this one, which nobody has judged yet."""
-        written = {name: self.data.get(name, "") for name in self.fields if name != "confirmed"}
-        return type(self)(initial=written)
+        """Return an unbound form with the same content, except for the confirmation."""
+        content = {name: self.data.get(name, "") for name in self.fields if name != "confirmed"}
+        return type(self)(initial=content)

@@ -1,4 +1,4 @@
-"""Stored films: the original bytes, and what is rendered from them."""
+"""Stored films: the original file, and the images rendered from it."""
 
 import hashlib
 import logging
@@ -8,18 +8,24 @@ from django.db import connection
 from diagnosis import storage
 from diagnosis.models import Reading
 from mlcore import inference
-from mlcore.engine.films.film import read_film, render_film
+from mlcore.engine.films.film import Film, read_film, render_film
 
 logger = logging.getLogger(__name__)
 
+# Longest side in pixels.
 THUMBNAIL_SIDE = 160
 VIEWER_SIDE = 1600
+HEATMAP_SIDE = 800
+
+
+class FilmMissingError(Exception):
+    """Raised when a stored film is gone, or is no longer the file that was read."""
 
 
 def lock_film(sha256: str) -> None:
-    """Keeps other transactions from storing or forgetting the same film until this one ends.
+    """Block other transactions from storing or removing the same film until this one ends.
 
-    SQLite's IMMEDIATE transactions exclude each other already.
+    Does nothing on SQLite, whose IMMEDIATE transactions exclude each other anyway.
     """
     if connection.vendor == "postgresql":
         key = int.from_bytes(bytes.fromhex(sha256)[:8], "big", signed=True)
@@ -27,15 +33,32 @@ def lock_film(sha256: str) -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [key])
 
 
-class FilmMissingError(Exception):
-    """The stored film is gone, or is not the film that was read."""
+def file_names(sha256: str) -> list[str]:
+    """Return the storage names of everything that is kept of a film."""
+    sides = (VIEWER_SIDE, THUMBNAIL_SIDE)
+    return [
+        storage.original_name(sha256),
+        *(storage.rendering_name(sha256, side) for side in sides),
+    ]
+
+
+def render_all(film: Film) -> dict[str, bytes]:
+    """Render a decoded film for the viewer and as a thumbnail.
+
+    Returns:
+        By storage name, a JPEG without metadata.
+    """
+    return {
+        storage.rendering_name(film.sha256, side): render_film(film, max_side=side)
+        for side in (VIEWER_SIDE, THUMBNAIL_SIDE)
+    }
 
 
 def original_film(reading: Reading) -> bytes:
-    """Returns the film byte for byte as it came.
+    """Return the uploaded file, byte for byte.
 
     Raises:
-        FilmMissingError: if it is not in storage or its hash is another.
+        FilmMissingError: the file is not in storage, or its hash differs from the reading's.
     """
     data = storage.read(storage.original_name(reading.film_sha256))
     if data is None or hashlib.sha256(data).hexdigest() != reading.film_sha256:
@@ -45,22 +68,36 @@ def original_film(reading: Reading) -> bytes:
 
 
 def film_rendering(reading: Reading, *, max_side: int) -> bytes:
-    """Returns a re-encoded JPEG of the film, at most `max_side` pixels a side, made once.
+    """Return the film as a JPEG without metadata.
+
+    Both renderings are stored when the film is uploaded. If one is missing, the film is decoded
+    again and both are stored.
+
+    Args:
+        reading: the reading of the film.
+        max_side: `VIEWER_SIDE` or `THUMBNAIL_SIDE`, the longest side in pixels. Films are never
+            enlarged.
 
     Raises:
-        FilmMissingError: if the original is needed and cannot be had.
+        FilmMissingError: the rendering is missing and the original cannot be read either.
     """
     name = storage.rendering_name(reading.film_sha256, max_side)
     rendering = storage.read(name)
-    if rendering is None:
-        film = read_film(original_film(reading))
-        rendering = render_film(film, max_side=max_side)
-        storage.keep(name, rendering)
-    return rendering
+    if rendering is not None:
+        return rendering
+    renderings = render_all(read_film(original_film(reading)))
+    for each, content in renderings.items():
+        storage.keep(each, content)
+    return renderings[name]
 
 
-def heatmap(reading: Reading, *, max_side: int = 800) -> bytes:
-    """Returns the activation map as a transparent PNG in the film's proportions."""
+def heatmap(reading: Reading, *, max_side: int = HEATMAP_SIDE) -> bytes:
+    """Return the activation map as a transparent PNG in the film's aspect ratio.
+
+    Args:
+        reading: the reading whose activation map is rendered.
+        max_side: longest side in pixels.
+    """
     scale = max_side / max(reading.film_width, reading.film_height)
     return inference.render_heatmap(
         inference.decode_activation_map(bytes(reading.activation_map)),

@@ -1,4 +1,4 @@
-"""Changes of a reading: each checks, changes and audits, in one transaction."""
+"""Services that change readings; each checks, changes and audits in one transaction."""
 
 import datetime
 import uuid
@@ -12,7 +12,7 @@ from django.db import transaction
 from accounts.audit import recording
 from diagnosis import storage
 from diagnosis.models import AgeScope, Reading, Review, Verdict, agreement_of
-from diagnosis.services.films import lock_film
+from diagnosis.services.films import lock_film, render_all
 from diagnosis.validators import UploadedFilm
 from mlcore import inference
 from mlcore.models import ModelVersion
@@ -22,8 +22,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Particulars:
-    """What a doctor states of the patient and the exam."""
+class PatientDetails:
+    """What a doctor enters about the patient and the exam.
+
+    Attributes:
+        name: the patient's name, at most 120 characters.
+        age_years: age at the exam in completed years, 0 to 130.
+        exam_date: date of the exam.
+        number: the hospital's patient number, at most 64 characters; may be empty.
+    """
 
     name: str
     age_years: int
@@ -32,26 +39,30 @@ class Particulars:
 
 
 class SubmissionTakenError(Exception):
-    """The submission's id is that of a reading which this doctor does not have."""
+    """Raised when a submission id belongs to another doctor's reading or to a deleted one."""
 
 
 def submit_reading(
-    *, doctor: "User", upload: UploadedFilm, patient: Particulars, submission: uuid.UUID
+    *, doctor: "User", upload: UploadedFilm, patient: PatientDetails, submission: uuid.UUID
 ) -> Reading:
-    """Reads a film and stores the reading, or does neither.
+    """Run the active model on a film and store the reading; on any error, store nothing.
 
     Args:
-        submission: the id of the form that was sent; it becomes the reading's id, so that a form
-            sent twice makes one reading.
+        doctor: the doctor who uploads the film.
+        upload: a validated film.
+        patient: what the doctor entered about the patient.
+        submission: the id of the submitted form. It becomes the reading's id, so a form that is
+            sent twice creates one reading.
 
     Returns:
-        The new reading, or the one that the same form made before.
+        The new reading, or the reading that the same form created before.
 
     Raises:
-        PermissionDenied: if the account may not read films.
-        SubmissionTakenError: if `submission` is another doctor's reading, or a deleted one.
-        mlcore.inference.ModelUnavailable: if no trustworthy answer can be had now; nothing is
-            stored then.
+        PermissionDenied: the account may not read films.
+        SubmissionTakenError: `submission` is the id of another doctor's reading or of a deleted
+            one.
+        mlcore.inference.ModelUnavailable: the model is missing or damaged, too slow, or its output
+            is invalid.
     """
     if not doctor.has_perm("diagnosis.add_reading"):
         raise PermissionDenied
@@ -74,14 +85,14 @@ def submit_reading(
         film_modality=(stated.modality or "")[:16],
         film_view=(stated.view or "")[:16],
         film_body_part=(stated.body_part or "")[:64],
-        **_particulars(patient),
-        **_result(prediction),
+        **_patient_fields(patient),
+        **_prediction_fields(prediction),
     )
-    _store(reading, upload.data)
+    _store(reading, upload)
     return reading
 
 
-def _particulars(patient: Particulars) -> dict[str, object]:
+def _patient_fields(patient: PatientDetails) -> dict[str, object]:
     return {
         "patient_name": patient.name,
         "patient_number": patient.number,
@@ -91,7 +102,7 @@ def _particulars(patient: Particulars) -> dict[str, object]:
 
 
 def stated_of(reading: Reading) -> inference.Stated:
-    """What doctor and file state of a reading's film, as it is stored."""
+    """Return the age, modality, view and body part stored with a reading."""
     return inference.Stated(
         age_years=reading.patient_age_years,
         modality=reading.film_modality or None,
@@ -100,14 +111,14 @@ def stated_of(reading: Reading) -> inference.Stated:
     )
 
 
-def _result(prediction: inference.Prediction) -> dict[str, object]:
+def _prediction_fields(prediction: inference.Prediction) -> dict[str, object]:
     return {
         "label": prediction.label,
         "probabilities": prediction.probabilities,
         "threshold": prediction.threshold,
         "scope_score": prediction.scope_score,
         "scope_threshold": prediction.scope_threshold,
-        **_scope(prediction.scope_reasons),
+        **_scope_fields(prediction.scope_reasons),
         "activation_map": inference.encode_activation_map(prediction.activation_map),
         "model_version": ModelVersion.objects.get(name=prediction.model),
         "bundle_sha256": prediction.bundle_sha256,
@@ -116,38 +127,49 @@ def _result(prediction: inference.Prediction) -> dict[str, object]:
     }
 
 
-def _scope(reasons: Collection[str]) -> dict[str, object]:
+def _scope_fields(reasons: Collection[str]) -> dict[str, object]:
     return {
         "scope_reasons": list(reasons),
         "age_scope": AgeScope.OUTSIDE if "age" in reasons else AgeScope.INSIDE,
     }
 
 
-def _store(reading: Reading, data: bytes) -> None:
-    """Stores film and row; where the row fails, a film that came with it goes too."""
-    name = storage.original_name(reading.film_sha256)
-    kept_now = False
+def _store(reading: Reading, upload: UploadedFilm) -> None:
+    """Store the film, its renderings and the row; if any of it fails, remove the new files.
+
+    The renderings come from the pixels that were decoded for the model, so no later view of the
+    film has to decode it again.
+    """
+    sha256 = upload.film.sha256
+    files = {storage.original_name(sha256): upload.data, **render_all(upload.film)}
+    new_files: list[str] = []
     try:
         with transaction.atomic(), recording.event("created"):
-            lock_film(reading.film_sha256)
-            kept_now = storage.keep(name, data)
+            lock_film(sha256)
+            for name, content in files.items():
+                if storage.keep(name, content):
+                    new_files.append(name)
             reading.save(force_insert=True)
     except BaseException:
-        if kept_now:
-            storage.forget([name])
+        storage.remove(new_files)
         raise
 
 
 @transaction.atomic
-def edit_reading(*, doctor: "User", reading_id: uuid.UUID, patient: Particulars) -> Reading:
-    """Corrects the patient's particulars of an own reading.
+def edit_reading(*, doctor: "User", reading_id: uuid.UUID, patient: PatientDetails) -> Reading:
+    """Correct the patient's details of one of the doctor's own readings.
 
-    What the model computed stays. Its label is decided again, by the same rule and figures, where
-    the age changes: a film may not keep a plain label once its patient is outside the ages that
-    the model was validated on, nor be refused for a mistyped age.
+    The model's probabilities stay as they are. The label is decided again by the same rule, because
+    a film must not keep its label when the patient turns out to be outside the validated age range,
+    nor stay refused because of a mistyped age.
+
+    Args:
+        doctor: the doctor who made the reading.
+        reading_id: the reading.
+        patient: the corrected details.
 
     Raises:
-        Reading.DoesNotExist: if it is no reading of this doctor.
+        Reading.DoesNotExist: the doctor has no such reading.
     """
     reading = (
         Reading.objects.own_of(doctor)
@@ -155,7 +177,7 @@ def edit_reading(*, doctor: "User", reading_id: uuid.UUID, patient: Particulars)
         .select_related("model_version")
         .get(pk=reading_id)
     )
-    for field, value in _particulars(patient).items():
+    for field, value in _patient_fields(patient).items():
         setattr(reading, field, value)
     reading.label, reasons = inference.decide(
         reading.model_version.card,
@@ -163,10 +185,10 @@ def edit_reading(*, doctor: "User", reading_id: uuid.UUID, patient: Particulars)
         scope_score=reading.scope_score,
         stated=stated_of(reading),
     )
-    for field, value in _scope(reasons).items():
+    for field, value in _scope_fields(reasons).items():
         setattr(reading, field, value)
-    own = Review.objects.filter(reading=reading).first()
-    reading.agreement = agreement_of(reading.label, own.verdict if own else "")
+    review = Review.objects.filter(reading=reading).first()
+    reading.agreement = agreement_of(reading.label, review.verdict if review else "")
     with recording.event("edited"):
         reading.save()
     return reading
@@ -176,28 +198,34 @@ def edit_reading(*, doctor: "User", reading_id: uuid.UUID, patient: Particulars)
 def review_reading(
     *, doctor: "User", reading_id: uuid.UUID, verdict: Verdict | str, note: str = ""
 ) -> Review:
-    """States, or states anew, what the doctor reads on the film.
+    """Record the doctor's own assessment of the film, replacing an earlier one.
+
+    Args:
+        doctor: the doctor who made the reading.
+        reading_id: the reading.
+        verdict: what the doctor sees on the film.
+        note: a remark, at most 500 characters.
 
     Raises:
-        Reading.DoesNotExist: if it is no reading of this doctor.
-        ValueError: if there is no such verdict.
+        Reading.DoesNotExist: the doctor has no such reading.
+        ValueError: `verdict` is not a `Verdict`.
     """
     verdict = Verdict(verdict)
     reading = Reading.objects.own_of(doctor).select_for_update().get(pk=reading_id)
-    own = Review.objects.filter(reading=reading).first() or Review(reading=reading)
+    review = Review.objects.filter(reading=reading).first() or Review(reading=reading)
     changes = {
         name: [before, after]
         for name, before, after in (
-            ("verdict", own.verdict, verdict.value),
-            ("note", own.note, note),
+            ("verdict", review.verdict, verdict.value),
+            ("note", review.note, note),
         )
         if before != after
     }
     if not changes:
-        return own
-    own.doctor, own.verdict, own.note = doctor, verdict, note
-    own.save()
-    # Not `save`: the record itself, and when it was last changed, stay as they are.
+        return review
+    review.doctor, review.verdict, review.note = doctor, verdict, note
+    review.save()
+    # An update instead of `save`: the reading itself and its `updated_at` do not change.
     Reading.objects.filter(pk=reading.pk).update(agreement=agreement_of(reading.label, verdict))
     recording.record_change(reading, what="reviewed", changes=changes)
-    return own
+    return review

@@ -1,15 +1,15 @@
-"""A case on the discussion board: what of a reading leaves, how, and how it is taken back.
+"""Share a reading as a case on the discussion board, and withdraw it again.
 
-A picture leaves, drawn anew from the film's pixels, and the text that the doctor wrote and looked
-at. Of the patient, the age within five years. The board learns nothing else and no key of the
-reading; `SharedCase` is the only trace, on this side.
+What leaves the reading: an image rendered from the film's pixels, with the doctor's boxes blacked
+out, and the text that the doctor wrote and confirmed. The proposed text names the patient's age
+group only. The board gets no key of the reading; `SharedCase`, on this side, is the only link.
 """
 
 import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
@@ -33,16 +33,16 @@ logger = logging.getLogger(__name__)
 
 __all__ = ["Box", "CaseDraft"]
 
-PICTURE_SIDE = 800
+IMAGE_SIDE = 800
 MAX_BOXES = 20
-BAND_YEARS = 5
-# So few are older that their age alone may tell who they are.
-OLDEST_BAND = 90
+AGE_GROUP_YEARS = 5
+# Older people are so few that an exact age group could identify them.
+OLDEST_AGE_GROUP = 90
 
 
 @dataclass(frozen=True)
 class CaseDraft:
-    """What a doctor finds written when beginning to share a case.
+    """The text that a doctor starts from when sharing a case.
 
     Attributes:
         title: one line.
@@ -54,70 +54,76 @@ class CaseDraft:
 
 
 def may_share(user: "User") -> bool:
-    """Returns whether there is a board and `user` may post to it."""
+    """Return whether a board is connected and `user` may post to it."""
     return board.is_connected() and board.current().may_post(user)
 
 
-def age_band(years: int) -> str:
-    """Returns the five years that an age in whole years is within; all from 90 on as one."""
-    if years >= OLDEST_BAND:
-        return f"{OLDEST_BAND}+"
-    start = years - years % BAND_YEARS
-    return f"{start}–{start + BAND_YEARS - 1}"
+def age_group(years: int) -> str:
+    """Return the five-year group of an age, such as "10–14"; "90+" from 90 on.
+
+    Args:
+        years: age in completed years.
+    """
+    if years >= OLDEST_AGE_GROUP:
+        return f"{OLDEST_AGE_GROUP}+"
+    start = years - years % AGE_GROUP_YEARS
+    return f"{start}–{start + AGE_GROUP_YEARS - 1}"
 
 
 def default_text(reading: Reading) -> CaseDraft:
-    """Returns title and text in the active language, from age band and the model's answer alone."""
-    band = age_band(reading.patient_age_years)
-    title = _("Chest film, %(age)s years, model: %(answer)s") % {
-        "age": band,
-        "answer": reading.get_label_display(),
+    """Return a draft in the active language that contains age group and model result only."""
+    age = age_group(reading.patient_age_years)
+    title = _("Chest X-ray, %(age)s years, model: %(result)s") % {
+        "age": age,
+        "result": reading.get_label_display(),
     }
     lines = [
-        _("Patient aged %(age)s years.") % {"age": band},
-        _answer(reading),
+        _("Patient aged %(age)s years.") % {"age": age},
+        _result_sentence(reading),
         _("**What do you see?**"),
     ]
     return CaseDraft(title=title, body="\n\n".join(lines))
 
 
-def _answer(reading: Reading) -> str:
+def _result_sentence(reading: Reading) -> str:
     if reading.is_out_of_scope:
-        return _("The film is outside what the model was validated on, so it said nothing.")
+        return _("The X-ray is out of scope for the model, so there is no result.")
     values = {
-        "answer": reading.get_label_display(),
+        "result": reading.get_label_display(),
         "probability": reading.probability_text,
     }
     if reading.label == Label.UNSURE:
         return (
-            _(
-                "The model cannot tell normal from pneumonia here"
-                " (probability of pneumonia %(probability)s)."
-            )
+            _("The model's result is inconclusive (probability of pneumonia %(probability)s).")
             % values
         )
-    return _("The model says: %(answer)s (probability of pneumonia %(probability)s).") % values
+    return _("Model result: %(result)s (probability of pneumonia %(probability)s).") % values
 
 
-def alternative(reading: Reading) -> str:
-    """Returns the picture in words."""
-    band = age_band(reading.patient_age_years)
-    return _("Chest film of a patient aged %(age)s years") % {"age": band}
+def alt_text(reading: Reading) -> str:
+    """Return the text alternative of the shared image."""
+    age = age_group(reading.patient_age_years)
+    return _("Chest X-ray of a patient aged %(age)s years") % {"age": age}
 
 
 def redact(reading: Reading, boxes: Sequence[Box]) -> bytes:
-    """Returns the picture that leaves: a PNG of the film, reduced, with `boxes` black.
+    """Render the image to share: the film, reduced to `IMAGE_SIDE`, with boxes blacked out.
 
-    The same reading and boxes give the same bytes.
+    Args:
+        reading: the reading whose film is rendered.
+        boxes: what to black out, at most `MAX_BOXES`.
+
+    Returns:
+        A greyscale PNG without metadata; the same bytes for the same reading and boxes.
 
     Raises:
-        ValueError: if there are more than `MAX_BOXES`.
-        diagnosis.services.readings.FilmMissingError: if the film cannot be had.
+        ValueError: there are too many boxes.
+        diagnosis.services.films.FilmMissingError: the film is missing or altered.
     """
     if len(boxes) > MAX_BOXES:
-        raise ValueError(f"At most {MAX_BOXES} boxes.")
+        raise ValueError(f"At most {MAX_BOXES} boxes are allowed. Received: {len(boxes)}.")
     film = read_film(original_film(reading))
-    return render_redacted(film, boxes, max_side=PICTURE_SIDE)
+    return render_redacted(film, boxes, max_side=IMAGE_SIDE)
 
 
 def share_case(
@@ -130,58 +136,66 @@ def share_case(
     boxes: Sequence[Box],
     submission: uuid.UUID,
 ) -> SharedPost:
-    """Posts a case from an own reading to the board; the same submission does it once.
+    """Post one of the doctor's own readings to the board.
 
     Args:
+        doctor: the doctor who made the reading.
+        reading_id: the reading.
         category: a key of the board's `categories()`.
+        title: one line.
         body: Markdown.
-        boxes: what is black in the picture.
-        submission: the id of the form that was sent.
+        boxes: what is blacked out in the image.
+        submission: the id of the submitted form; sending it twice posts one case.
 
     Raises:
-        Reading.DoesNotExist: if it is no reading of this doctor.
-        PermissionDenied: if there is no board, or the doctor may not post to it.
-        ValueError: if there are too many boxes, or the board refuses category or picture.
-        diagnosis.services.readings.FilmMissingError: if the film cannot be had.
+        Reading.DoesNotExist: the doctor has no such reading.
+        PermissionDenied: no board is connected, or the doctor may not post to it.
+        ValueError: there are too many boxes, or the board rejects category or image.
+        diagnosis.services.films.FilmMissingError: the film is missing or altered.
     """
     reading = Reading.objects.own_of(doctor).get(pk=reading_id)
     if not may_share(doctor):
         raise PermissionDenied
-    # A film never changes: it is drawn before anything is locked.
-    picture = redact(reading, boxes)
+    # Films never change, so the image is rendered before any row is locked.
+    image = redact(reading, boxes)
     with transaction.atomic():
-        # Whoever deletes it now waits, and then withdraws this picture too.
+        # A concurrent deletion waits for this lock, and then withdraws this image too.
         reading = Reading.objects.own_of(doctor).select_for_update().get(pk=reading_id)
         post = board.current().post_case(
             author=doctor,
             category=category,
             title=title,
             body=body,
-            picture=picture,
-            alternative=alternative(reading),
+            picture=image,
+            alternative=alt_text(reading),
             submission=submission,
         )
-        _note(reading, post, blackened=len(boxes))
+        _record_case(reading, post, boxes=len(boxes))
     return post
 
 
-def _note(reading: Reading, post: SharedPost, *, blackened: int) -> None:
-    """Stores where the reading is shared, unless the same form did so before."""
+def _record_case(reading: Reading, post: SharedPost, *, boxes: int) -> None:
+    """Store and audit where the reading is shared, unless the same form already did."""
     case, is_new = SharedCase.objects.get_or_create(
         picture_id=post.picture_id, defaults={"reading": reading, "url": post.url}
     )
     if is_new:
-        detail = {"post": case.url, "picture": str(case.picture_id), "blackened": blackened}
+        detail = _audit_detail(case) | {"blackened": boxes}
         recording.record_access(reading, what="case-shared", detail=detail)
 
 
 @transaction.atomic
 def withdraw_case(*, doctor: "User", reading_id: uuid.UUID, picture_id: uuid.UUID) -> None:
-    """Takes one picture of an own reading off the board, for good. The post was kept.
+    """Remove one image of the doctor's own reading from the board; the post stays.
+
+    Args:
+        doctor: the doctor who made the reading.
+        reading_id: the reading.
+        picture_id: the board's id of the image.
 
     Raises:
-        Reading.DoesNotExist: if it is no reading of this doctor.
-        SharedCase.DoesNotExist: if it has no such picture on the board.
+        Reading.DoesNotExist: the doctor has no such reading.
+        SharedCase.DoesNotExist: the reading has no such image on the board.
     """
     reading = Reading.objects.own_of(doctor).select_for_update().get(pk=reading_id)
     case = reading.shared_cases.get(picture_id=picture_id, withdrawn_at__isnull=True)
@@ -190,32 +204,38 @@ def withdraw_case(*, doctor: "User", reading_id: uuid.UUID, picture_id: uuid.UUI
 
 @transaction.atomic
 def withdraw_cases(reading: Reading) -> None:
-    """Takes every picture of a reading off the board, for good.
+    """Remove every image of a reading from the board permanently.
 
-    Call it with the reading's row locked, and before anything of the transaction is audited: who
-    withdraws a picture on the board locks it first and the audit log after it.
+    Call it with the reading's row locked and before the transaction writes to the audit log: the
+    board locks its picture first and the audit log second, and another order could deadlock.
 
-    Without a board nothing shows the pictures, and nothing can remove them: that is logged.
+    Without a connected board, nothing shows the images and nothing can remove them; that is logged
+    as an error.
     """
-    standing = reading.shared_cases.filter(withdrawn_at__isnull=True)
-    _withdraw(reading, list(standing.order_by("picture_id")))
+    shared = reading.shared_cases.filter(withdrawn_at__isnull=True)
+    _withdraw(reading, list(shared.order_by("picture_id")))
 
 
 def _withdraw(reading: Reading, cases: Sequence[SharedCase]) -> None:
     if not board.is_connected():
         for case in cases:
-            logger.error("No board is installed: picture %s is not withdrawn.", case.picture_id)
+            logger.error(
+                "No discussion board is installed: image %s was not withdrawn.", case.picture_id
+            )
         return
     for case in cases:
         board.current().withdraw(case.picture_id)
         case.withdrawn_at = timezone.now()
         case.save(update_fields=["withdrawn_at"])
     for case in cases:
-        detail = {"post": case.url, "picture": str(case.picture_id)}
-        recording.record_access(reading, what="case-withdrawn", detail=detail)
+        recording.record_access(reading, what="case-withdrawn", detail=_audit_detail(case))
 
 
-def with_sharing(readings: ReadingQuerySet) -> ReadingQuerySet:
-    """Returns the readings, each knowing whether a picture of it stands on the board."""
-    standing = SharedCase.objects.filter(reading=OuterRef("pk"), withdrawn_at__isnull=True)
-    return readings.annotate(is_shared=Exists(standing))  # type: ignore[no-redef]
+def _audit_detail(case: SharedCase) -> dict[str, Any]:
+    return {"post": case.url, "picture": str(case.picture_id)}
+
+
+def with_sharing(readings: ReadingQuerySet[Reading]) -> ReadingQuerySet[Reading]:
+    """Annotate each reading with `is_shared`, so that a list needs no query per row."""
+    shared = SharedCase.objects.filter(reading=OuterRef("pk"), withdrawn_at__isnull=True)
+    return readings.annotate(is_shared=Exists(shared))  # type: ignore[no-redef]

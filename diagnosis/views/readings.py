@@ -1,4 +1,4 @@
-"""The pages of a reading. Each asks a service or a queryset, and renders."""
+"""Pages for uploading, viewing, correcting, reviewing and deleting readings."""
 
 import base64
 import uuid
@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.mixins import PermissionRequiredMixin
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -20,7 +20,7 @@ from diagnosis.filters import ReadingFilter
 from diagnosis.forms.readings import (
     DeletionForm,
     FilmForm,
-    ParticularsForm,
+    PatientDetailsForm,
     ReadingForm,
     ReviewForm,
     header_fields,
@@ -33,6 +33,8 @@ from diagnosis.services.readings import (
     review_reading,
     submit_reading,
 )
+from diagnosis.serving import no_such_reading
+from diagnosis.validators import keep_inspected
 from mlcore.engine.films.film import render_film
 from mlcore.inference import ModelUnavailable
 
@@ -41,42 +43,45 @@ PREVIEW_SIDE = 800
 
 
 class DoctorsOnlyMixin(PermissionRequiredMixin):
-    """A page for those who may read films; others get 403."""
+    """Restrict a page to users who may read films; others get 403."""
 
     permission_required = "diagnosis.add_reading"
     raise_exception = True
     request: HttpRequest
 
     def own_reading(self, pk: uuid.UUID) -> Reading:
-        """Returns an own reading, or raises Http404."""
-        own = Reading.objects.own_of(self.request.user).select_related("doctor", "model_version")
-        reading = own.filter(pk=pk).first()
+        """Return one of the user's own readings.
+
+        Raises:
+            Http404: there is no such reading.
+        """
+        readings = Reading.objects.own_of(self.request.user)
+        reading = readings.select_related("doctor", "model_version").filter(pk=pk).first()
         if reading is None:
-            raise no_such_record()
+            raise no_such_reading()
         return reading
 
 
 class OwnReadingMixin(DoctorsOnlyMixin):
-    """A page about one own reading. Whoever may not read films learns nothing from it: 404."""
+    """Restrict a page to the reading's doctor.
+
+    Everyone else gets 404, whether the reading exists or not.
+    """
 
     def handle_no_permission(self) -> Any:
-        raise no_such_record()
-
-
-def no_such_record() -> Http404:
-    return Http404(_("No such record."))
+        raise no_such_reading()
 
 
 class ReadingListView(DoctorsOnlyMixin, View):
     """A doctor's own history, newest first."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        own = Reading.objects.own_of(request.user).select_related("review")
-        own = sharing.with_sharing(own).defer("activation_map")
-        search = ReadingFilter(request.GET, queryset=own)
+        readings = Reading.objects.own_of(request.user).select_related("review")
+        readings = sharing.with_sharing(readings).defer("activation_map")
+        search = ReadingFilter(request.GET, queryset=readings)
         page = Paginator(search.qs, PAGE_SIZE).get_page(request.GET.get("page"))
-        asked = request.GET.copy()
-        asked.pop("page", None)
+        query = request.GET.copy()
+        query.pop("page", None)
         template = (
             "diagnosis/_reading_table.html"
             if request.htmx and not request.htmx.history_restore_request  # type: ignore[attr-defined]
@@ -86,18 +91,19 @@ class ReadingListView(DoctorsOnlyMixin, View):
             "filter": search,
             "page_obj": page,
             "total": page.paginator.count,
-            "querystring": asked.urlencode(),
-            "is_filtered": any(asked.values()),
+            "querystring": query.urlencode(),
+            "is_filtered": any(query.values()),
             "deletion": DeletionForm(),
         }
         return render(request, template, context)
 
 
 class NewReadingView(DoctorsOnlyMixin, View):
-    """Upload a film and see what the model makes of it.
+    """Upload a film and get a reading.
 
-    A script that sends the form (and says so by `X-Requested-With`) gets the new address as
-    JSON, so that the result page is asked for, and its viewing recorded, once.
+    A script that submits the form (with an `X-Requested-With` header) gets the URL of the new
+    reading as JSON instead of a redirect, which it would follow itself: the access log would then
+    record the result page twice.
     """
 
     def get(self, request: HttpRequest) -> HttpResponse:
@@ -112,11 +118,11 @@ class NewReadingView(DoctorsOnlyMixin, View):
             reading = submit_reading(
                 doctor=request.user,  # type: ignore[arg-type]
                 upload=form.cleaned_data["film"],
-                patient=form.particulars(),
+                patient=form.patient_details(),
                 submission=form.cleaned_data["submission"],
             )
         except SubmissionTakenError:
-            form.add_error(None, _("This form was used before. Choose the film again."))
+            form.add_error(None, _("This form has already been used. Choose the X-ray again."))
             return self._refuse(request, form, status=422 if by_script else 200)
         except ModelUnavailable as error:
             return render(
@@ -125,7 +131,7 @@ class NewReadingView(DoctorsOnlyMixin, View):
                 {"code": error.code, "message": unavailable_text(error.code)},
                 status=503,
             )
-        for warning in form.differences_from_header():
+        for warning in form.header_warnings():
             messages.warning(request, warning)
         if by_script:
             return JsonResponse({"location": reading.get_absolute_url()}, status=201)
@@ -137,18 +143,26 @@ class NewReadingView(DoctorsOnlyMixin, View):
 
 
 def unavailable_text(code: str) -> str:
-    """Returns why no reading can be made now."""
+    """Return why no reading can be made now.
+
+    Args:
+        code: the code of a `ModelUnavailable` error.
+    """
     texts = {
         "missing": _("No model is active on this server."),
-        "damaged": _("The model's files are damaged, so it was set aside."),
-        "invalid_output": _("The model gave an answer that cannot be right, so it was discarded."),
-        "timeout": _("The model did not answer in time."),
+        "damaged": _("The model's files are damaged. The model has been taken out of use."),
+        "invalid_output": _("The model's output was invalid and has been discarded."),
+        "timeout": _("The model did not respond in time."),
     }
-    return texts.get(code, _("The model cannot be reached."))
+    return texts.get(code, _("The model is unavailable."))
 
 
 class InspectFilmView(DoctorsOnlyMixin, View):
-    """Says what an uploaded file is, with a preview and what its header states; keeps nothing."""
+    """Return format, size, preview and header values of an uploaded film as JSON.
+
+    Nothing is stored. The decoded film stays in memory for a few minutes, so that the form which
+    uploads the same file does not decode it again.
+    """
 
     def post(self, request: HttpRequest) -> JsonResponse:
         form = FilmForm(request.POST, request.FILES, meta=request.META)
@@ -159,6 +173,7 @@ class InspectFilmView(DoctorsOnlyMixin, View):
             )
         upload = form.cleaned_data["film"]
         preview = base64.b64encode(render_film(upload.film, max_side=PREVIEW_SIDE)).decode()
+        keep_inspected(upload.film)
         return JsonResponse(
             {
                 "ok": True,
@@ -173,13 +188,13 @@ class InspectFilmView(DoctorsOnlyMixin, View):
 
 @require_safe
 def reading_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """What the model says of a film, and where it looked."""
+    """Show the result with film and heatmap."""
     return _reading_page(request, pk, "diagnosis/reading_detail.html", what="page")
 
 
 @require_safe
 def reading_report(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """The same on one sheet of paper."""
+    """Show the result as a one-page report for printing."""
     return _reading_page(request, pk, "diagnosis/reading_report.html", what="report")
 
 
@@ -189,11 +204,11 @@ def _reading_page(
     template: str,
     *,
     what: str,
-    own_form: ReviewForm | None = None,
+    review_form: ReviewForm | None = None,
 ) -> HttpResponse:
     reading = serving.reading_for(request, pk)
     record_access(reading, what=what)
-    own = Review.objects.filter(reading=reading).first()
+    review = Review.objects.filter(reading=reading).first()
     is_own = reading.doctor_id == request.user.pk and not reading.is_hidden
     context = {
         "reading": reading,
@@ -201,23 +216,23 @@ def _reading_page(
         "is_own": is_own,
         "may_share": is_own and sharing.may_share(request.user),  # type: ignore[arg-type]
         "shared_cases": reading.shared_cases.all() if is_own else [],
-        "others_who_looked": access_log.others_who_looked(reading),
-        "review": own,
-        "review_form": own_form or ReviewForm(instance=own),
+        "other_viewers": access_log.others_who_viewed(reading),
+        "review": review,
+        "review_form": review_form or ReviewForm(instance=review),
         "deletion": DeletionForm(),
     }
     return render(request, template, context)
 
 
 class ReviewView(OwnReadingMixin, View):
-    """Takes the doctor's own reading of a film, stated on the reading's page."""
+    """Record the doctor's assessment, from the form on the reading's page."""
 
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         self.own_reading(pk)
         form = ReviewForm(request.POST)
         if not form.is_valid():
             template = "diagnosis/reading_detail.html"
-            return _reading_page(request, pk, template, what="page", own_form=form)
+            return _reading_page(request, pk, template, what="page", review_form=form)
         try:
             review_reading(
                 doctor=request.user,  # type: ignore[arg-type]
@@ -226,25 +241,25 @@ class ReviewView(OwnReadingMixin, View):
                 note=form.cleaned_data["note"],
             )
         except Reading.DoesNotExist:
-            raise no_such_record() from None
-        messages.success(request, _("Your own reading is noted."))
+            raise no_such_reading() from None
+        messages.success(request, _("Your assessment has been saved."))
         return redirect("readings:detail", pk)
 
 
 class EditReadingView(OwnReadingMixin, View):
-    """Corrects the patient's particulars; never the doctor, the film or the model's figures."""
+    """Correct the patient's details; doctor, film and probabilities cannot be changed."""
 
     template = "diagnosis/reading_edit.html"
 
     def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         reading = self.own_reading(pk)
-        form = ParticularsForm(instance=reading)
+        form = PatientDetailsForm(instance=reading)
         return render(request, self.template, {"form": form, "reading": reading})
 
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         reading = self.own_reading(pk)
         label = reading.label
-        form = ParticularsForm(request.POST, instance=reading)
+        form = PatientDetailsForm(request.POST, instance=reading)
         if not form.is_valid():
             context = {"form": form, "reading": self.own_reading(pk)}
             return render(request, self.template, context)
@@ -252,22 +267,22 @@ class EditReadingView(OwnReadingMixin, View):
             edited = edit_reading(
                 doctor=request.user,  # type: ignore[arg-type]
                 reading_id=pk,
-                patient=form.particulars(),
+                patient=form.patient_details(),
             )
         except Reading.DoesNotExist:
-            raise no_such_record() from None
-        messages.success(request, _("Record updated."))
+            raise no_such_reading() from None
+        messages.success(request, _("The patient's details have been updated."))
         if edited.label != label:
             messages.warning(
                 request,
-                _("With the corrected age, the result is now: %(result)s.")
+                _("With the corrected age, the result is now %(result)s.")
                 % {"result": edited.get_label_display()},
             )
         return redirect(edited)
 
 
 class DeleteReadingView(OwnReadingMixin, View):
-    """Asks, then deletes: hides from everyone but supervisors."""
+    """Ask for confirmation, then hide the reading from everyone but supervisors."""
 
     def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         return self._ask(request, pk, DeletionForm())
@@ -284,13 +299,13 @@ class DeleteReadingView(OwnReadingMixin, View):
                 reason=form.cleaned_data["reason"],
             )
         except Reading.DoesNotExist:
-            raise no_such_record() from None
+            raise no_such_reading() from None
         text = (
-            _("Record deleted. Its picture on the discussion board was withdrawn for good.")
+            _("Reading deleted. Its image on the discussion board has been withdrawn permanently.")
             if was_shared
-            else _("Record deleted.")
+            else _("Reading deleted.")
         )
-        # The message carries a button that posts to this address.
+        # The message template renders an "Undo" button that posts to this URL.
         messages.success(request, text, extra_tags=reverse("readings:undelete", args=[pk]))
         return redirect("readings:list")
 
@@ -300,20 +315,20 @@ class DeleteReadingView(OwnReadingMixin, View):
 
 
 class UndeleteReadingView(OwnReadingMixin, View):
-    """Takes a deletion back, for some minutes."""
+    """Undo a deletion, within `retention.UNDO_WINDOW`."""
 
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         try:
             reading = retention.undo_hiding(doctor=request.user, reading_id=pk)  # type: ignore[arg-type]
         except Reading.DoesNotExist:
-            raise no_such_record() from None
+            raise no_such_reading() from None
         except retention.TooLateError:
             messages.error(
                 request,
-                _("It is too late to undo the deletion here. A supervisor can restore the record."),
+                _("It is too late to undo this deletion. Ask a supervisor to restore the reading."),
             )
             return redirect("readings:list")
-        messages.success(request, _("The record is back."))
+        messages.success(request, _("Reading restored."))
         if reading.shared_cases.exists():
-            messages.info(request, _("Its picture on the discussion board stays withdrawn."))
+            messages.info(request, _("Its image on the discussion board remains withdrawn."))
         return redirect(reading)

@@ -1,4 +1,4 @@
-"""The pages that share a case on the discussion board, and take its picture back."""
+"""Pages for sharing a case on the discussion board and for withdrawing its image."""
 
 import base64
 import logging
@@ -17,15 +17,16 @@ from diagnosis.forms.sharing import ShareForm
 from diagnosis.models import Reading, SharedCase
 from diagnosis.services import sharing
 from diagnosis.services.films import FilmMissingError
-from diagnosis.views.readings import OwnReadingMixin, no_such_record
+from diagnosis.serving import FILM_MISSING, no_such_reading
+from diagnosis.views.readings import OwnReadingMixin
 
 logger = logging.getLogger(__name__)
 
 
 class ShareCaseView(OwnReadingMixin, View):
-    """Write and black out; look at exactly what others will see; post it.
+    """Share a reading in two steps: edit text and boxes, then check the preview and post.
 
-    `step` in the form says what its button asks for: "preview", "post", or "edit" to go back.
+    The form's `step` is "preview" or "post", or "edit" to go back from the preview.
     """
 
     def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
@@ -47,8 +48,7 @@ class ShareCaseView(OwnReadingMixin, View):
                 return self._share(reading, form)
             return self._preview(reading, form)
         except FilmMissingError:
-            text = _("The film is missing from the storage. Tell the people who run this site.")
-            form.add_error(None, text)
+            form.add_error(None, str(FILM_MISSING))
             return self._edit(reading, form, status=503)
 
     def _shareable(self, pk: uuid.UUID) -> Reading:
@@ -65,14 +65,14 @@ class ShareCaseView(OwnReadingMixin, View):
         data = form.cleaned_data
         picture = base64.b64encode(sharing.redact(reading, data["boxes"])).decode()
         record_access(reading, what="film")
-        shared_board, text = board.current(), f"{data['title']}\n{data['body']}"
+        discussion_board, text = board.current(), f"{data['title']}\n{data['body']}"
         context = {
             "reading": reading,
             "form": form,
             "picture": f"data:image/png;base64,{picture}",
-            "alternative": sharing.alternative(reading),
-            "html": shared_board.rendered(data["body"]),
-            "warnings": shared_board.warnings(self.request.user, text),  # type: ignore[arg-type]
+            "alternative": sharing.alt_text(reading),
+            "html": discussion_board.rendered(data["body"]),
+            "warnings": discussion_board.warnings(self.request.user, text),  # type: ignore[arg-type]
         }
         return render(self.request, "diagnosis/case_preview.html", context)
 
@@ -89,23 +89,23 @@ class ShareCaseView(OwnReadingMixin, View):
                 submission=data["submission"],
             )
         except Reading.DoesNotExist:
-            raise no_such_record() from None
+            raise no_such_reading() from None
         except ValueError as error:
-            logger.warning("The board refused a case: %s", error)
-            form.add_error(None, _("The discussion board did not take the case. Try again."))
+            logger.warning("The discussion board rejected a case: %s", error)
+            form.add_error(None, _("The discussion board rejected the case. Try again."))
             return self._edit(reading, form)
-        messages.success(self.request, _("Your case is on the discussion board."))
+        messages.success(self.request, _("Your case has been posted to the discussion board."))
         return redirect(post.url)
 
 
 class WithdrawCaseView(OwnReadingMixin, View):
-    """Asks, then takes one shared picture off the board. The post was kept."""
+    """Ask for confirmation, then withdraw one shared image; the post stays."""
 
     def get(self, request: HttpRequest, pk: uuid.UUID, picture: uuid.UUID) -> HttpResponse:
         reading = self.own_reading(pk)
         case = reading.shared_cases.filter(picture_id=picture, withdrawn_at__isnull=True).first()
         if case is None:
-            raise no_such_record()
+            raise no_such_reading()
         context = {"reading": reading, "case": case}
         return render(request, "diagnosis/case_confirm_withdraw.html", context)
 
@@ -117,6 +117,6 @@ class WithdrawCaseView(OwnReadingMixin, View):
                 picture_id=picture,
             )
         except (Reading.DoesNotExist, SharedCase.DoesNotExist):
-            raise no_such_record() from None
-        messages.success(request, _("The picture is withdrawn from the discussion board."))
+            raise no_such_reading() from None
+        messages.success(request, _("The image has been withdrawn from the discussion board."))
         return redirect(f"{reverse('readings:detail', args=[pk])}#shared")

@@ -9,9 +9,10 @@ from django.utils.translation import gettext as _
 from django.views import View
 
 from forum import moderation
-from forum.forms import MoveForm, ReasonForm
+from forum.forms import MoveForm
 from forum.models import Post, Topic
 from forum.views.base import ModeratorsOnlyMixin, no_such_post
+from xraysite.common.forms import ReasonForm
 
 
 class ModerateTopicView(ModeratorsOnlyMixin, View):

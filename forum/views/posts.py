@@ -10,11 +10,12 @@ from django.utils.translation import gettext as _
 from django.views import View
 
 from forum import moderation, pages, services
-from forum.forms import EditForm, ReasonForm
+from forum.forms import EditForm
 from forum.models import Post
 from forum.querysets import MODERATE
 from forum.views.base import MembersOnlyMixin, is_fragment, no_such_post
 from forum.views.topics import bound, composer
+from xraysite.common.forms import ReasonForm
 
 
 class PostView(MembersOnlyMixin, View):

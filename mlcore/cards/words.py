@@ -64,7 +64,7 @@ MEASURES: dict[str, tuple[Text, Text]] = {
         _("Not misclassified (including unsure)"),
         _("Proportion of X-rays that are classified correctly or left as unsure."),
     ),
-    "unsure_rate": (_("Unsure"), _("Proportion of X-rays that the model leaves to you.")),
+    "unsure_rate": (_("Inconclusive"), _("Proportion of X-rays that the model leaves to you.")),
     "accuracy_when_sure": (
         _("Accuracy excluding unsure"),
         _("Proportion of the other X-rays that are classified correctly."),
@@ -89,6 +89,11 @@ def measure_of(series: str) -> Text:
 
 
 SCOPE_SETS: dict[str, Text] = {
+    "paediatric test films": _("Children's X-rays, test set (should pass)"),
+    "adult test films": _("Adults' X-rays, test set (should be flagged)"),
+    "rotated or upside-down films": _("Rotated or upside-down X-rays (should be flagged)"),
+    "synthetic images": _("Images that are not chest X-rays (should be flagged)"),
+    # As in cards of earlier versions, such as pneumonia-2.
     "paediatric films held out": _("Children's X-rays, test set (should pass)"),
     "adult films held out": _("Adults' X-rays, test set (should be flagged)"),
     "turned or upside-down films": _("Rotated or upside-down X-rays (should be flagged)"),
@@ -194,6 +199,17 @@ PHRASES: dict[str, Text] = {
     "Guangzhou Women and Children's Medical Center": _(
         "Guangzhou Women and Children's Medical Center"
     ),
+    "by patient, duplicates kept together, stratified by label and series": _(
+        "By patient, with duplicates kept in the same set, stratified by label and file series"
+    ),
+    "the larger of two scores: Mahalanobis distance (Ledoit-Wolf covariance) of features pooled at "
+    "several depths to the nearer class mean of the training films, and a small OOD classifier "
+    "trained on films outside the population and on synthetic images": _(
+        "The larger of two scores: the Mahalanobis distance (Ledoit-Wolf covariance) of features"
+        " pooled at several depths to the nearer class mean of the training set, and a small OOD"
+        " classifier trained on X-rays from outside the population and on synthetic images"
+    ),
+    # The rest as in cards of earlier versions, such as pneumonia-2.
     "by patient, copies kept together, stratified by label and series": _(
         "By patient, with duplicates kept in the same set, stratified by label and file series"
     ),
@@ -218,6 +234,41 @@ PHRASES: dict[str, Text] = {
 
 # Phrases with figures: each named group of the pattern fills a placeholder of the text.
 PATTERNS: tuple[tuple[re.Pattern[str], Text], ...] = (
+    (
+        re.compile(
+            r"quantile (?P<distance>[\d.]+) of the distance and quantile (?P<classifier>[\d.]+) of"
+            r" the OOD classifier's log-odds, on films that neither was trained on"
+        ),
+        _(
+            "Quantile %(distance)s of the distance and quantile %(classifier)s of the OOD"
+            " classifier's log-odds, on X-rays that neither was trained on"
+        ),
+    ),
+    (
+        re.compile(
+            r"median over (?P<samples>\d+) bootstrap samples of the threshold that maximises"
+            r" sensitivity \+ specificity, on the validation split; every film unchanged and under"
+            r" one corruption"
+        ),
+        _(
+            "median over %(samples)s bootstrap samples of the threshold that maximises"
+            " sensitivity + specificity; each X-ray is used both unchanged and with one"
+            " corruption"
+        ),
+    ),
+    (
+        re.compile(
+            r"median over (?P<samples>\d+) bootstrap samples of the threshold that maximises"
+            r" sensitivity \+ specificity, on out-of-fold predictions of (?P<networks>\d+)"
+            r" ensemble members; every film unchanged and under one corruption"
+        ),
+        _(
+            "median over %(samples)s bootstrap samples of the threshold that maximises"
+            " sensitivity + specificity, on the out-of-fold predictions of %(networks)s ensemble"
+            " members; each X-ray is used both unchanged and with one corruption"
+        ),
+    ),
+    # As in cards of earlier versions, such as pneumonia-2.
     (
         re.compile(
             r"quantiles (?P<distance>[\d.]+) of the distance and (?P<classifier>[\d.]+) of the"

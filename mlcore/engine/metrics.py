@@ -1,7 +1,7 @@
-"""How well probabilities tell PNEUMONIA from NORMAL, with intervals. NumPy alone.
+"""Metrics of a binary classifier with confidence intervals. Needs NumPy only.
 
-Labels are 0 (NORMAL) and 1 (PNEUMONIA), shape (n,); probabilities are of PNEUMONIA, shape (n,).
-Where a figure has no meaning (one class only, nothing called positive), it is NaN with a warning.
+Labels are 0 (NORMAL) and 1 (PNEUMONIA), shape (n,); probabilities are those of PNEUMONIA, shape
+(n,). A metric that is undefined (only one class, no positive predictions) is NaN with a warning.
 """
 
 import math
@@ -21,7 +21,7 @@ ECE_BINS = 15
 
 
 class UndefinedMetricWarning(UserWarning):
-    """A figure was asked of data that does not define it."""
+    """Issued when a metric is undefined for the data."""
 
 
 def _undefined(name: str, why: str) -> float:
@@ -33,7 +33,7 @@ def _checked(labels: Vector, scores: Vector) -> tuple[Vector, Vector]:
     labels, scores = np.asarray(labels), np.asarray(scores, np.float64)
     if labels.shape != scores.shape or labels.ndim != 1:
         raise ValueError(
-            f"Labels and scores must be vectors of one length. "
+            f"Labels and scores must be vectors of equal length. "
             f"Received: {labels.shape} and {scores.shape}."
         )
     if not np.isin(labels, (0, 1)).all():
@@ -44,14 +44,14 @@ def _checked(labels: Vector, scores: Vector) -> tuple[Vector, Vector]:
 
 
 def _mid_ranks(values: Vector) -> Vector:
-    """Return ranks from 1, ties sharing the mean of theirs."""
+    """Return ranks starting at 1; ties share their mean rank."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return (last - (counts - 1) / 2)[inverse]
 
 
 def auc(labels: Vector, scores: Vector) -> float:
-    """Area under the ROC curve: the chance that a positive scores above a negative."""
+    """Return the area under the ROC curve."""
     labels, scores = _checked(labels, scores)
     positives, negatives = int(labels.sum()), int((~labels).sum())
     if not positives or not negatives:
@@ -61,10 +61,10 @@ def auc(labels: Vector, scores: Vector) -> float:
 
 
 def auc_interval(labels: Vector, scores: Vector) -> Interval:
-    """95 % interval of the AUC after DeLong, DeLong and Clarke-Pearson (1988).
+    """Return the 95 % confidence interval of the AUC (DeLong et al. 1988).
 
-    Computed on the logit of the AUC, so that it stays within [0, 1]. An AUC of exactly 0 or 1
-    has no variance to estimate; its interval is then that of Hanley's "rule of three".
+    Computed on the logit of the AUC, so that it stays within [0, 1]. For an AUC of exactly 0 or 1,
+    whose variance cannot be estimated, Hanley's "rule of three" is used.
     """
     labels, scores = _checked(labels, scores)
     area = auc(labels, scores)
@@ -85,7 +85,7 @@ def auc_interval(labels: Vector, scores: Vector) -> Interval:
 
 
 def wilson_interval(successes: int, n: int) -> Interval:
-    """95 % score interval of a share (Wilson 1927)."""
+    """Return the 95 % score interval of a proportion (Wilson 1927)."""
     if n == 0:
         return NAN_INTERVAL
     share, square = successes / n, Z_95**2
@@ -95,7 +95,7 @@ def wilson_interval(successes: int, n: int) -> Interval:
 
 
 def confusion(labels: Vector, probabilities: Vector, threshold: float) -> dict[str, int]:
-    """Count of true and false positives and negatives; at the threshold is positive."""
+    """Return the confusion counts; a probability equal to the threshold is positive."""
     labels, probabilities = _checked(labels, probabilities)
     called = probabilities >= threshold
     return {
@@ -107,12 +107,12 @@ def confusion(labels: Vector, probabilities: Vector, threshold: float) -> dict[s
 
 
 def share(successes: int, n: int, name: str) -> float:
-    """`successes / n`, or NaN with a warning where `n` is 0."""
+    """Return `successes / n`, or NaN with a warning if `n` is 0."""
     return successes / n if n else _undefined(name, "there are no such films")
 
 
 def brier(labels: Vector, probabilities: Vector) -> float:
-    """Mean squared distance of the probability from what was the case (Brier 1950)."""
+    """Return the Brier score, the mean squared error of the probabilities (Brier 1950)."""
     labels, probabilities = _checked(labels, probabilities)
     if not labels.size:
         return _undefined("The Brier score", "there are no films")
@@ -122,7 +122,7 @@ def brier(labels: Vector, probabilities: Vector) -> float:
 def reliability(
     labels: Vector, probabilities: Vector, *, bins: int = ECE_BINS
 ) -> list[tuple[float, float, int]]:
-    """(mean probability, share of positives, films) of each non-empty bin of equal width."""
+    """Return (mean probability, fraction of positives, films) of each non-empty bin."""
     labels, probabilities = _checked(labels, probabilities)
     place = np.minimum((probabilities * bins).astype(int), bins - 1)
     return [
@@ -133,7 +133,7 @@ def reliability(
 
 
 def ece(labels: Vector, probabilities: Vector, *, bins: int = ECE_BINS) -> float:
-    """Expected calibration error of the probability of PNEUMONIA, over bins of equal width."""
+    """Return the expected calibration error over bins of equal width."""
     table = reliability(labels, probabilities, bins=bins)
     total = sum(count for _, _, count in table)
     if not total:
@@ -142,7 +142,7 @@ def ece(labels: Vector, probabilities: Vector, *, bins: int = ECE_BINS) -> float
 
 
 def roc(labels: Vector, scores: Vector) -> tuple[Vector, Vector, Vector]:
-    """Return (false positive rate, true positive rate, threshold), from no film called to all."""
+    """Return (false positive rate, true positive rate, threshold) by falling threshold."""
     labels, scores = _checked(labels, scores)
     order = np.argsort(-scores, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(scores[order])), labels.size - 1)
@@ -164,7 +164,15 @@ def bootstrap_interval(
     seed: int = 0,
     resamples: int = 1000,
 ) -> Interval:
-    """95 % percentile interval of `figure` over films drawn again with replacement."""
+    """Return the 95 % bootstrap percentile interval of a metric.
+
+    Args:
+        figure: the metric, a function of labels and probabilities.
+        labels: (n,) 0 or 1.
+        probabilities: (n,) probabilities of PNEUMONIA.
+        seed: seed of the resampling.
+        resamples: number of resamples.
+    """
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
     if not labels.size:
         return NAN_INTERVAL
@@ -184,15 +192,17 @@ def bootstrap_interval(
 def evaluate(
     labels: Vector, probabilities: Vector, *, threshold: float, seed: int = 0
 ) -> dict[str, Any]:
-    """Every figure of a set of films, as cards and `evaluate_model` state them.
+    """Return all metrics of a set of films, as reported on cards and by `evaluate_model`.
 
     Args:
+        labels: (n,) 0 or 1.
+        probabilities: (n,) calibrated probabilities of PNEUMONIA.
         threshold: probability from which a film is called PNEUMONIA.
-        seed: of the bootstrap.
+        seed: seed of the bootstrap.
 
     Returns:
-        n, auc, accuracy, sensitivity, specificity, ppv, npv, brier, ece, each with its 95 %
-        interval under `<name>_ci`, the threshold and the confusion counts.
+        `n`, `threshold`, `confusion`, and `auc`, `accuracy`, `sensitivity`, `specificity`, `ppv`,
+        `npv`, `brier`, `ece`, each with its 95 % confidence interval under `<name>_ci`.
     """
     counts = confusion(labels, probabilities, threshold)
     tp, fp, tn, fn = (counts[key] for key in ("tp", "fp", "tn", "fn"))

@@ -1,23 +1,28 @@
-// A model card's slider over its thresholds, its copy buttons, and where the reader is in it.
-// Without this script the card shows a table of thresholds, and commands to be selected by hand.
+// A model card: the threshold explorer, copy buttons, and the current section in the table of
+// contents. Without this script, the card shows a table of thresholds and commands as plain text.
 
-const FIGURES = ["found", "missed", "alarmed", "cleared"];
-const SPEAK_AFTER_MS = 500;
+import { interpolate } from "./shared.js";
 
-const places = (value) => value.toFixed(3);
-const filled = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+const CHILDREN = 1000;
+const ANNOUNCE_DELAY_MS = 500;
+const COPIED_MS = 2000;
+const OUTCOMES = ["found", "missed", "alarmed", "cleared"]; // order of the bars, left to right
 
-class Trade {
+const decimals = (value) => value.toFixed(3);
+
+// Shows sensitivity, specificity and the outcomes per 1,000 children for a threshold and a
+// prevalence, each chosen with a slider.
+class ThresholdExplorer {
   constructor(root) {
     this.root = root;
     this.points = root.dataset.trade.split(";").map((triple) => {
-      const [cut, sensitivity, specificity] = triple.split(",").map(Number);
-      return { cut, sensitivity, specificity };
+      const [threshold, sensitivity, specificity] = triple.split(",").map(Number);
+      return { threshold, sensitivity, specificity };
     });
-    this.cut = root.querySelector("[data-cut]");
-    this.sick = root.querySelector("[data-sick]");
-    this.cut.addEventListener("input", () => this.show());
-    this.sick.addEventListener("input", () => this.show());
+    this.threshold = root.querySelector("[data-cut]");
+    this.prevalence = root.querySelector("[data-sick]");
+    this.threshold.addEventListener("input", () => this.update());
+    this.prevalence.addEventListener("input", () => this.update());
     root.querySelector("[data-reset]").addEventListener("click", () => this.reset());
     root.hidden = false;
     root.parentElement.querySelector("[data-trade-table]").hidden = true;
@@ -25,70 +30,81 @@ class Trade {
   }
 
   reset() {
-    this.cut.value = this.root.dataset.shipped;
-    this.show();
+    this.threshold.value = this.root.dataset.shipped;
+    this.update();
   }
 
-  // What becomes of 1000 children; the four numbers add up to them.
-  counts(point) {
-    const sick = 10 * Number(this.sick.value);
-    const missed = Math.round(sick * (1 - point.sensitivity));
-    const alarmed = Math.round((1000 - sick) * (1 - point.specificity));
-    return { sick, found: sick - missed, missed, alarmed, cleared: 1000 - sick - alarmed };
+  // Returns counts that add up to CHILDREN.
+  outcomes(point) {
+    const positives = (CHILDREN / 100) * Number(this.prevalence.value);
+    const negatives = CHILDREN - positives;
+    const falseNegatives = Math.round(positives * (1 - point.sensitivity));
+    const falsePositives = Math.round(negatives * (1 - point.specificity));
+    return { positives, negatives, falseNegatives, falsePositives };
   }
 
-  show() {
-    const said = this.draw();
+  // Returns what the card shows, under the names that its template uses.
+  figures(point) {
+    const { positives, negatives, falseNegatives, falsePositives } = this.outcomes(point);
+    return {
+      cut: decimals(point.threshold),
+      sensitivity: decimals(point.sensitivity),
+      specificity: decimals(point.specificity),
+      share: `${this.prevalence.value}%`,
+      sick: positives,
+      found: positives - falseNegatives,
+      missed: falseNegatives,
+      alarmed: falsePositives,
+      cleared: negatives - falsePositives,
+    };
+  }
+
+  update() {
+    const summary = this.draw();
     clearTimeout(this.timer);
-    // A slider on the move would flood a screen reader.
+    // Announcing every step of a moving slider would flood a screen reader.
     this.timer = setTimeout(() => {
-      this.root.querySelector("[data-said]").textContent = said;
-    }, SPEAK_AFTER_MS);
+      this.root.querySelector("[data-said]").textContent = summary;
+    }, ANNOUNCE_DELAY_MS);
   }
 
   draw() {
-    const point = this.points[Number(this.cut.value)];
-    const counts = this.counts(point);
-    const figures = {
-      cut: places(point.cut),
-      sensitivity: places(point.sensitivity),
-      specificity: places(point.specificity),
-      share: `${this.sick.value}%`,
-      ...counts,
-    };
-    for (const place of this.root.querySelectorAll("[data-show]")) {
-      place.textContent = figures[place.dataset.show];
+    const point = this.points[Number(this.threshold.value)];
+    const figures = this.figures(point);
+    for (const element of this.root.querySelectorAll("[data-show]")) {
+      element.textContent = figures[element.dataset.show];
     }
-    this.cut.setAttribute("aria-valuetext", filled(this.root.dataset.valueText, figures));
-    this.sick.setAttribute("aria-valuetext", figures.share);
+    const valueText = interpolate(this.root.dataset.valueText, figures);
+    this.threshold.setAttribute("aria-valuetext", valueText);
+    this.prevalence.setAttribute("aria-valuetext", figures.share);
     this.drawPoint(point);
-    this.drawBar(counts);
-    return filled(this.root.dataset.saidText, figures);
+    this.drawBars(figures);
+    return interpolate(this.root.dataset.saidText, figures);
   }
 
-  // The plot shows rates of error up to its extent; a point beyond stays on the border.
+  // The plot shows error rates up to its extent; a point beyond it stays on the border.
   drawPoint(point) {
-    const side = 100 / Number(this.root.dataset.extent);
-    const x = Math.min(100, side * (1 - point.specificity));
-    const y = Math.min(100, side * (1 - point.sensitivity));
+    const scale = 100 / Number(this.root.dataset.extent);
+    const x = Math.min(100, scale * (1 - point.specificity));
+    const y = Math.min(100, scale * (1 - point.sensitivity));
     const dot = this.root.querySelector("[data-point]");
     dot.setAttribute("cx", x);
     dot.setAttribute("cy", y);
     this.root.querySelector("[data-guide]").setAttribute("d", `M0 ${y}H${x}V100`);
   }
 
-  drawBar(counts) {
+  drawBars(figures) {
     let x = 0;
-    for (const name of FIGURES) {
-      const bar = this.root.querySelector(`[data-bar="${name}"]`);
+    for (const outcome of OUTCOMES) {
+      const bar = this.root.querySelector(`[data-bar="${outcome}"]`);
       bar.setAttribute("x", x);
-      bar.setAttribute("width", counts[name]);
-      x += counts[name];
+      bar.setAttribute("width", figures[outcome]);
+      x += figures[outcome];
     }
   }
 }
 
-function offerCopying() {
+function showCopyButtons() {
   if (!navigator.clipboard) return;
   for (const button of document.querySelectorAll("[data-copy]")) {
     const label = button.textContent;
@@ -98,17 +114,17 @@ function offerCopying() {
       try {
         await navigator.clipboard.writeText(button.dataset.copy);
       } catch {
-        return; // The browser forbids it: the command can still be selected.
+        return; // The browser forbids it. The command can still be selected.
       }
       button.textContent = button.dataset.copied;
       setTimeout(() => {
         button.textContent = label;
-      }, 2000);
+      }, COPIED_MS);
     });
   }
 }
 
-function followTheReader() {
+function markCurrentSection() {
   const links = new Map(
     [...document.querySelectorAll(".card-toc a")].map((link) => [link.hash.slice(1), link]),
   );
@@ -120,12 +136,12 @@ function followTheReader() {
         else link?.removeAttribute("aria-current");
       }
     },
-    // A line a quarter of the way down: one section at most lies on it.
+    // Only a line a quarter of the way down counts, so at most one section intersects.
     { rootMargin: "-25% 0px -75% 0px" },
   );
   for (const section of document.querySelectorAll(".card-section")) observer.observe(section);
 }
 
-for (const root of document.querySelectorAll("[data-trade]")) new Trade(root);
-offerCopying();
-followTheReader();
+for (const root of document.querySelectorAll("[data-trade]")) new ThresholdExplorer(root);
+showCopyButtons();
+markCurrentSection();

@@ -1,5 +1,5 @@
-// Says in words what allauth's passkey script only writes into the console.
+// Shows a message when a passkey operation fails; allauth's own script only logs it to the console.
 document.addEventListener("allauth.error", (event) => {
   event.preventDefault();
-  for (const problem of document.querySelectorAll("[data-passkey-problem]")) problem.hidden = false;
+  for (const message of document.querySelectorAll("[data-passkey-problem]")) message.hidden = false;
 });

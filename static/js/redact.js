@@ -1,5 +1,7 @@
-// The redaction tool: black boxes over a film, by mouse, finger, pen or keyboard. Without this
-// script the boxes are lines in a text field, which it hides and fills.
+// The redaction tool: black boxes over a film, placed with mouse, touch, pen or keyboard. The boxes
+// are the lines of a text field, which this script hides and fills. Without it, users edit the text.
+
+import { clamp, interpolate } from "./shared.js";
 
 const tool = document.querySelector("[data-redact]");
 const find = (name) => tool.querySelector(`[data-${name}]`);
@@ -8,79 +10,87 @@ const film = find("film");
 const canvas = find("canvas");
 const field = find("field");
 const list = find("boxes");
-const LIMIT = Number(text.limit);
-const STEP = 0.01; // of the film, for each press of a key
-const SMALLEST = 0.005;
-const REACH = 16; // CSS pixels around the corner that changes a box's size
-const MAX_PAST = 100;
-// Boxes are { left, top, width, height } in shares of the film; `chosen` is an index, or -1.
-let boxes = [];
-let chosen = -1;
-let past = [];
-let gesture = null;
 
-const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
-const fill = (sentence, values) => sentence.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+const MAX_BOXES = Number(text.limit);
+const MAX_UNDO = 100;
+const KEY_STEP = 0.01; // share of the film, for each key press
+const MIN_SIDE = 0.005;
+const HANDLE_RADIUS = 16; // CSS pixels around the corner that resizes the selected box
+const HANDLE_SIDE = 10;
+const ACCENT = "#74d3e2";
+
+// A box is { left, top, width, height } in shares of the film.
+let boxes = [];
+let selected = -1; // index of the selected box, or -1
+let undoStack = [];
+let gesture = null; // the drag in progress: { id, start, change, box, drawn, hasChanged }
+
 const percent = (share) => `${Math.round(100 * share)}%`;
 
-function say(sentence, values = {}) {
-  find("said").textContent = fill(sentence, values);
+function announce(message, values = {}) {
+  find("said").textContent = interpolate(message, values);
 }
 
-// In hundredths of a per cent, rounded outwards: what was covered stays covered.
-function line(box) {
-  const from = (share) => clamp(Math.floor(share * 1e4), 0, 1e4);
-  const to = (share) => clamp(Math.ceil(share * 1e4), 0, 1e4);
-  const [left, top] = [from(box.left), from(box.top)];
-  const [right, bottom] = [to(box.left + box.width), to(box.top + box.height)];
+// The text field ------------------------------------------------------------------------------
+
+// Returns a box as text, in per cent with two decimals, rounded outwards so that it covers at least
+// what was covered on the canvas.
+function toLine(box) {
+  const down = (share) => clamp(Math.floor(share * 1e4), 0, 1e4);
+  const up = (share) => clamp(Math.ceil(share * 1e4), 0, 1e4);
+  const [left, top] = [down(box.left), down(box.top)];
+  const [right, bottom] = [up(box.left + box.width), up(box.top + box.height)];
   return [left, top, right - left, bottom - top].map((value) => value / 100).join(" ");
 }
 
-function parse(written) {
-  const [left, top, width, height] = written.trim().split(/\s+/).map((part) => Number(part) / 100);
-  const isBox = left >= 0 && top >= 0 && width > 0 && height > 0 && left + width <= 1.000001 && top + height <= 1.000001;
-  return isBox ? { left, top, width, height } : null;
+// Returns the box that a line describes, or null if it is not a box within the film.
+function fromLine(line) {
+  const [left, top, width, height] = line
+    .trim()
+    .split(/\s+/)
+    .map((part) => Number(part) / 100);
+  const hasArea = left >= 0 && top >= 0 && width > 0 && height > 0;
+  const isWithin = left + width <= 1.000001 && top + height <= 1.000001;
+  return hasArea && isWithin ? { left, top, width, height } : null;
 }
 
+// Returns false if the text has lines that are not boxes, so that the user can correct them there.
 function load() {
-  const lines = field.value.split("\n").filter((written) => written.trim());
-  const read = lines.map(parse);
-  // What this script cannot read stays where its writer can correct it.
-  if (read.includes(null) || read.length > LIMIT) return false;
-  boxes = read;
+  const lines = field.value.split("\n").filter((line) => line.trim());
+  const parsed = lines.map(fromLine);
+  if (parsed.includes(null) || parsed.length > MAX_BOXES) return false;
+  boxes = parsed;
   return true;
 }
 
-function remember() {
-  past = [...past.slice(-MAX_PAST), boxes.map((box) => ({ ...box }))];
-}
+// Display -------------------------------------------------------------------------------------
 
-function show() {
-  field.value = boxes.map(line).join("\n");
-  find("undo").disabled = past.length === 0;
+function update() {
+  field.value = boxes.map(toLine).join("\n");
+  find("undo").disabled = undoStack.length === 0;
   find("clear").disabled = boxes.length === 0;
-  showList();
+  updateList();
   draw();
 }
 
-// Rows are kept and their words changed, so that the focus stays in its row.
-function showList() {
+// Changes the text of existing rows instead of replacing them, so that a row keeps the focus.
+function updateList() {
   while (list.children.length > boxes.length) list.lastElementChild.remove();
-  while (list.children.length < boxes.length) list.append(row());
+  while (list.children.length < boxes.length) list.append(createRow());
   boxes.forEach((box, index) => {
-    const item = list.children[index];
-    const [pick, remove] = item.children;
-    const label = fill(text.textRemove, { number: index + 1 });
-    item.classList.toggle("is-chosen", index === chosen);
-    pick.setAttribute("aria-pressed", index === chosen);
-    pick.textContent = describe(box, index);
-    remove.setAttribute("aria-label", label);
-    remove.title = label;
+    const row = list.children[index];
+    const [selectButton, removeButton] = row.children;
+    const label = interpolate(text.textRemove, { number: index + 1 });
+    row.classList.toggle("is-chosen", index === selected);
+    selectButton.setAttribute("aria-pressed", index === selected);
+    selectButton.textContent = describe(box, index);
+    removeButton.setAttribute("aria-label", label);
+    removeButton.title = label;
   });
 }
 
 function describe(box, index) {
-  return fill(text.textBox, {
+  return interpolate(text.textBox, {
     number: index + 1,
     left: percent(box.left),
     top: percent(box.top),
@@ -89,26 +99,28 @@ function describe(box, index) {
   });
 }
 
-function row() {
-  const item = document.createElement("li");
-  const index = () => [...list.children].indexOf(item);
-  const pick = document.createElement("button");
-  pick.type = "button";
-  pick.className = "redact-pick";
-  pick.addEventListener("click", () => choose(index()));
-  pick.addEventListener("focus", () => choose(index()));
-  pick.addEventListener("keydown", onKey);
-  const remove = document.createElement("button");
-  remove.type = "button";
-  remove.className = "btn-icon btn-icon-danger";
-  remove.append(find("clear").querySelector("svg").cloneNode(true));
-  remove.addEventListener("click", () => {
+function createRow() {
+  const row = document.createElement("li");
+  const index = () => [...list.children].indexOf(row);
+  const selectButton = document.createElement("button");
+  selectButton.type = "button";
+  selectButton.className = "redact-pick";
+  selectButton.addEventListener("click", () => select(index()));
+  selectButton.addEventListener("focus", () => select(index()));
+  selectButton.addEventListener("keydown", onKey);
+  const removeButton = document.createElement("button");
+  removeButton.type = "button";
+  removeButton.className = "btn-icon btn-icon-danger";
+  removeButton.append(find("clear").querySelector("svg").cloneNode(true));
+  removeButton.addEventListener("click", () => {
     removeBox(index());
-    (list.children[Math.max(0, chosen)]?.firstElementChild ?? find("add")).focus();
+    (rowButton(Math.max(0, selected)) ?? find("add")).focus();
   });
-  item.append(pick, remove);
-  return item;
+  row.append(selectButton, removeButton);
+  return row;
 }
+
+const rowButton = (index) => list.children[index]?.firstElementChild;
 
 function draw() {
   const ratio = window.devicePixelRatio || 1;
@@ -117,24 +129,33 @@ function draw() {
   canvas.height = Math.round(height * ratio);
   const context = canvas.getContext("2d");
   context.scale(ratio, ratio);
-  const all = gesture?.fresh ? [...boxes, gesture.fresh] : boxes;
-  all.forEach((box, index) => {
-    const isChosen = index === chosen || box === gesture?.fresh;
-    const rectangle = [box.left * width, box.top * height, box.width * width, box.height * height];
-    // One sees through the chosen box, to place it; what leaves is black.
-    context.fillStyle = isChosen ? "rgb(0 0 0 / 60%)" : "#000";
-    context.fillRect(...rectangle);
-    context.lineWidth = isChosen ? 2 : 1;
-    context.strokeStyle = isChosen ? "#74d3e2" : "#9db1b9";
-    context.strokeRect(...rectangle);
-    if (index !== chosen) return;
-    context.fillStyle = "#74d3e2";
-    context.fillRect(rectangle[0] + rectangle[2] - 5, rectangle[1] + rectangle[3] - 5, 10, 10);
+  boxes.forEach((box, index) => {
+    drawBox(context, box, index === selected);
+    if (index === selected) drawHandle(context, box);
   });
+  if (gesture?.drawn) drawBox(context, gesture.drawn, true);
 }
 
-// The canvas lies over the film, wherever the layout puts that.
-function place() {
+function drawBox(context, box, isActive) {
+  const { clientWidth: width, clientHeight: height } = canvas;
+  const rectangle = [box.left * width, box.top * height, box.width * width, box.height * height];
+  // The active box is see-through while it is being placed. In the shared image it is black.
+  context.fillStyle = isActive ? "rgb(0 0 0 / 60%)" : "#000";
+  context.fillRect(...rectangle);
+  context.lineWidth = isActive ? 2 : 1;
+  context.strokeStyle = isActive ? ACCENT : "#9db1b9";
+  context.strokeRect(...rectangle);
+}
+
+function drawHandle(context, box) {
+  const x = (box.left + box.width) * canvas.clientWidth - HANDLE_SIDE / 2;
+  const y = (box.top + box.height) * canvas.clientHeight - HANDLE_SIDE / 2;
+  context.fillStyle = ACCENT;
+  context.fillRect(x, y, HANDLE_SIDE, HANDLE_SIDE);
+}
+
+// Puts the canvas exactly over the film, wherever the layout placed it.
+function placeCanvas() {
   canvas.style.inset = "auto";
   canvas.style.left = `${film.offsetLeft}px`;
   canvas.style.top = `${film.offsetTop}px`;
@@ -143,57 +164,64 @@ function place() {
   draw();
 }
 
-function choose(index) {
-  if (index === chosen) return;
-  chosen = index;
-  show();
+// Changes -------------------------------------------------------------------------------------
+
+function saveForUndo() {
+  undoStack = [...undoStack.slice(-MAX_UNDO), boxes.map((box) => ({ ...box }))];
 }
 
-function isFull() {
-  if (boxes.length < LIMIT) return false;
-  say(text.textFull, { limit: LIMIT });
+function select(index) {
+  if (index === selected) return;
+  selected = index;
+  update();
+}
+
+// Announces that no further box fits, and returns true, if the maximum is reached.
+function refuseIfFull() {
+  if (boxes.length < MAX_BOXES) return false;
+  announce(text.textFull, { limit: MAX_BOXES });
   return true;
 }
 
-function append(box) {
-  remember();
+function appendBox(box) {
+  saveForUndo();
   boxes.push(box);
-  chosen = boxes.length - 1;
-  show();
-  say(text.textAdded, { number: boxes.length });
+  selected = boxes.length - 1;
+  update();
+  announce(text.textAdded, { number: boxes.length });
 }
 
-function add() {
+function addBox() {
   canvas.focus({ preventScroll: true });
-  if (isFull()) return;
-  const shift = 0.03 * (boxes.length % 10);
-  append({ left: 0.4 + shift, top: 0.4 + shift, width: 0.2, height: 0.08 });
+  if (refuseIfFull()) return;
+  const offset = 0.03 * (boxes.length % 10); // so that a new box does not hide the previous one
+  appendBox({ left: 0.4 + offset, top: 0.4 + offset, width: 0.2, height: 0.08 });
 }
 
 function removeBox(index) {
   if (!boxes[index]) return;
-  remember();
+  saveForUndo();
   boxes.splice(index, 1);
-  chosen = Math.min(index, boxes.length - 1);
-  show();
-  say(text.textRemoved, { number: index + 1 });
+  selected = Math.min(index, boxes.length - 1);
+  update();
+  announce(text.textRemoved, { number: index + 1 });
 }
 
 function undo() {
-  if (!past.length) return;
-  boxes = past.pop();
-  chosen = boxes.length - 1;
-  show();
-  say(text.textUndone, { count: boxes.length });
+  if (!undoStack.length) return;
+  boxes = undoStack.pop();
+  selected = boxes.length - 1;
+  update();
+  announce(text.textUndone, { count: boxes.length });
 }
 
 function clear() {
   if (!boxes.length) return;
-  remember();
+  saveForUndo();
   boxes = [];
-  chosen = -1;
-  show();
-  say(text.textCleared);
+  selected = -1;
+  update();
+  announce(text.textCleared);
 }
 
 const moved = (box, x, y) => ({
@@ -204,35 +232,52 @@ const moved = (box, x, y) => ({
 
 const resized = (box, x, y) => ({
   ...box,
-  width: clamp(box.width + x, SMALLEST, 1 - box.left),
-  height: clamp(box.height + y, SMALLEST, 1 - box.top),
+  width: clamp(box.width + x, MIN_SIDE, 1 - box.left),
+  height: clamp(box.height + y, MIN_SIDE, 1 - box.top),
 });
 
-const ARROWS = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] };
+// Keyboard ------------------------------------------------------------------------------------
+
+const ARROWS = {
+  ArrowLeft: [-KEY_STEP, 0],
+  ArrowRight: [KEY_STEP, 0],
+  ArrowUp: [0, -KEY_STEP],
+  ArrowDown: [0, KEY_STEP],
+};
+
+function changeSelected(change, x, y) {
+  saveForUndo();
+  boxes[selected] = change(boxes[selected], x, y);
+  update();
+  announce(describe(boxes[selected], selected));
+}
+
+// Returns what a key does on `target`, or undefined.
+function keyAction(event, target) {
+  if (event.ctrlKey || event.metaKey) return event.key === "z" ? undo : undefined;
+  if (event.key === "Enter" && target === canvas) return addBox;
+  if (!boxes[selected]) return undefined;
+  if (event.key in ARROWS) {
+    return () => changeSelected(event.shiftKey ? resized : moved, ...ARROWS[event.key]);
+  }
+  if (event.key !== "Delete" && event.key !== "Backspace") return undefined;
+  return () => {
+    removeBox(selected);
+    if (target !== canvas) (rowButton(selected) ?? canvas).focus();
+  };
+}
 
 function onKey(event) {
   if (event.altKey) return;
-  if (event.ctrlKey || event.metaKey) {
-    if (event.key !== "z") return;
-    event.preventDefault();
-    undo();
-  } else if (event.key in ARROWS && boxes[chosen]) {
-    event.preventDefault();
-    remember();
-    boxes[chosen] = (event.shiftKey ? resized : moved)(boxes[chosen], ...ARROWS[event.key]);
-    show();
-    say(describe(boxes[chosen], chosen));
-  } else if (["Delete", "Backspace"].includes(event.key) && boxes[chosen]) {
-    event.preventDefault();
-    removeBox(chosen);
-    if (event.currentTarget !== canvas) (list.children[chosen]?.firstElementChild ?? canvas).focus();
-  } else if (event.key === "Enter" && event.currentTarget === canvas) {
-    event.preventDefault();
-    add();
-  }
+  const action = keyAction(event, event.currentTarget);
+  if (!action) return;
+  event.preventDefault();
+  action();
 }
 
-function at(event) {
+// Pointers ------------------------------------------------------------------------------------
+
+function positionOf(event) {
   const frame = canvas.getBoundingClientRect();
   return {
     x: clamp((event.clientX - frame.left) / frame.width, 0, 1),
@@ -240,16 +285,16 @@ function at(event) {
   };
 }
 
-function isAtCorner(box, point) {
-  const x = (box.left + box.width - point.x) * canvas.clientWidth;
-  const y = (box.top + box.height - point.y) * canvas.clientHeight;
-  return Math.hypot(x, y) <= REACH;
+function isAtHandle(box, { x, y }) {
+  const dx = (box.left + box.width - x) * canvas.clientWidth;
+  const dy = (box.top + box.height - y) * canvas.clientHeight;
+  return Math.hypot(dx, dy) <= HANDLE_RADIUS;
 }
 
-const holds = (box, { x, y }) =>
+const contains = (box, { x, y }) =>
   x >= box.left && x <= box.left + box.width && y >= box.top && y <= box.top + box.height;
 
-function between(one, other) {
+function boxBetween(one, other) {
   return {
     left: Math.min(one.x, other.x),
     top: Math.min(one.y, other.y),
@@ -258,67 +303,68 @@ function between(one, other) {
   };
 }
 
-function onDown(event) {
+// Starts resizing, moving or drawing a box, depending on what is under the pointer.
+function onPointerDown(event) {
   if (event.button > 0 || gesture) return;
-  const start = at(event);
+  const start = positionOf(event);
   canvas.setPointerCapture(event.pointerId);
   gesture = { id: event.pointerId, start };
-  if (boxes[chosen] && isAtCorner(boxes[chosen], start)) gesture.change = resized;
+  if (boxes[selected] && isAtHandle(boxes[selected], start)) gesture.change = resized;
   else {
-    choose(boxes.findLastIndex((box) => holds(box, start)));
-    if (chosen >= 0) gesture.change = moved;
-    else if (isFull()) gesture = null;
+    select(boxes.findLastIndex((box) => contains(box, start)));
+    if (selected >= 0) gesture.change = moved;
+    else if (refuseIfFull()) gesture = null;
   }
-  if (gesture?.change) gesture.box = { ...boxes[chosen] };
+  if (gesture?.change) gesture.box = { ...boxes[selected] };
 }
 
-function onMove(event) {
+function onPointerMove(event) {
   if (gesture?.id !== event.pointerId) return;
-  const point = at(event);
+  const position = positionOf(event);
   const { start, change, box } = gesture;
   if (!change) {
-    gesture.fresh = between(start, point);
+    gesture.drawn = boxBetween(start, position);
     draw();
     return;
   }
-  if (!gesture.hasMoved) remember();
-  gesture.hasMoved = true;
-  boxes[chosen] = change(box, point.x - start.x, point.y - start.y);
-  show();
+  if (!gesture.hasChanged) saveForUndo();
+  gesture.hasChanged = true;
+  boxes[selected] = change(box, position.x - start.x, position.y - start.y);
+  update();
 }
 
-function onUp(event) {
+function onPointerUp(event) {
   if (gesture?.id !== event.pointerId) return;
-  const { fresh, hasMoved } = gesture;
+  const { drawn, hasChanged } = gesture;
   gesture = null;
-  if (fresh && fresh.width > SMALLEST && fresh.height > SMALLEST) append(fresh);
+  if (drawn && drawn.width > MIN_SIDE && drawn.height > MIN_SIDE) appendBox(drawn);
   else draw();
-  if (hasMoved) say(describe(boxes[chosen], chosen));
+  if (hasChanged) announce(describe(boxes[selected], selected));
 }
 
-function onCancel(event) {
+function onPointerCancel(event) {
   if (gesture?.id !== event.pointerId) return;
-  if (gesture.hasMoved) boxes = past.pop();
+  if (gesture.hasChanged) boxes = undoStack.pop();
   gesture = null;
-  show();
+  update();
 }
 
 function bind() {
-  canvas.addEventListener("pointerdown", onDown);
-  canvas.addEventListener("pointermove", onMove);
-  canvas.addEventListener("pointerup", onUp);
-  canvas.addEventListener("pointercancel", onCancel);
+  canvas.addEventListener("pointerdown", onPointerDown);
+  canvas.addEventListener("pointermove", onPointerMove);
+  canvas.addEventListener("pointerup", onPointerUp);
+  canvas.addEventListener("pointercancel", onPointerCancel);
   canvas.addEventListener("keydown", onKey);
-  find("add").addEventListener("click", add);
+  find("add").addEventListener("click", addBox);
   find("undo").addEventListener("click", undo);
   find("clear").addEventListener("click", clear);
-  new ResizeObserver(place).observe(film);
+  new ResizeObserver(placeCanvas).observe(film);
 }
 
 if (load()) {
   find("plain").hidden = true;
   bind();
-  show();
+  update();
 } else {
   for (const part of [canvas, find("tools"), find("help")]) part.hidden = true;
 }

@@ -1,146 +1,208 @@
-// The end of a session: a warning before it, and after it a covered page that keeps what was typed.
+// Warns before the session ends, and then covers the page without losing what the user typed.
 //
-// The server ends the session; this only says so in time. It asks the server before it says
-// anything, because another tab may have been used meanwhile.
+// Only the server ends a session. This script asks it for the remaining time before it shows
+// anything, because the user may be active in another tab.
 
 const TICK_MS = 1000;
-const STAY_EVERY_MS = 60_000;
+const STAY_INTERVAL_MS = 60_000; // how often activity is reported to the server, at most
 
-const dialog = document.getElementById("session-dialog");
+const State = {
+  OPEN: "open",
+  WARNED: "warned",
+  ACKNOWLEDGED: "acknowledged", // warned and dismissed: the session cannot be extended
+  OVER: "over",
+};
 
-if (dialog) watch(dialog);
+class SessionDialog {
+  constructor(dialog) {
+    this.dialog = dialog;
+    this.data = dialog.dataset;
+    this.warnMs = Number(this.data.warnSeconds) * 1000;
+    this.endsAt = Date.now() + Number(this.data.secondsLeft) * 1000;
+    this.canStay = true;
+    this.hasActivity = false; // since it was last reported
+    this.reportedAt = Date.now();
+    this.isRequesting = false;
+    this.state = State.OPEN;
+    this.tabs = "BroadcastChannel" in window ? new BroadcastChannel("xraysite-session") : null;
+  }
 
-function watch(dialog) {
-  const data = dialog.dataset;
-  const warnMs = Number(data.warnSeconds) * 1000;
-  const tabs = "BroadcastChannel" in window ? new BroadcastChannel("xraysite-session") : null;
-  const part = (name) => dialog.querySelector(`[data-session-${name}]`);
-  let end = Date.now() + Number(data.secondsLeft) * 1000;
-  let canStay = true;
-  let used = false; // since the server was last told
-  let told = Date.now();
-  let asking = false;
-  let state = "open"; // open, warned, over
+  start() {
+    this.bindActivity();
+    this.bindButtons();
+    setInterval(() => this.tick(), TICK_MS);
+  }
 
-  function learn(answer) {
-    if (!answer.signed_in) {
-      end = 0;
+  part(name) {
+    return this.dialog.querySelector(`[data-session-${name}]`);
+  }
+
+  get msLeft() {
+    return this.endsAt - Date.now();
+  }
+
+  // Requests --------------------------------------------------------------------------------
+
+  update(session) {
+    if (!session.signed_in) {
+      this.endsAt = 0;
       return;
     }
-    end = Date.now() + answer.seconds_left * 1000;
-    canStay = answer.can_stay;
-    data.token = answer.token;
+    this.endsAt = Date.now() + session.seconds_left * 1000;
+    this.canStay = session.can_stay;
+    this.data.token = session.token;
   }
 
-  async function ask(url, options) {
-    if (asking) return false;
-    asking = true;
+  // Returns whether the server answered.
+  async request(url, options = {}) {
+    if (this.isRequesting) return false;
+    this.isRequesting = true;
     try {
-      const response = await fetch(url, { credentials: "same-origin", cache: "no-store", ...options });
-      // Without a session a request is led to the sign-in page.
-      const isAnswer = response.ok && !response.redirected;
-      if (!isAnswer && response.status >= 500) return false;
-      const answer = isAnswer ? await response.json() : { signed_in: false };
-      if (state === "over" && answer.signed_in && String(answer.account) !== data.account) {
-        window.location.assign(data.homeUrl); // Somebody else's session: nothing of this page is theirs.
+      const response = await fetch(url, {
+        credentials: "same-origin",
+        cache: "no-store",
+        ...options,
+      });
+      // Without a session, the request is redirected to the sign-in page.
+      const hasSession = response.ok && !response.redirected;
+      if (!hasSession && response.status >= 500) return false;
+      const session = hasSession ? await response.json() : { signed_in: false };
+      if (this.belongsToAnother(session)) {
+        window.location.assign(this.data.homeUrl);
         return false;
       }
-      learn(answer);
+      this.update(session);
       return true;
     } catch {
-      return false; // No network: the time goes on, and the next tick tries again.
+      return false; // No network. The time goes on, and the next tick tries again.
     } finally {
-      asking = false;
+      this.isRequesting = false;
     }
   }
 
-  const look = () => ask(data.sessionUrl, {});
+  // Another account may have signed in since; it must not see what is on this page.
+  belongsToAnother(session) {
+    if (this.state !== State.OVER || !session.signed_in) return false;
+    return String(session.account) !== this.data.account;
+  }
 
-  async function stay() {
-    used = false;
-    told = Date.now();
-    const done = await ask(data.stayUrl, {
+  refresh() {
+    return this.request(this.data.sessionUrl);
+  }
+
+  async stay() {
+    this.hasActivity = false;
+    this.reportedAt = Date.now();
+    const isDone = await this.request(this.data.stayUrl, {
       method: "POST",
-      headers: { "X-CSRFToken": data.token },
+      headers: { "X-CSRFToken": this.data.token },
     });
-    if (done) tabs?.postMessage("used");
+    if (isDone) this.tabs?.postMessage("used");
   }
 
-  function show(next) {
-    if (state === next) return;
-    state = next;
-    document.documentElement.classList.toggle("session-over", next === "over");
-    part("warning").hidden = next !== "warned";
-    part("ended").hidden = next !== "over";
-    part("stay").hidden = next !== "warned" || !canStay;
-    part("shift").hidden = next !== "warned" || canStay;
-    if (next === "open") {
-      dialog.close();
-    } else {
-      dialog.setAttribute("aria-labelledby", next === "over" ? "session-ended" : "session-warning");
-      if (!dialog.open) dialog.showModal();
-      (next === "over" ? part("again") : canStay ? part("stay") : part("understood")).focus();
-    }
-    part("understood").hidden = !(next === "warned" && !canStay);
-  }
-
-  function decide() {
-    const left = end - Date.now();
-    if (left <= 0) show("over");
-    else if (left <= warnMs) {
-      if (state === "over") renew();
-      if (state !== "seen") show("warned");
-    } else {
-      if (state === "over") renew();
-      show("open");
-    }
-    const seconds = Math.max(0, Math.round(left / 1000));
-    part("left").textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
-  }
-
-  // Signing in again made a new token; forms opened before carry the old one.
-  function renew() {
+  // Signing in again creates a new CSRF token; forms on this page still hold the old one.
+  renewTokens() {
     for (const field of document.querySelectorAll("input[name=csrfmiddlewaretoken]")) {
-      field.value = data.token;
+      field.value = this.data.token;
     }
   }
 
-  async function tick() {
-    const left = end - Date.now();
-    if (state === "open" && used && Date.now() - told > Math.min(STAY_EVERY_MS, warnMs)) {
-      await stay();
-    } else if (left <= warnMs && state === "open") {
-      await look();
-    } else if (left <= 0 && state !== "over") {
-      await look();
-      if (end - Date.now() <= 0) end = 0;
-    }
-    decide();
+  // Display ---------------------------------------------------------------------------------
+
+  show(state) {
+    if (this.state === state) return;
+    this.state = state;
+    const isWarning = state === State.WARNED;
+    const isOver = state === State.OVER;
+    document.documentElement.classList.toggle("session-over", isOver);
+    this.part("warning").hidden = !isWarning;
+    this.part("ended").hidden = !isOver;
+    this.part("stay").hidden = !(isWarning && this.canStay);
+    this.part("shift").hidden = !(isWarning && !this.canStay);
+    this.part("understood").hidden = !(isWarning && !this.canStay);
+    if (state === State.OPEN) this.dialog.close();
+    else this.open(isOver);
   }
 
-  for (const event of ["keydown", "pointerdown", "wheel", "input"]) {
-    document.addEventListener(event, () => { used = true; }, { passive: true, capture: true });
+  open(isOver) {
+    this.dialog.setAttribute("aria-labelledby", isOver ? "session-ended" : "session-warning");
+    if (!this.dialog.open) this.dialog.showModal();
+    if (isOver) this.part("again").focus();
+    else this.part(this.canStay ? "stay" : "understood").focus();
   }
-  tabs?.addEventListener("message", () => look().then(decide));
-  for (const event of ["focus", "pageshow"]) {
-    window.addEventListener(event, () => {
-      if (state !== "open" || end - Date.now() <= warnMs) look().then(decide);
+
+  render() {
+    const left = this.msLeft;
+    if (left > 0 && this.state === State.OVER) this.renewTokens();
+    if (left <= 0) this.show(State.OVER);
+    else if (left > this.warnMs) this.show(State.OPEN);
+    else if (this.state !== State.ACKNOWLEDGED) this.show(State.WARNED);
+    const seconds = Math.max(0, Math.round(left / 1000));
+    const minutes = Math.floor(seconds / 60);
+    this.part("left").textContent = `${minutes}:${String(seconds % 60).padStart(2, "0")}`;
+  }
+
+  async refreshAndRender() {
+    await this.refresh();
+    this.render();
+  }
+
+  async stayAndRender() {
+    await this.stay();
+    this.render();
+  }
+
+  async tick() {
+    const reportAfter = Math.min(STAY_INTERVAL_MS, this.warnMs);
+    const left = this.msLeft;
+    if (
+      this.state === State.OPEN &&
+      this.hasActivity &&
+      Date.now() - this.reportedAt > reportAfter
+    ) {
+      await this.stay();
+    } else if (left <= this.warnMs && this.state === State.OPEN) {
+      await this.refresh();
+    } else if (left <= 0 && this.state !== State.OVER) {
+      await this.refresh();
+    }
+    this.render();
+  }
+
+  // Events ----------------------------------------------------------------------------------
+
+  bindActivity() {
+    const onActivity = () => {
+      this.hasActivity = true;
+    };
+    for (const event of ["keydown", "pointerdown", "wheel", "input"]) {
+      document.addEventListener(event, onActivity, { passive: true, capture: true });
+    }
+    this.tabs?.addEventListener("message", () => this.refreshAndRender());
+    for (const event of ["focus", "pageshow"]) {
+      window.addEventListener(event, () => {
+        if (this.state !== State.OPEN || this.msLeft <= this.warnMs) this.refreshAndRender();
+      });
+    }
+  }
+
+  bindButtons() {
+    this.part("stay").addEventListener("click", () => this.stayAndRender());
+    this.part("check").addEventListener("click", async () => {
+      await this.refreshAndRender();
+      if (this.state === State.OVER) this.part("still").hidden = false;
+    });
+    this.part("understood").addEventListener("click", () => {
+      this.state = State.ACKNOWLEDGED;
+      this.dialog.close();
+    });
+    // Escape extends the session if possible. It never uncovers a page whose session is over.
+    this.dialog.addEventListener("cancel", (event) => {
+      event.preventDefault();
+      if (this.state === State.WARNED && this.canStay) this.stayAndRender();
     });
   }
-  part("stay").addEventListener("click", () => stay().then(decide));
-  part("check").addEventListener("click", async () => {
-    await look();
-    decide();
-    if (state === "over") part("still").hidden = false;
-  });
-  part("understood").addEventListener("click", () => {
-    state = "seen";
-    dialog.close();
-  });
-  // Escape stays; it never uncovers a page whose session is over.
-  dialog.addEventListener("cancel", (event) => {
-    event.preventDefault();
-    if (state === "warned" && canStay) stay().then(decide);
-  });
-  setInterval(tick, TICK_MS);
 }
+
+const dialog = document.getElementById("session-dialog");
+if (dialog) new SessionDialog(dialog).start();

@@ -1,4 +1,4 @@
-// What every page shares: menus that close, forms sent once, the delete dialog, printing.
+// Behaviour shared by all pages: menus that close, forms sent once, the delete dialog, printing.
 
 function closeMenusOnOutsideUse() {
   const menus = () => document.querySelectorAll("details[data-dismissible][open]");
@@ -32,14 +32,14 @@ function sendFormsOnce() {
       if (label) label.textContent = label.dataset.busyLabel;
     }
   });
-  // A page that comes back by the browser's Back is to be usable again.
+  // The Back button can restore a page whose form is still marked as sent.
   window.addEventListener("pageshow", (event) => {
     if (event.persisted && document.querySelector("form[data-sent]")) window.location.reload();
   });
 }
 
-// The links that delete lead to a page that asks; with this script a dialog asks at once.
-function askBeforeDeleting() {
+// Without this script, a delete link leads to a confirmation page instead of opening a dialog.
+function confirmDeletion() {
   const dialog = document.getElementById("delete-dialog");
   if (!dialog) return;
   document.addEventListener("click", (event) => {
@@ -47,7 +47,7 @@ function askBeforeDeleting() {
     if (!trigger) return;
     event.preventDefault();
     const form = dialog.querySelector("form");
-    form.reset(); // the reason that was chosen for another record is not one for this
+    form.reset(); // The dialog is shared: the reason chosen for another reading must not stay.
     form.action = trigger.dataset.deleteUrl;
     dialog.querySelector("[data-delete-patient]").textContent = trigger.dataset.deletePatient;
     dialog.querySelector("[data-delete-detail]").textContent = trigger.dataset.deleteDetail;
@@ -55,18 +55,18 @@ function askBeforeDeleting() {
     dialog.showModal();
   });
   dialog.querySelector("[data-close]").addEventListener("click", () => dialog.close());
-  // A click on the backdrop is one on the dialog itself, not on what is in it.
+  // A click on the backdrop has the dialog as its target, not an element inside it.
   dialog.addEventListener("click", (event) => {
     if (event.target === dialog) dialog.close();
   });
 }
 
-// A search swaps the table; a reader that cannot see that is told how many readings are left.
-function sayWhatSearchFound() {
-  const said = document.querySelector("[data-said]");
-  if (!said) return;
+// A search replaces only the table, so screen readers get the number of results separately.
+function announceSearchResults() {
+  const status = document.querySelector("[data-said]");
+  if (!status) return;
   document.body.addEventListener("htmx:afterSwap", (event) => {
-    said.textContent = event.target.querySelector("[data-say]")?.textContent.trim() ?? "";
+    status.textContent = event.target.querySelector("[data-say]")?.textContent.trim() ?? "";
   });
 }
 
@@ -88,8 +88,8 @@ function focusErrorSummary() {
 
 closeMenusOnOutsideUse();
 sendFormsOnce();
-askBeforeDeleting();
-sayWhatSearchFound();
+confirmDeletion();
+announceSearchResults();
 dismissNotices();
 printOnDemand();
 focusErrorSummary();

@@ -1,4 +1,4 @@
-// Runs in <head>, before the first paint, so that a page never flashes in the wrong theme.
+// Sets the colour theme. Loaded in <head> without defer, so that no page is painted in the wrong theme.
 (() => {
   const KEY = "xraysite-theme";
   const root = document.documentElement;
@@ -8,7 +8,7 @@
     try {
       return localStorage.getItem(KEY);
     } catch {
-      return null; // Storage is switched off: follow the system.
+      return null; // Storage is disabled: follow the system setting.
     }
   }
 
@@ -16,7 +16,7 @@
     try {
       localStorage.setItem(KEY, theme);
     } catch {
-      // Storage is switched off: the choice holds for this page.
+      // Storage is disabled: the choice applies to this page only.
     }
   }
 

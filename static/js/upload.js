@@ -1,65 +1,75 @@
-// The form of a new reading: drop zone, preview, what a DICOM file states, progress of sending.
-// Without this script the form is a plain form and works.
+// The form for a new reading: drop zone, preview, fields filled from a DICOM file, upload progress.
+// Without this script, the form is sent as an ordinary form.
 
 const form = document.querySelector("form[data-upload]");
 const input = form.querySelector("input[type=file]");
-const drop = form.querySelector("[data-drop]");
+const dropZone = form.querySelector("[data-drop]");
 const preview = form.querySelector("[data-preview]");
-const picture = preview.querySelector("img");
+const image = preview.querySelector("img");
 const caption = preview.querySelector("figcaption");
-const errorBox = form.querySelector("[data-film-error]");
+const filmError = form.querySelector("[data-film-error]");
 const button = form.querySelector("button[type=submit]");
-const label = form.querySelector("[data-send-label]");
+const buttonLabel = form.querySelector("[data-send-label]");
 const progress = form.querySelector("[data-progress]");
 const text = form.dataset;
-const idleLabel = label.textContent;
-let shownUrl = null;
-let chosen = 0;
+const idleLabel = buttonLabel.textContent;
+let objectUrl = null; // of the previewed file, to be revoked
+let selection = 0; // counts selected files, to ignore a response to an earlier one
 
-function fail(message) {
-  errorBox.textContent = message;
+function showFilmError(message) {
+  filmError.textContent = message;
 }
 
-function show(url, description) {
-  if (shownUrl) URL.revokeObjectURL(shownUrl);
-  shownUrl = url.startsWith("blob:") ? url : null;
-  picture.src = url;
+function showPreview(url, description) {
+  if (objectUrl) URL.revokeObjectURL(objectUrl);
+  objectUrl = url.startsWith("blob:") ? url : null;
+  image.src = url;
   caption.textContent = description;
   preview.hidden = false;
 }
 
-function size(bytes) {
+function formatSize(bytes) {
   return bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
-function clearFilled() {
+// Fields filled from a file -------------------------------------------------------------------
+
+const labelOf = (field) => form.querySelector(`label[for="${field.id}"]`);
+
+function unmarkFilled(field) {
+  delete field.dataset.filled;
+  labelOf(field)?.classList.remove("from-file");
+}
+
+// Undoes what the previous file filled in, except where the user has edited it since.
+function clearFilledFields() {
   for (const field of form.querySelectorAll("[data-filled]")) {
     if (field.value === field.dataset.filled) field.value = field.dataset.before;
-    unmark(field);
+    unmarkFilled(field);
   }
 }
 
-function unmark(field) {
-  delete field.dataset.filled;
-  form.querySelector(`label[for="${field.id}"]`)?.classList.remove("from-file");
-}
-
-function fill(fields) {
-  for (const [name, value] of Object.entries(fields)) {
+function fillFields(values) {
+  for (const [name, value] of Object.entries(values)) {
     const field = form.elements[name];
-    const untouched = name === "exam_date" ? field.value === field.defaultValue : !field.value;
-    if (!field || !untouched) continue;
+    if (!field) continue;
+    // The exam date starts with a default; the other fields start empty.
+    const isEdited = name === "exam_date" ? field.value !== field.defaultValue : field.value;
+    if (isEdited) continue;
     field.dataset.before = field.value;
     field.dataset.filled = value;
     field.value = value;
-    const fieldLabel = form.querySelector(`label[for="${field.id}"]`);
-    fieldLabel.classList.add("from-file");
-    fieldLabel.dataset.fromFile = text.textFromFile;
-    field.addEventListener("input", () => unmark(field), { once: true });
+    const label = labelOf(field);
+    label.classList.add("from-file");
+    label.dataset.fromFile = text.textFromFile;
+    field.addEventListener("input", () => unmarkFilled(field), { once: true });
   }
 }
 
-function loads(url) {
+// Selecting a file ----------------------------------------------------------------------------
+
+// Resolves to [width, height], or to null if the browser cannot display the file.
+function imageSize(url) {
   return new Promise((resolve) => {
     const probe = new Image();
     probe.onload = () => resolve([probe.naturalWidth, probe.naturalHeight]);
@@ -68,105 +78,88 @@ function loads(url) {
   });
 }
 
-async function inspect(file, turn) {
+// Lets the server render a file that the browser cannot display, such as DICOM.
+async function inspect(file, current) {
   caption.textContent = text.textLooking;
-  picture.removeAttribute("src");
+  image.removeAttribute("src");
   preview.hidden = false;
   const body = new FormData();
   body.append("csrfmiddlewaretoken", form.elements.csrfmiddlewaretoken.value);
   body.append("film", file);
-  let answer;
+  let result;
   try {
     const response = await fetch(text.inspectUrl, { method: "POST", body });
-    answer = await response.json();
+    result = await response.json();
   } catch {
-    answer = { ok: false, error: text.textOffline };
+    result = { ok: false, error: text.textOffline };
   }
-  if (turn !== chosen) return;
-  if (!answer.ok) {
+  if (current !== selection) return;
+  if (!result.ok) {
     preview.hidden = true;
-    fail(answer.error);
+    showFilmError(result.error);
     return;
   }
-  show(answer.preview, `${file.name} · ${answer.format} · ${answer.width}×${answer.height} · ${size(file.size)}`);
-  fill(answer.fields);
+  const size = `${result.width}×${result.height}`;
+  const description = [file.name, result.format, size, formatSize(file.size)].join(" · ");
+  showPreview(result.preview, description);
+  fillFields(result.fields);
 }
 
-async function choose() {
-  const turn = ++chosen;
+async function selectFile() {
+  selection += 1;
+  const current = selection;
   const file = input.files[0];
-  fail("");
-  clearFilled();
+  showFilmError("");
+  clearFilledFields();
   preview.hidden = true;
   if (!file) return;
   if (file.size > Number(text.maxBytes)) {
-    fail(text.textTooLarge);
+    showFilmError(text.textTooLarge);
     return;
   }
   const url = URL.createObjectURL(file);
-  const sides = await loads(url);
-  if (turn !== chosen) return;
-  if (sides) {
-    show(url, `${file.name} · ${sides[0]}×${sides[1]} · ${size(file.size)}`);
+  const size = await imageSize(url);
+  if (current !== selection) return;
+  if (size) {
+    showPreview(url, [file.name, size.join("×"), formatSize(file.size)].join(" · "));
   } else {
     URL.revokeObjectURL(url);
-    await inspect(file, turn);
+    await inspect(file, current);
   }
 }
 
-function busy(on) {
-  button.setAttribute("aria-disabled", on);
-  button.classList.toggle("is-busy", on);
-  label.textContent = on ? text.textSending : idleLabel;
-  progress.hidden = !on;
-  form.dataset.sending = on ? "true" : "";
+// Sending -------------------------------------------------------------------------------------
+
+function setBusy(isBusy) {
+  button.setAttribute("aria-disabled", isBusy);
+  button.classList.toggle("is-busy", isBusy);
+  buttonLabel.textContent = isBusy ? text.textSending : idleLabel;
+  progress.hidden = !isBusy;
+  form.dataset.sending = isBusy ? "true" : "";
 }
 
-function showAnswer(request) {
-  if (request.status === 201) {
-    window.location.assign(JSON.parse(request.responseText).location);
-    return;
-  }
-  if (request.getResponseHeader("Content-Type")?.startsWith("text/html") && request.status === 422) {
-    const answer = new DOMParser().parseFromString(request.responseText, "text/html");
-    mend(answer);
-    busy(false);
-    return;
-  }
-  // Anything else (signed out, no model, too old a form) has a page of its own.
-  const answer = new DOMParser().parseFromString(request.responseText, "text/html");
-  const page = answer.querySelector("main");
-  if (!page || request.responseURL !== window.location.href) {
-    window.location.assign(request.responseURL || window.location.href);
-    return;
-  }
-  document.title = answer.title;
-  document.querySelector("main").replaceWith(page);
-  page.focus();
-}
-
-// Puts the answer's complaint about a field, or none, under the same field of this form.
-function mendField(mine, theirs) {
-  const complaint = theirs.querySelector(".invalid-feedback");
-  const control = mine.querySelector("input, select, textarea");
-  mine.querySelector(".invalid-feedback")?.remove();
-  control.classList.toggle("is-invalid", Boolean(complaint));
+// Shows the response's error for one field, or removes the error shown before.
+function updateFieldError(group, responseGroup) {
+  const error = responseGroup.querySelector(".invalid-feedback");
+  const control = group.querySelector("input, select, textarea");
+  group.querySelector(".invalid-feedback")?.remove();
+  control.classList.toggle("is-invalid", Boolean(error));
   control.removeAttribute("aria-invalid");
   control.removeAttribute("aria-describedby");
-  if (!complaint) return;
-  control.after(complaint);
+  if (!error) return;
+  control.after(error);
   control.setAttribute("aria-invalid", "true");
-  control.setAttribute("aria-describedby", complaint.id);
+  control.setAttribute("aria-describedby", error.id);
 }
 
-// Shows the errors of the answer in the form as it stands: the chosen film is not lost.
-function mend(answer) {
+// Copies the errors into the current form. Replacing the form would lose the selected file.
+function showErrors(page) {
   form.querySelector("[data-error-summary]")?.remove();
-  const summary = answer.querySelector("[data-error-summary]");
-  form.elements.submission.value = answer.querySelector("input[name=submission]").value;
-  fail(answer.querySelector("[data-film-error]").textContent.trim());
-  for (const mine of form.querySelectorAll("[id^=div_id_]")) {
-    mendField(mine, answer.getElementById(mine.id));
+  const summary = page.querySelector("[data-error-summary]");
+  form.elements.submission.value = page.querySelector("input[name=submission]").value;
+  showFilmError(page.querySelector("[data-film-error]").textContent.trim());
+  for (const group of form.querySelectorAll("[id^=div_id_]")) {
+    updateFieldError(group, page.getElementById(group.id));
   }
   if (!summary) return;
   summary.querySelector("div > p")?.remove();
@@ -174,6 +167,30 @@ function mend(answer) {
   summary.focus();
 }
 
+function onResponse(request) {
+  if (request.status === 201) {
+    window.location.assign(JSON.parse(request.responseText).location);
+    return;
+  }
+  const page = new DOMParser().parseFromString(request.responseText, "text/html");
+  const isHtml = request.getResponseHeader("Content-Type")?.startsWith("text/html");
+  if (isHtml && request.status === 422) {
+    showErrors(page);
+    setBusy(false);
+    return;
+  }
+  // Any other response (signed out, no active model, expired form) is a page of its own.
+  const main = page.querySelector("main");
+  if (!main || request.responseURL !== window.location.href) {
+    window.location.assign(request.responseURL || window.location.href);
+    return;
+  }
+  document.title = page.title;
+  document.querySelector("main").replaceWith(main);
+  main.focus();
+}
+
+// Uses XMLHttpRequest because fetch does not report upload progress.
 function send(event) {
   event.preventDefault();
   if (form.dataset.sending) return;
@@ -184,35 +201,40 @@ function send(event) {
     if (sent.lengthComputable) progress.value = (100 * sent.loaded) / sent.total;
   });
   request.upload.addEventListener("load", () => {
-    label.textContent = text.textReading;
+    buttonLabel.textContent = text.textReading;
     progress.removeAttribute("value");
   });
-  request.addEventListener("load", () => showAnswer(request));
+  request.addEventListener("load", () => onResponse(request));
   request.addEventListener("error", () => {
-    busy(false);
-    fail(text.textOffline);
+    setBusy(false);
+    showFilmError(text.textOffline);
   });
-  busy(true);
+  setBusy(true);
   request.send(new FormData(form));
 }
 
-input.addEventListener("change", choose);
-for (const name of ["dragenter", "dragover"]) {
-  drop.addEventListener(name, (event) => {
+function bindDropZone() {
+  for (const name of ["dragenter", "dragover"]) {
+    dropZone.addEventListener(name, (event) => {
+      event.preventDefault();
+      dropZone.classList.add("is-over");
+    });
+  }
+  for (const name of ["dragleave", "drop"]) {
+    dropZone.addEventListener(name, () => dropZone.classList.remove("is-over"));
+  }
+  dropZone.addEventListener("drop", (event) => {
     event.preventDefault();
-    drop.classList.add("is-over");
+    if (!event.dataTransfer.files.length) return;
+    input.files = event.dataTransfer.files;
+    selectFile();
   });
 }
-for (const name of ["dragleave", "drop"]) {
-  drop.addEventListener(name, () => drop.classList.remove("is-over"));
-}
-drop.addEventListener("drop", (event) => {
-  event.preventDefault();
-  if (!event.dataTransfer.files.length) return;
-  input.files = event.dataTransfer.files;
-  choose();
-});
+
+bindDropZone();
+input.addEventListener("change", selectFile);
 form.addEventListener("submit", send);
+// The Back button can restore a page whose form is still marked as sending.
 window.addEventListener("pageshow", (event) => {
   if (event.persisted) window.location.reload();
 });

@@ -1,4 +1,4 @@
-"""Deciding about accounts: who may, from which state to which, and what it brings about."""
+"""Account decisions: who may take them, the state transitions and the effects."""
 
 import threading
 
@@ -14,7 +14,7 @@ from django.db import connection
 from accounts import roles, services
 from accounts.audit.registry import EVENTS
 from accounts.models import AuditEntry, User
-from tests.accounts.joining_steps import sign_in, stranger
+from tests.accounts.sign_up_steps import anonymous_browser, sign_in
 from tests.conftest import signed_in
 from tests.factories import (
     PASSWORD,
@@ -34,7 +34,7 @@ ANSWERS = {
     "suspend": {"reason": "Left the hospital."},
     "reinstate": {},
 }
-# What an account is after the act; an act that is missing here changes nothing.
+# The state after an action; an action that is not listed changes nothing.
 LEADS_TO = {
     ("PENDING", "approve"): "APPROVED",
     ("PENDING", "reject"): "REJECTED",
@@ -46,7 +46,7 @@ LEADS_TO = {
 
 @pytest.fixture
 def commits(transactional_db):
-    """Transactions end as they do on the site: what waits for a commit happens."""
+    """Commit transactions for real, so that `on_commit` callbacks run."""
     roles.install(apps)
 
 
@@ -65,17 +65,17 @@ def page_of(browser, user) -> str:
 
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("act", ACTS)
-def test_every_act_from_every_state(act, state, as_supervisor, supervisor):
+def test_every_action_from_every_state(act, state, as_supervisor, supervisor):
     user = DoctorFactory(approval=state)
     address = f"/admin/accounts/user/{user.pk}/{act}/"
-    # Changing a role leaves the state alone, and is offered for approved accounts.
+    # Changing the role keeps the state, and is offered for approved accounts.
     offered = (state, act) in LEADS_TO or (state, act) == ("APPROVED", "role")
 
     asked = as_supervisor.get(address)
     assert asked.status_code == (200 if offered else 302)
     assert (address in page_of(as_supervisor, user)) == offered
     user.refresh_from_db()
-    assert user.approval == state, "looking decided"
+    assert user.approval == state, "a GET changed the state"
 
     assert decide(as_supervisor, user, act).status_code == 302
     user.refresh_from_db()
@@ -103,7 +103,7 @@ def test_every_act_from_every_state(act, state, as_supervisor, supervisor):
     ],
 )
 @pytest.mark.parametrize("language", ["en", "zh-hant", ""])
-def test_the_person_is_told_in_their_language_and_it_is_on_record(
+def test_decision_is_mailed_in_the_users_language_and_recorded(
     act, start, event, english, chinese, language, commits
 ):
     user = DoctorFactory(approval=start, language=language, display_name="O'Brien & Söhne")
@@ -124,17 +124,17 @@ def test_the_person_is_told_in_their_language_and_it_is_on_record(
     assert event in EVENTS
 
 
-def test_a_new_doctor_can_work_at_once(commits, active_model):
+def test_approved_doctor_can_work_at_once(commits, active_model):
     user = UserFactory(approval="PENDING")
     decide(signed_in(SupervisorFactory()), user, "approve")
-    browser = stranger()
+    browser = anonymous_browser()
     assert sign_in(browser, user.email).headers["Location"] == "/"
     assert browser.get("/readings/new/").status_code == 200
 
 
 @pytest.mark.parametrize("reason", ["", "   "])
 @pytest.mark.parametrize("act", ["reject", "suspend"])
-def test_a_decision_against_somebody_needs_a_reason(act, reason, as_supervisor, supervisor):
+def test_rejecting_and_suspending_need_a_reason(act, reason, as_supervisor, supervisor):
     user = DoctorFactory(approval="PENDING" if act == "reject" else "APPROVED")
     before = user.approval
     response = decide(as_supervisor, user, act, reason=reason)
@@ -146,7 +146,7 @@ def test_a_decision_against_somebody_needs_a_reason(act, reason, as_supervisor, 
         service(by=supervisor, user=user, reason=reason)
 
 
-def test_an_unverified_address_is_not_approved(as_supervisor):
+def test_account_with_an_unverified_address_is_not_approved(as_supervisor):
     user = UserFactory(approval="PENDING", verified=False)
     response = as_supervisor.post(
         f"/admin/accounts/user/{user.pk}/approve/", {"role": "doctor"}, follow=True
@@ -156,7 +156,7 @@ def test_an_unverified_address_is_not_approved(as_supervisor):
     assert user.approval == "PENDING"
 
 
-def test_nobody_decides_about_themselves(as_supervisor, supervisor, root):
+def test_nobody_decides_about_their_own_account(as_supervisor, supervisor, root):
     for browser, person in ((as_supervisor, supervisor), (signed_in(root), root)):
         for act in ACTS:
             response = browser.post(
@@ -168,7 +168,7 @@ def test_nobody_decides_about_themselves(as_supervisor, supervisor, root):
         assert person.is_staff
 
 
-def test_only_a_superuser_decides_about_a_superuser(as_supervisor, root):
+def test_only_superusers_decide_about_superusers(as_supervisor, root):
     decide(as_supervisor, root, "suspend")
     root.refresh_from_db()
     assert root.approval == "APPROVED"
@@ -179,7 +179,7 @@ def test_only_a_superuser_decides_about_a_superuser(as_supervisor, root):
 
 
 @pytest.mark.parametrize("role", ["supervisor", "ml_staff", "surgeon", ""])
-def test_a_supervisor_makes_doctors_and_nothing_else(role, as_supervisor, supervisor):
+def test_supervisors_can_only_grant_the_doctor_role(role, as_supervisor, supervisor):
     user = UserFactory(approval="PENDING")
     page = as_supervisor.get(f"/admin/accounts/user/{user.pk}/approve/").content.decode()
     assert 'value="supervisor"' not in page
@@ -194,7 +194,7 @@ def test_a_supervisor_makes_doctors_and_nothing_else(role, as_supervisor, superv
 @pytest.mark.parametrize(
     ("role", "is_staff"), [("doctor", False), ("supervisor", True), ("ml_staff", True)]
 )
-def test_a_superuser_gives_any_role(role, is_staff, root):
+def test_superusers_can_grant_any_role(role, is_staff, root):
     user = UserFactory(approval="PENDING")
     decide(signed_in(root), user, "approve", role=role)
     user.refresh_from_db()
@@ -202,7 +202,7 @@ def test_a_superuser_gives_any_role(role, is_staff, root):
     assert user.is_staff == is_staff
 
 
-def test_a_role_takes_the_place_of_the_one_before(root):
+def test_new_role_replaces_the_previous_one(root):
     user = SupervisorFactory()
     decide(signed_in(root), user, "role", role="doctor")
     user.refresh_from_db()
@@ -214,7 +214,7 @@ def test_a_role_takes_the_place_of_the_one_before(root):
 
 
 @pytest.mark.parametrize("act", ["role", "reinstate"])
-def test_a_supervisor_neither_makes_nor_unmakes_another(act, as_supervisor):
+def test_supervisors_cannot_change_another_supervisors_role(act, as_supervisor):
     other = SupervisorFactory(approval="APPROVED" if act == "role" else "SUSPENDED")
     before = other.approval
     decide(as_supervisor, other, act)
@@ -222,7 +222,7 @@ def test_a_supervisor_neither_makes_nor_unmakes_another(act, as_supervisor):
     assert (other.approval, services.roles_of(other)) == (before, ["supervisor"])
 
 
-def test_a_supervisor_shuts_a_stolen_supervisors_account(as_supervisor):
+def test_supervisors_can_suspend_another_supervisor(as_supervisor):
     other = SupervisorFactory()
     decide(as_supervisor, other, "suspend")
     other.refresh_from_db()
@@ -231,7 +231,7 @@ def test_a_supervisor_shuts_a_stolen_supervisors_account(as_supervisor):
 
 @pytest.mark.parametrize("person", ["doctor", "ml_engineer"])
 @pytest.mark.parametrize("act", ACTS)
-def test_nobody_else_decides(act, person, request):
+def test_doctors_and_ml_staff_cannot_decide(act, person, request):
     state = next(state for state, its_act in [*LEADS_TO, ("APPROVED", "role")] if its_act == act)
     user = MLStaffFactory(approval=state)
     by = request.getfixturevalue(person)
@@ -251,7 +251,7 @@ def test_nobody_else_decides(act, person, request):
     assert (user.approval, services.roles_of(user)) == (state, ["ml_staff"])
 
 
-def test_a_suspended_supervisor_decides_nothing(supervisor):
+def test_suspended_supervisor_cannot_decide(supervisor):
     browser = signed_in(supervisor)
     user = UserFactory(approval="PENDING")
     User.objects.filter(pk=supervisor.pk).update(approval="SUSPENDED")
@@ -261,7 +261,7 @@ def test_a_suspended_supervisor_decides_nothing(supervisor):
     assert user.approval == "PENDING"
 
 
-def test_two_supervisors_who_agree_both_get_an_answer(as_supervisor):
+def test_same_decision_twice_changes_nothing_and_says_so(as_supervisor):
     user = UserFactory(approval="PENDING")
     second = signed_in(SupervisorFactory())
     second.get(f"/admin/accounts/user/{user.pk}/approve/")
@@ -274,7 +274,7 @@ def test_two_supervisors_who_agree_both_get_an_answer(as_supervisor):
     assert AuditEntry.objects.filter(what="approved").count() == rows
 
 
-def test_two_supervisors_who_disagree_both_get_an_answer(as_supervisor):
+def test_contradicting_decision_changes_nothing_and_says_so(as_supervisor):
     user = UserFactory(approval="PENDING")
     second = signed_in(SupervisorFactory())
     decide(as_supervisor, user, "approve")
@@ -285,7 +285,7 @@ def test_two_supervisors_who_disagree_both_get_an_answer(as_supervisor):
     assert (user.approval, user.approval_reason) == ("APPROVED", "")
 
 
-def test_decisions_at_the_same_moment_make_one(commits):
+def test_concurrent_decisions_leave_one_approval(commits):
     user = UserFactory(approval="PENDING")
     supervisors = [SupervisorFactory() for _ in range(6)]
     start = threading.Barrier(len(supervisors))
@@ -312,7 +312,7 @@ def test_decisions_at_the_same_moment_make_one(commits):
     for thread in threads:
         thread.join()
     assert len(outcomes) == 6
-    # A rejected account may still be approved, an approved one not be rejected.
+    # A rejected account can still be approved, but not the reverse.
     user.refresh_from_db()
     assert user.approval == "APPROVED"
     assert outcomes.count(("approve", "changed")) == 1
@@ -322,9 +322,9 @@ def test_decisions_at_the_same_moment_make_one(commits):
     assert len(mail.outbox) == 1 + rejections
 
 
-def test_suspending_ends_every_session_at_once(commits, active_model):
+def test_suspending_ends_every_session_immediately(commits, active_model):
     user = DoctorFactory()
-    browsers = [stranger(), stranger()]
+    browsers = [anonymous_browser(), anonymous_browser()]
     for browser in browsers:
         sign_in(browser, user.email, remember="on")
         assert browser.get("/readings/").status_code == 200
@@ -334,19 +334,19 @@ def test_suspending_ends_every_session_at_once(commits, active_model):
     for browser in browsers:
         assert not Session.objects.filter(pk=browser.cookies["sessionid"].value).exists()
         assert browser.get("/readings/").headers["Location"].startswith("/accounts/login/")
-    assert sign_in(stranger(), user.email).headers["Location"] == "/accounts/inactive/"
+    assert sign_in(anonymous_browser(), user.email).headers["Location"] == "/accounts/inactive/"
     services.reinstate_account(by=SupervisorFactory(), user=user)
     for browser in browsers:
         assert browser.get("/readings/").status_code == 302
-    assert sign_in(stranger(), user.email).headers["Location"] == "/"
+    assert sign_in(anonymous_browser(), user.email).headers["Location"] == "/"
 
 
-def test_an_account_suspended_between_password_and_second_factor_stays_out(commits):
-    from tests.accounts.test_second_factor import code_of, with_app
+def test_account_suspended_between_password_and_code_is_not_signed_in(commits):
+    from tests.accounts.test_two_factor import add_authenticator_app, code_of
 
     user = DoctorFactory()
-    secret = with_app(user)
-    browser = stranger()
+    secret = add_authenticator_app(user)
+    browser = anonymous_browser()
     assert sign_in(browser, user.email).headers["Location"] == "/accounts/2fa/authenticate/"
     services.suspend_account(by=SupervisorFactory(), user=user, reason="Left.")
     browser.post("/accounts/2fa/authenticate/", {"code": code_of(secret)})
@@ -354,7 +354,7 @@ def test_an_account_suspended_between_password_and_second_factor_stays_out(commi
     assert browser.get("/readings/").headers["Location"].startswith("/accounts/login/")
 
 
-def test_a_dead_mail_server_undoes_no_decision_and_is_spoken_of(commits, monkeypatch):
+def test_mail_failure_keeps_the_decision_and_is_reported(commits, monkeypatch):
     user = UserFactory(approval="PENDING")
     browser = signed_in(SupervisorFactory())
 
@@ -370,7 +370,7 @@ def test_a_dead_mail_server_undoes_no_decision_and_is_spoken_of(commits, monkeyp
     assert user.approval == "APPROVED"
 
 
-def test_no_mail_goes_out_where_the_decision_was_not_stored(commits, monkeypatch):
+def test_no_mail_is_sent_if_the_decision_is_not_stored(commits, monkeypatch):
     user = UserFactory(approval="PENDING")
 
     def fail(*args, **kwargs):
@@ -384,7 +384,7 @@ def test_no_mail_goes_out_where_the_decision_was_not_stored(commits, monkeypatch
     assert (user.approval, user.groups.count(), mail.outbox) == ("PENDING", 0, [])
 
 
-def test_the_queue_shows_who_waits_longest_first_with_a_badge(as_supervisor):
+def test_queue_lists_the_oldest_application_first_with_a_badge(as_supervisor):
     waiting = [UserFactory(approval="PENDING", display_name=f"Applicant {n}") for n in (1, 2)]
     UserFactory(approval="PENDING", verified=False, display_name="Unproved")
     page = as_supervisor.get("/admin/accounts/user/?state=waiting")
@@ -397,19 +397,19 @@ def test_the_queue_shows_who_waits_longest_first_with_a_badge(as_supervisor):
 
 
 @pytest.mark.parametrize("person", ["doctor", "ml_engineer"])
-def test_nobody_else_sees_the_badge(person, request):
+def test_badge_is_for_supervisors_only(person, request):
     UserFactory(approval="PENDING")
     browser = signed_in(request.getfixturevalue(person))
     assert "count-badge" not in browser.get("/models/").content.decode()
     assert "count-badge" not in browser.get("/admin/").content.decode()
 
 
-def test_no_badge_where_nobody_waits(as_supervisor):
+def test_no_badge_without_pending_applications(as_supervisor):
     assert "count-badge" not in as_supervisor.get("/admin/").content.decode()
 
 
 @pytest.mark.parametrize("state", ["waiting", "unverified", "approved", "rejected", "suspended"])
-def test_the_list_by_state(state, as_supervisor):
+def test_list_is_filtered_by_state(state, as_supervisor):
     made = {"unverified": UserFactory(approval="PENDING", verified=False)}
     made |= {
         name: UserFactory(approval=value)
@@ -423,14 +423,16 @@ def test_the_list_by_state(state, as_supervisor):
     assert not listed & {user for name, user in made.items() if name != state}
 
 
-def test_the_list_costs_the_same_for_any_number(as_supervisor, django_assert_max_num_queries):
+def test_list_takes_the_same_number_of_queries_for_any_number_of_accounts(
+    as_supervisor, django_assert_max_num_queries
+):
     for _ in range(30):
         UserFactory(approval="PENDING")
     with django_assert_max_num_queries(20):
         as_supervisor.get("/admin/accounts/user/?state=waiting")
 
 
-def test_a_supervisor_sees_particulars_and_edits_nothing(as_supervisor):
+def test_supervisors_view_account_details_and_cannot_edit_them(as_supervisor):
     user = DoctorFactory(licence_number="L-4711", display_name="Lin")
     page = page_of(as_supervisor, user)
     assert "L-4711" in page
@@ -447,7 +449,7 @@ def test_a_supervisor_sees_particulars_and_edits_nothing(as_supervisor):
 
 
 @pytest.mark.parametrize(("role", "is_staff"), [("doctor", False), ("supervisor", True)])
-def test_a_superuser_makes_an_account_by_hand(role, is_staff, root, active_model):
+def test_superuser_creates_an_account(role, is_staff, root, active_model):
     browser = signed_in(root)
     response = browser.post(
         "/admin/accounts/user/add/",
@@ -462,17 +464,17 @@ def test_a_superuser_makes_an_account_by_hand(role, is_staff, root, active_model
     assert (user.approval, services.roles_of(user), user.is_staff) == ("APPROVED", [role], is_staff)
     page = page_of(browser, user)
     assert user.password not in page
-    assert sign_in(stranger(), "hand.made@example.org").status_code == 302
+    assert sign_in(anonymous_browser(), "hand.made@example.org").status_code == 302
     assert not User.objects.waiting().exists()
 
 
-def test_the_page_of_a_new_account_asks_for_its_role(root):
+def test_add_account_page_asks_for_the_role(root):
     page = signed_in(root).get("/admin/accounts/user/add/").content.decode()
     for role in roles.PERMISSIONS:
         assert f'<option value="{role}"' in page
 
 
-def test_a_new_superuser_gets_into_the_admin(root):
+def test_new_superuser_can_enter_the_admin(root):
     user = DoctorFactory()
     answers = {"email": user.email, "display_name": user.display_name, "is_active": "on"}
     address = f"/admin/accounts/user/{user.pk}/change/"
@@ -484,14 +486,14 @@ def test_a_new_superuser_gets_into_the_admin(root):
     assert (user.is_superuser, user.is_staff) == (False, False)
 
 
-def test_even_a_superuser_finds_no_secret_in_the_admin(root):
+def test_admin_shows_no_secrets_even_to_superusers(root):
     page = signed_in(root).get("/admin/").content.decode()
     for model in ("mfa/authenticator", "usersessions/usersession", "account/emailaddress"):
         assert f"/admin/{model}/" not in page
 
 
 @pytest.mark.parametrize("role", [*roles.PERMISSIONS, "superuser", "none"])
-def test_the_list_by_role(role, root):
+def test_list_is_filtered_by_role(role, root):
     people = {
         "doctor": DoctorFactory(), "supervisor": SupervisorFactory(),
         "ml_staff": MLStaffFactory(), "superuser": root, "none": UserFactory(),
@@ -500,7 +502,7 @@ def test_the_list_by_role(role, root):
     assert list(listed) == [people[role]]
 
 
-def test_an_address_that_a_superuser_writes_can_sign_in(root):
+def test_email_address_changed_by_a_superuser_can_sign_in(root):
     user = DoctorFactory()
     browser = signed_in(root)
     response = browser.post(
@@ -511,26 +513,26 @@ def test_an_address_that_a_superuser_writes_can_sign_in(root):
         },
     )  # fmt: skip
     assert response.status_code == 302, response.context["adminform"].form.errors
-    client = stranger()
+    client = anonymous_browser()
     sign_in(client, "new@example.org")
     assert "_auth_user_id" in client.session
     assert user.emailaddress_set.count() == 1
 
 
-def test_a_superuser_made_at_the_console_can_sign_in():
+def test_superuser_created_on_the_command_line_can_sign_in():
     User.objects.create_superuser("root@example.org", PASSWORD, display_name="Root")
-    browser = stranger()
+    browser = anonymous_browser()
     sign_in(browser, "root@example.org")
     assert "_auth_user_id" in browser.session
 
 
-def test_the_admin_has_no_sign_in_of_its_own(client):
+def test_admin_uses_the_sites_sign_in_page(client):
     response = client.get("/admin/login/?next=/admin/")
     assert response.headers["Location"].startswith("/accounts/login/")
     response = client.post("/admin/login/", {"username": "x", "password": "y"})
     assert response.headers["Location"].startswith("/accounts/login/")
 
 
-def test_an_account_that_is_not_there(as_supervisor):
+def test_unknown_account_is_not_found(as_supervisor):
     for act in ACTS:
         assert as_supervisor.get(f"/admin/accounts/user/999999/{act}/").status_code == 404

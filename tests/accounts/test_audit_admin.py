@@ -1,4 +1,4 @@
-"""The audit log as a supervisor reads it."""
+"""The audit log in the admin."""
 
 import datetime
 import re
@@ -22,13 +22,13 @@ def shown(page) -> list[str]:
 
 
 def at(month: int, day: int = 5):
-    """A moment of 2026, at noon in Taipei."""
+    """Travel to noon in Taipei on a day of 2026."""
     return time_machine.travel(datetime.datetime(2026, month, day, 4, tzinfo=datetime.UTC))
 
 
 @pytest.fixture
-def days(db):
-    """A year in which one event happens a month, and its end, when a supervisor looks."""
+def year_of_events(db):
+    """One event per month of a year; return a supervisor's browser at its end."""
     with at(1, 1):
         doctor = DoctorFactory(email="d@example.org")
         supervisor = SupervisorFactory()
@@ -39,7 +39,7 @@ def days(db):
         yield signed_in(supervisor)
 
 
-def test_the_newest_event_comes_first_with_who_what_and_where(as_supervisor, doctor):
+def test_newest_event_comes_first_with_user_and_event(as_supervisor, doctor):
     record_access(doctor, what="film", by=doctor)
     page = as_supervisor.get(LIST)
     text = page.content.decode()
@@ -48,20 +48,24 @@ def test_the_newest_event_comes_first_with_who_what_and_where(as_supervisor, doc
     assert "viewed the X-ray" in text
 
 
-def test_by_event(days):
-    assert set(shown(days.get(LIST, {"what": "film"}))) == {"film"}
+def test_list_is_filtered_by_event(year_of_events):
+    assert set(shown(year_of_events.get(LIST, {"what": "film"}))) == {"film"}
 
 
-def test_by_day_and_person(days):
-    assert shown(days.get(LIST, {"q": "2026-03-05"})) == ["page"]
-    assert shown(days.get(LIST, {"q": "2026-04-05 d@example.org"})) == ["film"]
-    assert shown(days.get(LIST, {"q": "2026-04-06"})) == []
-    assert shown(days.get(LIST, {"q": "nobody@example.org"})) == []
+def test_list_is_searched_by_day_and_user(year_of_events):
+    assert shown(year_of_events.get(LIST, {"q": "2026-03-05"})) == ["page"]
+    assert shown(year_of_events.get(LIST, {"q": "2026-04-05 d@example.org"})) == ["film"]
+    assert shown(year_of_events.get(LIST, {"q": "2026-04-06"})) == []
+    assert shown(year_of_events.get(LIST, {"q": "nobody@example.org"})) == []
 
 
 @pytest.mark.parametrize(("since", "events"), [("1", 0), ("7", 1), ("31", 1), ("366", 11)])
-def test_by_time(days, since, events):
-    seen = [what for what in shown(days.get(LIST, {"since": since})) if what in {"page", "film"}]
+def test_list_is_filtered_by_time(year_of_events, since, events):
+    seen = [
+        what
+        for what in shown(year_of_events.get(LIST, {"since": since}))
+        if what in {"page", "film"}
+    ]
     assert len(seen) == events
 
 
@@ -88,15 +92,15 @@ def test_every_query_of_the_list_uses_an_index(supervisor, query, django_assert_
             cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
             plan = " | ".join(row[-1] for row in cursor.fetchall())
             if "SCAN accounts_auditentry" in plan:
-                # Without a condition, the first rows are counted to the bound, or taken in order.
+                # Without a condition, rows are counted up to the bound, or read in index order.
                 assert "WHERE" not in sql, (sql, plan)
                 assert "LIMIT" in sql, (sql, plan)
                 assert re.search("SCAN accounts_auditentry USING (COVERING )?INDEX", plan), plan
-            if '"object_pk" =' not in sql:  # the rows about one object are few, and are sorted
+            if '"object_pk" =' not in sql:  # one object has few entries, which are sorted
                 assert "TEMP B-TREE" not in plan, (sql, plan)
 
 
-def test_a_row_shows_its_change_and_its_seal(as_supervisor, supervisor, doctor):
+def test_entry_shows_its_changes_and_its_seal(as_supervisor, supervisor, doctor):
     doctor.hospital = "臺大醫院"
     doctor.save()
     row = AuditEntry.objects.filter(what="changed").latest("sequence")
@@ -105,7 +109,7 @@ def test_a_row_shows_its_change_and_its_seal(as_supervisor, supervisor, doctor):
     assert "icon-yes" in text
 
 
-def test_nobody_adds_changes_or_deletes_a_row(supervisor):
+def test_nobody_can_add_change_or_delete_entries(supervisor):
     root = UserFactory(is_staff=True, is_superuser=True)
     record_access(root, what="page", by=root)
     row = AuditEntry.objects.latest("sequence")

@@ -1,4 +1,4 @@
-"""Every event that the code records has a name that people understand."""
+"""Every event that the code records has a display name."""
 
 import ast
 from pathlib import Path
@@ -10,7 +10,7 @@ RECORDING = {"record_access", "record_event", "record_change", "during"}
 
 
 def recorded() -> dict[str, str]:
-    """Returns the events named in the code, each with a file that names it."""
+    """Return the event codes used in the code, each with a file that uses it."""
     found = {}
     for app in ("accounts", "diagnosis", "forum", "mlcore", "xraysite"):
         for path in (ROOT / app).rglob("*.py"):
@@ -27,15 +27,15 @@ def recorded() -> dict[str, str]:
     return found
 
 
-def test_every_event_that_is_recorded_has_a_name():
+def test_every_recorded_event_has_a_name():
     events = recorded()
     assert len(events) > 10
     assert {what: file for what, file in events.items() if what not in EVENTS} == {}
 
 
-def test_an_event_fits_its_column():
+def test_event_codes_fit_their_column():
     assert max(map(len, EVENTS)) <= 32
 
 
-def test_an_event_of_an_older_version_is_shown_as_it_is_stored():
+def test_unknown_event_code_is_shown_as_stored():
     assert name_of("long gone") == "long gone"

@@ -1,4 +1,4 @@
-"""Signing in and staying signed in, passwords, addresses, and what happens after many tries."""
+"""Remembered sessions, passwords, e-mail addresses and rate limits."""
 
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts.allauth import adapters
 from accounts.models import AuditEntry, User
-from tests.accounts.joining_steps import link_in, sign_in, sign_up, stranger, verify
+from tests.accounts.sign_up_steps import anonymous_browser, link_in, sign_in, sign_up, verify
 from tests.conftest import signed_in
 from tests.factories import PASSWORD, DoctorFactory
 from xraysite.settings import base
@@ -25,7 +25,7 @@ NEW = "quite another one 42"
 
 @pytest.fixture
 def limits():
-    """The site's own rate limits, which the other tests go without."""
+    """The site's rate limits, which are off in other tests."""
     cache.clear()
     with override_settings(ACCOUNT_RATE_LIMITS=base.ACCOUNT_RATE_LIMITS):
         yield
@@ -37,7 +37,7 @@ def ask_for_reset(browser, email: str):
 
 
 def set_new(browser, address: str, password: str = NEW):
-    """Opens the mailed link and sets the password on the page that it leads to."""
+    """Open the mailed link and set the password on its page."""
     form = browser.get(address).headers["Location"]
     return browser.post(form, {"password1": password, "password2": password})
 
@@ -49,44 +49,44 @@ def too_many(response) -> bool:
 # Staying signed in
 
 
-def test_the_session_ends_with_the_browser_unless_asked_otherwise():
+def test_session_ends_with_the_browser_unless_remembered():
     doctor = DoctorFactory()
     for ticked, kept in (({}, False), ({"remember": "on"}, True)):
-        browser = stranger()
+        browser = anonymous_browser()
         sign_in(browser, doctor.email, **ticked)
         cookie = browser.cookies["sessionid"]
         assert bool(cookie["max-age"]) == kept
         assert browser.session.get_expire_at_browser_close() != kept
         if kept:
             assert cookie["max-age"] == django_settings.SESSION_COOKIE_AGE == 14 * 24 * 3600
-    assert "For at most 14 days" in stranger().get("/accounts/login/").content.decode()
+    assert "For at most 14 days" in anonymous_browser().get("/accounts/login/").content.decode()
 
 
-def test_signing_up_alone_is_not_remembered():
-    browser = stranger()
+def test_sign_up_session_is_not_remembered():
+    browser = anonymous_browser()
     sign_up(browser)
     verify(browser)
     assert "_auth_user_id" in browser.session
     assert browser.session.get_expire_at_browser_close()
 
 
-def test_the_sign_in_page_leads_to_joining_and_to_a_new_password():
-    page = stranger().get("/accounts/login/").content.decode()
+def test_sign_in_page_links_to_sign_up_and_password_reset():
+    page = anonymous_browser().get("/accounts/login/").content.decode()
     assert 'href="/accounts/signup/"' in page
     assert 'href="/accounts/password/reset/"' in page
 
 
-# Forgotten
+# Password reset
 
 
 @pytest.mark.parametrize(
     ("language", "subject"), [("en", "Reset your password"), ("zh-hant", "重設您的密碼")]
 )
-def test_a_forgotten_password_is_replaced_through_a_mail_in_ones_language(language, subject):
+def test_password_reset_by_mail_in_the_users_language(language, subject):
     doctor = DoctorFactory(language=language)
-    old = stranger()
+    old = anonymous_browser()
     sign_in(old, doctor.email)
-    browser = stranger("en")
+    browser = anonymous_browser("en")
     response = ask_for_reset(browser, doctor.email.upper())
     assert response.headers["Location"] == "/accounts/password/reset/done/"
     assert mail.outbox[0].subject == f"[xraysite] {subject}"
@@ -98,19 +98,19 @@ def test_a_forgotten_password_is_replaced_through_a_mail_in_ones_language(langua
     assert answer.headers["Location"] == "/accounts/login/?next=/accounts/profile/"
     assert "_auth_user_id" not in old.session
     # The link works once.
-    page = stranger().get(address)
+    page = anonymous_browser().get(address)
     assert page.status_code == 200
     assert "expired" in page.content.decode()
 
 
 @pytest.mark.parametrize(("minutes", "works"), [(59, True), (61, False)])
-def test_a_link_is_worth_nothing_after_an_hour(minutes, works):
+def test_reset_link_expires_after_an_hour(minutes, works):
     doctor = DoctorFactory()
-    ask_for_reset(stranger(), doctor.email)
+    ask_for_reset(anonymous_browser(), doctor.email)
     address = link_in(mail.outbox[0])
-    # Tokens are dated by the local clock, which a moment in UTC would put back.
+    # Tokens use local time: travel within the time zone of the site.
     with time_machine.travel(timezone.localtime() + timedelta(minutes=minutes)):
-        browser = stranger()
+        browser = anonymous_browser()
         page = browser.get(address)
         if works:
             set_new(browser, address)
@@ -122,11 +122,11 @@ def test_a_link_is_worth_nothing_after_an_hour(minutes, works):
     assert check_password(NEW if works else PASSWORD, doctor.password)
 
 
-def test_nobody_learns_whether_there_is_such_an_account():
+def test_reset_does_not_reveal_whether_an_account_exists():
     doctor = DoctorFactory()
     answers = []
     for email in (doctor.email, "nobody@example.org"):
-        browser = stranger()
+        browser = anonymous_browser()
         response = ask_for_reset(browser, email)
         answers.append((response.status_code, response.headers["Location"],
                         browser.get(response.headers["Location"]).content.decode()))  # fmt: skip
@@ -140,20 +140,20 @@ def test_nobody_learns_whether_there_is_such_an_account():
     assert "key" not in mail.outbox[1].body
 
 
-def test_a_new_password_opens_no_suspended_account():
+def test_reset_does_not_reopen_a_suspended_account():
     doctor = DoctorFactory(approval="SUSPENDED")
-    browser = stranger()
+    browser = anonymous_browser()
     ask_for_reset(browser, doctor.email)
     set_new(browser, link_in(mail.outbox[0]))
     assert sign_in(browser, doctor.email, NEW).headers["Location"] == "/accounts/inactive/"
 
 
-# Changed
+# Password and address changes
 
 
-def test_changing_the_password_ends_other_sessions_and_is_mailed():
+def test_changing_the_password_ends_other_sessions_and_sends_a_mail():
     doctor = DoctorFactory(language="zh-hant")
-    here, there = stranger(), stranger()
+    here, there = anonymous_browser(), anonymous_browser()
     for browser in (here, there):
         sign_in(browser, doctor.email)
     answers = {"oldpassword": PASSWORD, "password1": NEW, "password2": NEW}
@@ -167,11 +167,11 @@ def test_changing_the_password_ends_other_sessions_and_is_mailed():
     assert not any(NEW in str(row.changes) for row in AuditEntry.objects.all())
 
 
-def test_a_new_address_counts_once_it_is_verified():
+def test_new_address_takes_effect_after_verification():
     doctor = DoctorFactory(email="old@example.org", language="en")
-    browser = stranger()
+    browser = anonymous_browser()
     sign_in(browser, doctor.email)
-    # The password once more; then what was asked for goes on by itself.
+    # After the password is confirmed, the change continues by itself.
     asked = browser.post("/accounts/email/", {"email": "new@example.org", "action_add": ""})
     browser.post(asked.headers["Location"], {"password": PASSWORD, "next": "/accounts/email/"})
     page = browser.get("/accounts/email/").content.decode()
@@ -184,14 +184,14 @@ def test_a_new_address_counts_once_it_is_verified():
     assert [m.to[0] for m in mail.outbox] == ["new@example.org", "old@example.org"]
     assert "from old@example.org to new@example.org" in mail.outbox[1].body
     assert "_auth_user_id" in browser.session
-    assert sign_in(stranger(), "new@example.org").headers["Location"] == "/"
+    assert sign_in(anonymous_browser(), "new@example.org").headers["Location"] == "/"
     row = AuditEntry.objects.filter(object_pk=str(doctor.pk), what="changed").get()
     assert row.changes["email"] == ["old@example.org", "new@example.org"]
 
 
-def test_an_unlocked_screen_is_not_enough_to_change_the_address():
+def test_changing_the_address_asks_for_the_password():
     doctor = DoctorFactory()
-    browser = signed_in(doctor)  # some time ago, for all that the site knows
+    browser = signed_in(doctor)  # without a recent authentication
     answers = {"email": "thief@example.org", "action_add": ""}
     response = browser.post("/accounts/email/", answers)
     assert response.headers["Location"].startswith("/accounts/reauthenticate/")
@@ -200,9 +200,9 @@ def test_an_unlocked_screen_is_not_enough_to_change_the_address():
     assert wrong.context["form"].errors
 
 
-def test_another_persons_address_is_not_told_from_a_free_one():
+def test_changing_the_address_does_not_reveal_other_accounts():
     other = DoctorFactory()
-    browser = stranger()
+    browser = anonymous_browser()
     sign_in(browser, DoctorFactory().email)
     browser.post("/accounts/reauthenticate/", {"password": PASSWORD})
     pages = []
@@ -219,111 +219,113 @@ def test_another_persons_address_is_not_told_from_a_free_one():
         for page in pages
     ]
     assert without_tokens[0] == without_tokens[1]
-    # And its owner's account cannot be taken by it.
+    # The owner's account is not affected.
     address = link_in(mail.outbox[0])
     assert mail.outbox[0].to == [other.email]
     browser.post(address)
     assert User.objects.filter(email=other.email).get() == other
 
 
-# Many tries
+# Rate limits
 
 
-def test_after_five_failed_tries_even_the_right_password_has_to_wait(limits):
+def test_right_password_is_refused_after_five_failed_attempts(limits):
     doctor = DoctorFactory()
-    browser = stranger()
+    browser = anonymous_browser()
     for _ in range(5):
         assert not too_many(sign_in(browser, doctor.email, "wrong"))
     response = sign_in(browser, doctor.email)
     assert too_many(response)
     assert "_auth_user_id" not in browser.session
-    page = stranger("zh-TW").post("/accounts/login/", {"login": doctor.email, "password": PASSWORD})
+    page = anonymous_browser("zh-TW").post(
+        "/accounts/login/", {"login": doctor.email, "password": PASSWORD}
+    )
     assert "失敗次數過多" in page.content.decode()
 
 
-def test_an_unknown_address_is_locked_in_the_same_way(limits):
-    browser = stranger()
+def test_unknown_address_is_locked_too(limits):
+    browser = anonymous_browser()
     for _ in range(5):
         sign_in(browser, "nobody@example.org", "wrong")
     assert too_many(sign_in(browser, "nobody@example.org", "wrong"))
 
 
-def test_a_stranger_elsewhere_locks_nobody_out(limits):
+def test_failed_attempts_from_elsewhere_do_not_lock_the_user_out(limits):
     doctor = DoctorFactory()
-    thief = stranger()
+    thief = anonymous_browser()
     for _ in range(6):
         thief.post("/accounts/login/", {"login": doctor.email, "password": "x"},
                    REMOTE_ADDR="203.0.113.9")  # fmt: skip
-    assert sign_in(stranger(), doctor.email).headers["Location"] == "/"
+    assert sign_in(anonymous_browser(), doctor.email).headers["Location"] == "/"
 
 
 @pytest.mark.parametrize("trusted", [False, True])
-def test_the_address_is_that_of_the_client_and_nobody_writes_their_own(limits, settings, trusted):
+def test_forged_client_address_does_not_evade_the_limit(limits, settings, trusted):
     settings.TRUSTED_PROXIES = ["127.0.0.1"] if trusted else []
     doctor = DoctorFactory()
     answers = [
-        stranger().post(
+        anonymous_browser().post(
             "/accounts/login/", {"login": doctor.email, "password": "wrong"},
             headers={"x-forwarded-for": f"203.0.113.{n}"},
         )
         for n in range(6)
     ]  # fmt: skip
-    # A header that no proxy of ours wrote makes nobody another one.
+    # A header from an untrusted connection does not change the client address.
     assert too_many(answers[-1]) == (not trusted)
 
 
-def test_an_account_is_not_guessed_at_from_everywhere(limits):
+def test_distributed_guessing_is_stopped(limits):
     doctor = DoctorFactory()
     for n in range(100):
-        stranger().post("/accounts/login/", {"login": doctor.email, "password": "wrong"},
-                        REMOTE_ADDR=f"198.51.100.{n}")  # fmt: skip
-    response = stranger().post("/accounts/login/", {"login": doctor.email, "password": PASSWORD},
-                               REMOTE_ADDR="203.0.113.1")  # fmt: skip
+        wrong = {"login": doctor.email, "password": "wrong"}
+        anonymous_browser().post("/accounts/login/", wrong, REMOTE_ADDR=f"198.51.100.{n}")
+    right = {"login": doctor.email, "password": PASSWORD}
+    response = anonymous_browser().post("/accounts/login/", right, REMOTE_ADDR="203.0.113.1")
     assert too_many(response)
-    # Its owner gets in again by a new password.
-    ask_for_reset(stranger(), doctor.email)
-    browser = stranger()
+    # The owner can sign in again after a password reset.
+    ask_for_reset(anonymous_browser(), doctor.email)
+    browser = anonymous_browser()
     set_new(browser, link_in(mail.outbox[-1]))
     assert sign_in(browser, doctor.email, NEW).headers["Location"] == "/"
 
 
-def test_one_address_cannot_try_many_accounts(limits):
-    browser = stranger()
+def test_one_client_cannot_try_many_accounts(limits):
+    browser = anonymous_browser()
     for n in range(20):
         assert not too_many(sign_in(browser, f"u{n}@example.org", "wrong"))
     assert too_many(sign_in(browser, "one-more@example.org", "wrong"))
 
 
-def test_right_passwords_do_not_use_the_tries_up(limits):
+def test_successful_sign_ins_do_not_count_as_attempts(limits):
     doctor = DoctorFactory()
     for _ in range(25):
-        browser = stranger()
+        browser = anonymous_browser()
         assert sign_in(browser, doctor.email).headers["Location"] == "/"
 
 
-def test_many_mails_to_one_address_are_refused_in_words(limits):
+def test_many_reset_mails_to_one_address_are_refused(limits):
     for _ in range(5):
-        assert ask_for_reset(stranger(), "a@example.org").status_code == 302
-    response = ask_for_reset(stranger(), "a@example.org")
+        assert ask_for_reset(anonymous_browser(), "a@example.org").status_code == 302
+    response = ask_for_reset(anonymous_browser(), "a@example.org")
     assert response.status_code == 429
     assert "Wait a few minutes" in response.content.decode()
     assert len(mail.outbox) == 5
 
 
-def test_many_sign_ups_from_one_address_are_refused(limits):
+def test_many_sign_ups_from_one_client_are_refused(limits):
     for n in range(20):
-        sign_up(stranger(), email=f"u{n}@example.org")
-    assert sign_up(stranger(), email="one-more@example.org").status_code == 429
+        sign_up(anonymous_browser(), email=f"u{n}@example.org")
+    assert sign_up(anonymous_browser(), email="one-more@example.org").status_code == 429
     assert User.objects.count() == 20
 
 
-def test_a_proxy_at_a_socket_keeps_nobody_out(settings):
-    """Without an address and without trust in the proxy there is one limit for all, no error."""
+def test_untrusted_unix_socket_proxy_causes_no_error(settings):
+    """Without a client address, all clients share one limit."""
     doctor = DoctorFactory()
-    browser = stranger()
+    browser = anonymous_browser()
     browser.post("/accounts/login/", {"login": doctor.email, "password": PASSWORD}, REMOTE_ADDR="")
     assert UserSession.objects.get(user=doctor).ip == adapters.NO_ADDRESS
 
 
-def test_the_limits_are_counted_where_every_process_sees_them():
+def test_rate_limits_are_shared_by_all_processes():
     assert base.CACHES["default"]["BACKEND"] == "django.core.cache.backends.db.DatabaseCache"

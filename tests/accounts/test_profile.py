@@ -1,4 +1,4 @@
-"""One's own account: particulars, picture, time zone, and where one is signed in."""
+"""The profile: details, picture, time zone and sessions."""
 
 import io
 
@@ -28,7 +28,7 @@ IPHONE = (
 
 
 def picture(kind: str = "JPEG", size=(600, 400), mode: str = "RGB", **options) -> bytes:
-    """A picture whose left third is red, middle green and right blue."""
+    """Return an image with a red left third, a green middle and a blue right third."""
     image = Image.new("RGB", size, (0, 255, 0))
     third = size[0] // 3
     image.paste((255, 0, 0), (0, 0, third, size[1]))
@@ -53,7 +53,7 @@ def post_picture(browser: Client, data: bytes, name: str = "me.jpg"):
         ("PNG", "RGBA"), ("PNG", "P"), ("WEBP", "RGB"),
     ],
 )  # fmt: skip
-def test_a_picture_becomes_a_small_square(kind, mode):
+def test_picture_is_cropped_to_a_small_square(kind, mode):
     out = opened(avatars.reencode(picture(kind, mode=mode)))
     assert (out.format, out.size) == ("WEBP", (256, 256))
     red, green, blue = out.convert("RGB").getpixel((128, 128))
@@ -64,9 +64,9 @@ def test_a_picture_becomes_a_small_square(kind, mode):
         assert green > 180 > 90 > max(red, blue)
 
 
-def test_nothing_else_of_the_file_is_kept_and_it_stands_upright():
+def test_metadata_is_removed_and_orientation_applied():
     exif = Image.Exif()
-    exif[0x0112] = 6  # turned by a quarter
+    exif[0x0112] = 6  # rotated by 90 degrees
     exif[0x010E] = "Ward 7, bed 2"
     exif.get_ifd(0x8825)[1] = "N"
     data = picture(size=(300, 300), exif=exif, comment=b"secret note")
@@ -76,7 +76,7 @@ def test_nothing_else_of_the_file_is_kept_and_it_stands_upright():
     assert b"secret" not in out
     assert not opened(out).getexif()
     red, _, blue = opened(out).convert("RGB").getpixel((128, 20))
-    assert red > 150 > blue, "what was left is above after turning"
+    assert red > 150 > blue, "the left side is at the top after rotation"
 
 
 def animated() -> bytes:
@@ -108,7 +108,7 @@ def bomb() -> bytes:
     ],
     ids=["empty", "svg", "pdf", "gif", "large", "cut", "cut-png", "thin", "animated", "bomb"],
 )
-def test_what_is_no_picture_is_refused_in_words(as_doctor, doctor, data, said):
+def test_invalid_picture_is_refused_with_a_message(as_doctor, doctor, data, said):
     with translation.override("en"), pytest.raises(PictureError, match=said):
         avatars.reencode(data)
     page = post_picture(as_doctor, data)
@@ -118,7 +118,7 @@ def test_what_is_no_picture_is_refused_in_words(as_doctor, doctor, data, said):
     assert not doctor.avatar
 
 
-def test_a_file_that_is_also_something_else_loses_that(as_doctor, doctor):
+def test_appended_content_is_removed(as_doctor, doctor):
     post_picture(as_doctor, picture() + b"<script>alert(1)</script>", "me.html")
     doctor.refresh_from_db()
     assert doctor.avatar.name.endswith(".webp")
@@ -126,7 +126,7 @@ def test_a_file_that_is_also_something_else_loses_that(as_doctor, doctor):
         assert b"script" not in stored.read()
 
 
-def test_a_picture_is_shown_replaced_and_removed(
+def test_picture_is_shown_replaced_and_removed(
     as_doctor, as_other_doctor, doctor, django_capture_on_commit_callbacks
 ):
     address = f"/accounts/{doctor.pk}/avatar/"
@@ -155,7 +155,7 @@ def test_a_picture_is_shown_replaced_and_removed(
     assert AuditEntry.objects.filter(what="picture-changed").count() == 3
 
 
-def test_a_picture_that_cannot_be_noted_is_not_kept(as_doctor, doctor, monkeypatch):
+def test_picture_file_is_deleted_if_the_account_cannot_be_saved(as_doctor, doctor, monkeypatch):
     kept = []
     monkeypatch.setattr(avatars, "_replace", lambda user, name: kept.append(name) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -163,7 +163,7 @@ def test_a_picture_that_cannot_be_noted_is_not_kept(as_doctor, doctor, monkeypat
     assert not default_storage.exists(kept[0])
 
 
-def test_a_stranger_sees_no_pictures(client, as_doctor, doctor):
+def test_pictures_are_for_signed_in_users(client, as_doctor, doctor):
     post_picture(as_doctor, picture())
     address = f"/accounts/{doctor.pk}/avatar/"
     assert client.get(address).headers["Location"] == f"/accounts/login/?next={address}"
@@ -183,7 +183,7 @@ def test_initials(name, shown):
     assert initials(UserFactory(display_name=name)) == shown
 
 
-def test_times_are_shown_in_ones_own_zone(active_model, doctor, as_doctor):
+def test_times_are_shown_in_the_users_time_zone(active_model, doctor, as_doctor):
     import datetime
 
     reading = ReadingFactory(doctor=doctor)
@@ -196,7 +196,7 @@ def test_times_are_shown_in_ones_own_zone(active_model, doctor, as_doctor):
     assert "2026-03-01 15:30" in as_doctor.get(address).content.decode()
 
 
-def test_a_zone_that_is_none_breaks_no_page(doctor, as_doctor, active_model):
+def test_invalid_time_zone_is_ignored(doctor, as_doctor, active_model):
     for zone in ("Mars/Olympus", "../../etc/passwd", "\0"):
         doctor.time_zone = zone
         assert zone_of(doctor) is None
@@ -212,12 +212,12 @@ def test_a_zone_that_is_none_breaks_no_page(doctor, as_doctor, active_model):
     ("said", "shown"),
     [(FIREFOX, "Firefox on Windows"), (IPHONE, "Safari on iPhone"), ("curl/8", "Unknown browser")],
 )
-def test_a_device_in_words(said, shown):
+def test_user_agent_is_described(said, shown):
     with translation.override("en"):
         assert device_of(said) == shown
 
 
-def test_the_own_sessions_are_listed_and_ended(active_model):
+def test_own_sessions_are_listed_and_can_be_ended(active_model):
     doctor = DoctorFactory()
     here, there = (
         Client(headers={"user-agent": FIREFOX, "accept-language": "en"}),
@@ -235,7 +235,7 @@ def test_the_own_sessions_are_listed_and_ended(active_model):
     assert here.get("/readings/").status_code == 200
 
 
-def test_all_others_are_ended_at_once(active_model):
+def test_all_other_sessions_can_be_ended(active_model):
     doctor = DoctorFactory()
     browsers = [Client() for _ in range(3)]
     for browser in browsers:
@@ -244,7 +244,7 @@ def test_all_others_are_ended_at_once(active_model):
     assert [browser.get("/readings/").status_code for browser in browsers] == [200, 302, 302]
 
 
-def test_nobody_ends_anothers_session(active_model, as_other_doctor):
+def test_other_users_sessions_cannot_be_ended(active_model, as_other_doctor):
     doctor = DoctorFactory()
     browser = Client()
     browser.post("/accounts/login/", {"login": doctor.email, "password": PASSWORD})
@@ -253,7 +253,7 @@ def test_nobody_ends_anothers_session(active_model, as_other_doctor):
     assert browser.get("/readings/").status_code == 200
 
 
-def test_the_licence_number_is_shown_and_not_changed(doctor):
+def test_licence_number_is_read_only(doctor):
     doctor.licence_number = "醫字第 1 號"
     doctor.save()
     browser = signed_in(doctor)
@@ -263,7 +263,7 @@ def test_the_licence_number_is_shown_and_not_changed(doctor):
     assert doctor.licence_number == "醫字第 1 號"
 
 
-def test_a_picture_may_come_with_the_sign_up_and_a_bad_one_stops_nothing_silently():
+def test_sign_up_accepts_a_picture_and_refuses_an_invalid_one():
     browser = Client(headers={"accept-language": "en"})
     asked = {
         "display_name": "Mei", "email": "mei@example.org", "password1": PASSWORD,

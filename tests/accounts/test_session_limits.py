@@ -1,4 +1,4 @@
-"""Sessions end by themselves: unused ones, and those of staff after a shift."""
+"""Idle sessions end, and staff sessions end after a shift."""
 
 import datetime
 
@@ -8,7 +8,7 @@ from allauth.usersessions.models import UserSession
 from django.test import Client
 
 from accounts.models import AuditEntry
-from tests.conftest import give_second_factor
+from tests.conftest import give_two_factor_code
 from tests.factories import PASSWORD, DoctorFactory, SupervisorFactory
 
 pytestmark = pytest.mark.django_db
@@ -21,24 +21,24 @@ def clock():
         yield traveller
 
 
-def enter(user, **fields: str) -> Client:
+def sign_in(user, **fields: str) -> Client:
     client = Client(headers={"accept-language": "en"})
     client.post("/accounts/login/", {"login": user.email, "password": PASSWORD} | fields)
     if user.is_staff:
-        give_second_factor(client, user)
+        give_two_factor_code(client, user)
     return client
 
 
-def later(clock, **span: int) -> None:
+def advance(clock, **span: int) -> None:
     clock.shift(datetime.timedelta(**span))
 
 
-def test_a_session_in_use_goes_on_and_an_unused_one_ends(clock, active_model):
-    browser = enter(DoctorFactory())
+def test_idle_session_ends_and_active_session_continues(clock, active_model):
+    browser = sign_in(DoctorFactory())
     for _ in range(5):
-        later(clock, minutes=29)
+        advance(clock, minutes=29)
         assert browser.get("/readings/").status_code == 200
-    later(clock, minutes=31)
+    advance(clock, minutes=31)
     response = browser.get("/readings/?q=x")
     assert response.headers["Location"] == "/accounts/login/?next=/readings/%3Fq%3Dx"
     assert "_auth_user_id" not in browser.session
@@ -46,84 +46,84 @@ def test_a_session_in_use_goes_on_and_an_unused_one_ends(clock, active_model):
     assert row.actor is not None
 
 
-def test_remembering_does_not_keep_an_unused_session(clock, active_model):
-    browser = enter(DoctorFactory(), remember="on")
+def test_remembered_session_ends_when_idle(clock, active_model):
+    browser = sign_in(DoctorFactory(), remember="on")
     assert browser.session.get_expire_at_browser_close() is False
-    later(clock, minutes=31)
+    advance(clock, minutes=31)
     assert browser.get("/readings/").status_code == 302
 
 
-def test_without_remembering_the_session_ends_with_the_browser(active_model):
-    assert enter(DoctorFactory()).session.get_expire_at_browser_close() is True
+def test_session_ends_with_the_browser_unless_remembered(active_model):
+    assert sign_in(DoctorFactory()).session.get_expire_at_browser_close() is True
 
 
-def test_the_time_is_a_setting(clock, active_model, settings):
+def test_idle_time_is_a_setting(clock, active_model, settings):
     settings.SESSION_IDLE_SECONDS = 120
-    browser = enter(DoctorFactory())
-    later(clock, seconds=119)
+    browser = sign_in(DoctorFactory())
+    advance(clock, seconds=119)
     assert browser.get("/readings/").status_code == 200
-    later(clock, seconds=121)
+    advance(clock, seconds=121)
     assert browser.get("/readings/").status_code == 302
 
 
-def test_staff_sign_in_again_after_eight_hours_whatever_they_do(clock, active_model):
-    browser, doctor = enter(SupervisorFactory()), enter(DoctorFactory())
+def test_staff_session_ends_after_eight_hours(clock, active_model):
+    browser, doctor = sign_in(SupervisorFactory()), sign_in(DoctorFactory())
     for _ in range(32):
-        later(clock, minutes=14, seconds=50)
+        advance(clock, minutes=14, seconds=50)
         assert browser.get("/admin/").status_code == 200
         assert doctor.get("/readings/").status_code == 200
-    later(clock, minutes=10)
+    advance(clock, minutes=10)
     assert browser.get("/admin/").status_code == 302
     assert "_auth_user_id" not in browser.session
     assert doctor.get("/readings/").status_code == 200
 
 
-def test_asking_for_the_time_left_is_no_use_and_staying_is(clock, active_model):
-    browser = enter(DoctorFactory())
-    later(clock, minutes=28)
+def test_asking_for_the_time_left_does_not_extend_the_session(clock, active_model):
+    browser = sign_in(DoctorFactory())
+    advance(clock, minutes=28)
     answer = browser.get("/accounts/session/").json()
     assert answer["signed_in"] is True
     assert answer["seconds_left"] == 120
     assert answer["can_stay"] is True
     stayed = browser.post("/accounts/session/stay/").json()
     assert stayed["seconds_left"] == 1800
-    later(clock, minutes=29)
+    advance(clock, minutes=29)
     assert browser.get("/accounts/session/").json()["seconds_left"] == 60
-    later(clock, minutes=2)
+    advance(clock, minutes=2)
     assert browser.get("/accounts/session/").json() == {"signed_in": False}
 
 
-def test_staff_are_told_that_staying_does_not_help(clock, active_model):
-    browser = enter(SupervisorFactory())
+def test_staff_are_told_that_the_session_cannot_be_extended(clock, active_model):
+    browser = sign_in(SupervisorFactory())
     for _ in range(17):
-        later(clock, minutes=28)
+        advance(clock, minutes=28)
         browser.get("/admin/")
     answer = browser.get("/accounts/session/").json()
     assert answer["can_stay"] is False
     assert answer["seconds_left"] == 4 * 60
 
 
-def test_a_stranger_learns_nothing(client):
+def test_anonymous_user_gets_no_session_details(client):
     assert client.get("/accounts/session/").json() == {"signed_in": False}
     for method in (client.get, client.post):
         answer = method("/accounts/session/stay/")
         assert answer.headers["Location"].startswith("/accounts/login/")
 
 
-def test_last_use_is_noted_at_most_once_a_minute(clock, active_model):
-    browser = enter(DoctorFactory())
+def test_last_use_is_stored_at_most_once_per_minute(clock, active_model):
+    browser = sign_in(DoctorFactory())
     first = UserSession.objects.get().last_seen_at
-    later(clock, seconds=30)
+    advance(clock, seconds=30)
     browser.get("/readings/")
     assert UserSession.objects.get().last_seen_at == first
-    later(clock, seconds=31)
+    advance(clock, seconds=31)
     browser.get("/readings/")
     assert UserSession.objects.get().last_seen_at == START + datetime.timedelta(seconds=61)
 
 
-def test_a_new_password_ends_the_other_sessions(active_model):
+def test_new_password_ends_other_sessions(active_model):
     doctor = DoctorFactory()
-    browser, other = enter(doctor), enter(doctor)
+    browser, other = sign_in(doctor), sign_in(doctor)
     new = "another very long one"
     done = browser.post(
         "/accounts/password/change/",

@@ -1,4 +1,4 @@
-"""Signing in: by e-mail, for approved accounts alone."""
+"""Signing in by e-mail, for approved accounts only."""
 
 import pytest
 from django.contrib.auth.models import Group
@@ -16,7 +16,7 @@ def sign_in(client, email: str, password: str = PASSWORD):
     return client.post("/accounts/login/", {"login": email, "password": password})
 
 
-def test_an_approved_doctor_gets_in_and_is_greeted(client, active_model):
+def test_approved_doctor_signs_in_and_is_greeted(client, active_model):
     doctor = DoctorFactory(display_name="王怡君")
     response = sign_in(client, doctor.email.upper())
     assert response.headers["Location"] == "/"
@@ -25,7 +25,7 @@ def test_an_approved_doctor_gets_in_and_is_greeted(client, active_model):
     assert "王怡君" in page
 
 
-def test_a_suspended_account_does_not_get_in(client):
+def test_suspended_account_cannot_sign_in(client):
     user = DoctorFactory(approval=User.Approval.SUSPENDED)
     response = sign_in(client, user.email)
     assert response.headers["Location"] == "/accounts/inactive/"
@@ -36,32 +36,32 @@ def test_a_suspended_account_does_not_get_in(client):
 
 
 @pytest.mark.parametrize("state", ["PENDING", "REJECTED"])
-def test_an_account_nobody_approved_gets_to_its_status_page_alone(client, state):
+def test_account_without_approval_reaches_only_its_status_page(client, state):
     user = DoctorFactory(approval=state)
     assert sign_in(client, user.email).headers["Location"] == "/accounts/status/"
     assert client.get("/readings/").headers["Location"] == "/accounts/status/"
 
 
 @pytest.mark.parametrize("email", ["nobody@example.org", None])
-def test_a_wrong_password_and_an_unknown_address_look_the_same(client, email):
+def test_wrong_password_and_unknown_address_give_the_same_error(client, email):
     user = DoctorFactory()
     response = sign_in(client, email or user.email, "wrong")
     errors = response.context["form"].errors.as_data()
     assert [e.code for e in errors["__all__"]] == ["email_password_mismatch"]
 
 
-def test_suspending_ends_a_session_at_once(client):
+def test_suspending_ends_the_session_for_good(client):
     doctor = DoctorFactory()
     client.force_login(doctor)
     assert client.get("/readings/").status_code == 200
     User.objects.filter(pk=doctor.pk).update(approval=User.Approval.SUSPENDED)
     assert client.get("/readings/").headers["Location"].startswith("/accounts/login/")
-    # The session is gone, and does not come back with the account.
+    # The session does not revive with the account.
     User.objects.filter(pk=doctor.pk).update(approval=User.Approval.APPROVED)
     assert client.get("/readings/").status_code == 302
 
 
-def test_signing_in_and_out_is_on_record(client):
+def test_sign_in_and_sign_out_are_recorded(client):
     doctor = DoctorFactory()
     sign_in(client, doctor.email)
     client.post("/accounts/logout/")
@@ -70,7 +70,7 @@ def test_signing_in_and_out_is_on_record(client):
     assert {row.actor for row in rows} == {doctor}
 
 
-def test_no_password_is_on_record():
+def test_passwords_are_not_recorded():
     user = UserFactory()
     user.set_password("another long one")
     user.save()
@@ -81,27 +81,27 @@ def test_no_password_is_on_record():
         assert user.password not in str(vars(row))
 
 
-def test_a_hospital_can_close_the_sign_up(client, settings):
+def test_sign_up_can_be_closed(client, settings):
     settings.SIGNUP_OPEN = False
     response = client.post("/accounts/signup/", {"email": "a@example.org", "password1": PASSWORD})
     assert "帳號由您的醫院提供" in response.content.decode()
     assert not User.objects.exists()
 
 
-def test_an_address_belongs_to_one_account():
+def test_email_address_is_unique():
     UserFactory(email="a@example.org")
     with pytest.raises(IntegrityError):
         UserFactory(email="A@example.org")
 
 
-def test_a_person_without_name_or_role_is_refused():
+def test_account_needs_an_address_and_a_known_role():
     with pytest.raises(ValueError, match=r"Unknown role\. Received: 'surgeon'"):
         services.create_account(email="a@x.org", display_name="A", password="x", role="surgeon")
     with pytest.raises(ValueError, match="An email address is required"):
         User.objects.create_user("")
 
 
-def test_the_roles_are_there_after_migrating():
+def test_migrations_create_the_roles():
     for role, permissions in roles.PERMISSIONS.items():
         held = Group.objects.get(name=role).permissions.values_list(
             "content_type__app_label", "content_type__model", "codename"
@@ -109,7 +109,7 @@ def test_the_roles_are_there_after_migrating():
         assert set(held) == set(permissions)
 
 
-def test_demo_accounts_are_made_once(capsys, settings):
+def test_demo_accounts_are_created_once(capsys, settings):
     call_command("create_demo_accounts")
     first = capsys.readouterr().out
     call_command("create_demo_accounts")
@@ -121,14 +121,14 @@ def test_demo_accounts_are_made_once(capsys, settings):
     assert "changepassword" in again
 
 
-def test_demo_accounts_exist_in_local_mode_only(settings):
+def test_demo_accounts_are_for_local_mode_only(settings):
     settings.DEMO_ACCOUNTS = False
     with pytest.raises(CommandError, match="local"):
         call_command("create_demo_accounts")
     assert not User.objects.exists()
 
 
-def test_the_profile_changes_the_own_account_alone(as_doctor, doctor, other_doctor):
+def test_profile_form_changes_only_ones_own_editable_fields(as_doctor, doctor, other_doctor):
     changed = {"display_name": "王醫師", "hospital": "H", "department": "", "language": "en"}
     response = as_doctor.post(
         "/accounts/profile/", changed | {"email": "x@x.org", "is_staff": "on", "approval": "X"}
@@ -141,7 +141,7 @@ def test_the_profile_changes_the_own_account_alone(as_doctor, doctor, other_doct
     assert (doctor.email, doctor.is_staff, doctor.approval) == (before, False, "APPROVED")
 
 
-def test_the_chosen_language_comes_with_signing_in(client):
+def test_signing_in_sets_the_users_language(client):
     doctor = DoctorFactory(language="en")
     sign_in(client, doctor.email)
     assert client.cookies["django_language"].value == "en"

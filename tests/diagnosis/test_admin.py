@@ -1,4 +1,4 @@
-"""A supervisor sees every reading and changes none of them."""
+"""Supervisors see every reading in the admin and cannot change any."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.factories import ReadingFactory
 LIST = "/admin/diagnosis/reading/"
 
 
-def test_every_doctors_readings_with_thumbnails(reading, as_supervisor, other_doctor):
+def test_the_list_has_every_doctors_readings_with_thumbnails(reading, as_supervisor, other_doctor):
     theirs = ReadingFactory(doctor=other_doctor, patient_name="Lin Mei")
     page = as_supervisor.get(LIST).content.decode()
     for shown in (reading, theirs):
@@ -42,7 +42,7 @@ def test_filters_and_search(query, expected, reading, as_supervisor):
     assert as_supervisor.get(LIST + query).context["cl"].result_count == expected
 
 
-def test_what_the_model_said_cannot_be_changed(reading, as_supervisor):
+def test_the_result_cannot_be_changed(reading, as_supervisor):
     before = Reading.objects.values().get()
     address = f"{LIST}{reading.pk}/change/"
     page = as_supervisor.get(address).content.decode()
@@ -53,14 +53,14 @@ def test_what_the_model_said_cannot_be_changed(reading, as_supervisor):
     assert Reading.objects.values().get() == before
 
 
-def test_a_supervisors_look_is_on_record(reading, as_supervisor, supervisor):
+def test_a_supervisors_view_is_audited(reading, as_supervisor, supervisor):
     as_supervisor.get(f"{LIST}{reading.pk}/change/")
     row = AuditEntry.objects.filter(action=AuditEntry.Action.ACCESS, actor=supervisor).latest("pk")
     assert row.object_pk == str(reading.pk)
     assert row.what == "admin page"
 
 
-def test_a_supervisor_changes_no_account_by_hand(as_supervisor, doctor):
+def test_a_supervisor_cannot_edit_accounts_directly(as_supervisor, doctor):
     address = f"/admin/accounts/user/{doctor.pk}/change/"
     assert as_supervisor.get(address).status_code == 200
     assert as_supervisor.post(address, {"is_superuser": "on"}).status_code == 403

@@ -1,4 +1,4 @@
-"""The supervisors' list: its filters, its calendar, and the table it is exported as."""
+"""The supervisors' list: filters, date links and CSV export."""
 
 import csv
 import datetime
@@ -31,16 +31,16 @@ def table(browser, **query: object) -> list[dict[str, str]]:
     response = browser.get(f"{LIST}export/", query)
     assert response.status_code == 200
     text = b"".join(response.streaming_content).decode()
-    assert text.startswith("\ufeff"), "Excel takes it for UTF-8"
+    assert text.startswith("\ufeff"), "Excel needs the mark to read UTF-8"
     return list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"))))
 
 
-def when(reading: Reading, moment: datetime.datetime) -> None:
+def set_created_at(reading: Reading, moment: datetime.datetime) -> None:
     Reading.objects.filter(pk=reading.pk).update(created_at=timezone.make_aware(moment))
 
 
 @pytest.fixture
-def wards(active_model) -> None:
+def readings_of_doctors(active_model) -> None:
     for name, count in (("Chen Yi", 2), ("Chen Er", 1), ("Lin San", 1)):
         doctor = DoctorFactory(display_name=name)
         for n in range(count):
@@ -51,11 +51,11 @@ def wards(active_model) -> None:
     ("typed", "found"),
     [("Lin", 1), ("san", 1), ("Chen Yi", 2), ("Chen", 0), ("nobody", 0), ("", 4), ("999999", 0)],
 )
-def test_a_doctor_is_found_by_typing(typed, found, wards, as_supervisor):
+def test_doctor_filter_matches_names(typed, found, readings_of_doctors, as_supervisor):
     assert len(names(as_supervisor, doctor=typed)) == found
 
 
-def test_of_several_doctors_one_is_chosen(wards, as_supervisor):
+def test_one_of_several_matching_doctors_is_chosen(readings_of_doctors, as_supervisor):
     response = as_supervisor.get(LIST, {"doctor": "chen", "label__exact": "NORMAL"})
     page = response.content.decode()
     assert "Several doctors match “chen”." in page
@@ -68,14 +68,14 @@ def test_of_several_doctors_one_is_chosen(wards, as_supervisor):
     assert "No doctor matches" in as_supervisor.get(LIST, {"doctor": "x<b>"}).content.decode()
 
 
-def test_typing_a_doctor_keeps_the_other_filters(wards, as_supervisor):
+def test_doctor_filter_keeps_other_filters(readings_of_doctors, as_supervisor):
     page = as_supervisor.get(LIST, {"label__exact": "NORMAL", "q": "pat"}).content.decode()
     form = page[page.index('class="filter-by-typing"') :].split("</form>")[0]
     assert 'name="label__exact" value="NORMAL"' in form
     assert 'name="q" value="pat"' in form
 
 
-def test_disagreement_is_filtered_by(active_model, as_supervisor, doctor):
+def test_the_list_filters_by_disagreement(active_model, as_supervisor, doctor):
     for label in (Label.NORMAL, Label.PNEUMONIA, Label.UNSURE):
         reading = ReadingFactory(doctor=doctor, label=label, patient_name=label)
         review_reading(doctor=doctor, reading_id=reading.pk, verdict="NORMAL")
@@ -85,7 +85,7 @@ def test_disagreement_is_filtered_by(active_model, as_supervisor, doctor):
     assert page.count("differs from the model") == 1
 
 
-def test_the_model_is_filtered_by_and_its_card_not_loaded(
+def test_the_list_filters_by_model_without_loading_cards(
     active_model, as_supervisor, doctor, django_assert_max_num_queries
 ):
     from django.db import connection
@@ -99,10 +99,10 @@ def test_the_model_is_filtered_by_and_its_card_not_loaded(
     assert not any("activation_map" in query["sql"] for query in asked.captured_queries)
 
 
-def test_the_calendar_goes_from_years_to_days(active_model, as_supervisor, doctor):
+def test_date_hierarchy_goes_from_years_to_days(active_model, as_supervisor, doctor):
     first, second = ReadingFactory.create_batch(2, doctor=doctor)
-    when(first, datetime.datetime(2024, 11, 30, 23, 59))
-    when(second, datetime.datetime(2026, 2, 1, 0, 1))
+    set_created_at(first, datetime.datetime(2024, 11, 30, 23, 59))
+    set_created_at(second, datetime.datetime(2026, 2, 1, 0, 1))
 
     def steps(**query: object) -> list[str]:
         shown = as_supervisor.get(LIST, query).context["cl"]
@@ -120,9 +120,9 @@ def test_the_calendar_goes_from_years_to_days(active_model, as_supervisor, docto
     assert names(as_supervisor, created_at__year=2025) == set()
 
 
-def test_the_list_sorts_by_the_time_of_reading_alone(active_model, as_supervisor, doctor):
+def test_the_list_sorts_by_creation_time_only(active_model, as_supervisor, doctor):
     late, early = ReadingFactory.create_batch(2, doctor=doctor)
-    when(early, datetime.datetime(2024, 1, 1))
+    set_created_at(early, datetime.datetime(2024, 1, 1))
     page = as_supervisor.get(LIST).content.decode()
     sortable = set(re.findall(r'href="\?o=(-?\d+)"', page))
     assert len(sortable) == 1
@@ -132,14 +132,14 @@ def test_the_list_sorts_by_the_time_of_reading_alone(active_model, as_supervisor
     assert list(shown.result_list) == [late, early]
 
 
-def test_by_exam_date_it_is_sorted_by_exam_date(active_model, as_supervisor, doctor):
+def test_a_list_filtered_by_exam_date_is_sorted_by_it(active_model, as_supervisor, doctor):
     for day in (1, 3, 2):
         ReadingFactory(doctor=doctor, exam_date=datetime.date(2026, 1, day))
     shown = as_supervisor.get(LIST, {"exam_date__gte": "2026-01-01"}).context["cl"]
     assert [reading.exam_date.day for reading in shown.result_list] == [3, 2, 1]
 
 
-def test_looking_at_the_list_is_on_record(active_model, as_supervisor, supervisor, doctor):
+def test_viewing_the_list_is_audited(active_model, as_supervisor, supervisor, doctor):
     reading = ReadingFactory(doctor=doctor, patient_name="Lin Mei")
     as_supervisor.get(LIST, {"q": "lin mei"})
     row = AuditEntry.objects.get(what="admin list")
@@ -148,7 +148,7 @@ def test_looking_at_the_list_is_on_record(active_model, as_supervisor, superviso
     assert row.additional_data["readings"] == [str(reading.pk)]
 
 
-def test_the_export_holds_what_the_columns_say(reading, as_supervisor, doctor):
+def test_the_export_has_every_documented_column(reading, as_supervisor, doctor):
     Reading.objects.update(label=Label.NORMAL, probabilities={"NORMAL": 0.875, "PNEUMONIA": 0.125})
     review_reading(doctor=doctor, reading_id=reading.pk, verdict="PNEUMONIA", note="left base")
     retention.hide_reading(doctor=doctor, reading_id=reading.pk, reason="MISTAKE")
@@ -182,7 +182,9 @@ def test_the_export_holds_what_the_columns_say(reading, as_supervisor, doctor):
     assert row["deleted_at"] != ""
 
 
-def test_the_export_is_filtered_as_the_list_is_and_on_record(wards, as_supervisor, supervisor):
+def test_the_export_is_filtered_like_the_list_and_audited(
+    readings_of_doctors, as_supervisor, supervisor
+):
     rows = table(as_supervisor, doctor="Chen Yi", label__exact="NORMAL")
     assert {row["doctor"] for row in rows} == {"Chen Yi"}
     (row,) = AuditEntry.objects.filter(what="exported")
@@ -194,7 +196,7 @@ def test_the_export_is_filtered_as_the_list_is_and_on_record(wards, as_superviso
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
-def test_no_cell_is_a_formula(start, active_model, as_supervisor, doctor):
+def test_no_exported_cell_is_a_formula(start, active_model, as_supervisor, doctor):
     attack = f"{start}HYPERLINK(1)"
     ReadingFactory(doctor=doctor, patient_name=attack, patient_number=attack)
     (row,) = table(as_supervisor)
@@ -202,9 +204,7 @@ def test_no_cell_is_a_formula(start, active_model, as_supervisor, doctor):
         assert row[field].startswith("'")
 
 
-def test_the_export_holds_a_few_rows_in_memory_at_a_time(
-    active_model, as_supervisor, doctor, monkeypatch
-):
+def test_the_export_keeps_few_rows_in_memory(active_model, as_supervisor, doctor, monkeypatch):
     fetched = []
     fetch = compiler.cursor_iter
 
@@ -215,15 +215,15 @@ def test_the_export_holds_a_few_rows_in_memory_at_a_time(
 
     ReadingFactory.create_batch(5, doctor=doctor)
     monkeypatch.setattr(compiler, "cursor_iter", counting)
-    monkeypatch.setattr(export, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(export, "CHUNK_SIZE", 2)
     made = export.rows(Reading.objects.all())
     next(made)
-    assert fetched == [2], "the rest is asked for as it is sent"
+    assert fetched == [2], "the rest is fetched while it is sent"
     assert len(list(made)) == 4
     assert as_supervisor.get(f"{LIST}export/").streaming
 
 
-def test_nobody_else_exports(reading, as_doctor, as_ml_engineer, as_supervisor):
+def test_only_supervisors_export(reading, as_doctor, as_ml_engineer, as_supervisor):
     assert as_ml_engineer.get(f"{LIST}export/").status_code == 403
     assert as_doctor.get(f"{LIST}export/").status_code == 302
     assert as_supervisor.post(f"{LIST}export/").status_code == 405

@@ -1,4 +1,4 @@
-"""The list of readings costs the same in a table of any size: shown on SQLite's query plans."""
+"""The list of readings is equally fast at any table size, by SQLite's query plans."""
 
 import re
 
@@ -17,7 +17,7 @@ needs_sqlite = pytest.mark.skipif(
 )
 
 LIST = "/admin/diagnosis/reading/"
-# The index that each filter is to be answered by, without sorting.
+# The index that each filter has to use, without sorting.
 INDEX_OF = {
     "label__exact": "reading_label",
     "agreement__exact": "reading_agreement",
@@ -38,7 +38,7 @@ def readings(active_model, doctor) -> list[Reading]:
 
 
 def plans(run) -> list[list[str]]:
-    """Returns the plan of each query on readings that `run` makes."""
+    """Return the plan of each query on readings that `run` makes."""
     with CaptureQueriesContext(
         connection,
     ) as captured:
@@ -53,7 +53,7 @@ def plans(run) -> list[list[str]]:
 
 
 def links_of(browser, query: str = "") -> set[str]:
-    """Returns where the filters, the sorting and the days of a list lead to."""
+    """Return the query strings of a list's filters, sort orders and days."""
     response = browser.get(LIST + query)
     assert response.status_code == 200
     shown = response.context["cl"]
@@ -80,7 +80,7 @@ def assert_by_index(plan: list[str], index: str, *, why: object) -> None:
 
 
 @needs_sqlite
-def test_every_filter_sort_and_day_has_its_index(readings, as_supervisor, doctor):
+def test_every_filter_sort_and_day_uses_an_index(readings, as_supervisor, doctor):
     one = readings[0].created_at
     links = links_of(as_supervisor)
     links |= links_of(as_supervisor, f"?created_at__year={one.year}")
@@ -92,7 +92,7 @@ def test_every_filter_sort_and_day_has_its_index(readings, as_supervisor, doctor
         index = expected_index(link)
         found = plans(lambda link=link: as_supervisor.get(LIST + link))
         count, page, *ends = found
-        assert "CO-ROUTINE subquery" in count, "counted to the bound only"
+        assert "CO-ROUTINE subquery" in count, "counted up to the bound only"
         if "created_at__" in link or index not in {"reading_newest", "reading_shown"}:
             assert_by_index(count, index, why=link)
         else:
@@ -104,10 +104,10 @@ def test_every_filter_sort_and_day_has_its_index(readings, as_supervisor, doctor
 
 @needs_sqlite
 @pytest.mark.parametrize("words", ["patient 1", "P000", "陳", "nobody", "x" * 500])
-def test_the_search_walks_no_table(words, readings, as_supervisor):
+def test_the_search_scans_no_table(words, readings, as_supervisor):
     for plan in plans(lambda: as_supervisor.get(LIST, {"q": words})):
         for step in plan:
-            # Sorting is of the matches alone, a bounded number.
+            # Only the matches are sorted, a bounded number.
             assert not re.match(r"SCAN (?!subquery|diagnosis_reading USING COVERING)", step), plan
     text = str(plans(lambda: as_supervisor.get(LIST, {"q": words})))
     assert "reading_name_key" in text
@@ -115,16 +115,16 @@ def test_the_search_walks_no_table(words, readings, as_supervisor):
 
 
 @needs_sqlite
-def test_the_dashboard_reads_the_figures_off_one_index(readings, supervisor):
+def test_the_statistics_use_one_covering_index(readings, supervisor):
     for run in (statistics.last_days, statistics.by_doctor):
         (plan,) = plans(run)
         assert "SEARCH diagnosis_reading USING COVERING INDEX reading_shown" in plan[0]
 
 
 @needs_sqlite
-def test_a_history_has_an_index_for_each_of_its_questions(readings, as_doctor):
+def test_every_query_of_a_history_uses_an_index(readings, as_doctor):
     for query, index in (
-        # Both are in the order of the page.
+        # Both indexes are in the order of the page.
         ("", "(reading_own_newest|reading_doctor)"),
         ("?result=PNEUMONIA", "reading_own_label"),
         ("?q=patient", "(reading_own_newest|reading_doctor)"),
@@ -132,13 +132,13 @@ def test_a_history_has_an_index_for_each_of_its_questions(readings, as_doctor):
         count, page = plans(lambda query=query: as_doctor.get(f"/readings/{query}"))
         assert_by_index(page, index, why=query)
         assert "SEARCH diagnosis_reading USING" in count[0]
-        assert "COVERING INDEX reading_own" in count[0], "rows are not needed to count them"
+        assert "COVERING INDEX reading_own" in count[0], "counting reads the index only"
 
 
 @pytest.mark.parametrize(
     "lookup", ["patient_name__icontains", "film_sha256", "threshold__gt", "doctor__email"]
 )
-def test_an_address_asks_for_nothing_that_no_filter_offers(lookup, readings, as_supervisor):
+def test_a_url_accepts_only_the_lookups_of_filters(lookup, readings, as_supervisor):
     assert as_supervisor.get(LIST, {lookup: "1"}).status_code == 400
 
 
@@ -150,7 +150,7 @@ def test_an_address_asks_for_nothing_that_no_filter_offers(lookup, readings, as_
         "?o=999", "?p=abc", "?q=%00",
     ],
 )  # fmt: skip
-def test_filters_that_make_no_sense_are_ignored(query, readings, as_supervisor):
+def test_nonsensical_filters_are_ignored(query, readings, as_supervisor):
     for page in (LIST, f"{LIST}export/"):
         assert as_supervisor.get(page + query).status_code == 200
 
@@ -162,12 +162,12 @@ def test_filters_that_make_no_sense_are_ignored(query, readings, as_supervisor):
         "?created_at__year=2026&created_at__month=13",
     ],
 )  # fmt: skip
-def test_values_that_cannot_be_lead_back_to_the_list(query, readings, as_supervisor):
+def test_invalid_values_redirect_to_the_list(query, readings, as_supervisor):
     assert as_supervisor.get(LIST + query).headers["Location"] == f"{LIST}?e=1"
     assert as_supervisor.get(f"{LIST}export/{query}").headers["Location"] == LIST
 
 
-def test_pages_take_the_same_number_of_queries_for_any_number_of_readings(
+def test_pages_take_the_same_number_of_queries_at_any_size(
     readings, as_supervisor, as_doctor, doctor, other_doctor, django_assert_max_num_queries
 ):
     pages = {
@@ -193,7 +193,7 @@ def test_pages_take_the_same_number_of_queries_for_any_number_of_readings(
             b"".join(browser.get(address))
 
 
-def test_a_count_ends_somewhere(readings, as_supervisor, monkeypatch):
+def test_counting_stops_at_a_limit(readings, as_supervisor, monkeypatch):
     monkeypatch.setattr("xraysite.common.paging.BOUND", 27)
     page = as_supervisor.get(LIST).content.decode()
     assert "more than 27 readings" in page

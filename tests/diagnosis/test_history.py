@@ -1,4 +1,4 @@
-"""The history: own readings only, searchable, correctable, deletable."""
+"""A doctor's history: search, correction and deletion of their own readings."""
 
 import datetime
 import re
@@ -6,7 +6,7 @@ import re
 import pytest
 
 from diagnosis.models import Label, Reading
-from tests.conftest import particulars
+from tests.conftest import patient_details
 from tests.factories import ReadingFactory
 
 pytestmark = pytest.mark.django_db
@@ -59,17 +59,19 @@ def test_search(history, as_doctor, query, found):
     assert names(as_doctor, query) == found
 
 
-def test_a_wrong_date_is_pointed_out_and_breaks_nothing(history, as_doctor):
+def test_an_invalid_date_shows_an_error(history, as_doctor):
     response = as_doctor.get("/readings/?date_from=yesterday")
     assert response.status_code == 200
     assert "date_from" in response.context["filter"].form.errors
 
 
-def test_another_doctors_patients_are_not_found(history, as_other_doctor):
+def test_other_doctors_patients_are_not_found(history, as_other_doctor):
     assert names(as_other_doctor, "?q=mei") == ["Not Mine Mei"]
 
 
-def test_pages_and_queries_do_not_grow(active_model, doctor, as_doctor, django_assert_num_queries):
+def test_page_size_and_queries_do_not_grow(
+    active_model, doctor, as_doctor, django_assert_num_queries
+):
     ReadingFactory.create_batch(3, doctor=doctor)
     as_doctor.get("/readings/")
     with django_assert_num_queries(7) as few:
@@ -80,14 +82,14 @@ def test_pages_and_queries_do_not_grow(active_model, doctor, as_doctor, django_a
     assert len(names(as_doctor, "?page=4")) == 3
 
 
-def test_htmx_gets_the_table_alone(history, as_doctor):
+def test_htmx_request_gets_only_the_table(history, as_doctor):
     response = as_doctor.get("/readings/?q=mei", headers={"HX-Request": "true"})
     text = response.content.decode()
     assert "Wang Mei" in text
     assert "<html" not in text
 
 
-def test_empty_states_say_what_to_do(as_doctor, active_model, doctor):
+def test_empty_lists_say_what_to_do(as_doctor, active_model, doctor):
     assert "/readings/new/" in as_doctor.get("/readings/").content.decode()
     ReadingFactory(doctor=doctor)
     page = as_doctor.get("/readings/?q=nobody").content.decode()
@@ -95,18 +97,20 @@ def test_empty_states_say_what_to_do(as_doctor, active_model, doctor):
     assert re.search(r'href="/readings/"', main)
 
 
-def test_edit_changes_the_particulars_and_says_so(reading, as_doctor):
-    changed = particulars(patient_name="林美", patient_age_years=4, exam_date="2026-01-03")
+def test_editing_changes_the_patients_details(reading, as_doctor):
+    changed = patient_details(patient_name="林美", patient_age_years=4, exam_date="2026-01-03")
     response = as_doctor.post(f"/readings/{reading.pk}/edit/", changed, follow=True)
-    assert [str(message) for message in response.context["messages"]] == ["Record updated."]
+    assert [str(message) for message in response.context["messages"]] == [
+        "The patient's details have been updated."
+    ]
     reading.refresh_from_db()
     assert (reading.patient_name, reading.patient_age_years) == ("林美", 4)
     assert reading.exam_date == datetime.date(2026, 1, 3)
 
 
-def test_edit_cannot_touch_doctor_film_or_result(reading, as_doctor, other_doctor):
+def test_editing_cannot_change_doctor_film_or_result(reading, as_doctor, other_doctor):
     before = Reading.objects.values().get()
-    forged = particulars(
+    forged = patient_details(
         doctor=other_doctor.pk,
         label="PNEUMONIA",
         threshold="0",
@@ -121,9 +125,9 @@ def test_edit_cannot_touch_doctor_film_or_result(reading, as_doctor, other_docto
     assert after == before
 
 
-def test_an_edit_that_cannot_be_keeps_what_was_typed(reading, as_doctor):
+def test_an_invalid_edit_keeps_the_typed_values(reading, as_doctor):
     response = as_doctor.post(
-        f"/readings/{reading.pk}/edit/", particulars(patient_name="New", patient_age_years=999)
+        f"/readings/{reading.pk}/edit/", patient_details(patient_name="New", patient_age_years=999)
     )
     assert response.status_code == 200
     assert 'value="New"' in response.content.decode()
@@ -131,35 +135,35 @@ def test_an_edit_that_cannot_be_keeps_what_was_typed(reading, as_doctor):
     assert reading.patient_name == "陳小明"
 
 
-def test_an_age_that_leaves_the_scope_withdraws_the_label_and_says_so(reading, as_doctor):
+def test_an_age_out_of_scope_changes_the_result_with_a_message(reading, as_doctor):
     Reading.objects.update(label=Label.NORMAL, scope_reasons=[], scope_score=-1e9)
     response = as_doctor.post(
-        f"/readings/{reading.pk}/edit/", particulars(patient_age_years=50), follow=True
+        f"/readings/{reading.pk}/edit/", patient_details(patient_age_years=50), follow=True
     )
     said = [str(message) for message in response.context["messages"]]
-    assert said[1].startswith("With the corrected age, the result is now:")
+    assert said[1].startswith("With the corrected age, the result is now ")
     reading.refresh_from_db()
     assert reading.label == Label.OUT_OF_SCOPE
 
 
-def test_delete_asks_first_and_can_be_undone(reading, as_doctor):
+def test_deleting_asks_for_confirmation_and_can_be_undone(reading, as_doctor):
     page = as_doctor.get(f"/readings/{reading.pk}/delete/").content.decode()
     assert "陳小明" in page
     assert "only a supervisor can restore it" in page
     assert names(as_doctor) == ["陳小明"]
     response = as_doctor.post(f"/readings/{reading.pk}/delete/", follow=True)
-    assert [str(message) for message in response.context["messages"]] == ["Record deleted."]
+    assert [str(message) for message in response.context["messages"]] == ["Reading deleted."]
     assert names(as_doctor) == []
     assert as_doctor.get(f"/readings/{reading.pk}/").status_code == 404
     undo = f"/readings/{reading.pk}/undelete/"
     assert f'action="{undo}"' in response.content.decode()
     response = as_doctor.post(undo, follow=True)
-    assert [str(message) for message in response.context["messages"]] == ["The record is back."]
+    assert [str(message) for message in response.context["messages"]] == ["Reading restored."]
     assert names(as_doctor) == ["陳小明"]
 
 
 @pytest.mark.parametrize("page", ["", "edit/", "delete/", "film/", "heatmap/", "report/"])
-def test_what_is_deleted_and_what_is_anothers_look_the_same(
+def test_a_deleted_reading_and_another_doctors_reading_look_the_same(
     page, reading, as_doctor, as_other_doctor
 ):
     address = f"/readings/{reading.pk}/{page}"
@@ -167,13 +171,19 @@ def test_what_is_deleted_and_what_is_anothers_look_the_same(
     as_doctor.post(f"/readings/{reading.pk}/delete/")
     gone = as_doctor.get(address)
     assert anothers.status_code == gone.status_code == 404
-    assert "No such record." in gone.content.decode()
-    assert "No such record." in anothers.content.decode()
+    panels = [
+        re.search(r"<h1.*?</main>", response.content.decode(), re.DOTALL)
+        for response in (gone, anothers)
+    ]
+    assert panels[0] is not None
+    assert panels[1] is not None
+    assert panels[0][0] == panels[1][0]
+    assert "may have been deleted" in panels[0][0]
 
 
-def test_what_a_patient_is_called_is_never_markup(reading, as_doctor):
+def test_a_patients_name_is_escaped(reading, as_doctor):
     attack = '<script>alert(1)</script>"onload="x'
-    as_doctor.post(f"/readings/{reading.pk}/edit/", particulars(patient_name=attack))
+    as_doctor.post(f"/readings/{reading.pk}/edit/", patient_details(patient_name=attack))
     for address in (
         f"/readings/{reading.pk}/",
         "/readings/",

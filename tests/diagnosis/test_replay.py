@@ -1,4 +1,4 @@
-"""A stored reading can be computed again, and a difference is named."""
+"""Recomputing a stored reading, and naming what differs."""
 
 import uuid
 
@@ -11,9 +11,9 @@ from mlcore import registry
 from mlcore.models import ModelVersion
 
 
-def test_a_reading_replays_to_what_is_stored(reading, capsys):
+def test_a_replay_gives_the_stored_result(reading, capsys):
     call_command("replay_reading", str(reading.pk))
-    assert "Film, model and result are the ones stored." in capsys.readouterr().out
+    assert "Film, model and result are unchanged." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -25,13 +25,13 @@ def test_a_reading_replays_to_what_is_stored(reading, capsys):
         ({"bundle_sha256": "0" * 64}, "pneumonia-2, the model .* is no longer installed: .* 0000"),
     ],
 )
-def test_what_differs_is_named(reading, changed, said):
+def test_a_difference_is_named(reading, changed, said):
     Reading.objects.update(**changed)
     with pytest.raises(CommandError, match=said):
         call_command("replay_reading", str(reading.pk))
 
 
-def test_a_bundle_that_is_no_longer_shipped_is_named(reading):
+def test_missing_bundle_is_reported(reading):
     """A site may have readings of `pneumonia-1`, whose bundle is not in the software any more."""
     ModelVersion.objects.update(name="pneumonia-1", path="pneumonia-1")
     registry.forget_loaded()
@@ -40,13 +40,13 @@ def test_a_bundle_that_is_no_longer_shipped_is_named(reading):
         call_command("replay_reading", str(reading.pk))
 
 
-def test_a_film_that_is_gone_is_said_so(reading):
+def test_a_missing_film_cannot_be_replayed(reading):
     storages["films"].delete(f"original/{reading.film_sha256[:2]}/{reading.film_sha256}")
-    with pytest.raises(CommandError, match="missing from the storage"):
+    with pytest.raises(CommandError, match="missing from storage"):
         call_command("replay_reading", str(reading.pk))
 
 
 @pytest.mark.django_db
-def test_an_unknown_reading():
-    with pytest.raises(CommandError, match="No reading"):
+def test_an_unknown_reading_cannot_be_replayed():
+    with pytest.raises(CommandError, match="There is no reading"):
         call_command("replay_reading", str(uuid.uuid4()))

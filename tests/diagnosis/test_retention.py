@@ -1,4 +1,4 @@
-"""A doctor's delete hides; supervisors restore and purge; nothing is left half done."""
+"""Soft deletion by doctors, restoring and purging by supervisors, orphaned files."""
 
 import datetime
 import os
@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts.models import AuditEntry
 from diagnosis import retention, storage
 from diagnosis.models import HidingReason, Reading
-from diagnosis.services.films import THUMBNAIL_SIDE, VIEWER_SIDE, film_rendering, original_film
+from diagnosis.services.films import original_film
 from diagnosis.services.readings import review_reading
 from tests.conftest import post_film
 from tests.factories import ReadingFactory
@@ -31,7 +31,7 @@ def stored_files() -> list[str]:
 
 
 def hidden(reading: Reading, reason: str = "NOT_NEEDED", **changes: object) -> Reading:
-    """Returns the reading, deleted by its doctor; `changes` are written past every service."""
+    """Return the reading, deleted by its doctor; `changes` bypass the services."""
     retention.hide_reading(doctor=reading.doctor, reading_id=reading.pk, reason=reason)
     if changes:
         Reading.objects.filter(pk=reading.pk).update(**changes)
@@ -44,7 +44,7 @@ def events(reading: Reading) -> list[str]:
     return list(rows.order_by("sequence").values_list("what", flat=True))
 
 
-def test_deleted_readings_are_seen_by_supervisors_only(reading, as_doctor, as_supervisor):
+def test_deleted_readings_are_visible_to_supervisors_only(reading, as_doctor, as_supervisor):
     hidden(reading, "MISTAKE")
     for page in ("", "report/", "film/", "heatmap/", "edit/", "delete/"):
         assert as_doctor.get(f"/readings/{reading.pk}/{page}").status_code == 404
@@ -57,7 +57,7 @@ def test_deleted_readings_are_seen_by_supervisors_only(reading, as_doctor, as_su
     assert stored_files() != []
 
 
-def test_the_reason_is_the_doctors_and_the_careful_one_without(reading, as_doctor):
+def test_the_reason_defaults_to_the_longer_retention(reading, as_doctor):
     address = f"/readings/{reading.pk}/delete/"
     page = as_doctor.post(address, {"reason": "BECAUSE"}).content.decode()
     assert "BECAUSE is not one of the available choices" in page
@@ -68,7 +68,7 @@ def test_the_reason_is_the_doctors_and_the_careful_one_without(reading, as_docto
     assert Reading.objects.get().hidden_reason == HidingReason.NOT_NEEDED
 
 
-def test_undoing_is_for_the_doctor_and_for_ten_minutes(
+def test_only_the_doctor_undoes_within_ten_minutes(
     reading, as_doctor, as_other_doctor, as_supervisor
 ):
     undo = f"/readings/{reading.pk}/undelete/"
@@ -79,7 +79,7 @@ def test_undoing_is_for_the_doctor_and_for_ten_minutes(
     late = timezone.now() - datetime.timedelta(minutes=10, seconds=1)
     Reading.objects.update(hidden_at=late)
     response = as_doctor.post(undo, follow=True)
-    assert "A supervisor can restore the record." in response.content.decode()
+    assert "Ask a supervisor to restore the reading." in response.content.decode()
     assert Reading.objects.get().is_hidden
     Reading.objects.update(hidden_at=late + datetime.timedelta(seconds=5))
     as_doctor.post(undo)
@@ -87,7 +87,7 @@ def test_undoing_is_for_the_doctor_and_for_ten_minutes(
     assert events(reading) == ["created", "hidden", "restored"]
 
 
-def test_a_supervisor_restores_and_says_why(reading, as_doctor, supervisor):
+def test_a_supervisor_restores_with_a_reason(reading, as_doctor, supervisor):
     hidden(reading, "MISTAKE", hidden_at=PAST)
     retention.restore_reading(supervisor=supervisor, reading_id=reading.pk, reason="asked for")
     assert as_doctor.get(f"/readings/{reading.pk}/").status_code == 200
@@ -108,7 +108,7 @@ def test_a_supervisor_restores_and_says_why(reading, as_doctor, supervisor):
         (None, 20, False),
     ],
 )
-def test_what_may_be_purged(reason, years_ago, allowed, reading, supervisor):
+def test_which_readings_may_be_purged(reason, years_ago, allowed, reading, supervisor):
     made = timezone.now() - datetime.timedelta(days=365.25 * years_ago)
     Reading.objects.update(created_at=made)
     reading.refresh_from_db()
@@ -123,14 +123,14 @@ def test_what_may_be_purged(reason, years_ago, allowed, reading, supervisor):
     assert Reading.objects.exists() is not allowed
 
 
-def test_the_setting_moves_the_end_of_the_period(reading, settings):
+def test_retention_years_sets_the_end_of_the_period(reading, settings):
     reading.created_at = timezone.make_aware(datetime.datetime(2024, 2, 29, 12))
     for years, end in ((1, "2025-03-01"), (4, "2028-02-29"), (25, "2049-03-01")):
         settings.RETENTION_YEARS = years
         assert retention.retention_ends(reading).date().isoformat() == end
 
 
-def test_only_supervisors_restore_and_purge(reading, doctor, ml_engineer):
+def test_only_supervisors_can_restore_and_purge(reading, doctor, ml_engineer):
     hidden(reading, "MISTAKE")
     for person in (doctor, ml_engineer):
         for service in (retention.restore_reading, retention.purge_reading):
@@ -139,11 +139,9 @@ def test_only_supervisors_restore_and_purge(reading, doctor, ml_engineer):
     assert Reading.objects.get().is_hidden
 
 
-def test_purging_takes_film_and_row_and_says_what_they_were(
+def test_purging_removes_film_and_row_and_audits_their_content(
     reading, doctor, supervisor, django_capture_on_commit_callbacks
 ):
-    for side in (THUMBNAIL_SIDE, VIEWER_SIDE):
-        film_rendering(reading, max_side=side)
     review_reading(doctor=doctor, reading_id=reading.pk, verdict="NORMAL")
     hidden(reading, "MISTAKE")
     assert len(stored_files()) == 3
@@ -160,21 +158,21 @@ def test_purging_takes_film_and_row_and_says_what_they_were(
     assert "activation_map" not in row.changes_dict
 
 
-def test_a_film_stays_while_another_reading_is_of_it(
+def test_a_film_is_kept_while_another_reading_has_it(
     reading, as_other_doctor, other_doctor, supervisor, film_bytes,
     django_capture_on_commit_callbacks,
 ):  # fmt: skip
     assert post_film(as_other_doctor, film_bytes).status_code == 302
     second = Reading.objects.get(doctor=other_doctor)
     assert second.film_sha256 == reading.film_sha256
-    for one, left in ((reading, 1), (second, 0)):
+    for one, left in ((reading, 3), (second, 0)):
         hidden(one, "MISTAKE")
         with django_capture_on_commit_callbacks(execute=True):
             retention.purge_reading(supervisor=supervisor, reading_id=one.pk, reason="x")
         assert len(stored_files()) == left
 
 
-def test_a_purge_that_fails_leaves_the_film(reading, supervisor, monkeypatch):
+def test_a_failed_purge_keeps_the_film(reading, supervisor, monkeypatch):
     hidden(reading, "MISTAKE")
 
     def fail(*args, **kwargs):
@@ -187,7 +185,7 @@ def test_a_purge_that_fails_leaves_the_film(reading, supervisor, monkeypatch):
     assert original_film(reading)
 
 
-def test_a_file_that_resists_is_found_by_the_sweep(
+def test_sweep_films_removes_a_file_that_a_purge_could_not(
     reading, supervisor, monkeypatch, caplog, capsys, django_capture_on_commit_callbacks
 ):
     hidden(reading, "MISTAKE")
@@ -196,16 +194,16 @@ def test_a_file_that_resists_is_found_by_the_sweep(
         raise PermissionError("read-only")
 
     with monkeypatch.context() as patch, django_capture_on_commit_callbacks(execute=True):
-        patch.setattr(storage, "forget", resist)
+        patch.setattr(storage, "remove", resist)
         retention.purge_reading(supervisor=supervisor, reading_id=reading.pk, reason="x")
     assert not Reading.objects.exists()
-    assert len(stored_files()) == 1
+    assert len(stored_files()) == 3
     assert "read-only" in caplog.text
     call_command("sweep_films")
-    assert len(stored_files()) == 1, "younger than an hour"
+    assert len(stored_files()) == 3, "younger than an hour"
     age_files()
     call_command("sweep_films", dry_run=True)
-    assert len(stored_files()) == 1
+    assert len(stored_files()) == 3
     assert reading.film_sha256 in capsys.readouterr().out
     call_command("sweep_films")
     assert stored_files() == []
@@ -218,18 +216,18 @@ def age_files() -> None:
             os.utime(path, (old, old))
 
 
-def test_the_sweep_leaves_what_readings_need(reading, capsys):
-    film_rendering(reading, max_side=VIEWER_SIDE)
-    shelf = Path(storages["films"].path(storage.original_name(reading.film_sha256))).parent
-    (shelf / ".part-abc").write_bytes(b"half a film")
+def test_sweep_films_keeps_the_files_of_readings(reading, capsys):
+    folder = Path(storages["films"].path(storage.original_name(reading.film_sha256))).parent
+    (folder / ".part-abc").write_bytes(b"half a film")
     age_files()
     hidden(reading)
     call_command("sweep_films")
-    assert stored_files() == [reading.film_sha256, f"{reading.film_sha256}-1600.jpg"]
+    sha256 = reading.film_sha256
+    assert stored_files() == [sha256, f"{sha256}-160.jpg", f"{sha256}-1600.jpg"]
     assert "1 file(s) removed" in capsys.readouterr().out
 
 
-def test_the_sweep_removes_uploads_that_a_killed_process_left(db, tmp_path, settings, capsys):
+def test_sweep_films_removes_abandoned_uploads(db, tmp_path, settings, capsys):
     settings.FILE_UPLOAD_TEMP_DIR = tmp_path
     left, arriving = (TemporaryUploadedFile(name, "", 0, None) for name in ("old.dcm", "new.dcm"))
     os.utime(left.temporary_file_path(), (0, 0))
@@ -242,7 +240,9 @@ def test_the_sweep_removes_uploads_that_a_killed_process_left(db, tmp_path, sett
     arriving.close()
 
 
-def test_a_form_of_a_deleted_reading_makes_no_ghost(active_model, as_doctor, film_bytes, doctor):
+def test_the_form_of_a_deleted_reading_cannot_be_reused(
+    active_model, as_doctor, film_bytes, doctor
+):
     import uuid
 
     submission = str(uuid.uuid4())
@@ -250,10 +250,10 @@ def test_a_form_of_a_deleted_reading_makes_no_ghost(active_model, as_doctor, fil
     as_doctor.post(f"/readings/{submission}/delete/")
     again = post_film(as_doctor, film_bytes, submission=submission)
     assert again.status_code == 200
-    assert "This form was used before" in again.content.decode()
+    assert "This form has already been used" in again.content.decode()
 
 
-def test_the_command_purges_what_is_past_its_period_and_nothing_else(
+def test_purge_readings_purges_only_expired_readings(
     active_model, doctor, capsys, django_capture_on_commit_callbacks
 ):
     due, mistake, shown = ReadingFactory.create_batch(3, doctor=doctor)

@@ -1,4 +1,4 @@
-"""The doctor's own reading of a film: stated freely, changeable, compared with the model's."""
+"""The doctor's own reading of a film, and its agreement with the model's."""
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -6,7 +6,7 @@ from django.core.exceptions import ValidationError
 from accounts.models import AuditEntry
 from diagnosis.models import Agreement, Label, Reading, Review
 from diagnosis.services.readings import review_reading
-from tests.conftest import particulars
+from tests.conftest import patient_details
 from tests.factories import ReadingFactory
 
 pytestmark = pytest.mark.django_db
@@ -17,24 +17,26 @@ def pneumonia(active_model, doctor) -> Reading:
     return ReadingFactory(doctor=doctor, label=Label.PNEUMONIA)
 
 
-def state(browser, reading: Reading, verdict: str, note: str = "", *, follow: bool = False):
+def post_own_reading(
+    browser, reading: Reading, verdict: str, note: str = "", *, follow: bool = False
+):
     sent = {"verdict": verdict, "note": note}
     return browser.post(f"/readings/{reading.pk}/own-reading/", sent, follow=follow)
 
 
-def test_nothing_is_chosen_in_advance(pneumonia, as_doctor):
+def test_no_verdict_is_preselected(pneumonia, as_doctor):
     page = as_doctor.get(f"/readings/{pneumonia.pk}/").content.decode()
     form = page[page.index('id="own-reading"') :].split("</section>")[0]
     assert form.count('type="radio"') == 4
     assert "checked" not in form
 
 
-def test_what_was_stated_is_shown_wherever_the_reading_is(
-    pneumonia, as_doctor, as_supervisor, doctor
-):
-    response = state(as_doctor, pneumonia, "NORMAL", "thymus, not\nconsolidation", follow=True)
+def test_the_doctors_reading_is_shown_on_every_page(pneumonia, as_doctor, as_supervisor, doctor):
+    response = post_own_reading(
+        as_doctor, pneumonia, "NORMAL", "thymus, not\nconsolidation", follow=True
+    )
     page = response.content.decode()
-    assert "Your own reading is noted." in page
+    assert "Your assessment has been saved." in page
     assert "thymus, not<br>consolidation" in page
     assert "differs from the model" in page
     assert doctor.display_name in page
@@ -43,13 +45,13 @@ def test_what_was_stated_is_shown_wherever_the_reading_is(
         assert "You: Normal" in as_doctor.get(address).content.decode()
     page = as_supervisor.get(f"/readings/{pneumonia.pk}/").content.decode()
     assert "thymus, not<br>consolidation" in page
-    assert "/own-reading/" not in page, "a supervisor states nothing in the doctor's place"
+    assert "/own-reading/" not in page, "a supervisor cannot state one"
 
 
-def test_it_can_be_changed_and_each_change_is_on_record(pneumonia, as_doctor, doctor):
-    state(as_doctor, pneumonia, "NORMAL")
-    state(as_doctor, pneumonia, "NORMAL")
-    state(as_doctor, pneumonia, "PNEUMONIA", "after a second look")
+def test_every_change_of_the_doctors_reading_is_audited(pneumonia, as_doctor, doctor):
+    post_own_reading(as_doctor, pneumonia, "NORMAL")
+    post_own_reading(as_doctor, pneumonia, "NORMAL")
+    post_own_reading(as_doctor, pneumonia, "PNEUMONIA", "after a second look")
     own = Review.objects.get()
     assert (own.verdict, own.note) == ("PNEUMONIA", "after a second look")
     rows = AuditEntry.objects.filter(what="reviewed").order_by("sequence")
@@ -73,7 +75,7 @@ def test_it_can_be_changed_and_each_change_is_on_record(pneumonia, as_doctor, do
         ("OUT_OF_SCOPE", "NORMAL", ""),
     ],
 )
-def test_disagreement_is_one_of_normal_and_pneumonia(
+def test_agreement_compares_normal_and_pneumonia_only(
     label, verdict, expected, active_model, doctor
 ):
     reading = ReadingFactory(doctor=doctor, label=label)
@@ -82,18 +84,18 @@ def test_disagreement_is_one_of_normal_and_pneumonia(
     assert reading.agreement == expected
 
 
-def test_it_follows_a_label_that_a_corrected_age_withdraws(reading, as_doctor):
+def test_agreement_is_updated_when_a_corrected_age_changes_the_label(reading, as_doctor):
     Reading.objects.update(label=Label.NORMAL, scope_score=-1e9, scope_reasons=[])
-    state(as_doctor, reading, "PNEUMONIA")
+    post_own_reading(as_doctor, reading, "PNEUMONIA")
     assert Reading.objects.get().agreement == Agreement.DISAGREE
-    as_doctor.post(f"/readings/{reading.pk}/edit/", particulars(patient_age_years=60))
+    as_doctor.post(f"/readings/{reading.pk}/edit/", patient_details(patient_age_years=60))
     after = Reading.objects.get()
     assert (after.label, after.agreement) == (Label.OUT_OF_SCOPE, "")
     assert after.age_scope == "OUTSIDE"
 
 
 @pytest.mark.parametrize("sent", [{}, {"verdict": "MAYBE"}, {"verdict": ""}])
-def test_a_verdict_that_is_none_is_asked_for_again_and_the_note_kept(sent, pneumonia, as_doctor):
+def test_an_invalid_verdict_shows_an_error_and_keeps_the_note(sent, pneumonia, as_doctor):
     response = as_doctor.post(
         f"/readings/{pneumonia.pk}/own-reading/", sent | {"note": "a long thought"}
     )
@@ -103,30 +105,31 @@ def test_a_verdict_that_is_none_is_asked_for_again_and_the_note_kept(sent, pneum
     assert not Review.objects.exists()
 
 
-def test_a_note_has_an_end(pneumonia, as_doctor, doctor):
+def test_a_note_has_a_maximum_length(pneumonia, as_doctor, doctor):
     assert (
-        "at most 500 characters" in state(as_doctor, pneumonia, "OTHER", "x" * 501).content.decode()
+        "at most 500 characters"
+        in post_own_reading(as_doctor, pneumonia, "OTHER", "x" * 501).content.decode()
     )
-    assert state(as_doctor, pneumonia, "OTHER", "x" * 500).status_code == 302
+    assert post_own_reading(as_doctor, pneumonia, "OTHER", "x" * 500).status_code == 302
     with pytest.raises(ValidationError):
         Review(reading=pneumonia, doctor=doctor, verdict="OTHER", note="x" * 501).full_clean()
 
 
-def test_only_the_readings_doctor_states_it(
+def test_only_the_readings_doctor_reviews_it(
     pneumonia, as_doctor, as_other_doctor, as_supervisor, as_ml_engineer, doctor
 ):
     for somebody in (as_other_doctor, as_supervisor, as_ml_engineer):
-        assert state(somebody, pneumonia, "NORMAL").status_code == 404
+        assert post_own_reading(somebody, pneumonia, "NORMAL").status_code == 404
     as_doctor.post(f"/readings/{pneumonia.pk}/delete/")
-    assert state(as_doctor, pneumonia, "NORMAL").status_code == 404
+    assert post_own_reading(as_doctor, pneumonia, "NORMAL").status_code == 404
     assert as_doctor.get(f"/readings/{pneumonia.pk}/own-reading/").status_code == 405
     with pytest.raises(ValueError, match="MAYBE"):
         review_reading(doctor=doctor, reading_id=pneumonia.pk, verdict="MAYBE")
     assert not Review.objects.exists()
 
 
-def test_a_note_is_never_markup(pneumonia, as_doctor):
-    state(as_doctor, pneumonia, "OTHER", "<script>alert(1)</script>")
+def test_a_note_is_escaped(pneumonia, as_doctor):
+    post_own_reading(as_doctor, pneumonia, "OTHER", "<script>alert(1)</script>")
     for page in ("", "report/"):
         assert (
             "<script>alert"

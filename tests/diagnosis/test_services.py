@@ -1,4 +1,4 @@
-"""What a reading's services promise, on the real model and drawn films."""
+"""The services of readings, with the shipped model and synthetic films."""
 
 import datetime
 import hashlib
@@ -15,7 +15,7 @@ from diagnosis import retention, storage
 from diagnosis.models import Label, Reading
 from diagnosis.services.films import FilmMissingError, film_rendering, heatmap, original_film
 from diagnosis.services.readings import (
-    Particulars,
+    PatientDetails,
     SubmissionTakenError,
     edit_reading,
     review_reading,
@@ -23,9 +23,9 @@ from diagnosis.services.readings import (
 )
 from diagnosis.validators import validate_film
 from mlcore import inference
-from tests.films import draw_film, encode, encode_dicom
+from tests.films import encode, encode_dicom, synthetic_film
 
-PATIENT = Particulars(
+PATIENT = PatientDetails(
     name="陳小明", number="A123", age_years=3, exam_date=datetime.date(2026, 1, 2)
 )
 
@@ -34,7 +34,7 @@ def upload(data: bytes):
     return validate_film(SimpleUploadedFile("film", data))
 
 
-def submit(doctor, data: bytes, *, patient: Particulars = PATIENT, submission=None) -> Reading:
+def submit(doctor, data: bytes, *, patient: PatientDetails = PATIENT, submission=None) -> Reading:
     return submit_reading(
         doctor=doctor,
         upload=upload(data),
@@ -48,7 +48,7 @@ def stored_files() -> list[str]:
     return sorted(path.name for path in root.rglob("*") if path.is_file())
 
 
-def test_a_reading_holds_what_the_model_said_and_the_film_byte_for_byte(
+def test_a_reading_stores_the_prediction_and_the_film_byte_for_byte(
     active_model, doctor, film_bytes
 ):
     reading = submit(doctor, film_bytes)
@@ -65,7 +65,7 @@ def test_a_reading_holds_what_the_model_said_and_the_film_byte_for_byte(
     assert original_film(reading) == film_bytes
 
 
-def test_a_form_sent_twice_makes_one_reading(active_model, doctor, film_bytes):
+def test_resubmission_creates_one_reading(active_model, doctor, film_bytes):
     submission = uuid.uuid4()
     first = submit(doctor, film_bytes, submission=submission)
     again = submit(doctor, film_bytes, submission=submission)
@@ -73,7 +73,7 @@ def test_a_form_sent_twice_makes_one_reading(active_model, doctor, film_bytes):
     assert Reading.objects.count() == 1
 
 
-def test_another_doctors_submission_id_is_refused(active_model, doctor, other_doctor, film_bytes):
+def test_another_doctors_submission_is_refused(active_model, doctor, other_doctor, film_bytes):
     submission = uuid.uuid4()
     submit(doctor, film_bytes, submission=submission)
     with pytest.raises(SubmissionTakenError):
@@ -81,28 +81,26 @@ def test_another_doctors_submission_id_is_refused(active_model, doctor, other_do
     assert Reading.objects.get().doctor == doctor
 
 
-def test_only_those_who_may_read_films_do(active_model, supervisor, ml_engineer, film_bytes):
+def test_only_doctors_submit_readings(active_model, supervisor, ml_engineer, film_bytes):
     for person in (supervisor, ml_engineer):
         with pytest.raises(PermissionDenied):
             submit(person, film_bytes)
     assert stored_files() == []
 
 
-def test_a_patient_outside_the_validated_ages_gets_no_plain_label(active_model, doctor, film_bytes):
+def test_a_patient_outside_the_validated_ages_is_out_of_scope(active_model, doctor, film_bytes):
     low, high = active_model.card["population"]["age_years"]
     for age in (low - 1, high + 1, 70):
-        patient = Particulars(name="A", age_years=age, exam_date=PATIENT.exam_date)
+        patient = PatientDetails(name="A", age_years=age, exam_date=PATIENT.exam_date)
         reading = submit(doctor, film_bytes, patient=patient)
         assert reading.label == Label.OUT_OF_SCOPE
         assert "age" in reading.scope_reasons
 
 
-def test_correcting_the_age_decides_the_label_again_and_nothing_else(
-    active_model, doctor, film_bytes
-):
+def test_correcting_the_age_updates_only_the_label(active_model, doctor, film_bytes):
     reading = submit(doctor, film_bytes)
     before = Reading.objects.values().get()
-    adult = Particulars(name="A", age_years=40, exam_date=PATIENT.exam_date)
+    adult = PatientDetails(name="A", age_years=40, exam_date=PATIENT.exam_date)
     edit_reading(doctor=doctor, reading_id=reading.pk, patient=adult)
     edited = Reading.objects.get()
     assert edited.label == Label.OUT_OF_SCOPE
@@ -120,10 +118,8 @@ def test_correcting_the_age_decides_the_label_again_and_nothing_else(
         ("body_part", {"body_part": "HAND"}),
     ],
 )
-def test_what_a_dicom_header_states_outside_the_scope_is_kept_and_refused(
-    lenient_model, doctor, reason, stated
-):
-    pixels = draw_film("NORMAL", seed=1, size=256)
+def test_a_dicom_header_out_of_scope_is_stored_and_refused(lenient_model, doctor, reason, stated):
+    pixels = synthetic_film("NORMAL", seed=1, size=256)
     reading = submit(doctor, encode_dicom(pixels, **stated))
     assert reading.film_format == "DICOM"
     assert reading.label == Label.OUT_OF_SCOPE
@@ -134,7 +130,9 @@ def test_what_a_dicom_header_states_outside_the_scope_is_kept_and_refused(
     assert within.scope_reasons == []
 
 
-def test_nobody_edits_or_deletes_anothers_reading(active_model, doctor, other_doctor, film_bytes):
+def test_another_doctors_reading_cannot_be_edited_or_deleted(
+    active_model, doctor, other_doctor, film_bytes
+):
     reading = submit(doctor, film_bytes)
     with pytest.raises(Reading.DoesNotExist):
         edit_reading(doctor=other_doctor, reading_id=reading.pk, patient=PATIENT)
@@ -142,7 +140,7 @@ def test_nobody_edits_or_deletes_anothers_reading(active_model, doctor, other_do
         retention.hide_reading(doctor=other_doctor, reading_id=reading.pk, reason="MISTAKE")
 
 
-def test_where_the_row_cannot_be_stored_the_film_is_not_kept(
+def test_a_film_is_not_kept_if_its_row_cannot_be_stored(
     active_model, doctor, film_bytes, monkeypatch
 ):
     def fail(*args, **kwargs):
@@ -154,7 +152,7 @@ def test_where_the_row_cannot_be_stored_the_film_is_not_kept(
     assert stored_files() == []
 
 
-def test_a_film_that_cannot_be_written_leaves_no_row_and_no_part(
+def test_a_film_that_cannot_be_written_leaves_nothing(
     active_model, doctor, film_bytes, monkeypatch
 ):
     def full(descriptor):
@@ -167,7 +165,7 @@ def test_a_film_that_cannot_be_written_leaves_no_row_and_no_part(
     assert stored_files() == []
 
 
-def test_an_altered_film_is_noticed(active_model, doctor, film_bytes):
+def test_an_altered_film_is_detected(active_model, doctor, film_bytes):
     reading = submit(doctor, film_bytes)
     path = storages["films"].path(storage.original_name(reading.film_sha256))
     with open(path, "ab") as film:  # noqa: PTH123
@@ -176,12 +174,12 @@ def test_an_altered_film_is_noticed(active_model, doctor, film_bytes):
         original_film(reading)
 
 
-def test_what_changed_is_on_record_without_the_film(active_model, doctor, film_bytes):
+def test_changes_are_audited_without_the_film(active_model, doctor, film_bytes):
     reading = submit(doctor, film_bytes)
     edit_reading(
         doctor=doctor,
         reading_id=reading.pk,
-        patient=Particulars(name="B", age_years=4, exam_date=PATIENT.exam_date),
+        patient=PatientDetails(name="B", age_years=4, exam_date=PATIENT.exam_date),
     )
     review_reading(doctor=doctor, reading_id=reading.pk, verdict="OTHER", note="old fracture")
     entries = AuditEntry.objects.filter(object_pk=str(reading.pk)).order_by("pk")
@@ -192,8 +190,8 @@ def test_what_changed_is_on_record_without_the_film(active_model, doctor, film_b
         assert all(field not in entry.changes_dict for entry in entries)
 
 
-def test_a_rendering_carries_no_metadata(active_model, doctor):
-    pixels = draw_film("NORMAL", seed=2, size=256)
+def test_rendering_has_no_metadata(active_model, doctor):
+    pixels = synthetic_film("NORMAL", seed=2, size=256)
     data = encode_dicom(pixels, patient_name="SECRET^NAME", patient_id="SECRET-ID")
     rendering = film_rendering(submit(doctor, data), max_side=1600)
     assert b"SECRET" in data
@@ -201,12 +199,12 @@ def test_a_rendering_carries_no_metadata(active_model, doctor):
     assert rendering.startswith(b"\xff\xd8\xff")
 
 
-def test_the_heatmap_has_the_films_proportions(active_model, doctor):
+def test_the_heatmap_has_the_films_aspect_ratio(active_model, doctor):
     import io
 
     from PIL import Image
 
-    wide = encode(draw_film("PNEUMONIA", seed=3, size=256)[:192], "png")
+    wide = encode(synthetic_film("PNEUMONIA", seed=3, size=256)[:192], "png")
     picture = Image.open(io.BytesIO(heatmap(submit(doctor, wide))))
     assert picture.mode == "RGBA"
     assert picture.width / picture.height == pytest.approx(256 / 192, rel=0.01)

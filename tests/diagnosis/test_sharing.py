@@ -1,4 +1,4 @@
-"""A case on the board: what leaves, what does not, and how it is taken back."""
+"""Sharing a case on the board: what it contains, who may share, and withdrawing it."""
 
 import base64
 import datetime
@@ -23,10 +23,11 @@ from diagnosis.models import Label, Reading, SharedCase
 from diagnosis.services import sharing
 from diagnosis.services.films import FilmMissingError
 from diagnosis.services.sharing import Box
-from mlcore import inference
+from mlcore.engine.films.film import read_film
+from mlcore.engine.films.redaction import render_redacted
 from tests.conftest import post_film, signed_in
 from tests.factories import ReadingFactory
-from tests.films import draw_film, encode, encode_dicom
+from tests.films import encode, encode_dicom, synthetic_film
 
 pytestmark = pytest.mark.django_db
 
@@ -34,7 +35,7 @@ CORNER = "70 0 30 8"
 
 
 def filled(**changes: object) -> dict[str, object]:
-    """Returns what a doctor sends from the form, with `changes`."""
+    """Return the data of the sharing form, with `changes`."""
     return {
         "category": "7",
         "title": "A consolidation?",
@@ -60,17 +61,17 @@ def shared(browser, reading: Reading, **changes: object) -> SharedCase:
 
 def shown_picture(page: str) -> bytes:
     match = re.search(r'src="data:image/png;base64,([^"]+)"', page)
-    assert match, "no picture in the preview"
+    assert match, "no image in the preview"
     return base64.b64decode(match[1])
 
 
 def hidden_fields(page: str) -> dict[str, str]:
-    """Returns what the preview's form sends on."""
+    """Return the hidden fields of the preview's form."""
     fields = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page)
     return {name: html.unescape(value) for name, value in fields if name != "csrfmiddlewaretoken"}
 
 
-# What leaves ----------------------------------------------------------------------------------
+# De-identification ----------------------------------------------------------------------------
 
 SECRET_NAME, SECRET_NUMBER, SECRET_FILE = "陳小明", "K4471902", "chen-siao-ming-4471902"
 EXAM = datetime.date(2025, 3, 9)
@@ -81,7 +82,7 @@ MARKERS = [
 
 
 def spellings(day: datetime.date) -> list[str]:
-    """Returns a day as people write it, in Taiwan and elsewhere."""
+    """Return the ways to write a day, in Taiwan and elsewhere."""
     year, month, date = day.year, day.month, day.day
     return [
         day.isoformat(),
@@ -105,8 +106,8 @@ def identifiers(reading: Reading) -> list[str]:
 
 @pytest.fixture(params=["dicom", "jpeg", "png"])
 def secret_reading(request, lenient_model, as_doctor) -> Reading:
-    """A reading of a file that tells everything of its patient."""
-    pixels = draw_film("PNEUMONIA", seed=3, size=1000)
+    """A reading of a file full of identifiers."""
+    pixels = synthetic_film("PNEUMONIA", seed=3, size=1000)
     if request.param == "dicom":
         data = encode_dicom(
             pixels,
@@ -142,8 +143,8 @@ def with_metadata(pixels: np.ndarray, format: str) -> bytes:
 
 
 @pytest.mark.parametrize("language", ["en", "zh-hant"])
-def test_nothing_of_the_patient_leaves(language, secret_reading, doctor, board):
-    """The case as the form proposes it, posted from the pages, searched for every identifier."""
+def test_a_shared_case_contains_no_patient_identifier(language, secret_reading, doctor, board):
+    """Post the proposed case through the pages and search it for every identifier."""
     browser = signed_in(doctor)
     browser.defaults["HTTP_ACCEPT_LANGUAGE"] = language
     mail.outbox.clear()
@@ -173,7 +174,7 @@ def test_nothing_of_the_patient_leaves(language, secret_reading, doctor, board):
 
 
 def chunks(png: bytes) -> list[bytes]:
-    """Returns the kinds of a PNG file's chunks."""
+    """Return the chunk types of a PNG file."""
     kinds, at = [], 8
     while at < len(png):
         length = int.from_bytes(png[at : at + 4], "big")
@@ -182,7 +183,7 @@ def chunks(png: bytes) -> list[bytes]:
     return kinds
 
 
-def test_the_picture_is_small_grey_and_holds_pixels_alone(secret_reading):
+def test_the_shared_image_is_small_greyscale_and_without_metadata(secret_reading):
     picture = sharing.redact(secret_reading, [])
     assert set(chunks(picture)) == {b"IHDR", b"IDAT", b"IEND"}
     with Image.open(io.BytesIO(picture)) as image:
@@ -197,9 +198,7 @@ def pixels_of(picture: bytes) -> np.ndarray:
         return np.asarray(image)
 
 
-def test_what_is_posted_is_what_was_looked_at_and_black_where_it_was_blackened(
-    reading, as_doctor, board
-):
+def test_the_posted_image_is_the_previewed_one_with_its_black_boxes(reading, as_doctor, board):
     boxes = "70.31 0 29.69 8\r\n\r\n0 95 20.5 5"
     page = send(as_doctor, reading, "preview", boxes=boxes).content.decode()
     sent = hidden_fields(page) | {"step": "post", "confirmed": "on"}
@@ -215,37 +214,35 @@ def test_what_is_posted_is_what_was_looked_at_and_black_where_it_was_blackened(
     assert (drawn[middle] == plain[middle]).all()
 
 
-def test_nothing_under_a_box_reaches_a_pixel_beside_it():
-    one = draw_film("NORMAL", seed=1, size=1200).copy()
+def test_pixels_under_a_box_do_not_affect_their_neighbours():
+    one = synthetic_film("NORMAL", seed=1, size=1200).copy()
     other = one.copy()
     other[0:96, 840:1200] = 255 - other[0:96, 840:1200]
     pictures = {
-        inference.render_redacted(
-            inference.read_film(encode(pixels, "png")), [Box(0.7, 0, 0.3, 0.08)], max_side=800
-        )
+        render_redacted(read_film(encode(pixels, "png")), [Box(0.7, 0, 0.3, 0.08)], max_side=800)
         for pixels in (one, other)
     }
     assert len(pictures) == 1
 
 
 @pytest.mark.parametrize(
-    ("years", "band"),
+    ("years", "group"),
     [(0, "0–4"), (4, "0–4"), (5, "5–9"), (17, "15–19"), (89, "85–89"), (90, "90+"), (130, "90+")],
 )
-def test_an_age_is_told_within_five_years(years, band):
-    assert sharing.age_band(years) == band
+def test_an_age_is_given_as_a_five_year_group(years, group):
+    assert sharing.age_group(years) == group
 
 
 @pytest.mark.parametrize(
     ("label", "says"),
     [
-        (Label.PNEUMONIA, "The model says: Pneumonia (probability of pneumonia 0.100)"),
-        (Label.NORMAL, "The model says: Normal"),
-        (Label.UNSURE, "cannot tell normal from pneumonia"),
-        (Label.OUT_OF_SCOPE, "it said nothing"),
+        (Label.PNEUMONIA, "Model result: Pneumonia (probability of pneumonia 0.100)"),
+        (Label.NORMAL, "Model result: Normal"),
+        (Label.UNSURE, "The model's result is inconclusive"),
+        (Label.OUT_OF_SCOPE, "out of scope for the model"),
     ],
 )
-def test_the_proposed_text_says_what_the_model_said(label, says, active_model):
+def test_the_draft_contains_the_model_result(label, says, active_model):
     with translation.override("en"):
         draft = sharing.default_text(ReadingFactory(label=label, patient_age_years=7))
     assert says in draft.body
@@ -260,33 +257,33 @@ def test_the_proposed_text_says_what_the_model_said(label, says, active_model):
     "text",
     ["70 0 31 8", "-1 0 5 5", "0 0 0 5", "nan 0 5 5", "0 inf 5 5", "1 2 3", "1 2 3 4 5", "a b c d"],
 )
-def test_a_box_that_is_none_is_refused_by_its_line(text, reading, as_doctor, board):
+def test_an_invalid_box_is_reported_with_its_line(text, reading, as_doctor, board):
     page = send(as_doctor, reading, "preview", boxes=f"1 1 5 5\n{text}")
-    assert "Line 2 is no box on the film." in page.content.decode()
-    assert text in html.unescape(page.content.decode()), "what was written is still there"
+    assert "Line 2 is not a box on the image." in page.content.decode()
+    assert text in html.unescape(page.content.decode()), "the input is kept"
     assert board.cases == []
 
 
-def test_twenty_boxes_and_no_more(reading):
+def test_at_most_twenty_boxes(reading):
     assert len(BoxesField().clean("1 1 5 5\n" * 20)) == 20
-    with pytest.raises(ValidationError, match="No more than 20 boxes"):
+    with pytest.raises(ValidationError, match="At most 20 boxes are allowed"):
         BoxesField().clean("1 1 5 5\n" * 21)
     with pytest.raises(ValueError, match="At most 20"):
         sharing.redact(reading, [Box(0, 0, 1, 1)] * 21)
 
 
-def test_boxes_that_touch_the_far_edge_are_whole():
+def test_a_box_may_touch_the_far_edge():
     (box,) = BoxesField().clean("70.1 33.3 29.9 66.7")
     rows, columns = box.pixels(800, 600)
     assert (rows.stop, columns.stop) == (600, 800)
 
 
-def test_the_steps_work_as_plain_forms(reading, as_doctor, board):
+def test_sharing_works_without_scripts(reading, as_doctor, board):
     page = as_doctor.get(address(reading)).content.decode()
     assert re.search(r'<textarea[^>]*name="boxes"', page)
     assert "What do you see?" in page
     preview = send(as_doctor, reading, "preview", body="*first* <b>\n\nsecond").content.decode()
-    assert "<p>*first* &lt;b&gt;" in preview, "as the board shows it"
+    assert "<p>*first* &lt;b&gt;" in preview, "rendered as on the board"
     assert "Questions" in preview
     sent = hidden_fields(preview)
     assert sent["body"] == "*first* <b>\n\nsecond"
@@ -313,18 +310,18 @@ def test_the_steps_work_as_plain_forms(reading, as_doctor, board):
         {"submission": "x"},
     ],
 )
-def test_a_form_that_lacks_something_goes_nowhere(changes, reading, as_doctor, board):
+def test_an_incomplete_form_posts_nothing(changes, reading, as_doctor, board):
     for step in ("preview", "post"):
         response = send(as_doctor, reading, step, confirmed="on", **changes)
         assert response.status_code == 200
         assert set(response.context["form"].errors) == set(changes)
-        # The field of the submission is hidden, and has its error above the form.
+        # The submission field is hidden; its error is above the form.
         said = "Enter a valid UUID." if "submission" in changes else "invalid-feedback"
         assert said in response.content.decode()
     assert board.cases == []
 
 
-def test_a_form_sent_twice_makes_one_case(reading, as_doctor, board):
+def test_resubmitted_form_creates_one_case(reading, as_doctor, board):
     submission = str(uuid.uuid4())
     for _time in range(2):
         shared(as_doctor, reading, submission=submission)
@@ -334,7 +331,7 @@ def test_a_form_sent_twice_makes_one_case(reading, as_doctor, board):
     assert SharedCase.objects.count() == 2
 
 
-def test_an_own_patient_in_the_text_is_warned_of_and_can_still_be_posted(reading, as_doctor, board):
+def test_a_patients_name_in_the_text_gives_a_warning_only(reading, as_doctor, board):
     page = send(as_doctor, reading, "preview", title="A123", body="陳小明").content.decode()
     assert "“陳小明” is the name of a patient in one of your readings." in page
     assert "“A123” is the number of a patient in one of your readings." in page
@@ -344,13 +341,13 @@ def test_an_own_patient_in_the_text_is_warned_of_and_can_still_be_posted(reading
     assert len(board.cases) == 1
 
 
-def test_a_picture_in_which_nothing_is_black_is_asked_about(reading, as_doctor, board):
+def test_an_image_without_boxes_gives_a_warning(reading, as_doctor, board):
     for boxes, is_asked in (("", True), (CORNER, False)):
         page = send(as_doctor, reading, "preview", boxes=boxes).content.decode()
         assert ("You have not redacted anything." in page) is is_asked
 
 
-def test_a_film_that_is_gone_is_said_to_be(reading, as_doctor, board, monkeypatch):
+def test_a_missing_film_cannot_be_shared(reading, as_doctor, board, monkeypatch):
     def missing(reading):
         raise FilmMissingError
 
@@ -358,24 +355,24 @@ def test_a_film_that_is_gone_is_said_to_be(reading, as_doctor, board, monkeypatc
     for step in ("preview", "post"):
         response = send(as_doctor, reading, step, confirmed="on")
         assert response.status_code == 503
-        assert "The film is missing from the storage." in response.content.decode()
+        assert "The X-ray is missing from the server&#x27;s storage." in response.content.decode()
 
 
-def test_a_board_that_refuses_leaves_no_trace(reading, as_doctor, board, monkeypatch):
+def test_a_case_that_the_board_rejects_leaves_no_trace(reading, as_doctor, board, monkeypatch):
     def refuse(**case):
         raise ValueError("closed")
 
     monkeypatch.setattr(board, "post_case", refuse)
     response = send(as_doctor, reading, "post", confirmed="on")
-    assert "did not take the case" in response.content.decode()
+    assert "rejected the case" in response.content.decode()
     assert not SharedCase.objects.exists()
     assert not AuditEntry.objects.filter(what="case-shared").exists()
 
 
-# Who may --------------------------------------------------------------------------------------
+# Permissions ----------------------------------------------------------------------------------
 
 
-def test_a_case_is_shared_by_its_doctor_alone(
+def test_only_the_readings_doctor_shares_it(
     reading, as_doctor, as_other_doctor, as_supervisor, as_ml_engineer, board
 ):
     picture = shared(as_doctor, reading).picture_id
@@ -388,7 +385,7 @@ def test_a_case_is_shared_by_its_doctor_alone(
     assert len(board.cases) == 1
 
 
-def test_who_may_not_post_and_a_site_without_a_board_have_no_button(
+def test_no_share_button_without_permission_or_board(
     reading, as_doctor, doctor, board, monkeypatch
 ):
     def looks(expected: bool) -> None:
@@ -409,9 +406,7 @@ def test_who_may_not_post_and_a_site_without_a_board_have_no_button(
         )  # fmt: skip
 
 
-def test_the_log_says_that_it_was_shared_and_nothing_of_the_patient(
-    reading, as_doctor, doctor, board
-):
+def test_sharing_is_audited_without_patient_data(reading, as_doctor, doctor, board):
     case = shared(as_doctor, reading)
     sharing.withdraw_case(doctor=doctor, reading_id=reading.pk, picture_id=case.picture_id)
     rows = AuditEntry.objects.filter(what__startswith="case-").order_by("sequence")
@@ -425,42 +420,42 @@ def test_the_log_says_that_it_was_shared_and_nothing_of_the_patient(
     assert rows[0].actor == doctor
 
 
-def test_looking_at_the_preview_is_on_record_as_looking_at_the_film(reading, as_doctor, board):
+def test_the_preview_is_audited_as_a_view_of_the_film(reading, as_doctor, board):
     send(as_doctor, reading, "preview")
     assert AuditEntry.objects.filter(what="film", object_pk=str(reading.pk)).count() == 1
 
 
-# Taking it back -------------------------------------------------------------------------------
+# Withdrawal -----------------------------------------------------------------------------------
 
 
-def test_deleting_the_reading_withdraws_every_picture_for_good(reading, as_doctor, board):
+def test_deleting_the_reading_withdraws_every_image_permanently(reading, as_doctor, board):
     cases = {shared(as_doctor, reading).picture_id for _time in range(2)}
     for page in (address(reading, "delete/"), address(reading, "")):
         assert "withdraws the image immediately" in as_doctor.get(page).content.decode()
     for page in ("/", "/readings/"):
         assert "data-delete-is-shared" in as_doctor.get(page).content.decode()
     page = as_doctor.post(address(reading, "delete/"), follow=True).content.decode()
-    assert "Its picture on the discussion board was withdrawn for good." in page
+    assert "Its image on the discussion board has been withdrawn permanently." in page
     assert set(board.withdrawn) == cases
     assert not SharedCase.objects.filter(withdrawn_at__isnull=True).exists()
     assert AuditEntry.objects.filter(what="case-withdrawn").count() == 2
     page = as_doctor.post(address(reading, "undelete/"), follow=True).content.decode()
-    assert "stays withdrawn" in page
+    assert "remains withdrawn" in page
     assert page.count("image withdrawn") == 2
     assert len(board.withdrawn) == 2
 
 
-def test_who_shared_nothing_is_told_nothing_of_it(reading, as_doctor, board):
+def test_a_reading_that_was_not_shared_mentions_no_board(reading, as_doctor, board):
     assert "data-delete-is-shared" not in as_doctor.get("/readings/").content.decode()
     page = as_doctor.get(address(reading, "delete/")).content.decode()
     assert "discussion board" not in page.split("<main")[1]
     page = as_doctor.post(address(reading, "delete/"), follow=True).content.decode()
-    assert "Its picture" not in page
+    assert "Its image" not in page
     page = as_doctor.post(address(reading, "undelete/"), follow=True).content.decode()
-    assert "stays withdrawn" not in page
+    assert "remains withdrawn" not in page
 
 
-def test_a_deletion_that_fails_withdraws_nothing(reading, as_doctor, doctor, board, monkeypatch):
+def test_a_failed_deletion_withdraws_nothing(reading, as_doctor, doctor, board, monkeypatch):
     shared(as_doctor, reading)
 
     def fail(picture_id):
@@ -473,8 +468,8 @@ def test_a_deletion_that_fails_withdraws_nothing(reading, as_doctor, doctor, boa
     assert not SharedCase.objects.get().is_withdrawn
 
 
-def test_a_purge_takes_what_is_left(reading, as_doctor, supervisor, board):
-    """As a reading deleted while no board was installed."""
+def test_a_purge_withdraws_remaining_images(reading, as_doctor, supervisor, board):
+    """Such as after deleting a reading while no board was installed."""
     case = shared(as_doctor, reading)
     Reading.objects.update(hidden_at=timezone.now(), hidden_reason="MISTAKE")
     retention.purge_reading(supervisor=supervisor, reading_id=reading.pk, reason="wrong child")
@@ -482,9 +477,7 @@ def test_a_purge_takes_what_is_left(reading, as_doctor, supervisor, board):
     assert not SharedCase.objects.exists()
 
 
-def test_a_reading_can_be_deleted_where_the_board_is_gone(
-    reading, as_doctor, board, monkeypatch, caplog
-):
+def test_a_reading_can_be_deleted_without_a_board(reading, as_doctor, board, monkeypatch, caplog):
     case = shared(as_doctor, reading)
     monkeypatch.setattr(boards, "_boards", [])
     assert as_doctor.post(address(reading, "delete/")).status_code == 302
@@ -493,7 +486,7 @@ def test_a_reading_can_be_deleted_where_the_board_is_gone(
     assert not SharedCase.objects.get().is_withdrawn
 
 
-def test_a_deleted_reading_is_not_shared(reading, doctor, board):
+def test_a_deleted_reading_cannot_be_shared(reading, doctor, board):
     retention.hide_reading(doctor=doctor, reading_id=reading.pk, reason="MISTAKE")
     with pytest.raises(Reading.DoesNotExist):
         sharing.share_case(
@@ -503,7 +496,7 @@ def test_a_deleted_reading_is_not_shared(reading, doctor, board):
     assert board.cases == []
 
 
-def test_one_picture_is_withdrawn_and_the_reading_stays(reading, as_doctor, board):
+def test_one_image_is_withdrawn_without_the_reading(reading, as_doctor, board):
     first, second = shared(as_doctor, reading), shared(as_doctor, reading)
     page = as_doctor.get(address(reading, "")).content.decode()
     assert first.url in page
@@ -512,10 +505,10 @@ def test_one_picture_is_withdrawn_and_the_reading_stays(reading, as_doctor, boar
     assert "immediately and permanently" in as_doctor.get(withdraw).content.decode()
     assert board.withdrawn == []
     page = as_doctor.post(withdraw, follow=True).content.decode()
-    assert "The picture is withdrawn from the discussion board." in page
+    assert "The image has been withdrawn from the discussion board." in page
     assert board.withdrawn == [first.picture_id]
     assert withdraw not in page
     assert address(reading, f"share/{second.picture_id}/withdraw/") in page
     for method in (as_doctor.get, as_doctor.post):
-        assert method(withdraw).status_code == 404, "it is done once"
+        assert method(withdraw).status_code == 404, "an image is withdrawn once"
     assert not Reading.objects.get().is_hidden

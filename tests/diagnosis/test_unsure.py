@@ -1,4 +1,4 @@
-"""The third answer: neither NORMAL nor PNEUMONIA where the model errs too often."""
+"""Inconclusive results: the model abstains where its error rate is high."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ CARD = {
     [(0.0, "NORMAL"), (0.399, "NORMAL"), (0.4, "UNSURE"), (0.6, "UNSURE"), (0.799, "UNSURE"),
      (0.8, "PNEUMONIA"), (1.0, "PNEUMONIA")],
 )  # fmt: skip
-def test_between_the_bounds_the_model_does_not_decide(probability, label):
+def test_the_model_abstains_between_the_bounds(probability, label):
     chances = {"NORMAL": 1 - probability, "PNEUMONIA": probability}
     decided = inference.decide(
         CARD, probabilities=chances, scope_score=0.5, stated=inference.Stated()
@@ -36,7 +36,7 @@ def test_between_the_bounds_the_model_does_not_decide(probability, label):
     assert decided == (label, ())
 
 
-def test_outside_the_scope_comes_first():
+def test_out_of_scope_takes_precedence():
     label, reasons = inference.decide(
         CARD,
         probabilities={"NORMAL": 0.5, "PNEUMONIA": 0.5},
@@ -47,7 +47,7 @@ def test_outside_the_scope_comes_first():
     assert reasons == ("picture", "age")
 
 
-def test_a_model_without_a_band_always_decides():
+def test_a_model_without_abstention_always_decides():
     card = {key: value for key, value in CARD.items() if key != "conformal"}
     label, _ = inference.decide(
         card,
@@ -60,7 +60,7 @@ def test_a_model_without_a_band_always_decides():
 
 @pytest.fixture
 def undecided_model(db, tmp_path: Path, settings) -> ModelVersion:
-    """The shipped network, with a gate that lets all through and a band that takes all."""
+    """The shipped network with an open scope gate and an abstention band of 0 to 1."""
     folder = tmp_path / "bundles" / SHIPPED_MODEL
     shutil.copytree(registry.folder_of(SHIPPED_MODEL), folder)
     card = json.loads((folder / "card.json").read_text())
@@ -72,7 +72,7 @@ def undecided_model(db, tmp_path: Path, settings) -> ModelVersion:
     return ModelVersion.objects.get(name=SHIPPED_MODEL)
 
 
-def test_the_doctor_is_told_that_and_why_and_what_next(undecided_model, as_doctor, film_bytes):
+def test_an_inconclusive_result_is_explained(undecided_model, as_doctor, film_bytes):
     assert post_film(as_doctor, film_bytes).status_code == 302
     reading = Reading.objects.get()
     assert reading.label == Label.UNSURE
@@ -87,7 +87,7 @@ def test_the_doctor_is_told_that_and_why_and_what_next(undecided_model, as_docto
     assert "At or above the threshold" not in page
 
 
-def test_a_band_of_another_bundle_is_not_shown(reading):
+def test_the_band_of_another_bundle_is_not_shown(reading):
     version = reading.model_version
     version.card["conformal"] = {"coverage": 0.97, "lower": 0.2, "upper": 0.7}
     version.save()

@@ -1,4 +1,4 @@
-"""A running site and a headless Chromium, or a loud skip that names each test."""
+"""A running site and a headless Chromium; without Chromium each test is skipped with a reason."""
 
 import os
 import shutil
@@ -12,12 +12,11 @@ from allauth.mfa.totp.internal.auth import (
     generate_totp_secret,
     hotp_value,
 )
-from django.conf import settings
-from django.core.management import call_command
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from accounts.models import User
 from mlcore import registry
+from tests.conftest import activated
 from tests.factories import PASSWORD, DoctorFactory, SupervisorFactory
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
@@ -31,8 +30,8 @@ QUIET = [
     "--disable-sync",
 ]
 
-# Django's test database is reached from the server's thread and this one, while Playwright's
-# event loop runs here; every query below is a plain, synchronous one.
+# Playwright's event loop runs in this thread, where Django would refuse synchronous queries. All
+# queries of these tests are synchronous.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
 
@@ -40,7 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "/e2e/" in str(item.path):
             item.add_marker("e2e")
-            # One worker runs them: each starts a browser of some hundred megabytes.
+            # One worker runs them: a browser takes some hundred megabytes.
             item.add_marker(pytest.mark.xdist_group("e2e"))
             if not CHROMIUM:
                 item.add_marker(
@@ -57,16 +56,16 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def site(live_server, transactional_db) -> str:
-    """Address of a running site with the shipped model active, unless another is already."""
-    # A transactional test flushes the database, the roles of the migration included.
+def site(live_server, transactional_db, shipped_bundle) -> str:
+    """Return the URL of a running site; activate the shipped model unless another is active."""
+    # Transactional tests flush the database, including the roles from the migration.
     from django.apps import apps
 
     from accounts import roles
 
     roles.install(apps)
     if registry.active_version() is None:
-        call_command("activate_model", settings.SHIPPED_MODEL, verbosity=0)
+        activated(shipped_bundle)
     return live_server.url
 
 
@@ -92,12 +91,12 @@ def new_context(browser: Browser, *, language: str = "en", width: int = 1440) ->
 
 @pytest.fixture
 def page(browser: Browser, site: str) -> Iterator[Page]:
-    """An English page at desktop width that fails the test on any error in its console."""
+    """An English page at desktop width; errors in its console fail the test."""
     context = new_context(browser)
     page = context.new_page()
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
-    # A refused form answers 422, which a browser logs as an error though it is none.
+    # Browsers log the status 422 of a refused form as an error.
     refused = "the server responded with a status of 422"
     page.on(
         "console",
@@ -112,22 +111,36 @@ def page(browser: Browser, site: str) -> Iterator[Page]:
     assert problems == [], "errors in the browser's console"
 
 
-def give_app(user: User) -> str:
-    """Gives the account an authenticator app and returns its secret."""
+def settle(page: Page) -> None:
+    """Wait until every image of the page is there and can be shown.
+
+    Leaving earlier would abort their requests.
+    """
+    page.evaluate(
+        """async () => {
+          const images = [...document.images].filter((image) => image.getAttribute("src"));
+          for (const image of images) image.loading = "eager";
+          await Promise.all(images.map((image) => image.decode()));
+        }"""
+    )
+
+
+def add_authenticator_app(user: User) -> str:
+    """Give the account an authenticator app and return its secret."""
     secret = generate_totp_secret()
     TOTP.activate(user, secret)
     return secret
 
 
 def code_of(secret: str) -> str:
-    """Returns what the app shows now; a code that is about to change is waited out."""
+    """Return the current code of the app, waiting if it is about to change."""
     if time.time() % 30 > 25:
         time.sleep(30 - time.time() % 30)
     return format_hotp_value(hotp_value(secret, int(time.time()) // 30))
 
 
 def sign_in(page: Page, site: str, email: str, *, secret: str = "") -> None:
-    """Signs in on the page; with `secret`, by the code of its app too."""
+    """Sign in on the page; with `secret`, also with a code of the app."""
     page.goto(f"{site}/accounts/login/")
     page.locator("input[name=login]").fill(email)
     page.locator("input[name=password]").fill(PASSWORD)

@@ -1,4 +1,4 @@
-"""The discussion board, as two doctors and a supervisor use it."""
+"""The discussion board in a browser, with two doctors and a supervisor."""
 
 import hashlib
 
@@ -10,10 +10,10 @@ from diagnosis import storage
 from forum import moderation
 from forum.models import Draft, Post, Topic
 from tests import board
-from tests.e2e.conftest import give_app, new_context, sign_in
-from tests.e2e.test_pages import faults
+from tests.e2e.conftest import add_authenticator_app, new_context, sign_in
+from tests.e2e.test_pages import problems_of
 from tests.factories import DoctorFactory, ReadingFactory
-from tests.films import draw_film, encode
+from tests.films import encode, synthetic_film
 
 
 @pytest.fixture
@@ -22,13 +22,13 @@ def colleague(site) -> User:
 
 
 @pytest.fixture
-def shelves(site) -> None:
+def categories(site) -> None:
     board.with_categories()
 
 
 @pytest.fixture
-def their_page(browser: Browser, site, colleague):
-    """The colleague's own browser."""
+def colleague_page(browser: Browser, site, colleague):
+    """The colleague's browser."""
     context = new_context(browser)
     page = context.new_page()
     sign_in(page, site, colleague.email)
@@ -48,11 +48,18 @@ def reply(page: Page, text: str) -> None:
 
 
 def test_topic_reply_mention_notification_edit_and_lock(
-    browser, page: Page, their_page: Page, site, shelves, site_doctor, site_supervisor, colleague
+    browser,
+    page: Page,
+    colleague_page: Page,
+    site,
+    categories,
+    site_doctor,
+    site_supervisor,
+    colleague,
 ):
     sign_in(page, site, site_doctor.email)
 
-    # A topic, with a colleague's name completed and the text previewed as it is written
+    # Topic with a completed mention and a live preview
     write_topic(page, site, "右下肺浸潤")
     text = page.locator("#id_body")
     text.press_sequentially("**Look**, @Chen")
@@ -65,28 +72,28 @@ def test_topic_reply_mention_notification_edit_and_lock(
     page.wait_for_url("**/forum/*/")
     topic = Topic.objects.get()
 
-    # The colleague is told, and answers without the page being loaded anew
-    their_page.goto(f"{site}/")
-    expect(their_page.locator(".bell .count-badge")).to_contain_text("1")
-    their_page.locator(".bell").click()
-    their_page.get_by_role("link", name="右下肺浸潤").click()
-    expect(their_page.locator(".bell .count-badge")).to_have_count(0)
-    their_page.evaluate("window.stays = true")
-    reply(their_page, "I see nothing. A123456789")
-    expect(their_page.locator("#reply .notice-warning")).to_contain_text("national identity")
+    # The colleague is notified and replies without a page load
+    colleague_page.goto(f"{site}/")
+    expect(colleague_page.locator(".bell .count-badge")).to_contain_text("1")
+    colleague_page.locator(".bell").click()
+    colleague_page.get_by_role("link", name="右下肺浸潤").click()
+    expect(colleague_page.locator(".bell .count-badge")).to_have_count(0)
+    colleague_page.evaluate("window.stays = true")
+    reply(colleague_page, "I see nothing. A123456789")
+    expect(colleague_page.locator("#reply .notice-warning")).to_contain_text("national identity")
     assert topic.posts.count() == 1
-    reply(their_page, "I see nothing.")
-    expect(their_page.locator("#post-2")).to_contain_text("I see nothing.")
-    expect(their_page.locator("#reply textarea")).to_have_value("")
-    assert their_page.evaluate("window.stays") is True
+    reply(colleague_page, "I see nothing.")
+    expect(colleague_page.locator("#post-2")).to_contain_text("I see nothing.")
+    expect(colleague_page.locator("#reply textarea")).to_have_value("")
+    assert colleague_page.evaluate("window.stays") is True
 
-    # An edit in its place
-    their_page.locator("#post-2").get_by_role("link", name="Edit").click()
-    their_page.locator("#post-2 textarea").fill("I see *something*.")
-    their_page.get_by_role("button", name="Save changes").click()
-    expect(their_page.locator("#post-2 em")).to_have_text("something")
-    expect(their_page.locator("#post-2")).to_contain_text("edited")
-    assert their_page.evaluate("window.stays") is True
+    # Inline edit
+    colleague_page.locator("#post-2").get_by_role("link", name="Edit").click()
+    colleague_page.locator("#post-2 textarea").fill("I see *something*.")
+    colleague_page.get_by_role("button", name="Save changes").click()
+    expect(colleague_page.locator("#post-2 em")).to_have_text("something")
+    expect(colleague_page.locator("#post-2")).to_contain_text("edited")
+    assert colleague_page.evaluate("window.stays") is True
 
     # Quoting
     page.reload()
@@ -97,24 +104,26 @@ def test_topic_reply_mention_notification_edit_and_lock(
         "> I see *something*.\n\n"
     )
 
-    # A supervisor locks
-    office = new_context(browser).new_page()
-    sign_in(office, site, site_supervisor.email, secret=give_app(site_supervisor))
-    office.goto(f"{site}/forum/{topic.pk}/")
-    office.get_by_text("Moderator actions").click()
-    office.get_by_role("button", name="Lock", exact=True).click()
-    expect(office.locator("main")).to_contain_text("The topic is locked.")
-    office.context.close()
+    # Lock by a supervisor
+    supervisor_page = new_context(browser).new_page()
+    sign_in(
+        supervisor_page, site, site_supervisor.email, secret=add_authenticator_app(site_supervisor)
+    )
+    supervisor_page.goto(f"{site}/forum/{topic.pk}/")
+    supervisor_page.get_by_text("Moderator actions").click()
+    supervisor_page.get_by_role("button", name="Lock", exact=True).click()
+    expect(supervisor_page.locator("main")).to_contain_text("The topic is locked.")
+    supervisor_page.context.close()
     page.get_by_role("button", name="Post reply").click()
     expect(page.locator("#reply")).to_contain_text("locked in the meantime")
     expect(page.locator("#reply")).to_contain_text("I see *something*.")
     assert topic.posts.count() == 2
 
 
-def test_a_shared_case_is_seen_and_then_revoked(
-    page: Page, their_page: Page, site, shelves, site_doctor
+def test_shared_case_is_visible_until_withdrawn(
+    page: Page, colleague_page: Page, site, categories, site_doctor
 ):
-    film = encode(draw_film("PNEUMONIA", seed=6, size=900), "jpeg")
+    film = encode(synthetic_film("PNEUMONIA", seed=6, size=900), "jpeg")
     sha256 = hashlib.sha256(film).hexdigest()
     storage.keep(storage.original_name(sha256), film)
     reading = ReadingFactory(
@@ -132,12 +141,12 @@ def test_a_shared_case_is_seen_and_then_revoked(
     page.locator("textarea[name=body]").fill("大家怎麼看？")
     page.get_by_role("button", name="Preview post").click()
     expect(page.locator(".notice-warning")).to_have_count(0)
-    page.get_by_label("I have looked at the picture and text").check()
+    page.get_by_label("I have checked image and text").check()
     page.get_by_role("button", name="Post to discussion board").click()
     page.wait_for_url("**/forum/*/**")
 
-    their_page.goto(page.url)
-    picture = their_page.locator("#post-1 .post-body img")
+    colleague_page.goto(page.url)
+    picture = colleague_page.locator("#post-1 .post-body img")
     expect(picture).to_be_visible()
     assert picture.evaluate("picture => picture.naturalWidth") == 800
 
@@ -145,12 +154,12 @@ def test_a_shared_case_is_seen_and_then_revoked(
     expect(page.locator("main")).to_contain_text("discussion board")
     page.locator("main form button[type=submit]").first.click()
     expect(page.locator("main")).to_contain_text("withdrawn for good")
-    their_page.reload()
-    expect(their_page.locator("#post-1")).to_contain_text("was withdrawn")
-    expect(their_page.locator("#post-1 .post-body img")).to_have_count(0)
+    colleague_page.reload()
+    expect(colleague_page.locator("#post-1")).to_contain_text("was withdrawn")
+    expect(colleague_page.locator("#post-1 .post-body img")).to_have_count(0)
 
 
-def test_a_draft_survives_a_closed_tab(page: Page, site, shelves, site_doctor):
+def test_draft_survives_a_closed_tab(page: Page, site, categories, site_doctor):
     sign_in(page, site, site_doctor.email)
     write_topic(page, site, "Half a title")
     page.locator("#id_body").press_sequentially("half a thought")
@@ -165,7 +174,7 @@ def test_a_draft_survives_a_closed_tab(page: Page, site, shelves, site_doctor):
     assert not Draft.objects.exists()
 
 
-def test_a_picture_is_sent_from_the_editor(page: Page, site, shelves, site_doctor, tmp_path):
+def test_image_is_uploaded_from_the_editor(page: Page, site, categories, site_doctor, tmp_path):
     topic = board.open_topic(site_doctor)
     sign_in(page, site, site_doctor.email)
     page.goto(f"{site}/forum/{topic.pk}/")
@@ -181,7 +190,9 @@ def test_a_picture_is_sent_from_the_editor(page: Page, site, shelves, site_docto
     assert shown.evaluate("picture => picture.naturalWidth") == 300
 
 
-def test_the_board_without_javascript(browser, site, shelves, site_doctor, colleague, tmp_path):
+def test_board_works_without_javascript(
+    browser, site, categories, site_doctor, colleague, tmp_path
+):
     context = browser.new_context(java_script_enabled=False, locale="en-US")
     page = context.new_page()
     sign_in(page, site, site_doctor.email)
@@ -211,8 +222,8 @@ def test_the_board_without_javascript(browser, site, shelves, site_doctor, colle
 
 
 @pytest.fixture
-def busy_board(shelves, site_doctor, site_supervisor, colleague) -> Topic:
-    """A topic with a post of every kind, one longer than a page, and a name without a break."""
+def busy_board(categories, site_doctor, site_supervisor, colleague) -> Topic:
+    """A topic of more than one page with every kind of post and an unbreakable title."""
     topic = board.open_topic(site_doctor, title="Featherstonehaugh" * 4, body="x" * 300)
     body = "> q\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n`code` https://example.org/"
     board.reply(colleague, topic, f"@{site_doctor.display_name} {body}")
@@ -231,7 +242,7 @@ def busy_board(shelves, site_doctor, site_supervisor, colleague) -> Topic:
 
 
 @pytest.mark.parametrize("language", ["en", "zh-hant"])
-def test_its_pages_are_accessible_and_fit(
+def test_board_pages_are_accessible_and_fit(
     browser, site, busy_board, site_doctor, site_supervisor, language
 ):
     own, other = busy_board.posts.get(number=1), busy_board.posts.get(number=2)
@@ -248,17 +259,17 @@ def test_its_pages_are_accessible_and_fit(
         context = new_context(browser, language=language, width=width)
         page = context.new_page()
         sign_in(page, site, site_doctor.email)
-        found[width] = faults(page, site, pages, language, with_axe=width == axe_width)
+        found[width] = problems_of(page, site, pages, language, with_axe=width == axe_width)
         context.close()
     assert found == {1440: {}, 360: {}}
 
 
-def test_a_supervisors_pages_are_accessible(page: Page, site, busy_board, site_supervisor):
-    sign_in(page, site, site_supervisor.email, secret=give_app(site_supervisor))
+def test_moderation_pages_are_accessible(page: Page, site, busy_board, site_supervisor):
+    sign_in(page, site, site_supervisor.email, secret=add_authenticator_app(site_supervisor))
     page.emulate_media(color_scheme="dark")
     post = busy_board.posts.get(number=2)
     pages = [
         f"/forum/{busy_board.pk}/", f"/forum/{busy_board.pk}/hide/",
         f"/forum/posts/{post.pk}/hide/",
     ]  # fmt: skip
-    assert faults(page, site, pages) == {}
+    assert problems_of(page, site, pages) == {}

@@ -1,4 +1,4 @@
-"""How the pages look and behave, in each language, at each width, in each theme."""
+"""Layout, accessibility and behaviour of pages by language, width and theme."""
 
 import hashlib
 import re
@@ -10,9 +10,9 @@ from playwright.sync_api import Page, expect
 from accounts.models import User
 from diagnosis import storage
 from diagnosis.models import Label, Reading
-from tests.e2e.conftest import new_context, sign_in
+from tests.e2e.conftest import new_context, settle, sign_in
 from tests.factories import ReadingFactory
-from tests.films import draw_film, encode
+from tests.films import encode, synthetic_film
 
 SIGNED_OUT = [
     "/",
@@ -41,8 +41,8 @@ PLAIN_ANSWER = re.compile(r"\bnormal\b|\bpneumonia\b(?!-\d)|正常|肺炎", re.I
 
 @pytest.fixture
 def readings(site_doctor) -> dict[str, Reading]:
-    """One reading of each label, all of one drawn film that is in the storage."""
-    film = encode(draw_film("PNEUMONIA", seed=6, size=640), "jpeg")
+    """One reading of each label, all of one stored synthetic film."""
+    film = encode(synthetic_film("PNEUMONIA", seed=6, size=640), "jpeg")
     sha256 = hashlib.sha256(film).hexdigest()
     storage.keep(storage.original_name(sha256), film)
     shared = {
@@ -56,7 +56,7 @@ def readings(site_doctor) -> dict[str, Reading]:
     return {
         label: ReadingFactory(
             **shared,
-            # As long as a name may well be, and with nowhere to break.
+            # A long name without a break.
             patient_name="Featherstonehaugh-Montgomery" if label == Label.UNSURE else "陳小明",
             label=label,
             probabilities={
@@ -81,25 +81,25 @@ def pages_of(readings: dict[str, Reading]) -> list[str]:
 
 
 def visit(page: Page, address: str) -> None:
-    """Goes there and waits for the pictures: leaving before would cut their requests short."""
+    """Open the page and wait for its images."""
     page.goto(address)
-    page.wait_for_load_state("networkidle")
+    settle(page)
 
 
-def enter(page: Page, site: str, doctor: User) -> None:
+def sign_in_and_settle(page: Page, site: str, doctor: User) -> None:
     sign_in(page, site, doctor.email)
-    page.wait_for_load_state("networkidle")
+    settle(page)
 
 
 def overflow(page: Page) -> int:
-    """By how many pixels the page is wider than the window."""
+    """Return by how many pixels the page is wider than the window."""
     return page.evaluate(
         "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     )
 
 
-def barriers(page: Page) -> list[str]:
-    """What axe holds against the page, but for what it calls minor."""
+def violations(page: Page) -> list[str]:
+    """Return the violations that axe finds, except minor ones."""
     return [
         f"{found['id']} ({found['impact']}): {found['nodes'][0]['html'][:160]}"
         for found in Axe().run(page).response["violations"]
@@ -107,20 +107,20 @@ def barriers(page: Page) -> list[str]:
     ]
 
 
-def faults(
+def problems_of(
     page: Page, site: str, addresses: list[str], language: str = "en", *, with_axe: bool = True
 ) -> dict[str, list[str]]:
-    """Visits every address and returns what is wrong with each that is not right."""
+    """Visit every address and return the problems by address."""
     found = {}
     for address in addresses:
         visit(page, f"{site}{address}")
-        wrong = barriers(page) if with_axe else []
+        wrong = violations(page) if with_axe else []
         if overflow(page) > 0:
             wrong.append(f"is {overflow(page)} pixels wider than the window")
         if page.locator("html").get_attribute("lang") != language:
             wrong.append("is in another language")
         if page.locator("h1").count() != 1:
-            wrong.append("has not one main heading")
+            wrong.append("does not have exactly one main heading")
         if wrong:
             found[address] = wrong
     return found
@@ -128,56 +128,54 @@ def faults(
 
 @pytest.mark.parametrize("language", ["en", "zh-hant"])
 def test_every_page_is_accessible_and_fits(browser, site, site_doctor, readings, language):
-    # axe takes most of the time and judges structure, which a language does not change.
+    # axe takes most of the time, and checks structure, which is the same in every language.
     axe_width = {"en": 1440, "zh-hant": 360}[language]
     found = {}
     for width in (1440, 360):
         with_axe = width == axe_width
         context = new_context(browser, language=language, width=width)
         page = context.new_page()
-        signed_out = faults(page, site, SIGNED_OUT, language, with_axe=with_axe)
-        enter(page, site, site_doctor)
+        signed_out = problems_of(page, site, SIGNED_OUT, language, with_axe=with_axe)
+        sign_in_and_settle(page, site, site_doctor)
         signed_in = [*SIGNED_IN, *pages_of(readings)]
-        found[width] = signed_out | faults(page, site, signed_in, language, with_axe=with_axe)
+        found[width] = signed_out | problems_of(page, site, signed_in, language, with_axe=with_axe)
         context.close()
     assert found == {1440: {}, 360: {}}
 
 
-def test_the_dark_theme_is_as_legible_and_is_remembered(page: Page, site, site_doctor, readings):
+def test_dark_theme_is_accessible_and_remembered(page: Page, site, site_doctor, readings):
     page.emulate_media(color_scheme="light")
     visit(page, site)
     root = page.locator("html")
     expect(root).to_have_attribute("data-bs-theme", "light")
     page.locator("[data-theme-toggle]").click()
     expect(root).to_have_attribute("data-bs-theme", "dark")
-    enter(page, site, site_doctor)
+    sign_in_and_settle(page, site, site_doctor)
     expect(root).to_have_attribute("data-bs-theme", "dark")
     looked_at = ["/", "/readings/", "/readings/new/", pages_of(readings)[1], pages_of(readings)[3]]
-    assert faults(page, site, looked_at) == {}
+    assert problems_of(page, site, looked_at) == {}
 
 
-def test_a_system_set_to_dark_gets_dark_pages(page: Page, site):
+def test_dark_system_theme_is_followed(page: Page, site):
     page.emulate_media(color_scheme="dark")
     visit(page, site)
     expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
 
 
-def test_nothing_is_cut_off_at_twice_the_size(page: Page, site, site_doctor, readings):
+def test_nothing_overflows_at_200_percent_zoom(page: Page, site, site_doctor, readings):
     # A browser at 200 % lays out a window of 1280 pixels as one of 640.
     page.set_viewport_size({"width": 640, "height": 450})
-    enter(page, site, site_doctor)
+    sign_in_and_settle(page, site, site_doctor)
     for address in [*SIGNED_IN[:-1], *pages_of(readings)]:
         visit(page, f"{site}{address}")
         assert overflow(page) <= 0, address
 
 
 @pytest.mark.parametrize("language", ["en", "zh-hant"])
-def test_outside_the_scope_no_plain_answer_is_anywhere(
-    browser, site, site_doctor, readings, language
-):
+def test_out_of_scope_pages_show_no_result(browser, site, site_doctor, readings, language):
     context = new_context(browser, language=language)
     page = context.new_page()
-    enter(page, site, site_doctor)
+    sign_in_and_settle(page, site, site_doctor)
     refused = readings[Label.OUT_OF_SCOPE]
     for address in (f"/readings/{refused.pk}/", f"/readings/{refused.pk}/report/"):
         visit(page, f"{site}{address}")
@@ -186,15 +184,15 @@ def test_outside_the_scope_no_plain_answer_is_anywhere(
     context.close()
 
 
-def test_the_viewer_by_keyboard_and_mouse(page: Page, site, site_doctor, readings):
-    enter(page, site, site_doctor)
+def test_viewer_by_keyboard_and_mouse(page: Page, site, site_doctor, readings):
+    sign_in_and_settle(page, site, site_doctor)
     visit(page, f"{site}/readings/{readings[Label.PNEUMONIA].pk}/")
     stage, heat = page.locator("[data-stage]"), page.locator("[data-heat]")
     film, zoom = page.locator("[data-film]"), page.locator("[data-zoom]")
 
     def place() -> tuple[float, float, float]:
-        """Where the film is in the stage, and how wide, wherever the page is scrolled to."""
-        # In one look: the page may be scrolling.
+        """Return the position of the film in the stage, and its width."""
+        # Measured at once, because the page may be scrolling.
         inner, outer = film.evaluate(
             "film => [film, film.closest('[data-stage]')]"
             ".map(one => one.getBoundingClientRect().toJSON())"
@@ -231,9 +229,9 @@ def test_the_viewer_by_keyboard_and_mouse(page: Page, site, site_doctor, reading
     expect(page.locator("[data-image]")).to_have_css("filter", re.compile(r"invert\(1\)"))
 
 
-def test_the_delete_dialog_names_the_record_and_can_be_left(page: Page, site, readings):
+def test_delete_dialog_names_the_reading_and_can_be_cancelled(page: Page, site, readings):
     reading = readings[Label.NORMAL]
-    enter(page, site, reading.doctor)
+    sign_in_and_settle(page, site, reading.doctor)
     visit(page, f"{site}/readings/")
     trigger = page.locator(f"a[data-delete-url='/readings/{reading.pk}/delete/']")
     trigger.click()
@@ -250,8 +248,8 @@ def test_the_delete_dialog_names_the_record_and_can_be_left(page: Page, site, re
     assert Reading.objects.filter(pk=reading.pk).exists()
 
 
-def test_a_search_says_what_it_found_and_can_be_bookmarked(page: Page, site, site_doctor, readings):
-    enter(page, site, site_doctor)
+def test_search_announces_results_and_can_be_bookmarked(page: Page, site, site_doctor, readings):
+    sign_in_and_settle(page, site, site_doctor)
     visit(page, f"{site}/readings/")
     page.locator("input[name=q]").fill("Feather")
     expect(page.locator("[data-said]")).to_have_text("1 reading")

@@ -1,4 +1,4 @@
-"""A case blackened, looked at and posted in a browser; with mouse, keys, and without a script."""
+"""Redacting and posting a case in a browser: by mouse, by keyboard and without JavaScript."""
 
 import hashlib
 import io
@@ -15,7 +15,7 @@ from diagnosis.models import Reading
 from tests.e2e.conftest import new_context, sign_in
 from tests.factories import ReadingFactory
 from tests.fake_board import FakeBoard
-from tests.films import draw_film, encode
+from tests.films import encode, synthetic_film
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def board(monkeypatch) -> FakeBoard:
 
 @pytest.fixture
 def reading(site, site_doctor) -> Reading:
-    film = encode(draw_film("PNEUMONIA", seed=6, size=1000), "jpeg")
+    film = encode(synthetic_film("PNEUMONIA", seed=6, size=1000), "jpeg")
     sha256 = hashlib.sha256(film).hexdigest()
     storage.keep(storage.original_name(sha256), film)
     return ReadingFactory(doctor=site_doctor, film_sha256=sha256, film_width=1000, film_height=1000)
@@ -42,7 +42,7 @@ def open_form(page: Page, site: str, reading: Reading) -> None:
 
 
 def drag(page: Page, *points: tuple[float, float]) -> None:
-    """Drags over the film, between points in shares of it."""
+    """Drag over the film between points, given as fractions of its size."""
     canvas = page.locator("[data-canvas]")
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
@@ -68,12 +68,12 @@ def posted(board: FakeBoard) -> np.ndarray:
 
 def post(page: Page) -> None:
     page.get_by_role("button", name="Preview post").click()
-    page.get_by_label("I have looked at the picture and text").check()
+    page.get_by_label("I have checked image and text").check()
     page.get_by_role("button", name="Post to discussion board").click()
     page.wait_for_url("**/about/?case=1")
 
 
-def test_boxes_are_drawn_moved_and_taken_away(page: Page, site, reading, board):
+def test_boxes_are_drawn_moved_and_removed(page: Page, site, reading, board):
     open_form(page, site, reading)
     expect(page.locator("[data-field]")).to_be_hidden()
     drag(page, (0.7, 0.02), (0.9, 0.12))
@@ -81,7 +81,7 @@ def test_boxes_are_drawn_moved_and_taken_away(page: Page, site, reading, board):
     drag(page, (0.8, 0.07), (0.7, 0.17))
     assert boxes(page) == [[60, 12, 20, 10]]
     drag(page, (0.8, 0.22), (2.0, 0.32))
-    assert boxes(page) == [[60, 12, 40, 20]], "the corner changes the size, the edge ends it"
+    assert boxes(page) == [[60, 12, 40, 20]], "the corner resizes the box, up to the edge"
     drag(page, (0.1, 0.9), (0.4, 0.95))
     page.get_by_role("button", name="Remove box 1").click()
     assert boxes(page) == [[10, 90, 30, 5]]
@@ -99,7 +99,7 @@ def test_boxes_are_drawn_moved_and_taken_away(page: Page, site, reading, board):
     assert drawn[41:79, 620:].max() > 0
 
 
-def test_the_keyboard_is_enough(page: Page, site, reading, board):
+def test_boxes_by_keyboard(page: Page, site, reading, board):
     open_form(page, site, reading)
     page.locator("[data-canvas]").focus()
     page.keyboard.press("Enter")
@@ -120,19 +120,19 @@ def test_the_keyboard_is_enough(page: Page, site, reading, board):
     assert len(boxes(page)) == 2
     page.get_by_role("button", name="Preview post").click()
     page.get_by_role("button", name="Back").click()
-    assert len(boxes(page)) == 2, "and going back keeps them"
+    assert len(boxes(page)) == 2, "going back keeps the boxes"
 
 
-def test_lines_that_are_no_boxes_stay_for_their_writer(page: Page, site, reading, board):
+def test_invalid_boxes_are_kept_for_correction(page: Page, site, reading, board):
     open_form(page, site, reading)
     page.locator("[data-field]").evaluate("field => { field.value = '1 1 5 5\\nno box'; }")
     page.get_by_role("button", name="Preview post").click()
-    expect(page.get_by_role("alert")).to_contain_text("Line 2 is no box on the film.")
+    expect(page.get_by_role("alert")).to_contain_text("Line 2 is not a box on the image.")
     expect(page.locator("[data-field]")).to_have_value("1 1 5 5\nno box")
     expect(page.locator("[data-canvas]")).to_be_hidden()
 
 
-def test_without_a_script_boxes_are_written(browser, site, reading, board):
+def test_boxes_without_javascript(browser, site, reading, board):
     context = browser.new_context(java_script_enabled=False, locale="en-US")
     page = context.new_page()
     open_form(page, site, reading)
@@ -145,7 +145,7 @@ def test_without_a_script_boxes_are_written(browser, site, reading, board):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize(("language", "width"), [("en", 1440), ("zh-hant", 360), ("en", 360)])
-def test_the_pages_fit_and_can_be_used_by_everybody(
+def test_sharing_pages_are_accessible_and_fit(
     browser, site, reading, board, language, width, theme
 ):
     context = new_context(browser, language=language, width=width)

@@ -1,4 +1,4 @@
-"""Passkeys, and what a person sees when a session comes to its end."""
+"""Passkeys, and the end of a session in a browser."""
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -7,7 +7,7 @@ from tests.e2e.conftest import new_context, sign_in
 from tests.factories import PASSWORD, SupervisorFactory
 
 
-def test_a_passkey_is_set_up_and_opens_the_office(browser: Browser, site: str):
+def test_passkey_is_set_up_and_signs_in_to_the_admin(browser: Browser, site: str):
     supervisor = SupervisorFactory(email="supervisor@example.org")
     context = new_context(browser)
     page = context.new_page()
@@ -39,7 +39,7 @@ def test_a_passkey_is_set_up_and_opens_the_office(browser: Browser, site: str):
     page.goto(f"{site}/admin/")
     expect(page.locator("#site-name")).to_be_visible()
 
-    # Again, by the passkey alone
+    # Sign in with the passkey only
     context.clear_cookies()
     page.goto(f"{site}/accounts/login/")
     page.locator("#passkey_login").click()
@@ -59,7 +59,7 @@ def short_sessions(settings):
     settings.SESSION_IDLE_SECONDS = 9
 
 
-def test_a_warning_comes_before_the_end_and_staying_keeps_the_form(
+def test_session_warning_and_staying_signed_in_keep_the_form(
     short_sessions, page: Page, site: str, site_doctor
 ):
     sign_in(page, site, site_doctor.email)
@@ -75,7 +75,20 @@ def test_a_warning_comes_before_the_end_and_staying_keeps_the_form(
     expect(page.locator("input[name=patient_name]")).to_have_value("陳小明")
 
 
-def test_after_the_end_the_page_is_covered_and_goes_on_after_signing_in(
+def test_the_warning_before_an_end_that_cannot_be_put_off_focuses_its_button(
+    short_sessions, page: Page, site: str, site_doctor
+):
+    # As the server answers staff whose hours are over.
+    answer = {"signed_in": True, "seconds_left": 2, "can_stay": False, "token": "", "account": 0}
+    page.route("**/accounts/session/", lambda route: route.fulfill(json=answer))
+    sign_in(page, site, site_doctor.email)
+    understood = page.get_by_role("button", name="I understand")
+    expect(understood).to_be_focused(timeout=12_000)
+    understood.click()
+    expect(page.locator("#session-dialog")).to_be_hidden()
+
+
+def test_expired_session_covers_the_page_until_signing_in_again(
     browser: Browser, settings, site: str, site_doctor
 ):
     settings.SESSION_IDLE_SECONDS = 9

@@ -1,4 +1,4 @@
-"""What supervisors do, what people report, and that all of it is on record."""
+"""Moderation, reports and their audit log."""
 
 import pytest
 from django.core.exceptions import PermissionDenied
@@ -17,7 +17,7 @@ def topic(doctor):
     return board.open_topic(doctor, title="右下肺浸潤", body="first words")
 
 
-def do(browser, topic, what: str, **more):
+def moderate(browser, topic, what: str, **more):
     return browser.post(f"/forum/{topic.pk}/moderate/", {"do": what, **more})
 
 
@@ -27,27 +27,27 @@ def events() -> list[str]:
 
 def test_pinned_topics_come_first(as_supervisor, as_doctor, doctor, topic):
     board.open_topic(doctor, title="newer")
-    do(as_supervisor, topic, "pin")
+    moderate(as_supervisor, topic, "pin")
     listed = as_doctor.get("/forum/").content.decode()
     assert listed.index("右下肺浸潤") < listed.index("newer")
     assert "Pinned:" in listed
-    do(as_supervisor, topic, "unpin")
+    moderate(as_supervisor, topic, "unpin")
     listed = as_doctor.get("/forum/").content.decode()
     assert listed.index("newer") < listed.index("右下肺浸潤")
     assert {"topic-pinned", "topic-unpinned"} <= set(events())
 
 
-def test_moving(as_supervisor, as_doctor, topic):
+def test_topic_is_moved(as_supervisor, as_doctor, topic):
     there = Category.objects.last()
-    do(as_supervisor, topic, "move", category=there.pk)
+    moderate(as_supervisor, topic, "move", category=there.pk)
     assert "右下肺" in as_doctor.get(f"/forum/?category={there.pk}").content.decode()
     before = Category.objects.first().pk
     assert "右下肺" not in as_doctor.get(f"/forum/?category={before}").content.decode()
-    assert do(as_supervisor, topic, "move", category="x").status_code == 404
+    assert moderate(as_supervisor, topic, "move", category="x").status_code == 404
     assert "topic-moved" in events()
 
 
-def test_a_hidden_topic_is_gone_for_all_but_supervisors(
+def test_hidden_topic_is_visible_to_supervisors_only(
     as_supervisor, as_doctor, as_other_doctor, topic
 ):
     as_supervisor.post(f"/forum/{topic.pk}/hide/", {"reason": "off topic"})
@@ -57,11 +57,11 @@ def test_a_hidden_topic_is_gone_for_all_but_supervisors(
         assert browser.post(f"/forum/{topic.pk}/reply/", board.form()).status_code == 404
     page = as_supervisor.get(f"/forum/{topic.pk}/").content.decode()
     assert "off topic" in page
-    do(as_supervisor, topic, "show")
+    moderate(as_supervisor, topic, "show")
     assert as_doctor.get(f"/forum/{topic.pk}/").status_code == 200
 
 
-def test_a_hidden_post_shows_that_it_is_hidden(as_supervisor, as_doctor, other_doctor, topic):
+def test_hidden_post_leaves_a_notice(as_supervisor, as_doctor, other_doctor, topic):
     post = board.reply(other_doctor, topic, "rude words")
     as_supervisor.post(f"/forum/posts/{post.pk}/hide/", {"reason": "rude"})
     page = as_doctor.get(f"/forum/{topic.pk}/").content.decode()
@@ -78,7 +78,7 @@ def test_hiding_needs_a_reason(as_supervisor, topic, reason):
     assert Topic.objects.filter(hidden_at__isnull=True).exists()
 
 
-def test_erasing_removes_text_versions_and_pictures_for_good(
+def test_erasing_removes_text_versions_and_images(
     as_supervisor, as_doctor, doctor, topic, django_capture_on_commit_callbacks
 ):
     address = as_doctor.post("/forum/pictures/", {"picture": upload()}).json()["url"]
@@ -103,7 +103,7 @@ def test_erasing_removes_text_versions_and_pictures_for_good(
     entry = AuditEntry.objects.get(what="post-erased")
     assert "patient data" in str(entry.additional_data)
     logged = str(list(AuditEntry.objects.values_list("changes", "object_repr")))
-    assert "A123456789" not in logged, "what is erased must not live on in the log"
+    assert "A123456789" not in logged, "erased text must not stay in the log"
 
 
 def upload():
@@ -119,13 +119,15 @@ class TestReports:
         as_doctor.post(f"/forum/posts/{post.pk}/report/", {"reason": "advertising"})
         return Report.objects.get()
 
-    def test_it_waits_in_the_admin(self, as_supervisor, report):
+    def test_report_is_listed_in_the_admin(self, as_supervisor, report):
         assert "Open reports" in as_supervisor.get("/admin/").content.decode()
         assert "advertising" in as_supervisor.get("/admin/forum/report/").content.decode()
         page = as_supervisor.get(f"/admin/forum/report/{report.pk}/change/").content.decode()
         assert "suspect words" in page
 
-    def test_hiding_decides_and_tells(self, as_supervisor, doctor, report):
+    def test_hiding_closes_the_report_and_notifies_the_reporter(
+        self, as_supervisor, doctor, report
+    ):
         as_supervisor.post(
             f"/admin/forum/report/{report.pk}/change/", {"do": "hide", "reason": "advertising"}
         )
@@ -137,7 +139,9 @@ class TestReports:
         assert {"post-reported", "post-hidden", "report-decided"} <= set(events())
         assert list(verify_log()) == []
 
-    def test_leaving_decides_and_tells(self, as_supervisor, doctor, report):
+    def test_keeping_the_post_closes_the_report_and_notifies_the_reporter(
+        self, as_supervisor, doctor, report
+    ):
         as_supervisor.post(f"/admin/forum/report/{report.pk}/change/", {"do": "leave"})
         report.refresh_from_db()
         assert report.outcome == Report.Outcome.LEFT
@@ -145,16 +149,16 @@ class TestReports:
         decided = as_supervisor.get("/admin/forum/report/?state=decided").content.decode()
         assert "advertising" in decided
 
-    def test_hiding_without_a_reason_decides_nothing(self, as_supervisor, report):
+    def test_hiding_without_a_reason_leaves_the_report_open(self, as_supervisor, report):
         as_supervisor.post(f"/admin/forum/report/{report.pk}/change/", {"do": "hide"})
         report.refresh_from_db()
         assert report.handled_at is None
 
-    def test_a_second_report_of_the_same_person_is_the_first(self, doctor, report):
+    def test_second_report_by_the_same_user_is_the_first(self, doctor, report):
         again = moderation.report_post(reporter=doctor, post_id=report.post_id, reason="again")
         assert again.pk == report.pk
 
-    def test_nobody_else_learns_who_reported(self, as_other_doctor, doctor, report):
+    def test_reports_are_not_shown_to_others(self, as_other_doctor, doctor, report):
         page = as_other_doctor.get(f"/forum/{report.post.topic_id}/").content.decode()
         assert "advertising" not in page
 
@@ -175,7 +179,7 @@ class TestReports:
         lambda by, topic, post: moderation.leave_post(by=by, post_id=post),
     ],
 )
-def test_only_supervisors_moderate(act, doctor, ml_engineer, topic):
+def test_only_supervisors_can_moderate(act, doctor, ml_engineer, topic):
     for person in (doctor, ml_engineer):
         with pytest.raises(PermissionDenied):
             act(person, topic.pk, topic.posts.get().pk)

@@ -1,4 +1,4 @@
-"""What looks like a patient's is warned of before it is posted, never after."""
+"""Warnings before posting text that looks like patient data."""
 
 import pytest
 from hypothesis import given
@@ -18,12 +18,12 @@ def test_identity_numbers_are_found(number):
 @pytest.mark.parametrize(
     "text", ["A123456788", "A323456789", "XA123456789", "A1234567890", "123456789", "AB123", ""]
 )
-def test_what_is_none_is_not_found(text):
+def test_invalid_identity_numbers_are_not_found(text):
     assert personal_data.id_numbers(text) == []
 
 
 @given(st.from_regex(r"\A[A-Z][12]\d{8}\Z"))
-def test_one_check_digit_in_ten_fits(number):
+def test_exactly_one_check_digit_is_valid(number):
     fitting = [digit for digit in "0123456789" if personal_data.id_numbers(number[:-1] + digit)]
     assert len(fitting) == 1
 
@@ -37,7 +37,7 @@ def test_labelled_numbers_are_found(doctor, text):
 
 
 @pytest.mark.parametrize("text", ["12345 films", "病歷號不要貼", "the patient identified 2 things"])
-def test_other_numbers_are_not(doctor, text):
+def test_other_numbers_are_not_found(doctor, text):
     assert personal_data.warnings(doctor, text) == []
 
 
@@ -46,7 +46,7 @@ def topic(doctor):
     return board.open_topic(doctor)
 
 
-def test_a_warning_comes_before_the_post_and_its_button_posts(as_doctor, topic):
+def test_warning_before_posting_can_be_confirmed(as_doctor, topic):
     sent = board.form(body="這是 A123456789 的片子")
     page = as_doctor.post(f"/forum/{topic.pk}/reply/", sent).content.decode()
     assert "A123456789” looks like a national identity number" in page
@@ -57,14 +57,14 @@ def test_a_warning_comes_before_the_post_and_its_button_posts(as_doctor, topic):
     assert topic.posts.count() == 2
 
 
-def test_a_confirmation_is_of_one_text(as_doctor, topic):
+def test_confirmation_is_valid_for_one_text(as_doctor, topic):
     seal = personal_data.seal("A123456789")
     sent = board.form(body="A123456789 and F131104093", confirmed=seal)
     as_doctor.post(f"/forum/{topic.pk}/reply/", sent)
     assert topic.posts.count() == 1
 
 
-def test_titles_and_edits_are_looked_at_too(as_doctor, topic):
+def test_titles_and_edits_are_checked_too(as_doctor, topic):
     from forum.models import Category, Topic
 
     sent = board.form(title="A123456789", category=Category.objects.first().pk)
@@ -78,7 +78,7 @@ def test_titles_and_edits_are_looked_at_too(as_doctor, topic):
     assert post.version == 1
 
 
-def test_other_apps_are_asked(as_doctor, doctor, topic, monkeypatch):
+def test_checks_of_other_apps_are_run(as_doctor, doctor, topic, monkeypatch):
     asked = []
 
     def check(author, text):

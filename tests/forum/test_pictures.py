@@ -1,4 +1,4 @@
-"""Pictures are drawn anew, seen by those who may, and go when they must."""
+"""Images on the board: re-encoding, visibility and removal."""
 
 import io
 import uuid
@@ -27,7 +27,7 @@ def topic(doctor):
     return board.open_topic(doctor)
 
 
-def test_metadata_is_gone_and_size_bounded(as_doctor, doctor):
+def test_metadata_is_removed_and_size_limited(as_doctor, doctor):
     marked = PngInfo()
     marked.add_text("Patient", "CHEN XIAOMING")
     data = board.picture(size=(4000, 1000), pnginfo=marked)
@@ -41,7 +41,7 @@ def test_metadata_is_gone_and_size_bounded(as_doctor, doctor):
         assert not set(stored.info) & {"exif", "icc_profile", "xmp"}
 
 
-def test_exif_is_gone_and_turned_upright(as_doctor):
+def test_exif_is_removed_and_orientation_applied(as_doctor):
     exif = Image.Exif()
     exif[0x0112], exif[0x010E] = 6, "CHEN XIAOMING"
     address = send(as_doctor, board.picture("JPEG", exif=exif)).json()["url"]
@@ -59,14 +59,14 @@ def test_exif_is_gone_and_turned_upright(as_doctor):
         (board.picture()[:60], "The picture is damaged. Choose another."),
     ],
 )
-def test_what_is_no_picture_is_refused_in_words(as_doctor, data, said):
+def test_invalid_image_is_refused_with_a_message(as_doctor, data, said):
     response = send(as_doctor, data)
     assert response.status_code == 422
     assert response.json()["error"] == said
     assert not Picture.objects.exists()
 
 
-def test_one_that_is_far_too_large_is_said_to_be_and_loses_no_text(as_doctor, topic, settings):
+def test_oversized_image_is_refused_and_the_text_kept(as_doctor, topic, settings):
     settings.FILM_MAX_BYTES = 1000
     huge = board.picture(size=(900, 900), compress_level=0)
     response = send(as_doctor, huge)
@@ -78,14 +78,16 @@ def test_one_that_is_far_too_large_is_said_to_be_and_loses_no_text(as_doctor, to
     assert "10 MB" in page
 
 
-def test_it_is_its_owners_alone_until_it_is_posted(as_doctor, as_other_doctor, doctor, topic):
+def test_image_is_private_until_posted(as_doctor, as_other_doctor, doctor, topic):
     address = send(as_doctor, board.picture()).json()["url"]
     assert as_other_doctor.get(address).status_code == 404
     board.reply(doctor, topic, f"![x]({address})")
     assert as_other_doctor.get(address).status_code == 200
 
 
-def test_nobody_posts_anothers_waiting_picture(as_doctor, other_doctor, as_other_doctor, topic):
+def test_another_users_unposted_image_cannot_be_posted(
+    as_doctor, other_doctor, as_other_doctor, topic
+):
     address = send(as_doctor, board.picture()).json()["url"]
     board.reply(other_doctor, topic, f"![x]({address})")
     assert as_other_doctor.get(address).status_code == 404
@@ -93,7 +95,7 @@ def test_nobody_posts_anothers_waiting_picture(as_doctor, other_doctor, as_other
     assert "cannot be shown" in page
 
 
-def test_it_goes_with_its_post(as_doctor, as_other_doctor, doctor, topic):
+def test_image_is_hidden_with_its_post(as_doctor, as_other_doctor, doctor, topic):
     address = send(as_doctor, board.picture()).json()["url"]
     post = board.reply(doctor, topic, f"![x]({address})")
     services.delete_post(author=doctor, post_id=post.pk)
@@ -102,14 +104,14 @@ def test_it_goes_with_its_post(as_doctor, as_other_doctor, doctor, topic):
     assert as_other_doctor.get(address).status_code == 200
 
 
-def test_the_answer_cannot_be_taken_for_a_page(as_doctor):
+def test_image_response_is_sandboxed(as_doctor):
     response = as_doctor.get(send(as_doctor, board.picture()).json()["url"])
     assert response.headers["Content-Type"] == "image/webp"
     assert "sandbox" in response.headers["Content-Security-Policy"]
     assert "no-store" in response.headers["Cache-Control"]
 
 
-def test_without_a_script_it_comes_with_the_form(as_doctor, topic):
+def test_image_is_uploaded_with_the_form_without_javascript(as_doctor, topic):
     fields = board.form(body="look", picture=SimpleUploadedFile("my [film].png", board.picture()))
     as_doctor.post(f"/forum/{topic.pk}/reply/", fields)
     post = topic.posts.get(number=2)
@@ -117,7 +119,7 @@ def test_without_a_script_it_comes_with_the_form(as_doctor, topic):
     assert post.pictures.count() == 1
 
 
-def test_a_bad_picture_in_the_form_loses_no_text(as_doctor, topic):
+def test_invalid_image_in_the_form_keeps_the_text(as_doctor, topic):
     fields = board.form(body="my words", picture=SimpleUploadedFile("x.png", b"nonsense"))
     page = as_doctor.post(f"/forum/{topic.pk}/reply/", fields).content.decode()
     assert "my words" in page
@@ -125,14 +127,14 @@ def test_a_bad_picture_in_the_form_loses_no_text(as_doctor, topic):
     assert topic.posts.count() == 1
 
 
-def test_no_more_than_some_wait(as_doctor, monkeypatch):
+def test_number_of_unposted_images_is_limited(as_doctor, monkeypatch):
     monkeypatch.setattr(pictures, "MAX_WAITING", 2)
     for _ in range(2):
         assert send(as_doctor, board.picture()).status_code == 201
     assert send(as_doctor, board.picture()).status_code == 422
 
 
-def test_what_was_never_posted_is_swept_after_a_week(
+def test_unposted_images_are_removed_after_a_week(
     as_doctor, doctor, topic, django_capture_on_commit_callbacks
 ):
     kept = send(as_doctor, board.picture()).json()["url"]
@@ -160,18 +162,18 @@ class TestCases:
             submission=uuid.UUID(int=7),
         )
 
-    def test_it_opens_a_topic_with_the_picture(self, shared, as_other_doctor):
+    def test_case_opens_a_topic_with_the_image(self, shared, as_other_doctor):
         page = as_other_doctor.get(shared.url, follow=True).content.decode()
         assert 'alt="A film of a chest"' in page
         assert as_other_doctor.get(f"/forum/pictures/{shared.picture_id}/").status_code == 200
 
-    def test_ml_staff_read_the_post_and_see_no_film(self, shared, as_ml_engineer):
+    def test_ml_staff_see_the_post_without_the_film(self, shared, as_ml_engineer):
         page = as_ml_engineer.get(shared.url, follow=True).content.decode()
         assert "What is this?" in page
         assert "<img" not in page.split('id="posts"')[1].split("composer")[0]
         assert as_ml_engineer.get(f"/forum/pictures/{shared.picture_id}/").status_code == 404
 
-    def test_the_same_submission_makes_it_once(self, shared, doctor):
+    def test_resubmission_creates_one_case(self, shared, doctor):
         again = DiscussionBoard().post_case(
             author=doctor,
             category=Category.objects.first().pk,
@@ -184,7 +186,7 @@ class TestCases:
         assert again == shared
         assert Picture.objects.count() == 1
 
-    def test_withdrawn_it_is_gone_for_everybody_and_the_post_says_so(
+    def test_withdrawn_image_is_replaced_by_a_notice(
         self, shared, as_doctor, as_supervisor, django_capture_on_commit_callbacks
     ):
         stored = Picture.objects.get().file
@@ -197,7 +199,7 @@ class TestCases:
             page = browser.get(shared.url, follow=True).content.decode()
             assert "was withdrawn" in page
 
-    def test_the_id_of_another_post_is_refused(self, shared, doctor, other_doctor):
+    def test_submission_of_another_post_is_refused(self, shared, doctor, other_doctor):
         plain = board.open_topic(doctor).posts.get()
         for author, submission in ((other_doctor, uuid.UUID(int=7)), (doctor, plain.submission)):
             with pytest.raises(ValueError, match="another post"):
@@ -216,7 +218,7 @@ class TestCases:
         assert not Picture.objects.exists()
 
 
-def test_the_command_removes_unposted_images_and_says_how_many(doctor, capsys):
+def test_command_removes_unposted_images_and_prints_their_number(doctor, capsys):
     old = pictures.add_picture(owner=doctor, data=board.picture())
     Picture.objects.filter(pk=old.pk).update(created_at=timezone.now() - pictures.WAITING_TIME * 2)
     kept = pictures.add_picture(owner=doctor, data=board.picture())

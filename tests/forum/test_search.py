@@ -1,4 +1,4 @@
-"""Search finds words in every script, in titles and posts, and nothing that is hidden."""
+"""Search in titles and posts, in every script, without hidden posts."""
 
 import pytest
 from django.core.management import call_command
@@ -36,23 +36,23 @@ def test_does_not_find(topic, words):
 
 
 @pytest.mark.parametrize("words", ["", " ", "***", '"', "'", "()", "-", "NEAR(", "\x00"])
-def test_words_without_a_letter_find_nothing(topic, words):
+def test_search_without_letters_finds_nothing(topic, words):
     assert found(words) == []
 
 
-def test_the_newest_come_first(doctor, topic):
+def test_newest_posts_come_first(doctor, topic):
     board.reply(doctor, topic, "fever again")
     assert found("fever")[0] == "fever again"
 
 
-def test_an_edit_is_found_by_its_new_words_only(doctor, topic):
+def test_edited_post_is_found_by_its_new_text_only(doctor, topic):
     post = board.reply(doctor, topic, "氣胸")
     services.edit_post(author=doctor, post_id=post.pk, body="肋膜積水", version=1)
     assert found("氣胸") == []
     assert found("積水") == ["肋膜積水"]
 
 
-def test_a_new_title_is_found(doctor, topic):
+def test_new_title_is_found(doctor, topic):
     services.edit_post(
         author=doctor, post_id=topic.posts.get().pk, body="b", title="氣胸一例", version=1
     )
@@ -60,7 +60,7 @@ def test_a_new_title_is_found(doctor, topic):
     assert found("浸潤") == []
 
 
-def test_what_is_deleted_or_hidden_is_not_found_until_it_is_back(doctor, supervisor, topic):
+def test_deleted_and_hidden_posts_are_not_found(doctor, supervisor, topic):
     post = board.reply(doctor, topic, "unicorn")
     services.delete_post(author=doctor, post_id=post.pk)
     assert found("unicorn") == []
@@ -76,14 +76,14 @@ def test_what_is_deleted_or_hidden_is_not_found_until_it_is_back(doctor, supervi
     assert found("unicorn") == ["unicorn"]
 
 
-def test_the_page_shows_what_was_found_and_says_when_nothing_was(as_other_doctor, topic):
+def test_page_lists_results_or_says_there_are_none(as_other_doctor, topic):
     page = as_other_doctor.get("/forum/", {"q": "浸潤"}).content.decode()
     assert "右下肺浸潤 CT" in page
     assert "1 post found" in " ".join(page.split())
     assert "No results" in as_other_doctor.get("/forum/", {"q": "獨角獸"}).content.decode()
 
 
-def test_the_index_can_be_made_anew(doctor, supervisor, topic):
+def test_index_can_be_rebuilt(doctor, supervisor, topic):
     hidden = board.reply(doctor, topic, "unicorn")
     moderation.hide_post(by=supervisor, post_id=hidden.pk, reason="r")
     search.clear()
@@ -95,7 +95,7 @@ def test_the_index_can_be_made_anew(doctor, supervisor, topic):
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=60))
-def test_any_two_characters_in_a_row_of_a_text_are_among_its_tokens(text):
+def test_terms_of_a_text_match_its_tokens(text):
     tokens = f" {search.tokens_of(text)} "
     for phrase, is_beginning in search._terms(text):
         wanted = f" {' '.join(phrase)}" + ("" if is_beginning else " ")
@@ -104,7 +104,7 @@ def test_any_two_characters_in_a_row_of_a_text_are_among_its_tokens(text):
 
 @settings(max_examples=60, deadline=None)
 @given(words=st.text(max_size=60, alphabet=st.characters(exclude_categories=["Cs"])))
-def test_any_words_are_a_search(words):
+def test_any_text_is_a_valid_search(words):
     sql, query = search._statement(search._terms(words) or [(["w"], True)])
     assert "%s" in sql
     assert not set(query) & set("';\\")
@@ -122,7 +122,7 @@ def test_any_words_are_a_search(words):
         ),
     ],
 )
-def test_the_excerpt_is_plain_and_around_the_word(body, words, line):
+def test_excerpt_is_plain_text_around_the_match(body, words, line):
     shown = pages.excerpt(body, words)
     assert words in shown
     assert len(shown) <= pages.EXCERPT + 2

@@ -1,4 +1,4 @@
-"""A page of the board asks the database as often with many posts as with few."""
+"""The number of queries of a board page does not depend on the number of posts."""
 
 import re
 
@@ -18,7 +18,7 @@ def topic(doctor):
 
 
 def queries(browser, address: str) -> int:
-    browser.get(address)  # what is kept in memory is kept now
+    browser.get(address)  # fill the caches
     with CaptureQueriesContext(
         connection,
     ) as asked:
@@ -28,7 +28,7 @@ def queries(browser, address: str) -> int:
 
 
 def fill(topic: Topic, *, other_doctor, people: int) -> None:
-    """Let each of so many people open two topics and reply twice, naming the reader."""
+    """Let each of `people` users open two topics and reply twice with a mention of the reader."""
     for number, person in enumerate(factories.DoctorFactory.create_batch(people) * 2):
         board.open_topic(person, title=f"浸潤 {number}", body="浸潤")
         board.reply(person, topic, f"浸潤 @{other_doctor.display_name}")
@@ -44,11 +44,11 @@ def fill(topic: Topic, *, other_doctor, people: int) -> None:
         ("/forum/{topic}/", 32),
     ],
 )
-def test_queries_do_not_grow_with_the_board(
+def test_number_of_queries_does_not_grow_with_the_board(
     as_other_doctor, doctor, other_doctor, topic, address, most
 ):
     address = address.format(topic=topic.pk)
-    # A page that is empty asks for less: what is compared are a page half full and a full one.
+    # An empty page takes fewer queries, so a half-full page is compared with a full one.
     fill(topic, other_doctor=other_doctor, people=5)
     few = queries(as_other_doctor, address)
     fill(topic, other_doctor=other_doctor, people=10)
@@ -75,12 +75,12 @@ def plan(sql: str, parameters: tuple) -> str:
         ),
         (
             lambda: Post.objects.filter(topic=1, number__gt=20, number__lte=40).order_by("number"),
-            # The index of the unique constraint, which SQLite names itself.
+            # The index of the unique constraint, which is named by SQLite.
             r"sqlite_autoindex_forum_post_\d+ \(topic_id=\? AND number>\? AND number<\?\)",
         ),
     ],
 )
-def test_lists_are_read_off_an_index_in_its_order(topic, rows, index):
+def test_lists_use_an_index_in_its_order(topic, rows, index):
     sql, parameters = rows().query.sql_with_params()
     used = plan(sql, parameters)
     assert re.search(rf"USING INDEX {index}(?!\w)", used), used

@@ -1,4 +1,4 @@
-"""Topics, replies, edits and deletions, as people write them."""
+"""Topics, replies, edits, deletions and drafts."""
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +28,7 @@ def text_of(response) -> str:
     return response.content.decode()
 
 
-def test_a_doctor_opens_a_topic_and_a_colleague_replies(as_doctor, as_other_doctor, doctor):
+def test_doctor_opens_a_topic_and_a_colleague_replies(as_doctor, as_other_doctor, doctor):
     category = Category.objects.get(name_en="Cases")
     sent = board.form(title="  右下肺   浸潤 ", category=category.pk, body="**這張**怎麼看？")
     response = as_doctor.post("/forum/new/", sent, follow=True)
@@ -51,7 +51,7 @@ def test_a_doctor_opens_a_topic_and_a_colleague_replies(as_doctor, as_other_doct
     assert set(events.values_list("what", flat=True)) == {"topic-opened", "posted"}
 
 
-def test_a_form_sent_twice_makes_one_post(as_doctor, topic):
+def test_resubmitted_reply_creates_one_post(as_doctor, topic):
     sent = board.form(body="once")
     first = as_doctor.post(f"/forum/{topic.pk}/reply/", sent)
     second = as_doctor.post(f"/forum/{topic.pk}/reply/", sent)
@@ -59,14 +59,14 @@ def test_a_form_sent_twice_makes_one_post(as_doctor, topic):
     assert topic.posts.count() == 2
 
 
-def test_a_topic_sent_twice_is_opened_once(as_doctor):
+def test_resubmitted_topic_is_opened_once(as_doctor):
     sent = board.form(title="Twice", category=Category.objects.first().pk)
     as_doctor.post("/forum/new/", sent)
     as_doctor.post("/forum/new/", sent)
     assert Topic.objects.count() == 1
 
 
-def test_the_id_of_somebody_elses_form_is_refused_and_the_text_kept(as_other_doctor, topic):
+def test_another_users_submission_is_refused_and_the_text_kept(as_other_doctor, topic):
     taken = topic.posts.get().submission
     response = as_other_doctor.post(
         f"/forum/{topic.pk}/reply/", board.form(submission=str(taken), body="my words")
@@ -77,7 +77,7 @@ def test_the_id_of_somebody_elses_form_is_refused_and_the_text_kept(as_other_doc
 
 
 @pytest.mark.parametrize("body", ["", "   \n ", "\x00"])
-def test_an_empty_post_is_refused_in_words(as_doctor, topic, body):
+def test_empty_post_is_refused_with_a_message(as_doctor, topic, body):
     response = as_doctor.post(f"/forum/{topic.pk}/reply/", board.form(body=body))
     assert response.status_code == 200
     (said,) = response.context["form"].errors["body"]
@@ -85,13 +85,13 @@ def test_an_empty_post_is_refused_in_words(as_doctor, topic, body):
     assert topic.posts.count() == 1
 
 
-def test_a_text_too_long_is_refused_and_kept(as_doctor, topic):
+def test_overlong_text_is_refused_and_kept(as_doctor, topic):
     response = as_doctor.post(f"/forum/{topic.pk}/reply/", board.form(body="長" * 20_001))
     assert "長長長" in text_of(response)
     assert topic.posts.count() == 1
 
 
-def test_a_script_gets_the_new_posts_and_an_empty_form(as_doctor, other_doctor, topic):
+def test_htmx_reply_returns_new_posts_and_an_empty_form(as_doctor, other_doctor, topic):
     board.reply(other_doctor, topic, "in the meantime")
     response = as_doctor.post(
         f"/forum/{topic.pk}/reply/", board.form(body="mine", seen="1"), headers=HTMX
@@ -104,7 +104,7 @@ def test_a_script_gets_the_new_posts_and_an_empty_form(as_doctor, other_doctor, 
     assert "<html" not in answer
 
 
-def test_a_script_far_behind_is_led_to_the_page_of_the_post(as_doctor, doctor, topic):
+def test_htmx_reply_on_an_outdated_page_redirects_to_the_post(as_doctor, doctor, topic):
     for number in range(30):
         board.reply(doctor, topic, f"reply {number}")
     response = as_doctor.post(
@@ -113,7 +113,7 @@ def test_a_script_far_behind_is_led_to_the_page_of_the_post(as_doctor, doctor, t
     assert response.headers["HX-Redirect"] == f"/forum/{topic.pk}/?page=2#post-32"
 
 
-def test_an_edit_keeps_the_text_before_and_says_edited(as_doctor, as_other_doctor, topic):
+def test_edit_keeps_the_previous_text_and_marks_the_post(as_doctor, as_other_doctor, topic):
     post = topic.posts.get()
     sent = {"body": "new words", "title": "New title", "version": 1, "action": "post"}
     response = as_doctor.post(f"/forum/posts/{post.pk}/edit/", sent, follow=True)
@@ -126,7 +126,7 @@ def test_an_edit_keeps_the_text_before_and_says_edited(as_doctor, as_other_docto
     assert "new words" in history
 
 
-def test_an_edit_of_an_old_version_is_refused_with_both_texts(as_doctor, doctor, topic):
+def test_conflicting_edit_is_refused_showing_both_texts(as_doctor, doctor, topic):
     post = topic.posts.get()
     services.edit_post(author=doctor, post_id=post.pk, body="from the other tab", version=1)
     sent = {"body": "from this tab", "title": topic.title, "version": 1, "action": "post"}
@@ -141,7 +141,7 @@ def test_an_edit_of_an_old_version_is_refused_with_both_texts(as_doctor, doctor,
     assert post.body == "from this tab"
 
 
-def test_a_deleted_post_leaves_a_tombstone_and_can_be_brought_back(
+def test_deleted_post_leaves_a_notice_and_can_be_restored(
     as_doctor, as_other_doctor, as_supervisor, doctor, topic
 ):
     post = board.reply(doctor, topic, "said too much")
@@ -155,7 +155,7 @@ def test_a_deleted_post_leaves_a_tombstone_and_can_be_brought_back(
     assert "said too much" in text_of(as_other_doctor.get(f"/forum/{topic.pk}/"))
 
 
-def test_nobody_edits_or_deletes_for_another(as_other_doctor, as_supervisor, topic):
+def test_other_users_posts_cannot_be_edited_or_deleted(as_other_doctor, as_supervisor, topic):
     post = topic.posts.get()
     for browser in (as_other_doctor, as_supervisor):
         assert browser.post(f"/forum/posts/{post.pk}/edit/", {"body": "x"}).status_code == 404
@@ -164,7 +164,7 @@ def test_nobody_edits_or_deletes_for_another(as_other_doctor, as_supervisor, top
     assert post.is_standing
 
 
-def test_a_locked_topic_takes_nothing_but_from_supervisors(
+def test_locked_topic_accepts_posts_from_supervisors_only(
     as_doctor, as_supervisor, doctor, supervisor, topic
 ):
     post = topic.posts.get()
@@ -181,7 +181,7 @@ def test_a_locked_topic_takes_nothing_but_from_supervisors(
     assert topic.posts.count() == 2
 
 
-def test_a_closed_category_takes_no_topics(as_doctor, doctor):
+def test_closed_category_accepts_no_topics(as_doctor, doctor):
     category = Category.objects.first()
     Category.objects.filter(pk=category.pk).update(is_closed=True)
     answer = as_doctor.post("/forum/new/", board.form(title="T", category=category.pk))
@@ -191,14 +191,14 @@ def test_a_closed_category_takes_no_topics(as_doctor, doctor):
     assert not Topic.objects.exists()
 
 
-def test_whoever_is_not_approved_writes_nothing(topic):
+def test_user_without_a_role_cannot_write(topic):
     stranger = factories.UserFactory()
     with pytest.raises(PermissionDenied):
         board.reply(stranger, topic)
     assert signed_in(stranger).get("/forum/").status_code == 403
 
 
-def test_quoting_begins_the_reply_with_the_post(as_other_doctor, doctor, topic):
+def test_quoting_fills_the_reply_with_the_post(as_other_doctor, doctor, topic):
     board.reply(doctor, topic, "> older words\n\nnewer words")
     page = text_of(as_other_doctor.get(f"/forum/{topic.pk}/?quote=2"))
     assert "&gt; newer words" in page
@@ -206,7 +206,7 @@ def test_quoting_begins_the_reply_with_the_post(as_other_doctor, doctor, topic):
     assert "#2" in page
 
 
-def test_preview_is_what_the_post_will_be(as_doctor, topic):
+def test_preview_equals_the_post(as_doctor, topic):
     body = "# Head\n\n- a\n- b\n\n<b>raw</b> @nobody"
     shown = text_of(as_doctor.post("/forum/preview/", {"body": body})).strip()
     as_doctor.post(f"/forum/{topic.pk}/reply/", board.form(body=body))
@@ -216,7 +216,7 @@ def test_preview_is_what_the_post_will_be(as_doctor, topic):
     assert "&lt;b&gt;raw&lt;/b&gt;" in shown
 
 
-def test_without_a_script_the_form_previews_and_keeps_the_text(as_doctor, topic):
+def test_preview_without_javascript_keeps_the_text(as_doctor, topic):
     answer = text_of(
         as_doctor.post(f"/forum/{topic.pk}/reply/", board.form(body="**so**", action="preview"))
     )
@@ -227,7 +227,7 @@ def test_without_a_script_the_form_previews_and_keeps_the_text(as_doctor, topic)
 
 
 class TestDrafts:
-    def test_a_draft_survives_a_closed_tab_and_goes_when_it_is_posted(self, as_doctor, topic):
+    def test_draft_is_restored_and_removed_after_posting(self, as_doctor, topic):
         saved = as_doctor.post("/forum/draft/", {"topic": topic.pk, "body": "half a thou"})
         assert saved.json() == {"saved": True}
         page = text_of(as_doctor.get(f"/forum/{topic.pk}/"))
@@ -236,7 +236,7 @@ class TestDrafts:
         as_doctor.post(f"/forum/{topic.pk}/reply/", board.form(body="half a thought"))
         assert not Draft.objects.exists()
 
-    def test_a_draft_of_a_topic_keeps_title_and_category(self, as_doctor):
+    def test_topic_draft_keeps_title_and_category(self, as_doctor):
         category = Category.objects.last()
         fields = {"topic": "", "title": "A title", "body": "b", "category": category.pk}
         as_doctor.post("/forum/draft/", fields)
@@ -246,29 +246,29 @@ class TestDrafts:
         assert f'<option value="{category.pk}" selected>' in page
         assert Draft.objects.count() == 1
 
-    def test_an_emptied_draft_is_thrown_away(self, as_doctor, topic):
+    def test_emptied_draft_is_removed(self, as_doctor, topic):
         as_doctor.post("/forum/draft/", {"topic": topic.pk, "body": "x"})
         assert as_doctor.post("/forum/draft/", {"topic": topic.pk, "body": " "}).json() == {
             "saved": False
         }
         assert not Draft.objects.exists()
 
-    def test_nobody_sees_another_ones_draft(self, as_doctor, as_other_doctor, as_supervisor, topic):
+    def test_drafts_are_private(self, as_doctor, as_other_doctor, as_supervisor, topic):
         as_doctor.post("/forum/draft/", {"topic": topic.pk, "body": "private words"})
         for browser in (as_other_doctor, as_supervisor):
             assert "private words" not in text_of(browser.get(f"/forum/{topic.pk}/"))
 
     @pytest.mark.parametrize("key", ["0", "x", "9" * 30, "-1"])
-    def test_a_draft_for_no_topic_is_refused(self, as_doctor, key):
+    def test_draft_for_an_unknown_topic_is_refused(self, as_doctor, key):
         assert as_doctor.post("/forum/draft/", {"topic": key, "body": "x"}).status_code == 404
 
-    def test_without_a_script_a_button_saves_it(self, as_doctor, topic):
+    def test_draft_is_saved_by_a_button_without_javascript(self, as_doctor, topic):
         as_doctor.post(f"/forum/{topic.pk}/reply/", board.form(body="later", action="draft"))
         assert Draft.objects.get().body == "later"
         assert topic.posts.count() == 1
 
 
-def test_the_link_to_a_post_leads_to_its_page(as_doctor, doctor, topic):
+def test_link_to_a_post_redirects_to_its_page(as_doctor, doctor, topic):
     for number in range(25):
         post = board.reply(doctor, topic, f"reply {number}")
     response = as_doctor.get(f"/forum/posts/{post.pk}/")
@@ -281,7 +281,7 @@ def test_the_link_to_a_post_leads_to_its_page(as_doctor, doctor, topic):
 @pytest.mark.parametrize(
     ("page", "shown"), [("0", 1), ("-3", 1), ("99", 2), ("x", 1), ("9" * 40, 2), ("²", 1)]
 )
-def test_a_page_that_is_none_shows_the_nearest(as_doctor, doctor, topic, page, shown):
+def test_invalid_page_number_shows_the_nearest_page(as_doctor, doctor, topic, page, shown):
     for _ in range(25):
         board.reply(doctor, topic)
     text = text_of(as_doctor.get(f"/forum/{topic.pk}/", {"page": page}))
@@ -291,7 +291,7 @@ def test_a_page_that_is_none_shows_the_nearest(as_doctor, doctor, topic, page, s
 
 
 @pytest.mark.django_db(transaction=True)
-def test_posts_written_at_once_get_different_numbers():
+def test_concurrent_posts_get_different_numbers():
     roles.install(apps)
     board.with_categories()
     people = factories.DoctorFactory.create_batch(4)
@@ -310,7 +310,7 @@ def test_posts_written_at_once_get_different_numbers():
     assert topic.post_count == 13
 
 
-def test_a_reply_that_fails_leaves_nothing(doctor, topic, monkeypatch):
+def test_failed_reply_leaves_no_post(doctor, topic, monkeypatch):
     def fail(*args, **kwargs):
         raise OSError("no space left on device")
 
@@ -321,7 +321,7 @@ def test_a_reply_that_fails_leaves_nothing(doctor, topic, monkeypatch):
     assert (topic.post_count, topic.posts.count()) == (1, 1)
 
 
-def test_submissions_are_unique_even_past_the_service(doctor, topic):
+def test_submissions_are_unique_in_the_database(doctor, topic):
     from django.db import IntegrityError
 
     same = uuid.uuid4()

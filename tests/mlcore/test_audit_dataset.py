@@ -1,5 +1,6 @@
-"""The audit: what it finds in a data set made faulty on purpose, its report, and its receipt."""
+"""The data set audit: findings, reports and receipts."""
 
+import hashlib
 import io
 import json
 import re
@@ -14,8 +15,12 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from PIL import Image, ImageDraw
 
-from mlcore.engine.data import audit, audit_films, audit_report, dataset
-from tests.films import draw_film, encode, write_dataset
+from mlcore import dataset_report
+from mlcore.engine.data import audit, audit_films, dataset
+from mlcore.engine.films.film import read_film
+from mlcore.engine.serving.preprocess import Preprocessing, prepare_bytes
+from mlcore.engine.training.preprocessed import PreprocessedFilms
+from tests.films import encode, synthetic_film, write_dataset
 
 
 def page_of_text() -> bytes:
@@ -39,18 +44,18 @@ def picture(pixels: np.ndarray) -> bytes:
 
 
 NOISE = np.random.default_rng(0)
-NO_FILMS = {
+NON_FILMS = {
     "colour": colour_picture(),
     "few_levels": page_of_text(),
     "even": picture(NOISE.normal(128, 4, (160, 160))),
-    "shape": picture(np.tile(draw_film("NORMAL", seed=1, size=96), (1, 5))),
+    "shape": picture(np.tile(synthetic_film("NORMAL", seed=1, size=96), (1, 5))),
     "scattered": picture(NOISE.uniform(0, 255, (160, 160))),
 }
 
 
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory) -> Path:
-    """A split data set with every fault that the audit knows."""
+    """A split data set with every kind of fault."""
     root = tmp_path_factory.mktemp("faulty")
     for split, seed in (("train", 0), ("test", 9)):
         write_dataset(root / split, per_class=8, seed=seed, size=96)
@@ -63,7 +68,7 @@ def faulty(tmp_path_factory) -> Path:
         film.save(root / "test" / "NORMAL" / "near.jpeg", quality=60)
     shutil.copy(fourth, root / "test" / "NORMAL" / fourth.name)
     (root / "train" / "NORMAL" / "broken.jpeg").write_bytes(b"no film")
-    for name, content in NO_FILMS.items():
+    for name, content in NON_FILMS.items():
         (root / "train" / "PNEUMONIA" / f"no-film-{name}").write_bytes(content)
     return root
 
@@ -74,12 +79,12 @@ def found(faulty) -> dict:
 
 
 @pytest.fixture
-def own_var(settings, tmp_path) -> Path:
+def audit_dir(settings, tmp_path) -> Path:
     settings.AUDIT_DIR = tmp_path / "audits"
     return settings.AUDIT_DIR
 
 
-def test_every_fault_is_found(found):
+def test_every_fault_is_reported(found):
     assert found["counts"]["train"] == {"NORMAL": 8, "PNEUMONIA": 14}
     assert found["shares"]["train"]["NORMAL"] == pytest.approx(8 / 22)
     assert found["leaks"]["found"]
@@ -96,29 +101,29 @@ def test_every_fault_is_found(found):
     assert sum(found["films_per_patient"]["patients_by_films"].values()) == found["patients"]
 
 
-def test_what_is_no_film_is_suspect_and_no_drawn_film_is(found):
+def test_non_films_are_suspect_and_synthetic_films_are_not(found):
     suspects = {
         entry["path"]: {reason["code"] for reason in entry["reasons"]}
         for entry in found["suspects"]
     }
-    assert {Path(path).name for path in suspects} == {f"no-film-{name}" for name in NO_FILMS}
+    assert {Path(path).name for path in suspects} == {f"no-film-{name}" for name in NON_FILMS}
     for path, codes in suspects.items():
         assert path.rpartition("no-film-")[2] in codes
-    # Suspects are listed, and stay in the data set.
+    # Suspects are listed and kept in the data set.
     assert found["films"] == found["counts"]["train"]["PNEUMONIA"] + 8 + 11 + 8
 
 
-def test_a_grey_film_stored_in_colour_or_on_a_wide_black_sheet_is_no_suspect():
-    film = draw_film("PNEUMONIA", seed=4, size=128)
+def test_grey_film_in_colour_or_on_a_black_border_is_not_suspect():
+    film = synthetic_film("PNEUMONIA", seed=4, size=128)
     sheet = np.zeros((400, 400), np.uint8)
     sheet[100:228, 100:228] = film
     buffer = io.BytesIO()
     Image.fromarray(film).convert("RGB").save(buffer, "JPEG")
     for data in (buffer.getvalue(), encode(sheet, "png")):
-        assert audit_films.doubts(audit_films.measures_of(data)) == ()
+        assert audit_films.doubts(audit_films.measure(read_film(data), data)) == ()
 
 
-def test_a_frame_that_gives_the_class_away_is_measured(tmp_path):
+def test_frame_shortcut_is_measured(tmp_path):
     write_dataset(tmp_path, per_class=16, size=96)
     clean = audit.audited(dataset.scan(tmp_path))["shortcuts"]
     assert clean["frame"]["auc_ci"][0] < 0.6
@@ -133,11 +138,11 @@ def test_a_frame_that_gives_the_class_away_is_measured(tmp_path):
     assert marked_set["aspect"] == {"auc": 0.5, "higher_in": None}
 
 
-def test_shape_and_exposure_that_give_the_class_away_are_measured(tmp_path):
+def test_shape_and_exposure_shortcuts_are_measured(tmp_path):
     for label, shape, exposure in (("NORMAL", (96, 128), 0.7), ("PNEUMONIA", (128, 96), 1.0)):
         (tmp_path / label).mkdir()
         for seed in range(4):
-            film = Image.fromarray(draw_film("NORMAL", seed=seed, size=128)).resize(shape)
+            film = Image.fromarray(synthetic_film("NORMAL", seed=seed, size=128)).resize(shape)
             path = tmp_path / label / f"{label}{seed}.png"
             path.write_bytes(encode((np.asarray(film) * exposure).astype(np.uint8), "png"))
     result = audit.audited(dataset.scan(tmp_path))
@@ -148,7 +153,7 @@ def test_shape_and_exposure_that_give_the_class_away_are_measured(tmp_path):
     assert result["grey"]["mean"]["summary"]["NORMAL"]["mean"] < 110
 
 
-def test_one_patient_a_class_leaves_the_frame_undefined(tmp_path, own_var):
+def test_frame_shortcut_is_undefined_with_one_patient_per_class(tmp_path, audit_dir):
     write_dataset(tmp_path / "set", per_class=2, size=96, patients=1)
     out = tmp_path / "audit.json"
     call_command("audit_dataset", data=tmp_path / "set", json=out, stdout=io.StringIO())
@@ -156,7 +161,7 @@ def test_one_patient_a_class_leaves_the_frame_undefined(tmp_path, own_var):
 
 
 class Page(HTMLParser):
-    """Collects what a report holds: tags, addresses of pictures, and its text."""
+    """Collects the tags, images and text of a report."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -174,9 +179,9 @@ class Page(HTMLParser):
         self.text += data
 
 
-def test_the_report_warns_shows_the_films_and_needs_no_network(faulty, found, tmp_path):
+def test_html_report_is_confidential_and_self_contained(faulty, found, tmp_path):
     path = tmp_path / "report.html"
-    audit_report.write(path, dataset.scan(faulty), found)
+    dataset_report.write(path, dataset.scan(faulty), found)
     html = path.read_text()
     page = Page(html)
     body = html.partition("<body>")[2]
@@ -185,15 +190,15 @@ def test_the_report_warns_shows_the_films_and_needs_no_network(faulty, found, tm
     assert not {"script", "link", "b"} & set(page.tags)
     assert "leaked <b>.jpeg" in page.text
     assert not re.search(r"(src|href)=\"(?!data:)|url\(|@import", html)
-    # Two films for each pair of leaks, conflicts and copies, one for each suspect.
+    # Two films per leak, conflict and duplicate, one per suspect.
     pairs = len(found["leaks"]["exact"] + found["leaks"]["near"] + found["label_conflicts"])
     pairs += found["duplicates"]["exact_pairs"] + found["duplicates"]["near_pairs"]
-    assert len(page.pictures) == 2 * pairs + len(NO_FILMS)
+    assert len(page.pictures) == 2 * pairs + len(NON_FILMS)
     assert all(picture["alt"].startswith("Film ") for picture in page.pictures)
     assert page.tags.count("svg") == 4
 
 
-def test_the_command_writes_both_reports_and_fails_on_the_leak(faulty, tmp_path, own_var):
+def test_command_writes_both_reports_and_fails_on_a_leak(faulty, tmp_path, audit_dir):
     out, output = tmp_path / "audit.json", io.StringIO()
     with pytest.raises(CommandError, match="The splits leak"):
         call_command(
@@ -203,27 +208,27 @@ def test_the_command_writes_both_reports_and_fails_on_the_leak(faulty, tmp_path,
     assert "do not share" in output.getvalue()
     assert "conflict.jpeg" in output.getvalue()
     assert (tmp_path / "audit.html").exists()
-    assert not own_var.exists()
+    assert not audit_dir.exists()
     assert not list(tmp_path.glob(".*"))
 
 
-def test_a_clean_set_gets_a_receipt_for_itself_alone(tmp_path, own_var):
+def test_receipt_is_valid_for_one_data_set(tmp_path, audit_dir):
     films = write_dataset(tmp_path / "set", per_class=4, size=96)
     manifest = dataset.scan(films)
-    assert not audit.has_receipt(own_var, manifest)
+    assert not audit.has_receipt(audit_dir, manifest)
     call_command("audit_dataset", data=films, stdout=io.StringIO())
-    assert audit.has_receipt(own_var, manifest)
-    receipt = audit.receipt_path(own_var, manifest)
+    assert audit.has_receipt(audit_dir, manifest)
+    receipt = audit.receipt_path(audit_dir, manifest)
     assert not any(film.patient in receipt.read_text() for film in manifest.films)
     another = sorted((films / "NORMAL").iterdir())[0]
     another.rename(another.with_name("IM-0999-0001.jpeg"))
-    assert not audit.has_receipt(own_var, dataset.scan(films))
+    assert not audit.has_receipt(audit_dir, dataset.scan(films))
     for damaged in ("", "[]", '{"version": 1, "manifest_sha256": "0"}'):
         receipt.write_text(damaged)
-        assert not audit.has_receipt(own_var, manifest)
+        assert not audit.has_receipt(audit_dir, manifest)
 
 
-def test_no_receipt_is_written_for_a_leak_or_for_another_set(faulty, found, tmp_path):
+def test_no_receipt_is_written_for_a_leak_or_another_set(faulty, found, tmp_path):
     with pytest.raises(ValueError, match="leak"):
         audit.write_receipt(tmp_path, dataset.scan(faulty), found)
     clean = dataset.scan(write_dataset(tmp_path / "set", per_class=2, size=96))
@@ -231,7 +236,7 @@ def test_no_receipt_is_written_for_a_leak_or_for_another_set(faulty, found, tmp_
         audit.write_receipt(tmp_path, clean, found)
 
 
-def test_what_cannot_be_done_is_said_before_the_work(tmp_path, own_var):
+def test_invalid_arguments_are_refused_before_the_audit(tmp_path, audit_dir):
     with pytest.raises(CommandError, match="is not a folder"):
         call_command("audit_dataset", data=tmp_path / "gone")
     films = write_dataset(tmp_path / "set", per_class=2, size=96)
@@ -239,8 +244,19 @@ def test_what_cannot_be_done_is_said_before_the_work(tmp_path, own_var):
         call_command("audit_dataset", data=films, html=tmp_path / "gone" / "a.html")
 
 
-def test_a_film_that_changes_during_the_audit_is_said_so(tmp_path):
-    manifest = dataset.scan(write_dataset(tmp_path, per_class=2, size=96))
-    (tmp_path / manifest.films[1].path).write_bytes(b"no film")
-    with pytest.raises(dataset.DatasetError, match="changed during the audit"):
-        audit.audited(manifest)
+def test_audit_and_preprocessing_decode_each_film_once(tmp_path, monkeypatch):
+    write_dataset(tmp_path, per_class=2, size=96)
+    decoded = []
+    monkeypatch.setattr(dataset, "read_film", lambda data: decoded.append(data) or read_film(data))
+    films = PreprocessedFilms(64, Preprocessing())
+    manifest = dataset.scan(tmp_path, on_film=films.add)
+    for record in manifest.films:
+        (tmp_path / record.path).unlink()
+    audit.audited(manifest)
+    plain, corrupted = films.of(manifest.films), films.of(manifest.films, corrupted=True)
+    assert len(decoded) == len(set(decoded)) == len(manifest.films) == 4
+    for record, prepared in zip(manifest.films, plain, strict=True):
+        (data,) = [data for data in decoded if hashlib.sha256(data).hexdigest() == record.sha256]
+        expected = prepare_bytes(read_film(data).pixels, size=64, spec=Preprocessing())
+        assert np.array_equal(prepared, expected)
+    assert not any(np.array_equal(*pair) for pair in zip(plain, corrupted, strict=True))

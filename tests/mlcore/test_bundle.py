@@ -1,4 +1,4 @@
-"""A bundle is whole or refused, and loading it changes nothing on disk."""
+"""Bundles: verification, activation and use."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ from mlcore import inference, registry
 from mlcore.engine.serving import bundle, golden
 from mlcore.engine.serving.runtime import Output, OutputError, Session, SessionError
 from mlcore.models import ModelVersion
-from tests.films import draw_film, encode
+from tests.films import encode, synthetic_film
 from xraysite import checks
 
 SHIPPED = "pneumonia-2"
@@ -19,7 +19,7 @@ SHIPPED = "pneumonia-2"
 
 @pytest.fixture
 def bundles(tmp_path, settings):
-    """A folder of bundles of its own, with a copy of the shipped one."""
+    """A folder of bundles with a copy of the shipped one."""
     source = registry.folder_of(SHIPPED)
     shutil.copytree(source, tmp_path / SHIPPED)
     settings.BUNDLE_DIR = tmp_path
@@ -31,7 +31,7 @@ def bundles(tmp_path, settings):
 
 @pytest.fixture
 def film():
-    return encode(draw_film("NORMAL", seed=1, size=256), "png")
+    return encode(synthetic_film("NORMAL", seed=1, size=256), "png")
 
 
 def active(bundles) -> ModelVersion:
@@ -39,7 +39,7 @@ def active(bundles) -> ModelVersion:
     return ModelVersion.objects.get(is_active=True)
 
 
-def test_the_shipped_bundle_is_whole_and_gives_its_golden_answers():
+def test_shipped_bundle_is_valid_and_reproduces_its_golden_outputs():
     found = bundle.read(registry.folder_of(SHIPPED))
     assert bundle.missing_for_service(found.card) == []
     session = Session(found.tflite)
@@ -49,29 +49,29 @@ def test_the_shipped_bundle_is_whole_and_gives_its_golden_answers():
         assert found.card["metrics"][name]["n"] > 100
 
 
-def test_the_map_is_fine_enough_to_tell_a_doctor_where():
+def test_activation_map_resolution():
     found = bundle.read(registry.folder_of(SHIPPED))
     size = found.card["input_size"]
     output = Session(found.tflite).run(np.zeros((size, size, 1), np.float32))
-    # As the last stage of a residual network gives it (7x7 on ImageNet); a lung takes some cells.
+    # Like the last stage of a residual network (7x7 on ImageNet); a lung covers several cells.
     assert min(output.activation_map.shape) >= 8
 
 
 @pytest.mark.parametrize("name", ["model.tflite", "model.keras", "golden.json", "history.csv"])
-def test_an_altered_file_is_noticed(bundles, name):
+def test_altered_file_is_detected(bundles, name):
     with (bundles / SHIPPED / name).open("ab") as file:
         file.write(b" ")
-    with pytest.raises(bundle.BundleError, match=f"{name} is not the file"):
+    with pytest.raises(bundle.BundleError, match=f"{name} does not match the SHA-256"):
         bundle.read(bundles / SHIPPED)
 
 
-def test_a_missing_file_is_noticed(bundles):
+def test_missing_file_is_detected(bundles):
     (bundles / SHIPPED / "golden.json").unlink()
     with pytest.raises(bundle.BundleError, match=r"golden\.json is missing"):
         bundle.read(bundles / SHIPPED)
 
 
-def test_a_card_cannot_name_a_file_outside(bundles):
+def test_card_cannot_name_a_file_outside_the_bundle(bundles):
     path = bundles / SHIPPED / "card.json"
     card = json.loads(path.read_text())
     card["files"]["../secret"] = "0" * 64
@@ -81,13 +81,13 @@ def test_a_card_cannot_name_a_file_outside(bundles):
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format_version": 99}', "{"])
-def test_a_card_that_is_none(bundles, content):
+def test_invalid_card_is_refused(bundles, content):
     (bundles / SHIPPED / "card.json").write_text(content)
     with pytest.raises(bundle.BundleError, match=r"card\.json"):
         bundle.read(bundles / SHIPPED)
 
 
-def test_golden_answers_that_differ_are_noticed(bundles):
+def test_different_golden_outputs_are_detected(bundles):
     found = bundle.read(bundles / SHIPPED)
     session = Session(found.tflite)
 
@@ -95,20 +95,20 @@ def test_golden_answers_that_differ_are_noticed(bundles):
         output = session.run(film)
         return Output(output.probability + 0.01, output.activation_map, output.scope_score)
 
-    with pytest.raises(bundle.BundleError, match="differ from the golden ones"):
+    with pytest.raises(bundle.BundleError, match="differ from the golden outputs"):
         golden.check(found.folder, found.card, slightly_off)
 
 
 def rewritten(bundles, *, card=None, files=None):
-    """Writes the shipped bundle again elsewhere, whole, with other card entries or files."""
+    """Write a valid copy of the shipped bundle with other card entries or files."""
     found = bundle.read(bundles / SHIPPED)
     kept = {key: found.card[key] for key in found.card if key not in {"files", "format_version"}}
     content = {name: (found.folder / name).read_bytes() for name in found.card["files"]}
     return bundle.write(bundles / "other", kept | (card or {}), content | (files or {})).folder
 
 
-def test_a_bundle_that_was_written_again_unchanged_is_served(bundles):
-    """So that what the next test refuses is refused for its change."""
+def test_rewritten_bundle_without_changes_loads(bundles):
+    """Control for the next test: its bundles are refused for their change only."""
     assert registry.load(rewritten(bundles)).name == SHIPPED
 
 
@@ -124,13 +124,13 @@ def test_a_bundle_that_was_written_again_unchanged_is_served(bundles):
         {"files": {"golden.json": b'{"tolerance": 0.001, "cases": [{"film_png": "AAAA"}]}'}},
     ],
 )
-def test_a_bundle_that_this_code_cannot_serve_is_damaged(bundles, change):
+def test_bundle_that_cannot_be_served_is_reported_damaged(bundles, change):
     with pytest.raises(registry.ModelUnavailable) as error:
         registry.load(rewritten(bundles, **change))
     assert error.value.code == "damaged"
 
 
-def test_a_file_that_cannot_be_read_is_damaged(bundles):
+def test_unreadable_file_is_reported_damaged(bundles):
     (bundles / SHIPPED / "model.tflite").unlink()
     (bundles / SHIPPED / "model.tflite").mkdir()
     with pytest.raises(registry.ModelUnavailable) as error:
@@ -138,27 +138,27 @@ def test_a_file_that_cannot_be_read_is_damaged(bundles):
     assert error.value.code == "damaged"
 
 
-def test_a_bundle_is_written_whole_or_not_at_all(tmp_path):
+def test_incomplete_bundle_is_not_written(tmp_path):
     with pytest.raises(bundle.BundleError, match="lacks"):
         bundle.write(tmp_path, {"name": "half"}, {"model.tflite": b"x"})
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_bundle_is_never_overwritten(bundles):
-    with pytest.raises(bundle.BundleError, match="exists already"):
+def test_bundle_is_not_overwritten(bundles):
+    with pytest.raises(bundle.BundleError, match="already exists"):
         bundle.write(bundles, {"name": SHIPPED}, {})
 
 
-def test_bytes_that_are_no_network():
+def test_invalid_network_is_refused():
     with pytest.raises(SessionError):
         Session(b"not a network at all")
 
 
-# --- What a doctor is told -----------------------------------------------------------------
+# --- Predictions with an unusable model ----------------------------------------------------
 
 
 @pytest.mark.django_db
-def test_a_damaged_active_bundle_is_set_aside_and_never_deleted(bundles, film):
+def test_damaged_active_bundle_is_set_aside_and_kept(bundles, film):
     version = active(bundles)
     registry.forget_loaded()
     with (bundles / SHIPPED / "model.tflite").open("ab") as file:
@@ -172,7 +172,7 @@ def test_a_damaged_active_bundle_is_set_aside_and_never_deleted(bundles, film):
 
 
 @pytest.mark.django_db
-def test_a_missing_active_bundle(bundles, film):
+def test_missing_active_bundle_is_reported(bundles, film):
     active(bundles)
     registry.forget_loaded()
     shutil.rmtree(bundles / SHIPPED)
@@ -182,7 +182,7 @@ def test_a_missing_active_bundle(bundles, film):
 
 
 @pytest.mark.django_db
-def test_a_bundle_exchanged_for_another_is_noticed(bundles, film):
+def test_exchanged_bundle_is_reported_damaged(bundles, film):
     active(bundles)
     ModelVersion.objects.update(bundle_sha256="0" * 64)
     registry.forget_loaded()
@@ -192,7 +192,7 @@ def test_a_bundle_exchanged_for_another_is_noticed(bundles, film):
 
 
 @pytest.mark.django_db
-def test_an_answer_that_cannot_be_right_is_no_answer(bundles, film, monkeypatch):
+def test_invalid_output_raises(bundles, film, monkeypatch):
     active(bundles)
 
     def nan(self, pixels):
@@ -205,7 +205,7 @@ def test_an_answer_that_cannot_be_right_is_no_answer(bundles, film, monkeypatch)
 
 
 @pytest.mark.parametrize("output", ["probability", "activation_map", "scope_score"])
-def test_a_network_that_answers_nan_is_caught(bundles, output, monkeypatch):
+def test_nan_output_is_refused(bundles, output, monkeypatch):
     found = bundle.read(bundles / SHIPPED)
     session = Session(found.tflite)
     real = session._runner
@@ -219,7 +219,7 @@ def test_a_network_that_answers_nan_is_caught(bundles, output, monkeypatch):
 
 
 @pytest.mark.django_db
-def test_a_network_that_takes_too_long(bundles, film, monkeypatch, settings):
+def test_slow_network_times_out(bundles, film, monkeypatch, settings):
     import time
 
     active(bundles)
@@ -231,7 +231,7 @@ def test_a_network_that_takes_too_long(bundles, film, monkeypatch, settings):
 
 
 @pytest.mark.django_db
-def test_nothing_is_active_at_first(film):
+def test_prediction_needs_an_active_model(film):
     with pytest.raises(inference.ModelUnavailable) as error:
         inference.predict(film)
     assert error.value.code == "missing"
@@ -247,7 +247,7 @@ def test_nothing_is_active_at_first(film):
     ],
 )
 @pytest.mark.django_db
-def test_a_model_not_fit_for_service_is_not_activated(bundles, key, lack):
+def test_incomplete_model_is_not_activated(bundles, key, lack):
     path = bundles / SHIPPED / "card.json"
     card = json.loads(path.read_text())
     card[key] = {}
@@ -258,13 +258,13 @@ def test_a_model_not_fit_for_service_is_not_activated(bundles, key, lack):
 
 
 @pytest.mark.django_db
-def test_an_unknown_model_is_not_activated(bundles):
+def test_unknown_model_is_not_activated(bundles):
     with pytest.raises(CommandError, match="missing"):
         call_command("activate_model", "no-such-model")
 
 
 @pytest.mark.django_db
-def test_registering_never_changes_what_reads_films(bundles):
+def test_registering_does_not_change_the_active_model(bundles):
     version = active(bundles)
     unfit = rewritten(bundles, card={"threshold": {"value": 0.01, "chosen_on": "test"}})
     with pytest.raises(registry.NameInUse, match=SHIPPED):
@@ -274,7 +274,7 @@ def test_registering_never_changes_what_reads_films(bundles):
 
 
 @pytest.mark.django_db
-def test_rolling_back_activates_the_one_before(bundles):
+def test_roll_back_activates_the_previous_model(bundles):
     first = active(bundles)
     shutil.copytree(bundles / SHIPPED, bundles / "second")
     path = bundles / "second" / "card.json"
@@ -299,7 +299,7 @@ def test_rolling_back_activates_the_one_before(bundles):
         (inference.Stated(body_part="HAND", age_years=30), ("age", "body_part")),
     ],
 )
-def test_the_rule_of_the_card(stated, reasons):
+def test_decision_rule(stated, reasons):
     card = bundle.read(registry.folder_of(SHIPPED)).card
     lower, upper = card["conformal"]["lower"], card["conformal"]["upper"]
     for probability, plain in (
@@ -315,7 +315,7 @@ def test_the_rule_of_the_card(stated, reasons):
         assert label == ("OUT_OF_SCOPE" if reasons else plain)
 
 
-def test_the_picture_alone_can_be_out_of_scope():
+def test_image_alone_can_be_out_of_scope():
     card = bundle.read(registry.folder_of(SHIPPED)).card
     label, why = inference.decide(
         card,
@@ -339,7 +339,7 @@ def trained_here(tmp_path, settings):
 
 
 @pytest.mark.django_db
-def test_models_trained_here_and_shipped_ones_are_both_found(trained_here, settings):
+def test_trained_and_shipped_models_are_both_found(trained_here, settings):
     for name in ("mine", SHIPPED):
         call_command("activate_model", name, verbosity=0)
         assert registry.active_model().name == name
@@ -349,7 +349,7 @@ def test_models_trained_here_and_shipped_ones_are_both_found(trained_here, setti
 
 
 @pytest.mark.django_db
-def test_a_model_that_an_earlier_version_trained_beside_the_shipped_ones_is_found(
+def test_model_trained_beside_the_shipped_ones_by_an_earlier_version_is_found(
     trained_here, settings, tmp_path
 ):
     version = registry.register(trained_here)
@@ -358,7 +358,7 @@ def test_a_model_that_an_earlier_version_trained_beside_the_shipped_ones_is_foun
 
 
 @pytest.mark.django_db
-def test_a_model_registered_elsewhere_keeps_its_whole_path(trained_here, tmp_path, settings):
+def test_model_registered_elsewhere_keeps_its_absolute_path(trained_here, tmp_path, settings):
     elsewhere = trained_here.rename(tmp_path / "elsewhere")
     version = registry.register(elsewhere)
     assert version.path == str(elsewhere)
@@ -367,12 +367,12 @@ def test_a_model_registered_elsewhere_keeps_its_whole_path(trained_here, tmp_pat
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", ["mine", SHIPPED])
-def test_a_name_is_given_once_over_both_folders(trained_here, tmp_path, name):
-    with pytest.raises(CommandError, match=f"named '{name}' exists already in"):
+def test_names_are_unique_over_both_folders(trained_here, tmp_path, name):
+    with pytest.raises(CommandError, match=f"named '{name}' already exists in"):
         call_command("train_model", data=tmp_path, name=name, out=tmp_path / "out")
 
 
-def test_a_bundle_that_hides_a_shipped_one_is_reported(trained_here, settings):
+def test_bundle_that_hides_a_shipped_one_is_reported(trained_here, settings):
     assert checks.bundle_names_are_unique(None) == []
     trained_here.rename(trained_here.parent / SHIPPED)
     (warning,) = checks.bundle_names_are_unique(None)

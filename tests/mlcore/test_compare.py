@@ -1,4 +1,4 @@
-"""Two models on the same films: the figures against other libraries and sums by hand."""
+"""Comparing two models, checked against other libraries and known values."""
 
 import time
 
@@ -8,7 +8,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 from mlcore.engine.evaluation import compare
-from mlcore.engine.evaluation.compare import Film
+from mlcore.engine.evaluation.compare import LabelledPrediction
 
 HEADER = "split,pixels_sha256,label,series,probability,scope_score\n"
 
@@ -17,23 +17,25 @@ def sha(number: int) -> str:
     return f"{number:064x}"
 
 
-def drawn(n: int, *, skill: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Labels, the same for every seed, and a model's probabilities; ties among them."""
+def sample(n: int, *, skill: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return fixed labels and a model's probabilities, with ties."""
     labels = np.arange(n) % 4 > 0
     noise = np.random.default_rng(seed).standard_normal(n)
     return labels, np.round(1 / (1 + np.exp(-(skill * (labels - 0.5) + noise))), 2)
 
 
-def films(labels: np.ndarray, probabilities: np.ndarray, start: int = 0) -> dict[str, Film]:
+def films(
+    labels: np.ndarray, probabilities: np.ndarray, start: int = 0
+) -> dict[str, LabelledPrediction]:
     return {
-        sha(start + i): Film(bool(label), float(p))
+        sha(start + i): LabelledPrediction(bool(label), float(p))
         for i, (label, p) in enumerate(zip(labels, probabilities, strict=True))
     }
 
 
-def test_auc_and_its_resamples_are_those_of_scikit_learn():
-    labels, first = drawn(120, skill=1, seed=1)
-    _, second = drawn(120, skill=2, seed=2)
+def test_auc_difference_equals_scikit_learn():
+    labels, first = sample(120, skill=1, seed=1)
+    _, second = sample(120, skill=2, seed=2)
     found = compare.auc_difference(labels, first, second, resamples=60, seed=5)
     assert found.first == pytest.approx(roc_auc_score(labels, first))
     assert found.second == pytest.approx(roc_auc_score(labels, second))
@@ -47,9 +49,9 @@ def test_auc_and_its_resamples_are_those_of_scikit_learn():
     assert found.interval == pytest.approx(tuple(np.percentile(slow, [2.5, 97.5])))
 
 
-def test_a_better_model_is_told_from_one_that_is_the_same():
-    labels, first = drawn(600, skill=1, seed=1)
-    _, second = drawn(600, skill=3, seed=2)
+def test_better_model_is_significant_and_same_model_is_not():
+    labels, first = sample(600, skill=1, seed=1)
+    _, second = sample(600, skill=3, seed=2)
     better = compare.auc_difference(labels, first, second)
     assert better.interval[0] > 0
     assert better.p_value == pytest.approx(2 / 2001)
@@ -60,18 +62,18 @@ def test_a_better_model_is_told_from_one_that_is_the_same():
     assert turned.interval == pytest.approx((-better.interval[1], -better.interval[0]))
 
 
-def test_of_equal_models_few_are_called_different():
+def test_false_positive_rate_of_the_comparison():
     called = 0
     for seed in range(100):
-        labels, first = drawn(120, skill=1, seed=2 * seed)
-        _, second = drawn(120, skill=1, seed=2 * seed + 1)
+        labels, first = sample(120, skill=1, seed=2 * seed)
+        _, second = sample(120, skill=1, seed=2 * seed + 1)
         called += compare.auc_difference(labels, first, second, resamples=200).p_value < 0.05
     assert called <= 12
 
 
-def test_it_is_repeatable_and_quick():
-    labels, first = drawn(600, skill=1, seed=1)
-    _, second = drawn(600, skill=1.1, seed=2)
+def test_comparison_is_reproducible_and_fast():
+    labels, first = sample(600, skill=1, seed=1)
+    _, second = sample(600, skill=1.1, seed=2)
     started = time.process_time()
     found = compare.auc_difference(labels, first, second, resamples=2000, seed=3)
     assert time.process_time() - started < 2
@@ -83,7 +85,7 @@ def test_it_is_repeatable_and_quick():
     # By hand: 2 * (1 + 6) / 2^6; 2 * 1 / 2^5; even and none: 1; 2 * (1 + 10 + 45) / 2^10.
     [(1, 5, 14 / 64), (0, 5, 1 / 16), (4, 4, 1), (0, 0, 1), (8, 2, 112 / 1024), (0, 1, 1)],
 )
-def test_mcnemar_by_hand(only_first, only_second, p_value):
+def test_mcnemar_known_values(only_first, only_second, p_value):
     first = np.array([True] * (10 + only_first) + [False] * only_second)
     second = np.array([True] * 10 + [False] * only_first + [True] * only_second)
     found = compare.mcnemar(first, second)
@@ -95,14 +97,14 @@ def test_mcnemar_by_hand(only_first, only_second, p_value):
         assert found.p_value == pytest.approx(peer)
 
 
-def test_mcnemar_stays_exact_where_floats_would_not():
+def test_mcnemar_is_exact_for_large_counts():
     first = np.array([True] * 3000 + [False] * 1500)
     assert compare.mcnemar(first, ~first).p_value == pytest.approx(
         binomtest(1500, 4500).pvalue, rel=1e-6
     )
 
 
-def test_only_shared_films_count_and_each_model_keeps_its_threshold():
+def test_comparison_uses_shared_films_and_each_models_threshold():
     labels = np.array([0, 0, 1, 1])
     first = films(labels, np.array([0.1, 0.6, 0.7, 0.4])) | films(np.ones(1), np.ones(1), 50)
     second = films(labels, np.array([0.1, 0.6, 0.7, 0.4])) | films(np.ones(1), np.ones(1), 90)
@@ -114,7 +116,7 @@ def test_only_shared_films_count_and_each_model_keeps_its_threshold():
     assert (found.accuracy.only_first, found.accuracy.only_second) == (0, 1)
 
 
-def test_films_of_one_label_or_none_in_common_compare_nothing():
+def test_comparison_needs_shared_films_of_both_labels():
     labels, p = np.array([0, 1]), np.array([0.1, 0.9])
     for other in (films(labels, p, 50), films(labels[:1], p[:1])):
         with pytest.raises(compare.NothingInCommonError):
@@ -123,7 +125,7 @@ def test_films_of_one_label_or_none_in_common_compare_nothing():
         compare.compare(films(labels, p), films(1 - labels, p), thresholds=(0.5, 0.5))
 
 
-def test_predictions_are_read_by_split_and_copies_count_once():
+def test_predictions_are_read_by_split_without_duplicates():
     rows = [
         f"validation,{sha(1)},NORMAL,IM,0.2,0.5",
         f"test,{sha(2)},NORMAL,,0.25,",
@@ -132,8 +134,8 @@ def test_predictions_are_read_by_split_and_copies_count_once():
     ]
     content = (HEADER + "\n".join(rows) + "\n").encode()
     assert compare.read_predictions(content) == {
-        sha(2): Film(False, 0.25),
-        sha(3): Film(True, 1.0),
+        sha(2): LabelledPrediction(False, 0.25),
+        sha(3): LabelledPrediction(True, 1.0),
     }
     assert set(compare.read_predictions(content, split="validation")) == {sha(1)}
 
@@ -156,7 +158,7 @@ def test_predictions_are_read_by_split_and_copies_count_once():
         (f"{HEADER}test,{sha(1)},NORMAL,,0,0\ntest,{sha(1)},PNEUMONIA,,0,0\n", "two labels"),
     ],
 )
-def test_predictions_that_cannot_be_are_refused(content, message):
+def test_invalid_predictions_are_refused(content, message):
     content = content.encode() if isinstance(content, str) else content
     with pytest.raises(compare.PredictionsError, match=message):
         compare.read_predictions(content)

@@ -1,4 +1,4 @@
-"""DICOM in: what a reading station would show, and what the header says of the patient."""
+"""Reading DICOM: pixels, tone and header."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pydicom.sequence import Sequence
 
 from mlcore.engine.films.film import read_film
 from mlcore.engine.films.header import DicomHeader
-from tests.film_jpeg_lossless import encode_jpeg_lossless
-from tests.films import SYNTAXES, draw_film, edited_dicom, encode_dicom
+from tests.films import SYNTAXES, edited_dicom, encode_dicom, synthetic_film
+from tests.films.jpeg_lossless import encode_jpeg_lossless
 
-FILM = np.ascontiguousarray(draw_film("PNEUMONIA", seed=7, size=128)[:96])
+FILM = np.ascontiguousarray(synthetic_film("PNEUMONIA", seed=7, size=128)[:96])
 LOSSLESS = sorted(set(SYNTAXES) - {"jpeg"})
-# 12-bit levels of the film, as a detector would give them.
+# The film in 12-bit levels, as from a detector.
 LEVELS = np.rint(FILM.astype(float) * 4095 / 255)
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
@@ -39,7 +39,7 @@ class TestPixels:
     @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
     @pytest.mark.parametrize("bits", [8, 12, 16])
     @pytest.mark.parametrize("syntax", LOSSLESS)
-    def test_every_lossless_syntax_gives_the_very_pixels_back(self, syntax, bits, photometric):
+    def test_lossless_syntaxes_preserve_pixels(self, syntax, bits, photometric):
         film = read_film(
             encode_dicom(FILM, transfer_syntax=syntax, bits=bits, photometric=photometric)
         )
@@ -47,19 +47,19 @@ class TestPixels:
         assert (film.format, film.source_bits) == ("DICOM", bits)
 
     @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2", "RGB", "YBR_FULL"])
-    def test_baseline_jpeg_shows_the_same_film(self, photometric):
+    def test_baseline_jpeg_is_close_to_the_film(self, photometric):
         pixels = shown(transfer_syntax="jpeg", photometric=photometric)
         assert np.abs(pixels.astype(int) - FILM).mean() < 2
 
     @pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL"])
     @pytest.mark.parametrize("syntax", ["explicit", "rle"])
-    def test_colour_files_give_their_luma(self, syntax, photometric):
+    def test_colour_becomes_luma(self, syntax, photometric):
         assert np.array_equal(shown(transfer_syntax=syntax, photometric=photometric), FILM)
 
     def test_palette_colour(self):
         def to_palette(dataset: Dataset) -> None:
             dataset.PhotometricInterpretation = "PALETTE COLOR"
-            ramp = np.arange(255, -1, -1, dtype="<u2") * 257  # an index is never its own grey
+            ramp = np.arange(255, -1, -1, dtype="<u2") * 257  # an index differs from its grey level
             for colour in ("Red", "Green", "Blue"):
                 table = f"{colour}PaletteColorLookupTable"
                 dataset.add_new(f"{table}Descriptor", "US", [256, 0, 16])
@@ -67,12 +67,12 @@ class TestPixels:
 
         assert np.array_equal(read_film(edited_dicom(FILM, to_palette)).pixels, 255 - FILM)
 
-    def test_a_file_without_preamble_is_known_by_its_first_element(self):
+    def test_file_without_preamble_is_recognised(self):
         for syntax in ("explicit", "implicit"):
             data = encode_dicom(FILM, preamble=False, transfer_syntax=syntax)
             assert np.array_equal(read_film(data).pixels, FILM)
 
-    def test_a_preamble_that_begins_like_a_tiff_is_still_dicom(self):
+    def test_preamble_that_looks_like_tiff_is_dicom(self):
         data = b"II*\0" + encode_dicom(FILM)[4:]
         assert read_film(data).format == "DICOM"
 
@@ -95,12 +95,12 @@ class TestPixels:
 
 
 class TestTone:
-    def test_a_window_is_applied(self):
+    def test_window_is_applied(self):
         pixels = shown(bits=12, window=(1024, 1024))
         expected = np.clip((LEVELS - 1023.5) / 1023 + 0.5, 0, 1) * 255
         assert np.abs(pixels - expected).max() <= 1
 
-    def test_the_first_of_several_windows_is_applied(self):
+    def test_first_of_several_windows_is_applied(self):
         several = edited_dicom(
             FILM,
             lambda ds: ds.update({"WindowCenter": [1024, 9], "WindowWidth": [1024, 9]}),
@@ -108,12 +108,12 @@ class TestTone:
         )
         assert np.array_equal(read_film(several).pixels, shown(bits=12, window=(1024, 1024)))
 
-    def test_rescale_comes_before_the_window(self):
+    def test_rescale_is_applied_before_the_window(self):
         pixels = shown(bits=12, rescale=(2.0, -1000.0), window=(1048, 2048))
         expected = np.clip((LEVELS * 2 - 1000 - 1047.5) / 2047 + 0.5, 0, 1) * 255
         assert np.abs(pixels - expected).max() <= 1
 
-    def test_a_negative_slope_turns_the_film(self):
+    def test_negative_slope_inverts_the_film(self):
         assert np.array_equal(shown(bits=12, rescale=(-1.0, 4095.0)), 255 - FILM)
 
     @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ class TestTone:
         assert np.abs(pixels - shade(LEVELS) * 255).max() <= 1
 
     @pytest.mark.parametrize("window", [(2048, 0), (-90_000, 10), (90_000, 10)])
-    def test_a_window_that_shows_nothing_is_not_used(self, window):
+    def test_window_outside_the_data_is_ignored(self, window):
         assert np.array_equal(shown(bits=12, window=window), FILM)
 
     @pytest.mark.parametrize("keyword", ["ModalityLUTSequence", "VOILUTSequence"])
@@ -144,28 +144,28 @@ class TestTone:
 
         pixels = read_film(edited_dicom(FILM, add_table)).pixels
         curve = np.unique(np.stack([FILM.ravel(), pixels.ravel()], axis=1), axis=0)
-        assert len(curve) == len(np.unique(FILM))  # one shade for each level
+        assert len(curve) == len(np.unique(FILM))  # one grey level per input level
         assert (np.diff(curve[:, 1].astype(int)) >= 0).all()
         assert pixels[FILM == 128].mean() < 90
 
-    def test_inverse_presentation_of_monochrome1_is_one_inversion(self):
+    def test_inverse_presentation_of_monochrome1_inverts_once(self):
         pixels = shown(photometric="MONOCHROME1", PresentationLUTShape="INVERSE")
         assert np.array_equal(pixels, FILM)
         assert np.array_equal(shown(PresentationLUTShape="IDENTITY"), FILM)
         assert np.array_equal(shown(PresentationLUTShape="INVERSE"), 255 - FILM)
 
-    def test_monochrome1_shows_what_its_monochrome2_counterpart_shows(self):
+    def test_monochrome1_equals_its_monochrome2_counterpart(self):
         two = shown(bits=12, window=(2000, 3000))
-        # The window is stated in stored levels, which MONOCHROME1 counts from white.
+        # The window is in stored values, where 0 is white in MONOCHROME1.
         one = shown(bits=12, photometric="MONOCHROME1", window=(4096 - 2000, 3000))
         assert np.abs(one.astype(int) - two).max() <= 1
 
-    def test_levels_in_a_narrow_part_of_the_range_fill_the_grey_scale(self):
+    def test_narrow_range_is_stretched_to_the_grey_scale(self):
         narrow = read_film(edited_dicom(FILM, _narrow, bits=16)).pixels
         assert np.ptp(narrow) == 255
         assert np.corrcoef(FILM.ravel(), narrow.ravel())[0, 1] > 0.99
 
-    def test_pixel_padding_shows_black_and_does_not_stretch_the_film(self):
+    def test_pixel_padding_is_black_and_ignored_in_scaling(self):
         def pad(dataset: Dataset) -> None:
             _narrow(dataset)
             levels = np.frombuffer(dataset.PixelData, "<u2").reshape(FILM.shape).copy()
@@ -180,13 +180,13 @@ class TestTone:
 
 
 def _narrow(dataset: Dataset) -> None:
-    """The film in levels 8,000 to 16,000 of 65,536."""
+    """Store the film in levels 8,000 to 16,000 of 65,536."""
     levels = np.rint(8000 + FILM.astype(float) * 8000 / 255)
     dataset.PixelData = levels.astype("<u2").tobytes()
 
 
 class TestHeader:
-    def test_all_of_it(self):
+    def test_complete_header(self):
         assert header(age="018M", body_part="chest") == DicomHeader(
             patient_name="Doe Jane",
             patient_id="A123",
@@ -197,7 +197,7 @@ class TestHeader:
             body_part="CHEST",
         )
 
-    def test_a_file_that_says_nothing(self):
+    def test_empty_header(self):
         empty = header(
             modality=None,
             patient_name=None,
@@ -223,11 +223,11 @@ class TestHeader:
             ("", None, None),
         ],
     )
-    def test_names(self, name, character_set, expected):
+    def test_patient_names(self, name, character_set, expected):
         assert header(patient_name=name, character_set=character_set).patient_name == expected
 
     @pytest.mark.parametrize("encoding", ["utf-8", "big5"])
-    def test_a_chinese_name_in_a_file_that_declares_no_character_set(self, encoding):
+    def test_chinese_name_without_a_declared_character_set(self, encoding):
         data = encode_dicom(FILM, patient_name="ABCD^EFGH", character_set=None)
         name = "林^怡君".encode(encoding)
         padded = name + b" " * (len(name) % 2)
@@ -238,7 +238,7 @@ class TestHeader:
         assert film.header is not None
         assert film.header.patient_name == "林怡君"
 
-    def test_control_characters_and_excess_are_dropped(self):
+    def test_control_characters_and_excess_length_are_removed(self):
         assert header(patient_id="A\x001\t2\n3").patient_id == "A 1 2 3"
         assert len(header(patient_id="9" * 5000).patient_id or "") == 200
 
@@ -289,6 +289,6 @@ class TestHeader:
     def test_study_dates(self, written, date):
         assert header(study_date=written).study_date == date
 
-    def test_acquisition_date_stands_in(self):
+    def test_acquisition_date_replaces_a_missing_study_date(self):
         found = header(study_date=None, AcquisitionDate="20251231").study_date
         assert found == datetime.date(2025, 12, 31)

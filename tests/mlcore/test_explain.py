@@ -7,7 +7,7 @@ from PIL import Image
 from mlcore.engine.serving import explain
 
 
-def test_the_mean_of_the_map_is_the_films_log_odds():
+def test_mean_of_the_map_is_the_log_odds():
     rng = np.random.default_rng(0)
     features, weights = rng.random((14, 14, 8)), rng.normal(size=8)
     evidence = explain.class_activation_map(features, weights, bias=-0.7)
@@ -16,20 +16,20 @@ def test_the_mean_of_the_map_is_the_films_log_odds():
 
 @pytest.fixture
 def reference():
-    """Films without the disease, of cells that have levels of their own."""
+    """Normal films whose cells have different levels, and the reference fitted to them."""
     rng = np.random.default_rng(0)
     levels = np.linspace(-6, 3, 14 * 14).reshape(14, 14)
     return levels, explain.Reference.fit(levels + rng.normal(0, 1, (200, 14, 14)))
 
 
-def test_a_film_like_those_without_the_disease_stays_clear(reference):
+def test_normal_film_has_an_empty_map(reference):
     levels, fitted = reference
     shown = fitted.local_evidence(levels)
     assert shown.max() == 0
     assert shown.dtype == np.float32
 
 
-def test_what_goes_beyond_them_shows_where_it_is(reference):
+def test_excess_evidence_is_shown_at_its_place(reference):
     levels, fitted = reference
     raised = levels.copy()
     raised[5, 6] += 8
@@ -38,7 +38,7 @@ def test_what_goes_beyond_them_shows_where_it_is(reference):
     assert np.delete(shown.ravel(), 5 * 14 + 6).max() == 0
 
 
-def test_a_reference_comes_back_from_its_card(reference):
+def test_reference_round_trip(reference):
     levels, fitted = reference
     again = explain.Reference.from_card(fitted.to_card())
     np.testing.assert_allclose(
@@ -46,7 +46,7 @@ def test_a_reference_comes_back_from_its_card(reference):
     )
 
 
-def test_a_cold_map_draws_nothing_and_a_hot_one_does():
+def test_heatmap_opacity_follows_the_map():
     def opacity(value: float) -> int:
         picture = Image.open(io.BytesIO(explain.render_heatmap(np.full((14, 14), value), 90, 60)))
         assert picture.size == (90, 60)
@@ -56,7 +56,7 @@ def test_a_cold_map_draws_nothing_and_a_hot_one_does():
     assert opacity(0.95) > 200
 
 
-def test_hot_stands_where_the_evidence_is():
+def test_heatmap_is_strongest_where_the_evidence_is():
     values = np.zeros((14, 14))
     values[3, 10] = 1.0
     picture = Image.open(io.BytesIO(explain.render_heatmap(values, 140, 140)))
@@ -66,7 +66,7 @@ def test_hot_stands_where_the_evidence_is():
     assert abs(column - 105) <= 6
 
 
-def test_a_map_comes_back_as_it_was_stored():
+def test_activation_map_round_trip():
     values = np.random.default_rng(0).random((14, 14))
     stored = explain.encode_activation_map(values)
     assert len(stored) < 1000
@@ -74,6 +74,6 @@ def test_a_map_comes_back_as_it_was_stored():
 
 
 @pytest.mark.parametrize("bad", [np.ones(3), np.full((2, 2), 1.5), np.full((2, 2), np.nan)])
-def test_what_is_no_map_is_refused(bad):
+def test_invalid_map_is_refused(bad):
     with pytest.raises(ValueError, match=r"in \[0, 1\]"):
         explain.encode_activation_map(bad)

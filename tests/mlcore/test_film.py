@@ -1,4 +1,4 @@
-"""Pictures in and renderings out. Refusals are in test_film_refused.py, DICOM in test_dicom.py."""
+"""Reading image files and rendering films. See test_film_errors.py and test_dicom.py."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from PIL import Image, ImageOps
 from mlcore.engine.films import grey
 from mlcore.engine.films.errors import MIN_SIDE
 from mlcore.engine.films.film import FilmError, read_film, render_film
-from tests.films import ENCODERS, bomb_png, draw_film, encode, encode_dicom, hostile_files
-from tests.mlcore.refusals import refused
+from tests.films import ENCODERS, bomb_png, encode, encode_dicom, hostile_files, synthetic_film
+from tests.mlcore.film_checks import refused
 
-FILM = draw_film("PNEUMONIA", seed=7, size=128)
-# Not square, so that a turned film cannot pass for an upright one.
+FILM = synthetic_film("PNEUMONIA", seed=7, size=128)
+# Not square, so that a rotated film has another shape.
 FILM = np.ascontiguousarray(FILM[:96])
 LOSSY = {name for name in ENCODERS if name.startswith("jpeg")} | {"webp_lossy"}
 
-# As in production: Pillow warns of what it can read past.
+# As in production: Pillow warns about damage that it can skip.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
 
 @pytest.mark.parametrize("name", sorted(set(ENCODERS) - LOSSY - {"png_1bit"}))
-def test_a_lossless_encoding_gives_the_very_pixels_back(name):
+def test_lossless_encodings_preserve_pixels(name):
     film = read_film(encode(FILM, name))
     assert np.array_equal(film.pixels, FILM)
 
 
 @pytest.mark.parametrize("name", sorted(LOSSY))
-def test_a_lossy_encoding_shows_the_same_film(name):
+def test_lossy_encodings_are_close_to_the_film(name):
     film = read_film(encode(FILM, name))
     assert film.pixels.shape == FILM.shape
     assert np.abs(film.pixels.astype(int) - FILM).mean() < 2
 
 
-def test_one_bit_pictures_become_black_and_white():
+def test_one_bit_images_become_black_and_white():
     film = read_film(encode(FILM, "png_1bit"))
     assert set(np.unique(film.pixels)) == {0, 255}
     assert film.source_bits == 1
@@ -61,7 +61,7 @@ def test_one_bit_pictures_become_black_and_white():
         ("webp", "WEBP", 8),
     ],
 )
-def test_a_film_says_what_it_was(name, format, bits):
+def test_film_attributes(name, format, bits):
     data = encode(FILM, name)
     film = read_film(data)
     assert (film.format, film.source_bits) == (format, bits)
@@ -72,7 +72,7 @@ def test_a_film_says_what_it_was(name, format, bits):
 
 
 @pytest.mark.parametrize("name", ["jpeg", "png16", "png_palette", "tiff_rotated", "webp"])
-def test_pixels_are_read_only_rows_of_bytes(name):
+def test_pixels_are_read_only_contiguous_uint8(name):
     pixels = read_film(encode(FILM, name)).pixels
     assert pixels.dtype == np.uint8
     assert pixels.flags.c_contiguous
@@ -90,13 +90,13 @@ def test_exif_orientation_is_applied(orientation):
     assert np.array_equal(read_film(buffer.getvalue()).pixels, upright)
 
 
-def test_a_broken_exif_block_does_not_cost_the_film():
+def test_damaged_exif_block_is_ignored():
     image, buffer = Image.fromarray(FILM), io.BytesIO()
     image.save(buffer, "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     assert read_film(buffer.getvalue()).pixels.shape == FILM.shape
 
 
-def test_transparency_shows_black():
+def test_transparency_becomes_black():
     image = Image.fromarray(FILM).convert("RGBA")
     alpha = np.full(FILM.shape, 255, np.uint8)
     alpha[:, :40] = 0
@@ -108,7 +108,7 @@ def test_transparency_shows_black():
     assert np.array_equal(pixels[:, 40:], FILM[:, 40:])
 
 
-def test_a_transparent_palette_entry_shows_black():
+def test_transparent_palette_entry_becomes_black():
     image, buffer = Image.fromarray(FILM).convert("P"), io.BytesIO()
     image.putpalette([level for level in range(256) for _ in range(3)])
     image.save(buffer, "PNG", transparency=bytes([255] * 200 + [0] * 56))
@@ -126,7 +126,7 @@ def test_colour_becomes_luma():
 
 
 class TestSixteenBits:
-    def test_twelve_bit_levels_in_a_sixteen_bit_file_fill_the_grey_scale(self):
+    def test_twelve_bit_levels_are_stretched_to_the_grey_scale(self):
         film = read_film(_png16(FILM.astype(np.uint16) * 16))
         assert film.pixels.min() == 0
         assert film.pixels.max() == 255
@@ -142,25 +142,25 @@ class TestSixteenBits:
         film = read_film(_tiff(levels.tobytes(), bits=16, order=">"))
         assert np.array_equal(film.pixels, FILM)
 
-    def test_deep_tiff_that_counts_from_white(self):
+    def test_sixteen_bit_white_is_zero_tiff(self):
         levels = (65535 - FILM.astype(np.uint16) * 257).astype("<u2")
         film = read_film(_tiff(levels.tobytes(), bits=16, photometric=0))
         assert np.array_equal(film.pixels, FILM)
 
     @pytest.mark.parametrize(("kind", "dtype"), [(1, "<u4"), (2, "<i4"), (3, "<f4")])
-    def test_thirty_two_bit_tiff_is_spread_over_its_own_range(self, kind, dtype):
+    def test_thirty_two_bit_tiff_is_scaled_to_its_own_range(self, kind, dtype):
         levels = FILM.astype(dtype) * 1000
         film = read_film(_tiff(levels.tobytes(), bits=32, sample_format=kind))
         own = np.rint((FILM - FILM.min()) * (255 / np.ptp(FILM)))
         assert np.abs(film.pixels - own).max() <= 1
 
-    def test_levels_that_are_no_numbers_are_damage(self):
+    def test_nan_pixels_are_refused(self):
         levels = FILM.astype("<f4")
         levels[5, 5] = np.nan
         assert refused(_tiff(levels.tobytes(), bits=32, sample_format=3)).code == "corrupt"
 
 
-def test_many_threads_read_the_same_films():
+def test_reading_is_thread_safe():
     files = [encode(FILM, name) for name in ("jpeg_rgb", "png16", "tiff_lzw", "webp")]
     files += [encode_dicom(FILM), bomb_png(10_000), hostile_files()["truncated_jpeg"].data]
 
@@ -175,7 +175,7 @@ def test_many_threads_read_the_same_films():
         assert list(pool.map(read, files * 20)) == alone * 20
 
 
-def test_reading_a_picture_imports_neither_pydicom_nor_django():
+def test_reading_an_image_imports_neither_pydicom_nor_django():
     code = (
         "import sys\n"
         "from mlcore.engine.films.film import read_film\n"
@@ -189,12 +189,12 @@ def test_reading_a_picture_imports_neither_pydicom_nor_django():
 
 
 class TestRendering:
-    def test_a_film_is_drawn_anew_as_a_grey_jpeg(self):
+    def test_film_is_rendered_as_a_grey_jpeg(self):
         drawn = Image.open(io.BytesIO(render_film(read_film(encode(FILM, "png16")))))
         assert (drawn.format, drawn.mode, drawn.size) == ("JPEG", "L", (128, 96))
         assert np.abs(np.asarray(drawn).astype(int) - FILM).mean() < 3
 
-    def test_nothing_of_the_file_but_its_pixels_is_in_it(self):
+    def test_rendering_contains_only_pixels(self):
         image, buffer, exif = Image.fromarray(FILM), io.BytesIO(), Image.Exif()
         exif[0x010E] = "Jane Doe, born 2023"
         image.save(buffer, "JPEG", exif=exif, comment=b"Jane Doe", icc_profile=b"Jane Doe" * 20)
@@ -210,33 +210,33 @@ class TestRendering:
         st.integers(MIN_SIDE, 300),
         st.sampled_from(["png", "jpeg", "tiff16", "webp"]),
     )
-    def test_a_rendering_is_a_film_of_the_same_shape(self, height, width, name):
+    def test_rendering_keeps_the_shape(self, height, width, name):
         pixels = np.resize(FILM, (height, width))
         film = read_film(encode(pixels, name))
         assert read_film(render_film(film)).pixels.shape == (height, width)
 
     @pytest.mark.parametrize(("max_side", "size"), [(500, (128, 96)), (64, (64, 48)), (1, (1, 1))])
-    def test_a_large_film_is_reduced_and_a_small_one_kept(self, max_side, size):
+    def test_large_film_is_reduced_and_small_film_kept(self, max_side, size):
         drawn = render_film(read_film(encode(FILM, "png")), max_side=max_side)
         assert Image.open(io.BytesIO(drawn)).size == size
 
 
 class TestGrey:
-    def test_even_grey_with_faint_noise_is_blank(self):
+    def test_uniform_grey_with_faint_noise_is_blank(self):
         noise = np.random.default_rng(0).normal(120, 0.8, (200, 200))
         assert grey.is_blank(noise.astype(np.uint8))
         assert not grey.is_blank(FILM)
 
-    def test_a_range_that_is_half_used_is_kept(self):
+    def test_range_used_by_half_is_kept(self):
         assert grey.used_range(np.linspace(0, 40_000, 999), 0, 65535) == (0, 65535)
         low, high = grey.used_range(np.linspace(100, 4_000, 999), 0, 65535)
         assert (round(low), round(high)) == (104, 3996)
 
-    def test_spread_clips_and_one_level_is_black(self):
+    def test_spread_clips_and_maps_a_single_level_to_black(self):
         assert grey.spread(np.array([-5, 0, 5, 10, 99]), 0, 10).tolist() == [0, 0, 128, 255, 255]
         assert grey.spread(np.array([7, 7]), 7, 7).tolist() == [0, 0]
 
-    def test_wide_integers_that_fit_are_taken_for_sixteen_bits(self):
+    def test_wide_integers_within_sixteen_bits_are_scaled_as_sixteen_bits(self):
         assert np.array_equal(grey.from_wide(FILM.astype(np.int32) * 257), FILM)
 
 
@@ -249,7 +249,7 @@ def _png16(levels: np.ndarray) -> bytes:
 def _tiff(
     data: bytes, *, bits: int, photometric: int = 1, sample_format: int = 1, order: str = "<"
 ) -> bytes:
-    """A one-strip grey TIFF of FILM's size."""
+    """Return a one-strip grey TIFF of FILM's size."""
     height, width = FILM.shape
     entries = [
         *[(256, width), (257, height), (258, bits), (259, 1), (262, photometric)],

@@ -1,4 +1,4 @@
-"""Figures against scikit-learn where it has them, and against pen and paper where not."""
+"""Metrics, checked against scikit-learn and known values."""
 
 import math
 import warnings
@@ -13,7 +13,7 @@ from mlcore.engine import metrics
 from mlcore.engine.metrics import UndefinedMetricWarning
 
 
-def drawn(seed: int, n: int = 300) -> tuple[np.ndarray, np.ndarray]:
+def sample(seed: int, n: int = 300) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 2, n)
     # Rounded, so that there are ties.
@@ -21,8 +21,8 @@ def drawn(seed: int, n: int = 300) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_auc_brier_and_roc_are_scikit_learns(seed):
-    labels, scores = drawn(seed)
+def test_auc_brier_and_roc_equal_scikit_learn(seed):
+    labels, scores = sample(seed)
     assert metrics.auc(labels, scores) == pytest.approx(oracle.roc_auc_score(labels, scores))
     assert metrics.brier(labels, scores) == pytest.approx(oracle.brier_score_loss(labels, scores))
     ours = metrics.roc(labels, scores)
@@ -32,34 +32,34 @@ def test_auc_brier_and_roc_are_scikit_learns(seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_interval_of_the_auc_agrees_with_the_bootstrap(seed):
-    labels, scores = drawn(seed, n=600)
+def test_auc_interval_agrees_with_the_bootstrap(seed):
+    labels, scores = sample(seed, n=600)
     low, high = metrics.auc_interval(labels, scores)
     rough_low, rough_high = metrics.bootstrap_interval(metrics.auc, labels, scores, resamples=800)
     assert low == pytest.approx(rough_low, abs=0.012)
     assert high == pytest.approx(rough_high, abs=0.012)
 
 
-def test_a_perfect_auc_still_has_an_interval():
+def test_perfect_auc_has_an_interval():
     labels = np.array([0] * 50 + [1] * 100)
     assert metrics.auc_interval(labels, labels.astype(float)) == (pytest.approx(0.94), 1.0)
 
 
-def test_wilson_by_hand():
+def test_wilson_known_values():
     low, high = metrics.wilson_interval(8, 10)
     assert (low, high) == (pytest.approx(0.4902, abs=1e-4), pytest.approx(0.9433, abs=1e-4))
     assert metrics.wilson_interval(0, 10)[0] == 0
     assert all(math.isnan(bound) for bound in metrics.wilson_interval(0, 0))
 
 
-def test_ece_by_hand():
+def test_ece_known_value():
     labels = np.array([0, 1, 1, 1])
     probabilities = np.array([0.1, 0.1, 0.9, 0.9])
-    # Two bins of two films: |0.1 - 0.5| and |0.9 - 1|, each weighing one half.
+    # Two bins of two films: |0.1 - 0.5| and |0.9 - 1|, each with weight one half.
     assert metrics.ece(labels, probabilities) == pytest.approx(0.25)
 
 
-def test_counts_and_shares_at_the_threshold():
+def test_confusion_and_rates_at_the_threshold():
     labels = np.array([0, 0, 0, 1, 1])
     probabilities = np.array([0.1, 0.5, 0.2, 0.5, 0.4])
     figures = metrics.evaluate(labels, probabilities, threshold=0.5)
@@ -72,13 +72,13 @@ def test_counts_and_shares_at_the_threshold():
 
 
 @pytest.mark.parametrize("value", [0, 1])
-def test_with_one_class_a_figure_is_nan_and_says_so(value):
+def test_single_class_gives_nan_with_a_warning(value):
     labels = np.full(5, value)
     with pytest.warns(UndefinedMetricWarning, match="AUC is undefined"):
         assert math.isnan(metrics.auc(labels, np.linspace(0, 1, 5)))
 
 
-def test_what_is_no_label_or_no_number_is_refused():
+def test_invalid_labels_and_scores_are_refused():
     with pytest.raises(ValueError, match="Labels must be 0 or 1"):
         metrics.auc(np.array([0, 2]), np.array([0.1, 0.2]))
     with pytest.raises(ValueError, match="finite"):
@@ -92,14 +92,14 @@ def test_what_is_no_label_or_no_number_is_refused():
     st.lists(st.tuples(st.integers(0, 1), st.floats(0, 1)), min_size=2, max_size=40),
     st.floats(0, 1),
 )
-def test_figures_stay_in_their_bounds(films, threshold):
+def test_metrics_are_within_bounds_or_undefined(films, threshold):
     labels, probabilities = (np.array(column) for column in zip(*films, strict=True))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UndefinedMetricWarning)
         figures = metrics.evaluate(labels, probabilities, threshold=threshold)
     assert sum(figures["confusion"].values()) == len(films)
     called = probabilities >= threshold
-    # What each figure is a share of; of none, it has no value.
+    # The denominator of each metric; without it the metric is undefined.
     counted = {
         "auc": min(labels.sum(), (1 - labels).sum()),
         "accuracy": len(films),

@@ -1,4 +1,4 @@
-"""ML staff choose the model that reads films, in the admin; supervisors look on."""
+"""Models in the admin: ML staff activate and compare them, supervisors view them."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ from accounts.models import AuditEntry
 from mlcore import registry
 from mlcore.models import ModelVersion
 from tests.conftest import signed_in
-from tests.mlcore.full_cards import early_card, full_card, predictions, write_bundle
+from tests.mlcore.model_cards import early_card, full_card, predictions, write_bundle
 
 pytestmark = pytest.mark.django_db
 
@@ -24,7 +24,7 @@ ROLL_BACK = f"{LIST}roll-back/"
 
 @pytest.fixture
 def other_model(active_model, tmp_path) -> ModelVersion:
-    """A second model, whole and fit, with its answers to single films."""
+    """A second valid model with its predictions for single films."""
     return write_bundle(tmp_path, full_card("pneumonia-9"), predictions_csv=predictions())
 
 
@@ -33,8 +33,8 @@ def third_model(active_model, tmp_path) -> ModelVersion:
     return write_bundle(tmp_path, full_card("pneumonia-10"), predictions_csv=predictions(0.5))
 
 
-def said(response) -> str:
-    """The messages of the page that an answer leads to."""
+def messages_of(response) -> str:
+    """Return the messages on the page."""
     return " ".join(str(message) for message in response.context["messages"])
 
 
@@ -48,7 +48,7 @@ def compare(browser: Client, first: ModelVersion, second: ModelVersion) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", response.content.decode()))
 
 
-def test_the_list_shows_the_main_figures(active_model, as_supervisor):
+def test_list_shows_the_main_metrics(active_model, as_supervisor):
     page = as_supervisor.get(LIST).content.decode()
     held_out = active_model.card["metrics"]["test"]
     for shown in ("auc", "sensitivity", "specificity"):
@@ -56,17 +56,17 @@ def test_the_list_shows_the_main_figures(active_model, as_supervisor):
     assert active_model.bundle_sha256[:12] in page
 
 
-def test_the_page_of_a_model_is_its_card_not_its_json(other_model, as_supervisor):
+def test_model_page_shows_the_card_not_json(other_model, as_supervisor):
     page = as_supervisor.get(f"{LIST}{other_model.pk}/change/").content.decode()
     assert "False negatives: pneumonia classified as normal" in page
     assert f'src="/models/{other_model.name}/plots/roc.png"' in page
     assert "&quot;labels&quot;" not in page
     assert "js/models.js" in page
-    assert 'name="name"' not in page, "nothing can be edited"
+    assert 'name="name"' not in page, "no field can be edited"
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=", page)
 
 
-def test_ml_staff_see_models_in_the_admin_and_nothing_else(reading, as_ml_engineer):
+def test_ml_staff_see_only_models_in_the_admin(reading, as_ml_engineer):
     page = as_ml_engineer.get("/admin/").content.decode()
     assert "/admin/mlcore/modelversion/" in page
     for other in ("diagnosis/reading", "accounts/user", "accounts/auditentry", "forum/report"):
@@ -77,7 +77,7 @@ def test_ml_staff_see_models_in_the_admin_and_nothing_else(reading, as_ml_engine
     assert as_ml_engineer.get(f"/admin/diagnosis/reading/{reading.pk}/change/").status_code == 403
 
 
-def test_new_ml_staff_get_into_the_admin(db):
+def test_new_ml_staff_can_enter_the_admin(db):
     for role in roles.PERMISSIONS:
         account = services.create_account(
             email=f"{role}@example.org", display_name=role, password="x" * 20, role=role
@@ -85,7 +85,7 @@ def test_new_ml_staff_get_into_the_admin(db):
         assert account.is_staff == (role != roles.DOCTOR)
 
 
-def test_ml_staff_of_an_older_installation_are_let_in(ml_engineer, doctor):
+def test_migration_lets_existing_ml_staff_enter_the_admin(ml_engineer, doctor):
     import importlib
 
     ml_engineer.is_staff = False
@@ -97,14 +97,14 @@ def test_ml_staff_of_an_older_installation_are_let_in(ml_engineer, doctor):
     assert (ml_engineer.is_staff, doctor.is_staff) == (True, False)
 
 
-def test_activation_asks_first_and_is_on_record(
+def test_activation_asks_for_confirmation_and_is_recorded(
     active_model, other_model, as_ml_engineer, ml_engineer
 ):
     page = as_ml_engineer.get(activate(other_model)).content.decode()
     assert "instead of" in page
-    assert registry.active_version() == active_model, "a look changes nothing"
+    assert registry.active_version() == active_model, "a GET changed the active model"
     response = as_ml_engineer.post(activate(other_model), follow=True)
-    assert said(response) == "pneumonia-9 reads films from now on."
+    assert messages_of(response) == "pneumonia-9 reads films from now on."
     assert registry.active_version() == other_model
     rows = AuditEntry.objects.get_for_model(ModelVersion).filter(actor=ml_engineer)
     changed = {row.object_repr: row.changes["is_active"] for row in rows}
@@ -115,32 +115,32 @@ def test_activation_asks_first_and_is_on_record(
     assert table.count("<tr>") == 2, "the heading and one activation"
 
 
-def test_rolling_back_asks_first_and_is_not_done_twice(
+def test_roll_back_asks_for_confirmation_and_runs_once(
     active_model, other_model, as_ml_engineer, ml_engineer
 ):
     registry.activate(other_model)
     page = as_ml_engineer.get(ROLL_BACK).content.decode()
     assert f'name="expected" value="{active_model.pk}"' in page
     sent = {"expected": active_model.pk}
-    answer = said(as_ml_engineer.post(ROLL_BACK, sent, follow=True))
+    answer = messages_of(as_ml_engineer.post(ROLL_BACK, sent, follow=True))
     assert f"{active_model.name} reads films" in answer
     assert registry.active_version() == active_model
     assert AuditEntry.objects.get_for_model(ModelVersion).filter(actor=ml_engineer).count() == 2
-    again = said(as_ml_engineer.post(ROLL_BACK, sent, follow=True))
-    assert "another model was activated meanwhile" in again
+    again = messages_of(as_ml_engineer.post(ROLL_BACK, sent, follow=True))
+    assert "another model has been activated in the meantime" in again
     assert registry.active_version() == active_model
 
 
-def test_with_nothing_to_go_back_to_it_says_so(active_model, as_ml_engineer):
+def test_roll_back_without_an_earlier_model_gives_a_message(active_model, as_ml_engineer):
     for response in (
         as_ml_engineer.get(ROLL_BACK, follow=True),
         as_ml_engineer.post(ROLL_BACK, follow=True),
     ):
-        assert "none to go back to" in said(response)
+        assert "no previously active model" in messages_of(response)
     assert ROLL_BACK not in as_ml_engineer.get(LIST).content.decode()
 
 
-def test_supervisors_look_and_do_not_choose(active_model, other_model, as_supervisor):
+def test_supervisors_cannot_activate_models(active_model, other_model, as_supervisor):
     for address in (activate(other_model), ROLL_BACK):
         assert as_supervisor.get(address).status_code == 403
         assert as_supervisor.post(address).status_code == 403
@@ -150,39 +150,41 @@ def test_supervisors_look_and_do_not_choose(active_model, other_model, as_superv
     assert registry.active_version() == active_model
 
 
-def test_a_damaged_a_lost_and_an_unfit_bundle_are_refused_in_words(
+def test_damaged_missing_and_incomplete_bundles_are_refused_with_a_message(
     active_model, other_model, third_model, as_ml_engineer
 ):
     with (other_model.folder / "model.tflite").open("ab") as file:
         file.write(b" ")
-    assert "damaged" in said(as_ml_engineer.post(activate(other_model), follow=True))
+    assert "damaged" in messages_of(as_ml_engineer.post(activate(other_model), follow=True))
     ModelVersion.objects.filter(pk=third_model.pk).update(path="nowhere")
-    assert "files are missing" in said(as_ml_engineer.post(activate(third_model), follow=True))
+    assert "files are missing" in messages_of(
+        as_ml_engineer.post(activate(third_model), follow=True)
+    )
     third_model.card["scope"] = {}
     third_model.save()
-    refused = said(as_ml_engineer.post(activate(third_model), follow=True))
-    assert "lacks what a model needs" in refused
+    refused = messages_of(as_ml_engineer.post(activate(third_model), follow=True))
+    assert "lacks information that is required" in refused
     assert "a scope gate" in refused
     assert registry.active_version() == active_model
 
 
-def test_two_who_activate_at_once_get_an_answer_not_an_error(
+def test_concurrent_activation_gives_a_message(
     active_model, other_model, as_ml_engineer, monkeypatch
 ):
     def taken(version):
         raise IntegrityError("mlcore_one_active_model")
 
     monkeypatch.setattr(registry, "activate", taken)
-    assert "meanwhile" in said(as_ml_engineer.post(activate(other_model), follow=True))
+    assert "meanwhile" in messages_of(as_ml_engineer.post(activate(other_model), follow=True))
 
 
-def test_what_is_active_or_unknown_is_not_activated(active_model, as_ml_engineer):
-    assert "active already" in said(as_ml_engineer.post(activate(active_model), follow=True))
+def test_active_and_unknown_models_are_not_activated(active_model, as_ml_engineer):
+    assert "already active" in messages_of(as_ml_engineer.post(activate(active_model), follow=True))
     assert as_ml_engineer.post(f"{LIST}999/activate/").status_code == 404
     assert as_ml_engineer.put(activate(active_model)).status_code == 405
 
 
-def test_two_chosen_models_are_compared_on_the_same_films(other_model, third_model, as_supervisor):
+def test_two_models_are_compared_on_the_same_films(other_model, third_model, as_supervisor):
     chosen = {"action": "compare_chosen", "_selected_action": [other_model.pk, third_model.pk]}
     response = as_supervisor.post(LIST, chosen)
     assert response.headers["Location"].endswith(
@@ -197,10 +199,10 @@ def test_two_chosen_models_are_compared_on_the_same_films(other_model, third_mod
         as_supervisor, third_model, other_model
     )
     same = compare(as_supervisor, other_model, third_model)
-    assert same == text, "seeded: the same figures each time"
+    assert same == text, "the figures are reproducible"
 
 
-def test_models_that_answer_alike_are_not_called_different(active_model, tmp_path, as_supervisor):
+def test_equal_models_are_not_called_different(active_model, tmp_path, as_supervisor):
     pair = [
         write_bundle(tmp_path, full_card(name), predictions_csv=predictions())
         for name in ("first", "second")
@@ -209,26 +211,28 @@ def test_models_that_answer_alike_are_not_called_different(active_model, tmp_pat
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
-def test_two_models_are_asked_for(count, active_model, other_model, third_model, as_supervisor):
+def test_comparison_asks_for_two_models(
+    count, active_model, other_model, third_model, as_supervisor
+):
     keys = [active_model.pk, other_model.pk, third_model.pk][:count]
     sent = {"action": "compare_chosen", "_selected_action": keys, "index": "0"}
     response = as_supervisor.post(LIST, sent, follow=True)
     assert response.status_code == 200
     if count:
-        assert said(response) == "Choose two models to compare."
+        assert messages_of(response) == "Choose two models to compare."
     else:  # said by Django
-        assert "Items must be selected" in said(response)
+        assert "Items must be selected" in messages_of(response)
 
 
 @pytest.mark.parametrize("query", ["?first=1&second=1", "?first=x&second=", "?first=1&second=99"])
-def test_a_pair_that_is_none_is_asked_for_again(query, active_model, as_supervisor):
+def test_invalid_pair_asks_for_two_models(query, active_model, as_supervisor):
     query = query.replace("=1", f"={active_model.pk}")
     response = as_supervisor.get(f"{LIST}compare/{query}")
     assert response.status_code == 200
-    assert said(response) == "Choose two models to compare."
+    assert messages_of(response) == "Choose two models to compare."
 
 
-def test_why_two_models_cannot_be_compared_is_said(
+def test_failed_comparison_gives_the_reason(
     active_model, other_model, third_model, tmp_path, as_supervisor
 ):
     early = write_bundle(tmp_path, early_card())
@@ -238,7 +242,7 @@ def test_why_two_models_cannot_be_compared_is_said(
     elsewhere = write_bundle(
         tmp_path, full_card("elsewhere"), predictions_csv=predictions(start=5000)
     )
-    assert "not measured on the same films" in compare(as_supervisor, other_model, elsewhere)
+    assert "share no test X-rays" in compare(as_supervisor, other_model, elsewhere)
     broken = write_bundle(tmp_path, full_card("broken"), predictions_csv=b"no,header\n")
     assert "of broken cannot be read" in compare(as_supervisor, other_model, broken)
     turned = predictions().replace(b"NORMAL,IM", b"PNEUMONIA,virus", 1)
@@ -251,7 +255,7 @@ def test_why_two_models_cannot_be_compared_is_said(
     assert "has no predictions.csv" in compare(as_supervisor, other_model, third_model)
 
 
-def test_the_admin_speaks_chinese_too(active_model, other_model, third_model, ml_engineer):
+def test_admin_pages_are_translated(active_model, other_model, third_model, ml_engineer):
     client = signed_in(ml_engineer)
     client.defaults["HTTP_ACCEPT_LANGUAGE"] = "zh-hant"
     text = compare(client, other_model, third_model)
@@ -261,7 +265,7 @@ def test_the_admin_speaks_chinese_too(active_model, other_model, third_model, ml
     assert "啟用 pneumonia-9" in page
 
 
-def test_comparing_loads_nothing_heavy():
+def test_comparison_imports_no_heavy_libraries():
     import subprocess
     import sys
 

@@ -1,15 +1,17 @@
 """The page of a model card shows every figure that the card has, and no others."""
 
+import html
 import re
 
 import pytest
 from django.test import Client
+from django.utils import translation
 
-from mlcore.cards import presentation
+from mlcore.cards import presentation, words
 from mlcore.models import ModelVersion
 from mlcore.templatetags import card_values as filters
 from tests.conftest import signed_in
-from tests.mlcore.full_cards import early_card, failures, full_card, roc_points, write_bundle
+from tests.mlcore.model_cards import early_card, failures, full_card, roc_points, write_bundle
 
 pytestmark = pytest.mark.django_db
 
@@ -40,7 +42,7 @@ def sections_of(page: str) -> set[str]:
     return set(re.findall(r'<section class="panel card-section"\s+id="(\w+)"', page))
 
 
-def test_the_list_leads_to_each_card_with_its_main_figures(active_model, full_model, as_doctor):
+def test_list_links_to_each_card_with_its_main_metrics(active_model, full_model, as_doctor):
     page = as_doctor.get("/models/").content.decode()
     for version in (active_model, full_model):
         assert f'href="/models/{version.name}/"' in page
@@ -50,7 +52,7 @@ def test_the_list_leads_to_each_card_with_its_main_figures(active_model, full_mo
     assert f"{held_out['sensitivity_ci'][0]:.3f}–{held_out['sensitivity_ci'][1]:.3f}" in page
 
 
-def test_a_model_set_aside_is_not_listed_but_its_card_can_be_read(active_model, as_doctor):
+def test_model_set_aside_is_not_listed_but_has_its_page(active_model, as_doctor):
     ModelVersion.objects.update(set_aside_reason="model.tflite is not the file of /srv/bundles")
     assert "No models yet" in as_doctor.get("/models/").content.decode()
     page = page_of(as_doctor, active_model)
@@ -58,7 +60,7 @@ def test_a_model_set_aside_is_not_listed_but_its_card_can_be_read(active_model, 
     assert "/srv/bundles" not in page
 
 
-def test_an_early_card_shows_no_section_without_figures(as_doctor, tmp_path):
+def test_early_card_shows_no_empty_sections(as_doctor, tmp_path):
     early = write_bundle(tmp_path, early_card())
     page = page_of(as_doctor, early)
     assert sections_of(page) == OLD
@@ -69,7 +71,7 @@ def test_an_early_card_shows_no_section_without_figures(as_doctor, tmp_path):
     assert early.bundle_sha256 in page
 
 
-def test_a_full_card_shows_everything(full_model, as_doctor):
+def test_full_card_shows_every_section(full_model, as_doctor):
     page = page_of(as_doctor, full_model)
     text = text_of(page)
     assert sections_of(page) == OLD | NEW
@@ -93,7 +95,7 @@ def test_a_full_card_shows_everything(full_model, as_doctor):
         assert page.count(f'src="/models/pneumonia-9/plots/{name}"') == 1
 
 
-def test_each_command_is_in_the_section_of_its_figures(full_model, as_doctor):
+def test_each_command_is_in_the_section_of_its_metrics(full_model, as_doctor):
     page = page_of(as_doctor, full_model)
     for name, command in (
         ("figures", "evaluate"), ("shortcuts", "probe"), ("made", "train"), ("robustness", None),
@@ -118,13 +120,13 @@ def test_failures_are_described_with_false_negatives_first(full_model, as_doctor
     assert len(failures()) == page.count('<li class="failure ')
 
 
-def test_a_card_without_failures_says_that_errors_are_to_be_expected(full_model, as_doctor):
+def test_card_without_failures_says_that_errors_are_to_be_expected(full_model, as_doctor):
     full_model.card["failures"] = []
     full_model.save()
     assert "Every test-set X-ray was classified correctly" in page_of(as_doctor, full_model)
 
 
-def test_the_page_is_in_chinese_for_a_chinese_reader(full_model, doctor):
+def test_page_is_translated(full_model, doctor):
     client = Client(headers={"accept-language": "zh-hant"})
     client.force_login(doctor)
     text = text_of(page_of(client, full_model))
@@ -170,7 +172,7 @@ def test_threshold_in_use_is_not_listed_twice():
     assert len(tradeoff["points"]) == len(card["roc_validation"]["probability"])
 
 
-def test_a_poor_model_has_its_whole_curve_drawn():
+def test_poor_model_shows_its_whole_curve():
     card = full_card()
     card["metrics"]["validation"] |= {"sensitivity": 0.6, "specificity": 0.9}
     tradeoff = presentation.tradeoff(card)
@@ -194,7 +196,7 @@ def test_text_from_a_card_is_escaped(full_model, as_doctor):
 
 
 @pytest.mark.parametrize("name", ["no-such-model", "../etc", "pneumonia-9/"])
-def test_an_unknown_model_is_not_found(name, full_model, as_doctor):
+def test_unknown_model_is_not_found(name, full_model, as_doctor):
     assert as_doctor.get(f"/models/{name}/").status_code == 404
 
 
@@ -207,7 +209,7 @@ def test_only_admin_staff_get_a_link_to_the_admin(
     assert link in page_of(signed_in(ml_engineer), full_model)
 
 
-def test_figures_that_a_card_lacks_are_dashes(active_model, as_doctor):
+def test_missing_metrics_are_shown_as_dashes(active_model, as_doctor):
     active_model.card["metrics"]["test"] |= {"auc": None, "auc_ci": [None, None]}
     active_model.save()
     assert "AUC –" in text_of(as_doctor.get("/models/").content.decode())
@@ -222,3 +224,50 @@ def test_figure_formats():
     assert filters.duration(5400) == "1 h 30 min"
     assert filters.duration(20) == "20 s"
     assert filters.flat({"a": {"b": 1}, "c": 2}) == [("a.b", 1), ("c", 2)]
+
+
+def card_phrases(card) -> list[str]:
+    """Return the free text of a card that its page shows in the reader's language."""
+    return [
+        *card["population"]["sites"],
+        card["data"]["split"],
+        card["threshold"]["how"],
+        card["calibration"]["method"],
+        card["conformal"]["method"],
+        card["scope"]["method"],
+        card["scope"]["how"],
+    ]
+
+
+def test_every_phrase_of_the_shipped_card_is_shown_in_chinese(active_model, doctor):
+    client = Client(headers={"accept-language": "zh-hant"})
+    client.force_login(doctor)
+    page = html.unescape(page_of(client, active_model))
+    with translation.override("zh-hant"):
+        for phrase in card_phrases(active_model.card):
+            shown = words.translated_phrase(phrase)
+            assert shown is not None, phrase
+            assert re.search(r"[\u4e00-\u9fff]", shown), phrase
+            assert "%(" not in shown
+            assert shown in page, phrase
+            assert phrase not in page
+    for row in active_model.card["scope"]["measured"]:
+        assert row["set"] in words.SCOPE_SETS
+        assert row["set"] not in page
+
+
+def test_figures_in_a_phrase_are_kept():
+    phrase = (
+        "quantiles 0.99 of the distance and 0.9 of the network's log-odds, on films that neither"
+        " learnt from"
+    )
+    with translation.override("en"):
+        shown = words.translated_phrase(phrase)
+    assert shown is not None
+    assert "Quantile 0.99 of the distance and quantile 0.9 of the OOD classifier" in shown
+
+
+def test_an_unknown_phrase_is_marked_as_english_and_escaped():
+    assert filters.phrase("by <hand>") == '<span lang="en">by &lt;hand&gt;</span>'
+    with translation.override("zh-hant"):
+        assert filters.phrases(["A", "B"]) == '<span lang="en">A</span>、<span lang="en">B</span>'

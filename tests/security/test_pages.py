@@ -1,4 +1,4 @@
-"""What every page carries, whoever looks at it."""
+"""Headers and content that every page must have or must not have."""
 
 import re
 
@@ -13,7 +13,7 @@ ELSEWHERE = re.compile(
 )
 
 
-def faults(name: str, response, signed_in: bool) -> list[str]:
+def problems_of(name: str, response, signed_in: bool) -> list[str]:
     wrong = []
     headers = response.headers
     policy = headers.get("Content-Security-Policy", "")
@@ -30,13 +30,13 @@ def faults(name: str, response, signed_in: bool) -> list[str]:
     if signed_in and "no-store" not in headers.get("Cache-Control", ""):
         wrong.append("may stay in a cache")
     if not response.streaming and headers.get("Content-Type", "").startswith("text/html"):
-        wrong += faults_of_text(name, response.content.decode())
+        wrong += problems_of_text(name, response.content.decode())
     return [f"{name} {fault}" for fault in wrong]
 
 
-def faults_of_text(name: str, page: str) -> list[str]:
+def problems_of_text(name: str, page: str) -> list[str]:
     wrong = []
-    # Django's own admin pages carry data, and a style or two that the policy keeps from working.
+    # Django's own admin pages have some inline styles, which the policy blocks.
     own = not name.startswith("admin:")
     if own and (found := INLINE.search(page)):
         wrong.append(f"holds {found.group()!r}")
@@ -50,19 +50,19 @@ def faults_of_text(name: str, page: str) -> list[str]:
 
 
 @pytest.mark.parametrize("person", ["doctor", "supervisor", "ml_engineer", "root", None])
-def test_every_page_is_sealed_against_the_outside(person, people, reading):
+def test_pages_have_security_headers_and_no_inline_code(person, people, reading):
     user, browser = people[person]
     found, looked_at = [], 0
     for name, address in addresses(reading, user or reading.doctor).items():
         response = browser.get(address)
         looked_at += response.status_code == 200
-        found += faults(name, response, signed_in=user is not None)
+        found += problems_of(name, response, signed_in=user is not None)
     assert looked_at > (10 if user is None else 30)
     assert found == []
 
 
 @pytest.mark.parametrize("person", ["doctor", "supervisor", "root"])
-def test_no_page_holds_a_key_or_a_password(person, people, reading, settings):
+def test_pages_contain_no_key_or_password_hash(person, people, reading, settings):
     user, browser = people[person]
     looked_at = 0
     for name, address in addresses(reading, user).items():

@@ -17,8 +17,8 @@ from django.utils.translation import trans_real
 
 from accounts import roles
 from accounts.models import User
-from tests.accounts.joining_steps import applicant, sign_up, stranger
-from tests.conftest import give_second_factor
+from tests.accounts.sign_up_steps import anonymous_browser, applicant, sign_up
+from tests.conftest import give_two_factor_code
 from tests.factories import PASSWORD, DoctorFactory, SupervisorFactory, UserFactory
 
 OVERRIDES = Path(settings.BASE_DIR, "locale_overrides/zh_Hant/LC_MESSAGES")
@@ -73,7 +73,7 @@ def chinese(user: User) -> Client:
     """Return a browser that asks for Chinese pages, of `user` who has just proved who they are."""
     browser = Client(headers={"accept-language": "zh-hant"})
     browser.force_login(user)
-    give_second_factor(browser, user)
+    give_two_factor_code(browser, user)
     session = browser.session
     session["account_authentication_methods"][0]["reauthenticated"] = True
     session.save()
@@ -112,7 +112,7 @@ REFUSED_INSIDE = {
 
 @pytest.mark.parametrize("address", REFUSED)
 def test_refused_forms_of_strangers(address, untranslated):
-    browser = stranger("zh-hant")
+    browser = anonymous_browser("zh-hant")
     for fields in ({}, REFUSED[address]):
         text = words_of(browser.post(address, fields))
         assert faults_of(text) == []
@@ -145,7 +145,7 @@ def test_pages_of_two_factor_authentication(untranslated):
 
 
 def test_the_admin(untranslated, reading):
-    waiting = applicant(stranger("zh-hant"))
+    waiting = applicant(anonymous_browser("zh-hant"))
     supervisor = SupervisorFactory(language="zh-hant")
     root = UserFactory(is_staff=True, is_superuser=True, language="zh-hant")
     person = f"{ADMIN}{waiting.pk}/"
@@ -166,7 +166,7 @@ def test_the_admin(untranslated, reading):
 
 def test_mails(untranslated, transactional_db):
     roles.install(apps)
-    sign_up(stranger("zh-hant"))
+    sign_up(anonymous_browser("zh-hant"))
     user = DoctorFactory(language="zh-hant")
     browser = chinese(user)
     RecoveryCodes.activate(user)
@@ -177,7 +177,7 @@ def test_mails(untranslated, transactional_db):
         "/accounts/password/change/", {"oldpassword": PASSWORD, "password1": new, "password2": new}
     )
     for email in (user.email, "nobody@example.org"):
-        stranger("zh-hant").post("/accounts/password/reset/", {"email": email})
+        anonymous_browser("zh-hant").post("/accounts/password/reset/", {"email": email})
     assert len(mail.outbox) == 6
     for message in mail.outbox:
         subject = message.subject.removeprefix(settings.ACCOUNT_EMAIL_SUBJECT_PREFIX)

@@ -1,4 +1,4 @@
-"""The first page of the admin: what waits, and honest figures over the last days."""
+"""The admin dashboard: pending work and figures of the last days."""
 
 import datetime
 import re
@@ -18,8 +18,8 @@ from tests.factories import DoctorFactory, ReadingFactory
 pytestmark = pytest.mark.django_db
 
 
-def made(days_ago: float, **fields: object) -> Reading:
-    """A reading of some days ago, counted from today's noon."""
+def create_reading(days_ago: float, **fields: object) -> Reading:
+    """Create a reading some days before noon today."""
     reading: Reading = ReadingFactory(**fields)
     noon = timezone.localtime().replace(hour=12, minute=0, second=0, microsecond=0)
     when = noon - datetime.timedelta(days=days_ago)
@@ -49,26 +49,26 @@ def busy(active_model, doctor, other_doctor) -> None:
         (Label.PNEUMONIA, "OTHER"),
         (Label.UNSURE, "NORMAL"),
     ):
-        reading = made(0, doctor=doctor, label=label)
+        reading = create_reading(0, doctor=doctor, label=label)
         review_reading(doctor=doctor, reading_id=reading.pk, verdict=verdict)
-    made(3, doctor=doctor, label=Label.NORMAL)
-    made(29, doctor=other_doctor, label=Label.OUT_OF_SCOPE)
-    made(30, doctor=other_doctor, label=Label.UNSURE, film_bytes=10**9)
-    gone = made(1, doctor=other_doctor, label=Label.UNSURE)
+    create_reading(3, doctor=doctor, label=Label.NORMAL)
+    create_reading(29, doctor=other_doctor, label=Label.OUT_OF_SCOPE)
+    create_reading(30, doctor=other_doctor, label=Label.UNSURE, film_bytes=10**9)
+    gone = create_reading(1, doctor=other_doctor, label=Label.UNSURE)
     retention.hide_reading(doctor=other_doctor, reading_id=gone.pk, reason="MISTAKE")
 
 
-def test_the_figures_state_their_period_and_their_number(busy, as_supervisor):
+def test_figures_state_their_period_and_number(busy, as_supervisor):
     words = words_of(office(as_supervisor))
     first = timezone.localdate() - datetime.timedelta(days=29)
     assert f"8 readings from {first:%-d %B %Y} to {timezone.localdate():%-d %B %Y}" in words
     assert "peak: 6 in one day" in words
-    assert "12.5% 1 of 8 readings" in words, "unsure, and outside the scope"
+    assert "12.5% 1 of 8 readings" in words, "unsure and out of scope"
     assert "50.0% 2 of 4 readings where both decided on normal or pneumonia" in words
     assert "Model normal, doctor pneumonia: 1. Model pneumonia, doctor normal: 1." in words
 
 
-def test_the_chart_has_a_bar_and_a_row_for_each_day(busy, as_supervisor):
+def test_chart_has_a_bar_and_a_row_per_day(busy, as_supervisor):
     page = office(as_supervisor)
     chart = page[page.index("office-chart") :].split("</svg>")[0]
     assert chart.count("<rect") == 30
@@ -81,19 +81,17 @@ def test_the_chart_has_a_bar_and_a_row_for_each_day(busy, as_supervisor):
     assert not re.search(r"<[^>]*\sstyle=", page)
 
 
-def test_days_are_those_of_the_site_not_of_utc(active_model, doctor):
+def test_days_are_in_the_sites_time_zone(active_model, doctor):
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     for minutes in (-1, 1):
         reading = ReadingFactory(doctor=doctor)
         when = midnight + datetime.timedelta(minutes=minutes)
         Reading.objects.filter(pk=reading.pk).update(created_at=when)
     yesterday, today = statistics.last_days().days[-2:]
-    assert (yesterday.tally.n, today.tally.n) == (1, 1)
+    assert (yesterday.counts.n, today.counts.n) == (1, 1)
 
 
-def test_each_doctor_has_a_line_and_a_way_to_the_readings(
-    busy, as_supervisor, doctor, other_doctor
-):
+def test_each_doctor_has_a_row_linked_to_the_readings(busy, as_supervisor, doctor, other_doctor):
     page = office(as_supervisor)
     table = page[page.index('id="office-doctors"') :]
     line = re.search(rf'\?doctor={doctor.pk}".*?</tr>', table, re.DOTALL)
@@ -105,14 +103,14 @@ def test_each_doctor_has_a_line_and_a_way_to_the_readings(
     assert shown.context["cl"].result_count == 3
 
 
-def test_of_many_doctors_those_with_most_readings_are_shown(active_model, as_supervisor):
+def test_doctors_with_most_readings_are_shown(active_model, as_supervisor):
     for doctor in DoctorFactory.create_batch(statistics.MAX_DOCTORS + 2):
-        made(1, doctor=doctor)
+        create_reading(1, doctor=doctor)
     words = words_of(office(as_supervisor))
     assert "And 2 doctors with fewer readings." in words
 
 
-def test_what_waits_is_counted_and_leads_to_it(busy, as_supervisor):
+def test_pending_work_is_counted_and_linked(busy, as_supervisor):
     page = office(as_supervisor)
     assert "0 accounts awaiting approval" in words_of(page)
     applicant = User.objects.create_user("new@example.org", display_name="New")
@@ -126,7 +124,7 @@ def test_what_waits_is_counted_and_leads_to_it(busy, as_supervisor):
         assert as_supervisor.get(address).context["cl"].result_count == 1
 
 
-def test_the_model_and_who_activated_it(active_model, as_supervisor, supervisor, ml_engineer):
+def test_active_model_and_who_activated_it(active_model, as_supervisor, supervisor, ml_engineer):
     assert "activated from the command line" in words_of(office(as_supervisor))
     browser = signed_in(ml_engineer)
     type(active_model).objects.update(is_active=False)
@@ -135,7 +133,7 @@ def test_the_model_and_who_activated_it(active_model, as_supervisor, supervisor,
     assert f"activated by {ml_engineer.display_name}" in words
 
 
-def test_a_disk_that_fills_stands_out(active_model, as_supervisor, monkeypatch):
+def test_nearly_full_disk_is_highlighted(active_model, as_supervisor, monkeypatch):
     usage = namedtuple("usage", "total used free")
     for used, due in ((50, 0), (95, 1)):
         gb = 2**30
@@ -146,7 +144,7 @@ def test_a_disk_that_fills_stands_out(active_model, as_supervisor, monkeypatch):
         assert f"{used}.0 GB used on this disk ({used}%)" in words_of(page).replace("\xa0", " ")
 
 
-def test_without_a_reading_no_share_is_made_up(active_model, as_supervisor):
+def test_no_percentages_without_readings(active_model, as_supervisor):
     words = words_of(office(as_supervisor))
     assert "0 readings from" in words
     assert "no readings in this period" in words
@@ -154,11 +152,11 @@ def test_without_a_reading_no_share_is_made_up(active_model, as_supervisor):
     assert "0.0%" not in words
 
 
-def test_without_a_model_the_office_opens(as_supervisor):
+def test_dashboard_opens_without_a_model(as_supervisor):
     assert "X-rays cannot be read." in words_of(office(as_supervisor))
 
 
-def test_ml_staff_see_figures_and_nobodys_name(busy, as_ml_engineer, doctor, other_doctor):
+def test_ml_staff_see_figures_without_names(busy, as_ml_engineer, doctor, other_doctor):
     page = office(as_ml_engineer)
     words = words_of(page)
     assert "1 of 8 readings" in words
@@ -172,7 +170,7 @@ def test_ml_staff_see_figures_and_nobodys_name(busy, as_ml_engineer, doctor, oth
         assert hidden not in page.replace("Deleted readings are not counted", "")
 
 
-def test_staff_without_a_role_see_no_figure(busy, client):
+def test_staff_without_a_role_see_no_figures(busy, client):
     nobody = User.objects.create_user(
         "staff@example.org", is_staff=True, approval=User.Approval.APPROVED
     )
@@ -180,7 +178,7 @@ def test_staff_without_a_role_see_no_figure(busy, client):
     assert "office-chart" not in office(signed_in(nobody))
 
 
-def test_the_office_speaks_chinese(busy, supervisor):
+def test_dashboard_is_translated(busy, supervisor):
     client = signed_in(supervisor)
     client.defaults["HTTP_ACCEPT_LANGUAGE"] = "zh-hant"
     words = words_of(office(client))

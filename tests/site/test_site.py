@@ -1,4 +1,4 @@
-"""Pages of the site itself, its headers, and what it needs to serve."""
+"""Public pages, headers, health check and system checks."""
 
 import re
 import subprocess
@@ -16,13 +16,13 @@ pytestmark = pytest.mark.django_db
 
 @pytest.mark.parametrize("language", ["en", "zh-hant"])
 @pytest.mark.parametrize("address", ["/", "/about/", "/accounts/login/"])
-def test_open_pages_speak_both_languages(client, active_model, address, language):
+def test_public_pages_in_both_languages(client, active_model, address, language):
     page = client.get(address, headers={"accept-language": language})
     assert page.status_code == 200
     assert f'lang="{language}"'.lower() in page.content.decode().lower()
 
 
-def test_the_language_can_be_switched(client, active_model):
+def test_language_can_be_switched(client, active_model):
     for language, words in (("en", "pneumonia"), ("zh-hant", "肺炎"), ("en", "pneumonia")):
         response = client.post("/i18n/set/", {"language": language, "next": "/about/"})
         assert response.headers["Location"] == "/about/"
@@ -31,7 +31,7 @@ def test_the_language_can_be_switched(client, active_model):
         assert words in page.split("<main")[1]
 
 
-def test_a_browser_may_run_nothing_but_our_own(client, active_model):
+def test_security_headers(client, active_model):
     response = client.get("/")
     policy = response.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
@@ -42,11 +42,9 @@ def test_a_browser_may_run_nothing_but_our_own(client, active_model):
 
 
 @pytest.mark.parametrize("address", ["/", "/about/", "/accounts/login/"])
-def test_pages_hold_no_inline_script_or_style_and_fetch_from_nowhere_else(
-    client, active_model, address
-):
+def test_public_pages_have_no_inline_code_or_external_resources(client, active_model, address):
     page = client.get(address).content.decode()
-    # Data for a script is none: a browser runs nothing of that type.
+    # A block of JSON data is not executed.
     assert not re.search(r'<script(?![^>]*(?:\bsrc=|type="application/json"))', page)
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=", page)
     assert not re.search(r"""(?:src|href)=["'](?:https?:)?//""", page.split("<footer")[0])
@@ -58,13 +56,13 @@ def test_healthy_with_database_and_model(client, active_model):
     assert response.json() == {"status": "ok", "database": "ok", "model": "ok"}
 
 
-def test_not_healthy_without_a_model(client):
+def test_unhealthy_without_a_model(client):
     response = client.get("/healthz")
     assert response.status_code == 503
     assert response.json()["model"] == "missing"
 
 
-def test_not_healthy_without_a_database(client, monkeypatch):
+def test_unhealthy_without_a_database(client, monkeypatch):
     def gone():
         raise DatabaseError("gone")
 
@@ -74,17 +72,17 @@ def test_not_healthy_without_a_database(client, monkeypatch):
     assert response.json()["database"] == "unreachable"
 
 
-def test_the_dashboard_counts_own_readings(reading, as_doctor, as_other_doctor):
+def test_home_page_counts_own_readings(reading, as_doctor, as_other_doctor):
     assert as_doctor.get("/").context["counts"] == {"today": 1, "week": 1, "total": 1}
     assert as_other_doctor.get("/").context["counts"] == {"today": 0, "week": 0, "total": 0}
 
 
-def test_films_in_a_served_folder_are_an_error(settings):
+def test_private_media_in_a_served_folder_is_an_error(settings):
     settings.PRIVATE_MEDIA_ROOT = settings.STATIC_ROOT / "films"
     assert [e.id for e in site_checks.private_media_is_not_served(None)] == ["xraysite.E001"]
 
 
-def test_a_cache_of_one_process_is_warned_of(settings):
+def test_per_process_cache_gives_a_warning(settings):
     assert [w.id for w in site_checks.cache_is_shared(None)] == ["xraysite.W001"]
     settings.CACHES = {
         "default": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache"}
@@ -94,14 +92,14 @@ def test_a_cache_of_one_process_is_warned_of(settings):
     assert site_checks.cache_is_shared(None) == []
 
 
-def test_a_damaged_active_model_is_an_error(active_model):
+def test_damaged_active_model_is_an_error(active_model):
     assert checks.run_checks(tags=[checks.Tags.database], databases=["default"]) == []
     ModelVersion.objects.update(bundle_sha256="0" * 64)
     errors = site_checks.active_model_is_whole(None, databases=["default"])
     assert [error.id for error in errors] == ["xraysite.E002"]
 
 
-def test_a_taken_port_is_said_so(unused_tcp_port_holder):
+def test_port_in_use_is_reported(unused_tcp_port_holder):
     port = unused_tcp_port_holder
     run = subprocess.run(
         [sys.executable, "-m", "xraysite.run", "--port", str(port)],
@@ -117,7 +115,7 @@ def test_a_taken_port_is_said_so(unused_tcp_port_holder):
 
 @pytest.fixture
 def unused_tcp_port_holder():
-    """A port that something listens on."""
+    """A port that is in use."""
     import socket
 
     with socket.socket() as held:

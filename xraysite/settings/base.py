@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from xraysite.common import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
-# Everything that the site writes. Made 0700 by `xraysite.private_files`.
+# Everything that the site writes. Made 0700 by `xraysite.common.private_files`.
 VAR_DIR = env.directory("XRAYSITE_VAR", default=BASE_DIR / "var")
 
 INSTALLED_APPS = [
@@ -115,7 +115,7 @@ STORAGES = {
         "BACKEND": "diagnosis.storage.AtomicFileStorage",
         "OPTIONS": {"location": PRIVATE_MEDIA_ROOT / "films"},
     },
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "xraysite.staticfiles.HashedStaticFilesStorage"},
 }
 
 FILM_MAX_BYTES = 32 * 2**20

@@ -2,8 +2,7 @@
 
 from django.core.management.utils import get_random_secret_key
 
-from xraysite import private_files
-from xraysite.common import env
+from xraysite.common import env, private_files
 
 from .base import *  # noqa: F403
 from .base import STORAGES, VAR_DIR

@@ -3,7 +3,7 @@ from typing import Any
 
 from django.db.backends.sqlite3 import base
 
-from xraysite import private_files
+from xraysite.common import private_files
 
 
 class DatabaseWrapper(base.DatabaseWrapper):

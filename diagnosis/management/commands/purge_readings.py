@@ -9,18 +9,18 @@ from diagnosis import retention
 
 class Command(BaseCommand):
     help = (
-        "Purges, film and row, the deleted readings whose retention period is over. Those that "
-        "were made by mistake are left to a supervisor."
+        "Purge deleted readings whose retention period is over, with their films. Readings "
+        "deleted as created by mistake are left to the supervisors until then."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         choice = parser.add_mutually_exclusive_group()
-        choice.add_argument("--dry-run", action="store_true", help="name them and purge nothing")
-        choice.add_argument("--yes", action="store_true", help="purge them; there is no way back")
+        choice.add_argument("--dry-run", action="store_true", help="list them without purging")
+        choice.add_argument("--yes", action="store_true", help="purge them permanently")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["dry_run"] == options["yes"]:
-            raise CommandError("Say --dry-run or --yes.")
+            raise CommandError("Pass either --dry-run or --yes.")
         found = 0
         for reading in retention.expired():
             found += 1

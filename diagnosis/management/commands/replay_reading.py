@@ -12,8 +12,8 @@ from mlcore import inference
 
 class Command(BaseCommand):
     help = (
-        "Reads a stored film again with the model that read it, and says whether film, model and "
-        "result are the ones stored. Exits with 1 where they are not."
+        "Run the model that made a reading on its stored film again, and check that film, model "
+        "and result are unchanged. The exit status is 1 if they are not."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -22,19 +22,19 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         reading = Reading.objects.select_related("model_version").filter(pk=options["uuid"]).first()
         if reading is None:
-            raise CommandError(f"No reading {options['uuid']}.")
+            raise CommandError(f"There is no reading {options['uuid']}.")
         try:
             differences = replay(reading)
         except FilmMissingError as error:
-            raise CommandError("The film is missing from the storage, or altered.") from error
+            raise CommandError("The film is missing from storage or has been altered.") from error
         except inference.ModelUnavailable as error:
-            raise CommandError(_why_no_model(reading, error)) from error
+            raise CommandError(_why_unavailable(reading, error)) from error
         if differences:
-            raise CommandError("Not the same as stored: " + "; ".join(differences))
-        self.stdout.write("Film, model and result are the ones stored.")
+            raise CommandError("The result differs from the stored one: " + "; ".join(differences))
+        self.stdout.write("Film, model and result are unchanged.")
 
 
-def _why_no_model(reading: Reading, error: inference.ModelUnavailable) -> str:
+def _why_unavailable(reading: Reading, error: inference.ModelUnavailable) -> str:
     name = reading.model_version.name
     if error.code == "missing":
         return f"{name}, the model that made this reading, is no longer installed: {error.detail}"

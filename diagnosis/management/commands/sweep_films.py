@@ -8,13 +8,13 @@ from diagnosis import retention
 
 class Command(BaseCommand):
     help = (
-        "Removes files from the film storage that belong to no reading, and temporary files of "
-        "uploads, once they are older than an hour: what a crash or a full disk left behind."
+        "Remove files that belong to no reading from the film storage, and temporary files of "
+        "uploads, once they are older than an hour. Crashes and full disks leave such files."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--dry-run", action="store_true", help="name the files and remove nothing"
+            "--dry-run", action="store_true", help="list the files without removing them"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

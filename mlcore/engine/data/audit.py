@@ -1,7 +1,7 @@
-"""What is in a data set, and what would make figures measured on it too good.
+"""Audit of a data set: content, duplicates, leaks and shortcuts.
 
-A receipt says that a data set, as `dataset.scan` found it, was audited and does not leak; training
-can ask for one. It names the data set by its manifest's hash: a film more, and it is another set.
+A receipt records that a data set was audited and does not leak; training requires one. It refers
+to the data set by the manifest's hash, so that any change requires a new audit.
 """
 
 import datetime
@@ -24,13 +24,12 @@ from mlcore.engine.data.audit_films import (
     doubts,
     frame_scores,
     frames_of,
-    measure,
 )
 from mlcore.engine.data.dataset import LABELS, FilmRecord, Leaks, Manifest
 from xraysite.common.atomic_write import write_atomically
 
 RECEIPT_VERSION = 1
-# Lower limits of the histograms' bins; the last bin has no upper one.
+# Lower limits of the histogram bins; the last bin has no upper limit.
 LONG_SIDES = (0, 128, 256, 384, 512, 768, 1024, 1280, 1536, 2048, 3072)
 ASPECTS = (0.0, 0.5, 0.67, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0)
 MEANS = tuple(range(0, 256, 16))
@@ -41,23 +40,20 @@ Progress = Callable[[str, int, int], None]
 
 
 def audited(manifest: Manifest, *, on_progress: Progress | None = None) -> dict[str, Any]:
-    """Audits a data set; the result can be written as JSON once NaN is made null.
+    """Audit a data set; the result is JSON-serialisable once NaN is replaced by null.
 
     Args:
-        manifest: of `dataset.scan`.
-        on_progress: called with what is being done, how much of it is done, and how much it is.
+        manifest: the result of `dataset.scan`.
+        on_progress: called with (stage, done, total).
 
     Returns:
         `data`, `manifest_sha256`, `films`, `patients`, `films_per_patient`, `counts` and `shares`
         (split -> label -> films, share), `duplicates`, `label_conflicts`, `leaks`, `unreadable`,
-        `suspects`, `sizes`, `grey` and `shortcuts`: AUC of what should tell nothing, NaN where
-        there are too few patients. `docs/auditing.md` explains each.
-
-    Raises:
-        DatasetError: a film changed since the scan.
+        `suspects`, `sizes`, `grey` and `shortcuts` (AUC of features outside the lungs, NaN with too
+        few patients). `docs/auditing.md` explains each.
     """
     say = on_progress or (lambda stage, done, total: None)
-    measured = measure(manifest, on_progress=lambda done, n: say("Measuring films", done, n))
+    measured = [manifest.measures[film.path] for film in manifest.films]
     say("Comparing films", 0, 2)
     near = dataset.near_duplicates(manifest.films)
     leaks = dataset.find_leaks(manifest)
@@ -114,7 +110,7 @@ def _leaks(leaks: Leaks) -> dict[str, Any]:
 
 
 def _copies(films: Sequence[FilmRecord], near: Sequence[tuple[int, int]]) -> dict[str, Any]:
-    """Every pair of copies, and those of them that bear two labels."""
+    """Return every pair of copies, and those with two labels."""
     pairs: dict[str, list[list[str]]] = {"exact": [], "near": []}
     conflicts = []
     for left, right in ((films[i], films[j]) for i, j in near):
@@ -161,7 +157,7 @@ def _grey(films: Sequence[FilmRecord], measured: Sequence[Measures]) -> dict[str
 def _distribution(
     films: Sequence[FilmRecord], values: Sequence[float], lowest: Sequence[float]
 ) -> dict[str, Any]:
-    """A figure by label: films in each bin, `from` its lower limit, and a summary."""
+    """Return a histogram and summary of a quantity by label; `from` are lower limits."""
     counts, summary = {}, {}
     array = np.asarray(values, np.float64)
     bins = [*lowest, math.inf]
@@ -180,7 +176,7 @@ def _distribution(
 
 
 def _shortcuts(films: Sequence[FilmRecord], measured: Sequence[Measures]) -> dict[str, Any]:
-    """How well each class is told by what says nothing about lungs."""
+    """Return the AUC of features outside the lungs."""
     labels = np.array([LABELS.index(film.label) for film in films])
     groups = np.array(dataset.groups(films))
     scores, folds = frame_scores(frames_of(measured), labels, groups)
@@ -202,17 +198,17 @@ def _shortcuts(films: Sequence[FilmRecord], measured: Sequence[Measures]) -> dic
 
 
 def receipt_path(folder: Path, manifest: Manifest) -> Path:
-    """Return where the receipt of a data set lies under `folder`, if there is one."""
+    """Return the path of a data set's receipt."""
     return folder / f"{manifest.sha256()}.json"
 
 
 def write_receipt(folder: Path, manifest: Manifest, audit: Mapping[str, Any]) -> Path:
-    """Write the receipt of an audit, whole or not at all; it names no film and no patient.
+    """Write the receipt of an audit; it contains no names of films or patients.
 
     Args:
-        folder: of receipts; made where it is missing.
-        manifest: as scanned, the one that was audited.
-        audit: of `audited`.
+        folder: folder of receipts; created if missing.
+        manifest: the audited data set.
+        audit: the result of `audited`.
 
     Raises:
         ValueError: the audit is of another data set, or found a leak.
@@ -221,7 +217,7 @@ def write_receipt(folder: Path, manifest: Manifest, audit: Mapping[str, Any]) ->
     if audit["manifest_sha256"] != manifest.sha256():
         raise ValueError("The audit is of another data set.")
     if audit["leaks"]["found"]:
-        raise ValueError("A data set whose splits leak gets no receipt.")
+        raise ValueError("A data set with leaks gets no receipt.")
     receipt = {
         "version": RECEIPT_VERSION,
         "manifest_sha256": audit["manifest_sha256"],
@@ -239,9 +235,9 @@ def write_receipt(folder: Path, manifest: Manifest, audit: Mapping[str, Any]) ->
 
 
 def has_receipt(folder: Path, manifest: Manifest) -> bool:
-    """Whether this very data set was audited and did not leak.
+    """Return whether exactly this data set was audited without leaks.
 
-    A receipt that cannot be read, is of another version or names another data set is none.
+    Receipts that are unreadable, of another version or of another data set do not count.
     """
     try:
         receipt = json.loads(receipt_path(folder, manifest).read_text(encoding="utf-8"))

@@ -1,13 +1,11 @@
-"""What a data set's films are measured by: size, grey, colour, frame, and doubts whether they are
-radiographs.
+"""Measurements of films for the audit, and criteria for files that may not be radiographs.
 
-The limits of `doubts` are set from pixels alone, far from every film at hand: of 5,216 paediatric
-and 523 adult films none passes one, and `docs/auditing.md` states how near the nearest comes.
+The limits of `doubts` are far from all available films: none of 5,216 paediatric and 523 adult
+films exceeds one. `docs/auditing.md` states the margins.
 """
 
 import io
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,8 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from mlcore.engine import metrics
-from mlcore.engine.data.dataset import DatasetError, FilmRecord, Manifest
-from mlcore.engine.films.film import Film, FilmError, read_film
+from mlcore.engine.films.film import Film
 
 GRID = 36
 # Four of 36 cells are 11 % of the side: 24 pixels of 224.
@@ -38,16 +35,16 @@ _THUMBNAIL = 64
 
 @dataclass(frozen=True, eq=False)
 class Measures:
-    """One film in figures.
+    """Measurements of one film.
 
     Attributes:
         width, height: in pixels, upright.
         mean, spread: mean and standard deviation of the grey levels, 0 to 255.
         chroma: mean difference between the strongest and weakest colour channel, 0 to 255.
-        levels: grey levels that at least one pixel in ten thousand has.
-        commonest: share that the 16 commonest levels have of the pixels that are not black.
+        levels: number of grey levels with at least one pixel in ten thousand.
+        commonest: fraction of non-black pixels that have one of the 16 most common levels.
         row_agreement: mean correlation of neighbouring rows of a 64x64 thumbnail.
-        grid: (36, 36) uint8, the film averaged to cells, its aspect ignored.
+        grid: (36, 36) uint8, the film averaged to cells, ignoring its aspect ratio.
     """
 
     width: int
@@ -62,56 +59,20 @@ class Measures:
 
     @property
     def aspect(self) -> float:
-        """Width over height."""
+        """The aspect ratio, width divided by height."""
         return self.width / self.height
 
 
 @dataclass(frozen=True)
 class Doubt:
-    """Why a file that could be read may be no radiograph."""
+    """A reason why a readable file may not be a radiograph."""
 
     code: str
     reason: str
 
 
-def measure(
-    manifest: Manifest,
-    *,
-    on_progress: Callable[[int, int], None] | None = None,
-    workers: int = 4,
-) -> list[Measures]:
-    """Measure every film of a manifest, in its order.
-
-    Args:
-        on_progress: called with (films measured, films in all).
-        workers: threads that decode.
-
-    Raises:
-        DatasetError: a film that `dataset.scan` read can no longer be read.
-    """
-
-    def one(record: FilmRecord) -> Measures:
-        try:
-            return measures_of((manifest.root / record.path).read_bytes())
-        except (FilmError, OSError) as error:
-            raise DatasetError(f"{record.path} changed during the audit: {error}") from error
-
-    found: list[Measures] = []
-    with ThreadPoolExecutor(workers) as pool:
-        for entry in pool.map(one, manifest.films):
-            found.append(entry)
-            if on_progress:
-                on_progress(len(found), len(manifest.films))
-    return found
-
-
-def measures_of(data: bytes) -> Measures:
-    """Measure one film.
-
-    Raises:
-        FilmError: the bytes are no readable film.
-    """
-    film = read_film(data)
+def measure(film: Film, data: bytes) -> Measures:
+    """Measure a film; `data` is the file's content, which still has the colours."""
     counts = np.bincount(film.pixels.ravel(), minlength=256)
     total = film.pixels.size
     levels = np.arange(256)
@@ -141,7 +102,7 @@ def _chroma(data: bytes, film: Film) -> float:
             image.draft("RGB", (4 * _THUMBNAIL, 4 * _THUMBNAIL))
             small = image.convert("RGB").resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX)
     except (OSError, ValueError, SyntaxError, UserWarning):
-        # The grey of this file has been read; a colour that cannot be is no finding.
+        # The file is readable in grey; unreadable colour is not a finding.
         return 0.0
     channels = np.asarray(small, np.int16)
     return float(np.mean(channels.max(axis=-1) - channels.min(axis=-1)))
@@ -154,17 +115,17 @@ def _row_agreement(image: Image.Image) -> float:
     length = np.sqrt((rows**2).mean(axis=1))
     products = (rows[1:] * rows[:-1]).mean(axis=1)
     both = length[1:] * length[:-1]
-    # An even row, as of a collimator's shadow, agrees with anything.
+    # Constant rows, such as a collimator's shadow, correlate with anything.
     varies = both > 1.0
     return float((products[varies] / both[varies]).mean()) if varies.sum() >= 8 else 1.0
 
 
 def doubts(measures: Measures) -> tuple[Doubt, ...]:
-    """Return why a film may be no radiograph; empty for a film that looks like one.
+    """Return reasons why a film may not be a radiograph; empty if it looks like one.
 
-    Cheap criteria: they tell colour pictures, drawings, pages of text, noise and slices apart
-    from films, and let a grey photograph pass. What passes is not thereby a chest film. (A DICOM
-    file of another modality never comes here: `read_film` refuses it.)
+    These inexpensive criteria detect colour photographs, drawings, text, noise and CT slices, but
+    not greyscale photographs or other body parts. DICOM files of other modalities are already
+    refused by `read_film`.
     """
     m = measures
     elongation = max(m.aspect, 1 / m.aspect)
@@ -185,7 +146,7 @@ def doubts(measures: Measures) -> tuple[Doubt, ...]:
 
 
 def frames_of(measured: Sequence[Measures]) -> npt.NDArray[np.float64]:
-    """Return (n, 512): each film's outer cells, from which its lungs cannot be seen."""
+    """Return (n, 512): the outer cells of each film, which do not show the lungs."""
     outer = np.ones((GRID, GRID), bool)
     outer[FRAME_CELLS:-FRAME_CELLS, FRAME_CELLS:-FRAME_CELLS] = False
     return np.stack([entry.grid for entry in measured])[:, outer].astype(np.float64)
@@ -198,16 +159,16 @@ def frame_scores(
     *,
     seed: int = 0,
 ) -> tuple[npt.NDArray[np.float64], int]:
-    """Scores each film by a logistic regression on frames that was fitted without its patient.
+    """Return out-of-fold scores of a logistic regression on the frames.
 
     Args:
-        frames: (n, d) of `frames_of`.
+        frames: (n, d), the result of `frames_of`.
         labels: (n,) 0 or 1.
-        groups: (n,) films of one group are never on both sides of a fold.
-        seed: of the folds.
+        groups: (n,) group numbers; a group is never split between folds.
+        seed: seed of the folds.
 
     Returns:
-        Scores (n,), NaN where there are too few groups to hold any out; and the number of folds.
+        Scores (n,), NaN with too few groups, and the number of folds.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold
@@ -232,10 +193,10 @@ def frame_scores(
 
 
 def auc_either_way(labels: npt.NDArray[np.int64], values: Sequence[float]) -> dict[str, Any]:
-    """How well one figure tells the classes apart, whichever class has the greater values.
+    """Return how well one quantity separates the classes, in either direction.
 
     Returns:
-        `auc`, from 0.5 (not at all) to 1, and `higher_in`: 0 or 1, or None where neither.
+        `auc` from 0.5 to 1, and `higher_in`: 0, 1 or None.
     """
     area = metrics.auc(labels, np.asarray(values))
     return {"auc": max(area, 1 - area), "higher_in": None if area == 0.5 else int(area > 0.5)}

@@ -1,18 +1,19 @@
-"""A folder of class folders -> a manifest: which film, which patient, which side of the split."""
+"""Data sets: from class folders to a manifest of films, patients and splits."""
 
 import hashlib
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from mlcore.engine.films.film import FilmError, read_film
+from mlcore.engine.data.audit_films import Measures, measure
+from mlcore.engine.films.film import Film, FilmError, read_film
 
 LABELS = ("NORMAL", "PNEUMONIA")
 SPLITS = ("train", "validation", "test")
@@ -26,7 +27,7 @@ _SPLIT_FOLDERS = {
     "held-out": "test",
     "heldout": "test",
 }
-# Of 256 bits. In the paediatric set, copies differ in 0 and the nearest two children in 13.
+# Of 256 bits. In the paediatric set, copies differ in 0 bits, the two most similar children in 13.
 NEAR_DUPLICATE_BITS = 6
 
 _PERSON = re.compile(r"^(person\d+)_(bacteria|virus)_", re.IGNORECASE)
@@ -35,7 +36,7 @@ _NIH = re.compile(r"^(\d{8})_\d{3}$")
 
 
 class DatasetError(Exception):
-    """A folder that holds no usable data set; the message says what to change."""
+    """Raised when a folder is not a usable data set; the message says what to change."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,12 @@ class FilmRecord:
     Attributes:
         path: relative to the data set's folder, with forward slashes.
         label: one of LABELS.
-        patient: who is on it, as far as the file name tells; see `identify`.
-        series: the file name's numbering series or aetiology, "" where it tells none.
-        split: one of SPLITS, or "" before a split was made.
-        sha256: of the file.
-        pixels_sha256: of the decoded grey pixels and their shape.
-        perceptual_hash: 64 hexadecimal digits, 256 bits; near-duplicates differ in few of them.
+        patient: patient identifier derived from the file name; see `identify`.
+        series: numbering series or aetiology from the file name, "" if unknown.
+        split: one of SPLITS, or "" before splitting.
+        sha256: hash of the file.
+        pixels_sha256: hash of the decoded grey pixels and their shape.
+        perceptual_hash: 256 bits as 64 hexadecimal digits; near-duplicates differ in few bits.
     """
 
     path: str
@@ -65,7 +66,7 @@ class FilmRecord:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A file that is no readable film, and why."""
+    """A file that is not a readable film, with the reason."""
 
     path: str
     code: str
@@ -74,19 +75,27 @@ class Unreadable:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a folder holds. `root` is not part of the hash: a data set may move."""
+    """The content of a data set. `root` is not part of the hash, so data sets can be moved.
+
+    Attributes:
+        root: the data set's folder.
+        films: the readable films, sorted by path.
+        unreadable: the files that are not readable films.
+        measures: the measurements of each film for the audit, by path.
+    """
 
     root: Path
     films: tuple[FilmRecord, ...]
     unreadable: tuple[Unreadable, ...] = ()
+    measures: Mapping[str, Measures] = field(default_factory=dict, repr=False, compare=False)
 
     def sha256(self) -> str:
-        """Return the hash that names this data set and its split."""
+        """Return the hash that identifies this data set and its split."""
         rows = sorted((asdict(film) for film in self.films), key=lambda row: row["path"])
         return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
 
     def of(self, split: str) -> list[FilmRecord]:
-        """Return the films of one side, in the manifest's order."""
+        """Return the films of one split, in the manifest's order."""
         return [film for film in self.films if film.split == split]
 
     def counts(self) -> dict[str, dict[str, int]]:
@@ -97,12 +106,12 @@ class Manifest:
 
 
 def identify(stem: str) -> tuple[str, str]:
-    """Read patient and series from a file name without its suffix.
+    """Derive patient and series from a file name without its suffix.
 
-    Knows the names of the paediatric set (`person1000_bacteria_2931`, `IM-0115-0001`,
-    `NORMAL2-IM-0381-0001`) and of NIH ChestX-ray (`00001281_000`). A person number is one
-    patient whatever the aetiology: 808 numbers occur under both, and parting siblings is cheaper
-    than leaking one child. The two IM series number independently. Any other name counts as a
+    Supports the names of the paediatric set (`person1000_bacteria_2931`, `IM-0115-0001`,
+    `NORMAL2-IM-0381-0001`) and of NIH ChestX-ray (`00001281_000`). A person number is one patient
+    regardless of the aetiology: 808 numbers occur with both, and keeping two patients together is
+    better than leaking one. The two IM series are numbered independently. Any other name is a
     patient of its own.
 
     Returns:
@@ -122,13 +131,13 @@ def find_files(root: Path) -> list[tuple[Path, str, str]]:
     """List every file in class folders, sorted by path.
 
     A class folder is named NORMAL or PNEUMONIA in any case, either directly in `root` or in
-    split folders (train, val, test) there. Hidden files are passed over.
+    split folders (train, val, test) there. Hidden files are ignored.
 
     Returns:
         (path, label, split) per file; split is "" unless the folders state one.
 
     Raises:
-        DatasetError: `root` is no folder, or a class has no files.
+        DatasetError: `root` is not a folder, or a class has no files.
     """
     if not root.is_dir():
         raise DatasetError(f"{root} is not a folder.")
@@ -145,7 +154,7 @@ def find_files(root: Path) -> list[tuple[Path, str, str]]:
     missing = [label for label in LABELS if not any(entry[1] == label for entry in found)]
     if missing:
         raise DatasetError(
-            f"{root} must hold the class folders {' and '.join(LABELS)} with films in each. "
+            f"{root} must contain the class folders {' and '.join(LABELS)} with films. "
             f"Nothing found for: {', '.join(missing)}."
         )
     return found
@@ -163,14 +172,20 @@ def _class_folder_parents(root: Path) -> list[tuple[Path, str]]:
 
 
 def scan(
-    root: Path, *, on_progress: Callable[[int, int], None] | None = None, workers: int = 4
+    root: Path,
+    *,
+    on_film: Callable[[FilmRecord, Film], None] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+    workers: int = 4,
 ) -> Manifest:
-    """Read every file of a data set.
+    """Read and measure every file of a data set.
 
     Args:
         root: see `find_files`.
-        on_progress: called with (files read, files in all).
-        workers: threads that decode.
+        on_film: called with each film while it is decoded, from several threads at once. Training
+            preprocesses films here, because decoding them again would take minutes.
+        on_progress: called with (files read, total files).
+        workers: number of decoding threads.
 
     Raises:
         DatasetError: see `find_files`; or a class has no readable film.
@@ -178,8 +193,26 @@ def scan(
     files = find_files(root)
     films: list[FilmRecord] = []
     unreadable: list[Unreadable] = []
+    measures: dict[str, Measures] = {}
+
+    def read(file: tuple[Path, str, str]) -> FilmRecord | Unreadable:
+        path, label, split = file
+        relative = path.relative_to(root).as_posix()
+        try:
+            data = path.read_bytes()
+            film = read_film(data)
+        except FilmError as error:
+            return Unreadable(relative, str(error.code), str(error))
+        except OSError as error:
+            return Unreadable(relative, "unreadable", str(error))
+        record = _record(film, path, relative, label, split)
+        measures[relative] = measure(film, data)
+        if on_film:
+            on_film(record, film)
+        return record
+
     with ThreadPoolExecutor(workers) as pool:
-        for done, entry in enumerate(pool.map(lambda file: _read(root, *file), files), start=1):
+        for done, entry in enumerate(pool.map(read, files), start=1):
             if isinstance(entry, Unreadable):
                 unreadable.append(entry)
             else:
@@ -188,18 +221,11 @@ def scan(
                 on_progress(done, len(files))
     readable = {film.label for film in films}
     if missing := [label for label in LABELS if label not in readable]:
-        raise DatasetError(f"{root} holds no readable film of: {', '.join(missing)}.")
-    return Manifest(root, tuple(films), tuple(unreadable))
+        raise DatasetError(f"{root} contains no readable film of: {', '.join(missing)}.")
+    return Manifest(root, tuple(films), tuple(unreadable), measures)
 
 
-def _read(root: Path, path: Path, label: str, split: str) -> FilmRecord | Unreadable:
-    relative = path.relative_to(root).as_posix()
-    try:
-        film = read_film(path.read_bytes())
-    except FilmError as error:
-        return Unreadable(relative, str(error.code), str(error))
-    except OSError as error:
-        return Unreadable(relative, "unreadable", str(error))
+def _record(film: Film, path: Path, relative: str, label: str, split: str) -> FilmRecord:
     patient, series = identify(path.stem)
     shape = "x".join(map(str, film.pixels.shape)).encode()
     return FilmRecord(
@@ -217,8 +243,8 @@ def _read(root: Path, path: Path, label: str, split: str) -> FilmRecord | Unread
 def perceptual_hash(pixels: np.ndarray) -> str:
     """Return a 256-bit difference hash of a (H, W) uint8 film as 64 hexadecimal digits.
 
-    Each bit tells whether a cell of a 16x17 thumbnail is brighter than its left neighbour, which
-    survives rescaling, compression and a change of brightness.
+    Each bit states whether a cell of a 16x17 thumbnail is brighter than its left neighbour, which
+    is robust to rescaling, compression and changes of brightness.
     """
     thumbnail = Image.fromarray(pixels).resize((17, 16), Image.Resampling.BOX)
     grid = np.asarray(thumbnail, dtype=np.int16)
@@ -241,9 +267,9 @@ def near_duplicates(
 
 
 def groups(films: Sequence[FilmRecord]) -> list[int]:
-    """Return a group number per film: films that must stay on one side of a split share it.
+    """Return a group number per film; films of a group must stay in the same split.
 
-    Bound together are films of one patient, exact duplicates, and near-duplicates.
+    Films of one patient, exact duplicates and near-duplicates form a group.
     """
     parent = list(range(len(films)))
 
@@ -265,18 +291,17 @@ def groups(films: Sequence[FilmRecord]) -> list[int]:
 def split_by_patient(
     manifest: Manifest, *, seed: int, shares: tuple[float, float, float] = (0.8, 0.1, 0.1)
 ) -> Manifest:
-    """Assigns every film to train, validation or test, whole groups at a time (see `groups`).
+    """Assign every film to train, validation or test, keeping groups together (see `groups`).
 
-    Groups are dealt stratum by stratum (which label and series they hold), so that every side
-    holds each stratum in about the same share. The same films and seed give the same split.
+    Stratified by label and series. The same films and seed give the same split.
 
     Args:
-        manifest: of `scan`.
-        seed: of the shuffle.
-        shares: of the films that train, validation and test get; they sum to 1.
+        manifest: the result of `scan`.
+        seed: seed of the shuffle.
+        shares: fractions of train, validation and test; they sum to 1.
 
     Raises:
-        DatasetError: too few groups to put both labels on every side.
+        DatasetError: there are too few groups for both labels in every split.
     """
     members: dict[int, list[int]] = defaultdict(list)
     for index, group in enumerate(groups(manifest.films)):
@@ -300,7 +325,7 @@ def split_by_patient(
 
 
 def _deal(ordered: list[list[int]], shares: Sequence[float], assigned: list[str]) -> None:
-    """Give each group to the side that is furthest behind its share, test side first on ties."""
+    """Assign each group to the split furthest below its share; test first on ties."""
     total = sum(map(len, ordered))
     filled = [0, 0, 0]
     for indices in ordered:
@@ -314,16 +339,14 @@ def _deal(ordered: list[list[int]], shares: Sequence[float], assigned: list[str]
 def _require_both_labels(manifest: Manifest) -> None:
     for split, counts in manifest.counts().items():
         if absent := [label for label, count in counts.items() if not count]:
-            raise DatasetError(
-                f"Too few patients to split: the {split} side has no {' or '.join(absent)}."
-            )
+            raise DatasetError(f"Too few patients to split: {split} has no {' or '.join(absent)}.")
     if len(manifest.counts()) < len(SPLITS):
-        raise DatasetError("Too few patients for a train, a validation and a test side.")
+        raise DatasetError("Too few patients for a training, a validation and a test set.")
 
 
 @dataclass(frozen=True)
 class Leaks:
-    """Pairs of films that sit on different sides of the split and should not."""
+    """Patients and pairs of copies that are in more than one split."""
 
     patients: tuple[str, ...]
     exact: tuple[tuple[str, str], ...]
@@ -334,7 +357,7 @@ class Leaks:
 
 
 def find_leaks(manifest: Manifest) -> Leaks:
-    """Look for a patient, an exact duplicate or a near-duplicate on two sides of the split."""
+    """Find patients, exact duplicates and near-duplicates in more than one split."""
     sides: dict[str, set[str]] = defaultdict(set)
     copies: dict[str, list[FilmRecord]] = defaultdict(list)
     for film in manifest.films:

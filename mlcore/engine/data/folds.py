@@ -1,8 +1,8 @@
-"""Cuts films into folds whose patients are neighbours in number: batches of another time.
+"""Cross-validation folds of consecutive patient numbers.
 
-Numbers were given as films came in, so a block of consecutive patients was taken under other
-settings than the rest. A network judged on a block it never saw is judged a little as it will be
-on films drawn elsewhere; a random fold would flatter it.
+Numbers were assigned in order of acquisition, so consecutive patients were imaged under settings
+that differ from the rest. Out-of-fold predictions on such blocks resemble external data a little
+more than random folds, which are too optimistic.
 """
 
 import re
@@ -16,19 +16,19 @@ from mlcore.engine.data.dataset import FilmRecord, groups
 
 
 def blocks(films: Sequence[FilmRecord], count: int) -> npt.NDArray[np.int64]:
-    """Assigns each film to one of `count` folds.
+    """Assign each film to one of `count` folds.
 
-    Within each label and series, patients are sorted by their number and cut into `count` runs of
-    about as many films. Patients, copies and near-copies stay together (see `dataset.groups`).
+    Within each label and series, patients are sorted by number and divided into `count` blocks of
+    about the same number of films. Groups stay together (see `dataset.groups`).
 
     Returns:
         (n,) fold numbers from 0.
 
     Raises:
-        ValueError: fewer than two folds, or a fold would lack a label.
+        ValueError: `count` is below 2, or a fold would lack a label.
     """
     if count < 2:
-        raise ValueError(f"At least two folds are needed. Received: {count}.")
+        raise ValueError(f"count must be at least 2. Received: {count}.")
     members: dict[int, list[int]] = defaultdict(list)
     for index, group in enumerate(groups(films)):
         members[group].append(index)
@@ -48,7 +48,7 @@ def blocks(films: Sequence[FilmRecord], count: int) -> npt.NDArray[np.int64]:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """Sorts `person9` before `person10`."""
+    """Return a sort key that puts `person9` before `person10`."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
@@ -58,5 +58,5 @@ def _require_both_labels(
     for fold in range(count):
         if len({films[i].label for i in np.flatnonzero(folds == fold).tolist()}) != 2:
             raise ValueError(
-                f"Too few patients for {count} folds: one would lack a label. Train fewer members."
+                f"Too few patients for {count} folds: one lacks a label. Train fewer members."
             )

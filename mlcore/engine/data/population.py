@@ -1,8 +1,8 @@
-"""Whom a model was validated on: what a card's `population` says, and the scope gate asks."""
+"""The population a model was validated on, as stated on its card and checked by the scope gate."""
 
 from typing import Any
 
-# Whom the films of the public paediatric set show (Kermany, Zhang, Goldbaum 2018).
+# The population of the public paediatric set (Kermany, Zhang, Goldbaum 2018).
 PUBLIC_PAEDIATRIC: dict[str, Any] = {
     "age_years": [1, 5],
     "view": ["AP", "PA"],

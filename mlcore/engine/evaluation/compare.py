@@ -1,7 +1,7 @@
-"""Two models on the same films: is the difference more than chance? NumPy alone.
+"""Paired comparison of two models on the same films. Needs NumPy only.
 
-Films are matched by the SHA-256 of their pixels. Every interval and p value takes films as
-independent of each other; a patient with several films makes them a little too narrow.
+Films are matched by the SHA-256 of their pixels. Confidence intervals and p-values treat films as
+independent, so they are slightly too narrow if patients have several films.
 """
 
 import csv
@@ -24,22 +24,27 @@ PREDICTIONS = "predictions.csv"
 COLUMNS = ("split", "pixels_sha256", "label", "series", "probability", "scope_score")
 SPLITS = ("validation", "test")
 RESAMPLES = 2000
-# Resamples worked on at once, so that memory stays small however many films there are.
+# Resamples processed at once, to limit memory.
 BLOCK = 250
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class PredictionsError(ValueError):
-    """A `predictions.csv` that is not what a bundle's should be; the message names the line."""
+    """Raised when a `predictions.csv` is invalid; the message names the line."""
 
 
 class NothingInCommonError(ValueError):
-    """The two models were measured on no film, or on films of one label, in common."""
+    """Raised when two models share no test films, or only films of one label."""
 
 
 @dataclass(frozen=True)
-class Film:
-    """What a model said of one film: whether it shows pneumonia, and the probability it gave."""
+class LabelledPrediction:
+    """The label of a film and a model's prediction.
+
+    Attributes:
+        is_sick: whether the film is labelled PNEUMONIA.
+        probability: calibrated probability of PNEUMONIA.
+    """
 
     is_sick: bool
     probability: float
@@ -47,13 +52,13 @@ class Film:
 
 @dataclass(frozen=True)
 class McNemar:
-    """How often two models are right on the same films.
+    """McNemar's test of two models on the same films.
 
     Attributes:
-        n: films.
-        first, second: share that each called rightly.
-        only_first, only_second: films that one alone called rightly.
-        p_value: two-sided, exact (binomial); 1 where they differ on no film.
+        n: number of films.
+        first, second: fraction of correct predictions of each model.
+        only_first, only_second: films that only one of the models predicted correctly.
+        p_value: exact two-sided (binomial) p-value; 1 if the models never differ.
     """
 
     n: int
@@ -70,13 +75,13 @@ class McNemar:
 
 @dataclass(frozen=True)
 class AucDifference:
-    """AUC of two models on the same films.
+    """Difference of the AUC of two models on the same films.
 
     Attributes:
-        first, second: AUC of each.
-        interval: 95 % percentile interval of second minus first, bootstrap over films.
-        p_value: two-sided, of the same bootstrap; never below 2 / (resamples + 1).
-        resamples, seed: of the bootstrap.
+        first, second: AUC of each model.
+        interval: 95 % bootstrap percentile interval of second minus first.
+        p_value: two-sided bootstrap p-value; never below 2 / (resamples + 1).
+        resamples, seed: parameters of the bootstrap.
     """
 
     first: float
@@ -93,13 +98,12 @@ class AucDifference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two models on the films that both were measured on.
+    """Comparison of two models on the films that both were tested on.
 
     Attributes:
-        n, sick: films in common, and those of them labelled PNEUMONIA.
+        n, sick: number of shared films, and of those labelled PNEUMONIA.
         auc: see `AucDifference`.
-        accuracy, sensitivity, specificity: at each model's own threshold, on all films, on the
-            sick, on the well.
+        accuracy, sensitivity, specificity: at each model's own threshold.
     """
 
     n: int
@@ -110,22 +114,22 @@ class Comparison:
     specificity: McNemar
 
 
-def read_predictions(content: bytes, *, split: str = "test") -> dict[str, Film]:
+def read_predictions(content: bytes, *, split: str = "test") -> dict[str, LabelledPrediction]:
     """Read the rows of one split from the content of a `predictions.csv`.
 
-    Copies of one film count once.
+    Exact copies of a film count once.
 
     Returns:
-        pixels_sha256 -> film.
+        Predictions by SHA-256 of the pixels.
 
     Raises:
-        PredictionsError: another header, a value that cannot be, or one film under two labels.
+        PredictionsError: wrong header, invalid value, or a film with two labels.
     """
     try:
         reader = csv.DictReader(io.StringIO(content.decode("utf-8")), strict=True)
         if tuple(reader.fieldnames or ()) != COLUMNS:
             raise PredictionsError(f"The header must be {','.join(COLUMNS)}.")
-        films: dict[str, Film] = {}
+        films: dict[str, LabelledPrediction] = {}
         for row in reader:
             name, film = _checked_row(row, reader.line_num)
             if row["split"] != split:
@@ -133,53 +137,55 @@ def read_predictions(content: bytes, *, split: str = "test") -> dict[str, Film]:
             if films.setdefault(name, film).is_sick != film.is_sick:
                 raise PredictionsError(f"Line {reader.line_num}: this film has two labels.")
     except (UnicodeDecodeError, csv.Error) as error:
-        raise PredictionsError(f"This is no CSV file: {error}") from error
+        raise PredictionsError(f"Invalid CSV file: {error}") from error
     return films
 
 
-def _checked_row(row: Mapping[str | None, Any], line: int) -> tuple[str, Film]:
+def _checked_row(row: Mapping[str | None, Any], line: int) -> tuple[str, LabelledPrediction]:
     if None in row or None in row.values():
-        raise PredictionsError(f"Line {line}: {len(COLUMNS)} values are wanted.")
+        raise PredictionsError(f"Line {line}: expected {len(COLUMNS)} values.")
     if row["split"] not in SPLITS or row["label"] not in LABELS:
         raise PredictionsError(f"Line {line}: unknown split or label.")
     if not _SHA256.fullmatch(row["pixels_sha256"]):
-        raise PredictionsError(f"Line {line}: no SHA-256: {row['pixels_sha256'][:70]!r}.")
+        raise PredictionsError(
+            f"Line {line}: invalid SHA-256. Received: {row['pixels_sha256'][:70]!r}."
+        )
     try:
         probability, score = float(row["probability"]), float(row["scope_score"] or 0)
     except ValueError as error:
         raise PredictionsError(f"Line {line}: {error}") from error
-    # Empty is a film that the scope gate was not measured on.
+    # The scope score is empty for films that the scope gate was not evaluated on.
     if not 0 <= probability <= 1 or not math.isfinite(score):
-        raise PredictionsError(f"Line {line}: a probability or score that cannot be.")
-    return row["pixels_sha256"], Film(row["label"] == LABELS[1], probability)
+        raise PredictionsError(f"Line {line}: probability or scope score out of range.")
+    return row["pixels_sha256"], LabelledPrediction(row["label"] == LABELS[1], probability)
 
 
 def compare(
-    first: Mapping[str, Film],
-    second: Mapping[str, Film],
+    first: Mapping[str, LabelledPrediction],
+    second: Mapping[str, LabelledPrediction],
     *,
     thresholds: tuple[float, float],
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Comparison:
-    """Compare two models on the films that both were measured on.
+    """Compare two models on the films that both were tested on.
 
     Args:
-        first, second: pixels_sha256 -> film, as `read_predictions` gives.
-        thresholds: probability from which the first, and the second, calls a film PNEUMONIA.
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
+        first, second: predictions of each model, from `read_predictions`.
+        thresholds: threshold of the first and of the second model.
+        resamples: number of bootstrap resamples.
+        seed: seed of the bootstrap.
 
     Raises:
-        NothingInCommonError: there is no film, or none of one label, in common.
-        ValueError: the two give one film different labels.
+        NothingInCommonError: there are no shared films, or only films of one label.
+        ValueError: a film has different labels in the two files.
     """
     shared = sorted(first.keys() & second.keys())
     labels = np.array([first[film].is_sick for film in shared], bool)
     if (labels != np.array([second[film].is_sick for film in shared], bool)).any():
-        raise ValueError("The two models' films have the same pixels and different labels.")
+        raise ValueError("A film has different labels in the two files.")
     if not labels.any() or labels.all():
-        raise NothingInCommonError(f"{len(shared)} films in common, of less than two labels.")
+        raise NothingInCommonError(f"The models share {len(shared)} films, not of both labels.")
     given = [np.array([side[film].probability for film in shared]) for side in (first, second)]
     right = [(p >= at) == labels for p, at in zip(given, thresholds, strict=True)]
     return Comparison(
@@ -193,14 +199,16 @@ def compare(
 
 
 def mcnemar(first: Vector, second: Vector) -> McNemar:
-    """McNemar's exact test (1947) on two (n,) bool vectors: whether each film was called rightly.
+    """Return McNemar's exact test (1947) of two (n,) vectors of correct predictions.
 
     Raises:
-        ValueError: different lengths, or no films.
+        ValueError: the lengths differ, or there are no films.
     """
     first, second = np.asarray(first, bool), np.asarray(second, bool)
     if first.shape != second.shape or first.ndim != 1 or not first.size:
-        raise ValueError(f"Two vectors of one length > 0, got {first.shape} and {second.shape}.")
+        raise ValueError(
+            f"Expected two vectors of equal length. Received: {first.shape}, {second.shape}."
+        )
     only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
     return McNemar(
         n=first.size,
@@ -213,9 +221,9 @@ def mcnemar(first: Vector, second: Vector) -> McNemar:
 
 
 def _two_sided_binomial(fewer: int, n: int) -> float:
-    """Twice the chance of at most `fewer` heads in `n` throws of a fair coin, at most 1.
+    """Return the exact two-sided p-value of `fewer` successes in `n` fair trials.
 
-    Integers, so exact; SciPy's binomtest gives the same and takes seconds to import.
+    Equal to SciPy's binomtest, which takes seconds to import.
     """
     if 2 * fewer == n:
         return 1.0
@@ -230,19 +238,18 @@ def auc_difference(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> AucDifference:
-    """Paired bootstrap of the difference of two AUCs, second minus first.
+    """Return the paired bootstrap of the difference of two AUCs, second minus first.
 
-    The sick and the well are each drawn again among themselves, as pROC does (Robin 2011), the
-    same films for both models.
+    Stratified by label like pROC (Robin 2011); both models use the same resamples.
 
     Args:
         labels: (n,) 0 or 1, both present.
         first, second: (n,) scores of the two models.
-        resamples: how many.
-        seed: of the drawing.
+        resamples: number of resamples.
+        seed: seed of the resampling.
 
     Raises:
-        ValueError: one label only.
+        ValueError: only one label is present.
     """
     labels = np.asarray(labels).astype(bool)
     if not labels.any() or labels.all():
@@ -251,11 +258,11 @@ def auc_difference(
     sides = [_Ordered(labels, np.asarray(scores, np.float64)) for scores in (first, second)]
     found = []
     for start in range(0, resamples, BLOCK):
-        counts = _drawn_again(labels, min(BLOCK, resamples - start), rng)
+        counts = _resampled(labels, min(BLOCK, resamples - start), rng)
         found.append(sides[1].auc(counts) - sides[0].auc(counts))
     differences = np.concatenate(found)
     low, high = np.percentile(differences, [2.5, 97.5])
-    # A difference of rounding alone is none.
+    # Differences of rounding alone count as zero.
     below = int((differences <= 1e-12).sum())
     above = int((differences >= -1e-12).sum())
     return AucDifference(
@@ -268,8 +275,8 @@ def auc_difference(
     )
 
 
-def _drawn_again(labels: Vector, rows: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Return (rows, n): how often each film is drawn, its label's number of films kept."""
+def _resampled(labels: Vector, rows: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Return (rows, n) counts of each film in stratified resamples."""
     counts = np.zeros((rows, labels.size), np.int64)
     for members in (np.flatnonzero(labels), np.flatnonzero(~labels)):
         drawn = members[rng.integers(0, members.size, (rows, members.size))]
@@ -278,18 +285,18 @@ def _drawn_again(labels: Vector, rows: int, rng: np.random.Generator) -> npt.NDA
 
 
 class _Ordered:
-    """Films in the order of one model's scores, to have the AUC of many resamples at once."""
+    """Films sorted by score, for computing the AUC of many resamples at once."""
 
     def __init__(self, labels: Vector, scores: Vector) -> None:
         self.order = np.argsort(scores, kind="stable")
         ordered = scores[self.order]
         self.sick = labels[self.order]
-        # Of each film: how many films score below it, and how many no higher.
+        # For each film: the number of films with a lower score, and with a score not higher.
         self.below = np.searchsorted(ordered, ordered, side="left")
         self.up_to = np.searchsorted(ordered, ordered, side="right")
 
     def auc(self, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """(rows, n) counts in the films' own order -> (rows,) AUC; ties count half."""
+        """Return the (rows,) AUC for (rows, n) counts of the films; ties count half."""
         counts = counts[:, self.order]
         well = np.cumsum(np.where(self.sick, 0, counts), axis=1)
         well = np.concatenate([np.zeros((len(counts), 1), np.int64), well], axis=1)

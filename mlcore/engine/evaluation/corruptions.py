@@ -1,7 +1,6 @@
-"""What other machines, screens and messengers do to a film, in three severities.
+"""Image corruptions of other machines, screens and messengers, in three severities.
 
-After MedMNIST-C (Di Salvo, Doerrich, Ledig 2024): kinds of corruption that occur with X-rays,
-graded, applied to the film before any preparation.
+Based on MedMNIST-C (Di Salvo, Doerrich, Ledig 2024); applied before preprocessing.
 """
 
 import io
@@ -19,26 +18,27 @@ def corrupt(film: Pixels, kind: str, severity: int, *, seed: int) -> Pixels:
     """Return a corrupted copy of a (H, W) film.
 
     Args:
+        film: uint8 pixels.
         kind: one of KINDS.
         severity: 1, 2 or 3.
-        seed: of grain, direction and place.
+        seed: seed of noise, direction and position.
 
     Raises:
         ValueError: unknown kind or severity.
     """
     if kind not in _CORRUPTIONS or severity not in SEVERITIES:
         raise ValueError(
-            f"Known are {', '.join(KINDS)} of severity 1 to 3. Received: {kind!r}, {severity}."
+            f"Corruptions: {', '.join(KINDS)}, severity 1 to 3. Received: {kind!r}, {severity}."
         )
     rng = np.random.default_rng([seed, severity])
     return _CORRUPTIONS[kind](film, severity - 1, rng)
 
 
-def any_of(film: Pixels, place: int) -> Pixels:
-    """Return a film under a corruption of a kind and severity that its place decides."""
-    rng = np.random.default_rng([place, 23])
+def any_of(film: Pixels, seed: int) -> Pixels:
+    """Return a film under a corruption whose kind and severity depend on the seed."""
+    rng = np.random.default_rng([seed, 23])
     kind, severity = KINDS[rng.integers(len(KINDS))], int(rng.integers(1, 4))
-    return corrupt(film, kind, severity, seed=place)
+    return corrupt(film, kind, severity, seed=seed)
 
 
 def _table(film: Pixels, levels: npt.NDArray[np.float64]) -> Pixels:

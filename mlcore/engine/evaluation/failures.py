@@ -1,4 +1,4 @@
-"""Which held-out films a model called wrongly, in words a doctor can picture. No film is shown."""
+"""Description of a model's errors on test films, without showing the films."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,16 +7,16 @@ import numpy as np
 import numpy.typing as npt
 
 from mlcore.engine.data.dataset import LABELS
-from mlcore.engine.evaluation.predictions import Answers
+from mlcore.engine.evaluation.predictions import Predictions
 
 Pixels = npt.NDArray[np.uint8]
 EDGE = 0.11
-# Beyond these quantiles of the films compared with, a trait is worth a word.
+# Traits outside these quantiles of all films are mentioned.
 RARE = 0.1
 
 
 def traits_of(film: Pixels) -> npt.NDArray[np.float64]:
-    """Return (brightness of the edge, contrast, sharpness) of a (H, W) film, unscaled."""
+    """Return (edge brightness, contrast, sharpness) of a (H, W) film."""
     grey = film.astype(np.float64)
     rows, columns = (max(1, round(EDGE * side)) for side in film.shape)
     inner = np.zeros(film.shape, bool)
@@ -30,20 +30,20 @@ def describe(
     films: Sequence[Pixels],
     labels: npt.NDArray[Any],
     series: Sequence[str],
-    answers: Answers,
+    answers: Predictions,
     shown_maps: Sequence[npt.NDArray[Any]],
     shown: Sequence[str],
     wrong: npt.NDArray[np.bool_],
 ) -> list[dict[str, Any]]:
-    """Return the card's `failures`, the surest mistakes first.
+    """Return `card["failures"]`, the most confident errors first.
 
     Args:
         films: (H, W) uint8 each.
         labels: (n,) 0 or 1.
-        series: of each film, "" where unknown.
-        answers: of the films.
-        shown_maps: (h, w) in [0, 1] each, the map that a doctor sees.
-        shown: what a doctor would have been told: a label, UNSURE or OUT_OF_SCOPE.
+        series: numbering series or aetiology of each film, "" if unknown.
+        answers: the predictions for the films.
+        shown_maps: (h, w) in [0, 1] each, the heatmap a doctor would see.
+        shown: the result a doctor would see: a label, UNSURE or OUT_OF_SCOPE.
         wrong: (n,) whether the film is on the wrong side of the threshold.
     """
     traits = np.stack([traits_of(film) for film in films])
@@ -75,10 +75,7 @@ def _words(traits: npt.NDArray[Any], low: npt.NDArray[Any], high: npt.NDArray[An
 
 
 def _strongest(evidence: npt.NDArray[Any]) -> str:
-    """Name the part of the picture, as it is looked at, where the map is strongest.
-
-    "" where it shows nothing.
-    """
+    """Return the part of the image (as displayed) where the map is strongest, "" if it is empty."""
     height, width = evidence.shape
     row, column = np.unravel_index(int(np.argmax(evidence)), evidence.shape)
     if min(height, width) < 3 or evidence.max() <= 0:

@@ -1,7 +1,7 @@
-"""Where the lungs lie on the films of a population: one field for all of them.
+"""The average lung field of a population of films.
 
-Children are laid alike under the tube, so the mean of many films shows two dark lungs. The field
-is coarse, and good enough to ask whether a network looks there.
+Children are positioned alike, so the mean of many films shows two dark lungs. The field is coarse,
+but good enough to test whether a network uses this region.
 """
 
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ Field = npt.NDArray[np.bool_]
 
 
 def find(films: Sequence[npt.NDArray[np.uint8]]) -> Field:
-    """Find the lung field of films without disease.
+    """Find the lung field from films without disease.
 
     Args:
-        films: (H, W) uint8 each, higher is whiter; a few dozen at least.
+        films: (H, W) uint8 each, higher is whiter; at least a few dozen.
 
     Returns:
-        (SIDE, SIDE) bool: the field, a little widened.
+        (SIDE, SIDE) bool, slightly dilated.
 
     Raises:
         ValueError: the mean film shows no dark region in either half.
@@ -39,7 +39,7 @@ def find(films: Sequence[npt.NDArray[np.uint8]]) -> Field:
         regions, count = ndimage.label(dark & half)
         sizes = np.bincount(regions.ravel(), minlength=2)[1:]
         if not count or sizes.max() < 0.02 * SIDE * SIDE:
-            raise ValueError("The mean film shows no lung on one side.")
+            raise ValueError("The mean film shows no dark region in one half.")
         field |= regions == 1 + int(sizes.argmax())
     return ndimage.binary_dilation(ndimage.binary_fill_holes(field), iterations=2)
 
@@ -50,7 +50,7 @@ def _thumbnail(film: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
 
 
 def _otsu(values: npt.NDArray[np.float64]) -> float:
-    """Return the level that parts `values` into two groups as unlike as can be (Otsu 1979)."""
+    """Return the threshold with the largest between-class variance (Otsu 1979)."""
     ordered = np.sort(values.ravel())
     count = np.arange(1, ordered.size)
     below = np.cumsum(ordered)[:-1] / count
@@ -59,7 +59,7 @@ def _otsu(values: npt.NDArray[np.float64]) -> float:
 
 
 def resized(field: Field, shape: tuple[int, int]) -> Field:
-    """Return the field at (height, width) of a film or an activation map."""
+    """Return the field resized to (height, width)."""
     image = Image.fromarray(field.astype(np.uint8) * 255)
     return np.asarray(image.resize(shape[::-1], Image.Resampling.BOX)) >= 128
 

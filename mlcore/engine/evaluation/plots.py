@@ -1,4 +1,4 @@
-"""A card's plots, drawn by Matplotlib without a screen."""
+"""Plots of a model card, rendered by Matplotlib without a display."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ BLUE, ORANGE, GREY = "#1f5fa8", "#d9772b", "#8a8f98"
 
 
 def _drawn(draw: Callable[[Axes], None], *, size: tuple[float, float] = (5.0, 4.2)) -> bytes:
-    # Not pyplot: its global state and screens have no place in a server or a thread.
+    # Not pyplot, whose global state is not safe in servers and threads.
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     draw(figure.subplots())
@@ -28,13 +28,13 @@ def _drawn(draw: Callable[[Axes], None], *, size: tuple[float, float] = (5.0, 4.
 
 
 def curves(history: Sequence[Sequence[Any]]) -> bytes:
-    """Losses and validation AUC by epoch, of each member's `training.EpochResult`s."""
+    """Plot losses and validation AUC by epoch for the `EpochResult`s of each member."""
 
     def draw(axes: Axes) -> None:
         right = axes.twinx()
         for number, member in enumerate(history):
             epochs = [result.epoch for result in member]
-            # One line of each kind is named; the other members' are drawn the same.
+            # Only the first member is labelled; the others look the same.
             named: dict[str, Any] = {"label": "training loss"} if number == 0 else {}
             axes.plot(epochs, [r.loss for r in member], color=BLUE, lw=1.2, **named)
             named = {"label": "validation loss"} if number == 0 else {}
@@ -48,7 +48,7 @@ def curves(history: Sequence[Sequence[Any]]) -> bytes:
 
 
 def roc(labels: Vector, probabilities: Vector, *, threshold: float) -> bytes:
-    """The ROC curve, with the point that the threshold chooses."""
+    """Plot the ROC curve with the operating point of the threshold."""
 
     def draw(axes: Axes) -> None:
         false, true, _ = metrics.roc(labels, probabilities)
@@ -70,7 +70,7 @@ def roc(labels: Vector, probabilities: Vector, *, threshold: float) -> bytes:
 
 
 def reliability(labels: Vector, probabilities: Vector) -> bytes:
-    """Share of PNEUMONIA among films of about the same probability."""
+    """Plot the reliability diagram: observed fraction of PNEUMONIA by probability."""
 
     def draw(axes: Axes) -> None:
         table = metrics.reliability(labels, probabilities)
@@ -90,14 +90,14 @@ def reliability(labels: Vector, probabilities: Vector) -> bytes:
             color=BLUE,
             capsize=2,
         )
-        axes.set(xlabel="probability of PNEUMONIA", ylabel="share that had it", aspect="equal")
+        axes.set(xlabel="probability of PNEUMONIA", ylabel="observed fraction", aspect="equal")
         axes.set_title(f"n = {len(labels)}, ECE {metrics.ece(labels, probabilities):.3f}")
 
     return _drawn(draw)
 
 
 def confusion(counts: dict[str, int], names: Sequence[str]) -> bytes:
-    """The confusion matrix of `metrics.confusion`; `names` are of the negative and positive."""
+    """Plot the confusion matrix; `names` are the negative and the positive label."""
 
     def draw(axes: Axes) -> None:
         table = np.array([[counts["tn"], counts["fp"]], [counts["fn"], counts["tp"]]])

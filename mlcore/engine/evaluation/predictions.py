@@ -1,7 +1,7 @@
-"""What a served network says of many films: the way `evaluate_model` and the card measure.
+"""Predictions of a served network for many films, as used by `evaluate_model` and model cards.
 
-Films go through reading, preparation and LiteRT exactly as a doctor's film does, so a figure on
-the card is one that the command beside it gives again.
+Films pass through the same decoding, preprocessing and LiteRT runtime as a doctor's upload, so that
+every figure on a card can be reproduced with the command beside it.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,17 +20,17 @@ from mlcore.engine.serving.runtime import Output
 
 Pixels = npt.NDArray[np.uint8]
 Vector = npt.NDArray[Any]
-# A film and its place among the films -> what is shown to the network instead.
+# Takes a film and its index; returns the image to predict instead.
 Change = Callable[[Pixels, int], Pixels]
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
-    """Outputs of n films in their order.
+class Predictions:
+    """The outputs for n films, in order.
 
     Attributes:
-        probabilities: (n,) of PNEUMONIA, calibrated.
-        scope_scores: (n,).
+        probabilities: (n,) calibrated probabilities of PNEUMONIA.
+        scope_scores: (n,) scope scores.
         maps: (n, h, w) local log-odds.
     """
 
@@ -39,7 +39,7 @@ class Answers:
     maps: Vector
 
     @classmethod
-    def of(cls, outputs: Sequence[Output]) -> "Answers":
+    def of(cls, outputs: Sequence[Output]) -> "Predictions":
         return cls(
             np.array([output.probability for output in outputs]),
             np.array([output.scope_score for output in outputs]),
@@ -48,7 +48,7 @@ class Answers:
 
 
 class FilmFiles(Sequence[Pixels]):
-    """Films read from disk each time they are asked for, so that thousands need no memory."""
+    """A sequence of films that are read from disk on access, to save memory."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = paths
@@ -62,19 +62,20 @@ class FilmFiles(Sequence[Pixels]):
         return read_film(self.paths[place].read_bytes()).pixels
 
 
-def ask(
+def predict_all(
     run: Callable[[Pixels], Output],
     films: Sequence[Pixels],
     *,
     change: Change | None = None,
     workers: int = 2,
-) -> Answers:
-    """Run a network over films.
+) -> Predictions:
+    """Predict every film.
 
     Args:
-        run: (H, W) uint8 pixels -> output, preparation included; threads may share it.
-        films: at least one; read once each, in any order.
-        change: made to each film first, given the film and its place.
+        run: thread-safe function from (H, W) uint8 pixels to the output, including preprocessing.
+        films: at least one film; each is read once, in any order.
+        change: applied to each film first; takes the film and its index.
+        workers: number of threads.
     """
 
     def one(place: int) -> Output:
@@ -82,7 +83,7 @@ def ask(
         return run(change(film, place) if change else film)
 
     with ThreadPoolExecutor(workers) as pool:
-        return Answers.of(list(pool.map(one, range(len(films)))))
+        return Predictions.of(list(pool.map(one, range(len(films)))))
 
 
 def figures(
@@ -94,16 +95,20 @@ def figures(
     flagged: int,
     measured_for_scope: int | None = None,
 ) -> dict[str, Any]:
-    """Every figure of a set of films, as cards and `evaluate_model` state them.
+    """Return all metrics of a set of films, as reported on cards and by `evaluate_model`.
 
     Args:
-        flagged: films whose picture alone puts them out of scope.
-        measured_for_scope: films among which those were counted; all n by default.
+        labels: (n,) 0 or 1.
+        probabilities: (n,) calibrated probabilities of PNEUMONIA.
+        threshold: probability from which a film is called PNEUMONIA.
+        abstention: the abstention band, or None.
+        flagged: number of films that the image alone puts out of scope.
+        measured_for_scope: number of films that `flagged` refers to; defaults to n.
 
     Returns:
-        What `metrics.evaluate` gives, `out_of_scope_rate`, and where the model may abstain
-        `unsure_rate`, `coverage` (share of films whose answer is not the wrong label) and
-        `accuracy_when_sure`; each with its interval under `<name>_ci`.
+        The result of `metrics.evaluate`, `out_of_scope_rate` and, with abstention, `unsure_rate`,
+        `coverage` (fraction of films not assigned the wrong label) and `accuracy_when_sure`; each
+        with its confidence interval under `<name>_ci`.
     """
     found = metrics.evaluate(labels, probabilities, threshold=threshold)
     n = int(found["n"])
@@ -132,7 +137,7 @@ def by_series(
     threshold: float,
     abstention: Abstention | None,
 ) -> dict[str, Any]:
-    """Accuracy by numbering series or aetiology: of one label each, so it is that label's share."""
+    """Return accuracy and abstention by numbering series or aetiology."""
     right = (probabilities >= threshold) == (np.asarray(labels) == 1)
     rows: dict[str, Any] = {}
     for name in sorted(set(series) - {""}):

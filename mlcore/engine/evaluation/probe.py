@@ -1,7 +1,7 @@
-"""Does a network look at the lungs? It reads films of which a part is blacked out.
+"""Shortcut probes: predictions for films with regions masked in black.
 
-A network that tells the labels apart without the lungs has found something else that goes with
-them: a marker, the collimation, how the child lies.
+A network that separates the labels without the lungs uses something else that correlates with them:
+a marker, the collimation, the child's position.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,11 +24,12 @@ PROBES = ("none", "lungs_masked", "frame_masked", "corners_masked", "frame_alone
 
 
 def masked(film: Pixels, probe: str, field: Field) -> Pixels:
-    """Return a copy of a (H, W) film with what `probe` names blacked out.
+    """Return a copy of a (H, W) film with the region of `probe` masked.
 
     Args:
+        film: uint8 pixels.
         probe: one of PROBES.
-        field: where the lungs lie; see `lungs.find`.
+        field: the lung field; see `lungs.find`.
     """
     height, width = film.shape
     hidden = np.zeros(film.shape, bool)
@@ -45,7 +46,7 @@ def masked(film: Pixels, probe: str, field: Field) -> Pixels:
             for columns in (slice(0, wide), slice(width - wide, None)):
                 hidden[rows, columns] = True
     elif probe != "none":
-        raise ValueError(f"Unknown probe {probe!r}. Known: {', '.join(PROBES)}.")
+        raise ValueError(f"Unknown probe. Received: {probe!r}. Probes: {', '.join(PROBES)}.")
     return np.where(hidden, 0, film).astype(np.uint8)
 
 
@@ -56,14 +57,13 @@ def report(
     *,
     local_evidence: Callable[[Any], npt.NDArray[Any]],
 ) -> dict[str, Any]:
-    """Run every probe; returns the card's `shortcuts`, less where it was measured.
+    """Run every probe and return `card["shortcuts"]` without the name of the data set.
 
     Args:
         labels: (n,) 0 or 1.
-        answers: given a change of the pixels, the probabilities (n,) and evidence maps of the
-            changed films, in the order of `labels`.
-        field: where the lungs lie.
-        local_evidence: evidence map -> the (h, w) map in [0, 1] that a doctor sees.
+        answers: returns probabilities (n,) and evidence maps of the films after a change.
+        field: the lung field.
+        local_evidence: converts an evidence map to the (h, w) heatmap in [0, 1].
     """
     rows, share = [], {}
     for name in PROBES:
@@ -82,10 +82,11 @@ def _masked(probe: str, field: Field, film: Pixels, place: int) -> Pixels:
 
 
 def activation_in_lungs(maps: Sequence[npt.NDArray[Any]], field: Field) -> dict[str, float]:
-    """Share of the maps' weight that lies inside the field, beside the field's share of the film.
+    """Return the fraction of the maps' weight inside the field, and the field's area.
 
     Args:
         maps: (h, w) in [0, 1] each, of films labelled PNEUMONIA.
+        field: the lung field.
     """
     total = np.sum(maps, axis=0)
     weights = _coverage(field, total.shape)
@@ -97,6 +98,6 @@ def activation_in_lungs(maps: Sequence[npt.NDArray[Any]], field: Field) -> dict[
 
 
 def _coverage(field: Field, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    """Share of each map cell that the field covers."""
+    """Return the fraction of each map cell that the field covers."""
     image = Image.fromarray(field.astype(np.float32))
     return np.asarray(image.resize((shape[1], shape[0]), Image.Resampling.BOX), np.float64)

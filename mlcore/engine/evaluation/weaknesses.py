@@ -1,7 +1,4 @@
-"""What a served network does where it should not know, and on films that are not as they were.
-
-Needs LiteRT alone, so a machine that only serves can measure it too.
-"""
+"""Shortcut and robustness tests of a served network. Needs LiteRT only, not Keras."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -12,7 +9,7 @@ import numpy.typing as npt
 
 from mlcore.engine import metrics
 from mlcore.engine.evaluation import corruptions, lungs, probe
-from mlcore.engine.evaluation.predictions import Change, ask
+from mlcore.engine.evaluation.predictions import Change, predict_all
 from mlcore.engine.serving.explain import Reference
 from mlcore.engine.serving.runtime import Output
 
@@ -24,18 +21,18 @@ Run = Callable[[Pixels], Output]
 def shortcuts(
     run: Run, films: Sequence[Pixels], labels: Vector, field: lungs.Field, reference: Reference
 ) -> dict[str, Any]:
-    """Return the card's `shortcuts`, less where it was measured; see `probe.report`.
+    """Return `card["shortcuts"]` without the name of the data set; see `probe.report`.
 
     Args:
-        run: (H, W) uint8 pixels -> output.
-        films: n of them.
+        run: function from (H, W) uint8 pixels to the output.
+        films: n films.
         labels: (n,) 0 or 1.
-        field: where the lungs lie.
-        reference: against which the map is shown to doctors.
+        field: the lung field.
+        reference: the reference of the heatmap.
     """
 
     def answers(change: Change) -> tuple[Vector, Vector]:
-        given = ask(run, films, change=change)
+        given = predict_all(run, films, change=change)
         return given.probabilities, given.maps
 
     return probe.report(labels, answers, field, local_evidence=reference.local_evidence)
@@ -44,16 +41,19 @@ def shortcuts(
 def robustness(
     run: Run, films: Sequence[Pixels], labels: Vector, *, threshold: float, limit: float
 ) -> dict[str, Any]:
-    """Return the card's `robustness`, less where it was measured.
+    """Return `card["robustness"]` without the name of the data set.
 
     Args:
+        run: function from (H, W) uint8 pixels to the output.
+        films: n films.
+        labels: (n,) 0 or 1.
         threshold: probability from which a film is called PNEUMONIA.
         limit: scope score above which a film is flagged.
     """
     rows = []
     for kind in corruptions.KINDS:
         for severity in corruptions.SEVERITIES:
-            given = ask(run, films, change=partial(_corrupted, kind, severity))
+            given = predict_all(run, films, change=partial(_corrupted, kind, severity))
             called = given.probabilities >= threshold
             rows.append(
                 {

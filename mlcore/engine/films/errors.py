@@ -1,4 +1,8 @@
-"""The one way a file is refused: a code for the interface, numbers for its message."""
+"""The error for files that are not readable films, and its sentences.
+
+The sentences are the only wording of a refusal. Commands print them in English; the interface
+translates them (`diagnosis.validators`) by passing `FilmError.sentence` to gettext.
+"""
 
 from __future__ import annotations
 
@@ -21,45 +25,81 @@ FilmErrorCode = Literal[
 ]
 CODES: tuple[FilmErrorCode, ...] = get_args(FilmErrorCode)
 
-# The shortest side a film may have, in pixels: below it there is no chest to be read.
+# The shortest side of a film in pixels: smaller images show too little of a chest.
 MIN_SIDE = 64
 
-_SENTENCES: dict[FilmErrorCode, str] = {
-    "empty": "The file is empty.",
-    "too_large": "The file has {megabytes} MB; at most {limit} MB can be read.",
-    "too_many_pixels": "The film has {megapixels} megapixels; at most {limit} can be read.",
-    "too_small": "The film has {width} by {height} pixels; each side needs at least {limit}.",
-    "not_an_image": "The file is no JPEG, PNG, BMP, TIFF, WebP or DICOM film.",
-    "archive": "The file is a {kind}, whatever its name says; send the film itself.",
-    "truncated": "The {format} file ends too early; it was cut off on its way.",
-    "animated": "The {format} file holds more than one picture; send one film at a time.",
-    "wrong_modality": "The DICOM file is of modality {modality}, not a plain radiograph.",
-    "blank": "The picture is one even grey; there is nothing on it.",
-    "unsupported": "Files of this kind cannot be read: {format}.",
-    "no_pixels": "The DICOM file holds no picture.",
-    "corrupt": "The {format} file is damaged.",
+
+def gettext_noop(text: str) -> str:
+    """Return `text` unchanged; the name marks it for makemessages without importing Django."""
+    return text
+
+
+SENTENCES: dict[FilmErrorCode, str] = {
+    "empty": gettext_noop("The file is empty. Export it again or choose another file."),
+    "too_large": gettext_noop("The file is larger than %(limit)g MB. Export a smaller copy."),
+    "too_many_pixels": gettext_noop(
+        "The image has %(megapixels)g megapixels; the limit is %(limit)g. Export a smaller copy."
+    ),
+    "too_small": gettext_noop(
+        "The image is only %(width)d × %(height)d pixels; each side needs at least %(limit)d. "
+        "Export it at full size."
+    ),
+    "not_an_image": gettext_noop(
+        "The file is not an image. Choose a JPEG, PNG, BMP, TIFF, WebP or DICOM file."
+    ),
+    "archive": gettext_noop(
+        "The file is a %(kind)s, not an image. Extract the X-ray from it first."
+    ),
+    "truncated": gettext_noop(
+        "The %(format)s file is incomplete: part of the image is missing. Export it again."
+    ),
+    "animated": gettext_noop(
+        "The %(format)s file contains more than one image. Export a single image."
+    ),
+    "wrong_modality": gettext_noop(
+        "The modality of the DICOM file is %(modality)s. Only chest X-rays (CR, DX) are supported."
+    ),
+    "blank": gettext_noop(
+        "The image is blank: all pixels have nearly the same value. "
+        "Check the exposure and export it again."
+    ),
+    "unsupported": gettext_noop(
+        "Files of this kind cannot be decoded (%(format)s). "
+        "Export the X-ray as JPEG, PNG or uncompressed DICOM."
+    ),
+    "no_pixels": gettext_noop(
+        "The DICOM file contains no image. Choose the file that contains the X-ray."
+    ),
+    "corrupt": gettext_noop("The %(format)s file is damaged. Export the X-ray again."),
 }
 
 
 class FilmError(ValueError):
-    """A file that is no readable film.
+    """Raised when a file is not a readable film.
 
     Attributes:
-        code: one of CODES; the interface has a translated message for each.
-        detail: the numbers and names of that message, by the placeholders of the English one:
-            `megabytes, limit` (too_large), `megapixels, limit` (too_many_pixels),
-            `width, height, limit` (too_small), `kind` (archive), `modality` (wrong_modality),
-            `format` (truncated, animated, unsupported, corrupt); empty for the rest.
+        code: one of CODES.
+        sentence: what is wrong and what to do, in English, with named `%` placeholders; the msgid
+            of its translations.
+        detail: values of the placeholders: `limit` and `megabytes` (too_large), `megapixels` and
+            `limit` (too_many_pixels), `width`, `height` and `limit` (too_small), `kind` (archive),
+            `modality` (wrong_modality), `format` (truncated, animated, unsupported, corrupt).
     """
 
     def __init__(self, code: FilmErrorCode, **detail: int | float | str) -> None:
-        super().__init__(_SENTENCES[code].format(**detail))
+        super().__init__(SENTENCES[code] % detail)
         self.code: FilmErrorCode = code
+        self.sentence = SENTENCES[code]
         self.detail: dict[str, int | float | str] = detail
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:
-    """Refuse a film by the size its header states, before anything is decoded.
+    """Check the size that a file's header states, before anything is decoded.
+
+    Args:
+        width: in pixels.
+        height: in pixels.
+        max_pixels: most pixels that may be decoded.
 
     Raises:
         FilmError: too_many_pixels or too_small.

@@ -1,8 +1,8 @@
-"""A film: bytes as they were sent in, pixels or a clear refusal out.
+"""Reading and rendering of films.
 
-`read_film` is the only way a file becomes pixels, in training, serving and commands alike. The
-format is told from the content, never from a name or a browser's word, and the size in the
-header is checked before anything is decoded.
+`read_film` is the only way to turn a file into pixels, in training, serving and commands alike. It
+identifies the format from the content, never from the file name or MIME type, and checks the size
+in the header before it decodes anything.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from mlcore.engine.films import grey
-from mlcore.engine.films.errors import FilmError
+from mlcore.engine.films.errors import FilmError, gettext_noop
 from mlcore.engine.films.header import DicomHeader
 from mlcore.engine.films.raster import read_raster, refuse_gif
 
@@ -29,18 +29,18 @@ MAX_BYTES = 32 * 2**20
 MAX_PIXELS = 64_000_000
 
 _ARCHIVES = {
-    b"PK\x03\x04": "ZIP archive",
-    b"PK\x05\x06": "ZIP archive",
-    b"PK\x07\x08": "ZIP archive",
-    b"\x1f\x8b": "gzip archive",
-    b"Rar!\x1a\x07": "RAR archive",
-    b"7z\xbc\xaf\x27\x1c": "7-Zip archive",
-    b"BZh": "bzip2 archive",
-    b"\xfd7zXZ\0": "xz archive",
-    b"\x28\xb5\x2f\xfd": "Zstandard archive",
-    b"%PDF-": "PDF document",
+    b"PK\x03\x04": gettext_noop("ZIP archive"),
+    b"PK\x05\x06": gettext_noop("ZIP archive"),
+    b"PK\x07\x08": gettext_noop("ZIP archive"),
+    b"\x1f\x8b": gettext_noop("gzip archive"),
+    b"Rar!\x1a\x07": gettext_noop("RAR archive"),
+    b"7z\xbc\xaf\x27\x1c": gettext_noop("7-Zip archive"),
+    b"BZh": gettext_noop("bzip2 archive"),
+    b"\xfd7zXZ\0": gettext_noop("xz archive"),
+    b"\x28\xb5\x2f\xfd": gettext_noop("Zstandard archive"),
+    b"%PDF-": gettext_noop("PDF document"),
 }
-_OTHER_PICTURES = {
+_OTHER_FORMATS = {
     b"\0\0\0\x0cjP  ": "JPEG 2000",
     b"\xff\x4f\xff\x51": "JPEG 2000",
     b"\xff\x0a": "JPEG XL",
@@ -56,22 +56,22 @@ _RASTERS: dict[bytes, Format] = {
     b"II+\0": "TIFF",
     b"MM\0+": "TIFF",
 }
-# Sizes that a bitmap's second header may have; "BM" alone begins many a text.
+# Valid sizes of a bitmap's second header; many text files start with "BM" too.
 _BITMAP_HEADERS = {12, 40, 52, 56, 64, 108, 124}
 
 
 @dataclass(frozen=True, eq=False)
 class Film:
-    """A radiograph as it is to be seen.
+    """A radiograph, ready for display.
 
     Attributes:
         pixels: uint8 (height, width), higher is whiter, upright, read-only.
-        format: what the file was.
-        sha256: hexadecimal hash of the bytes as sent.
-        byte_size: how many bytes were sent.
-        source_bits: bits a sample had in the file; above 8, `mlcore.engine.films.grey` tells how
-            they were mapped.
-        header: for DICOM only.
+        format: the file's format.
+        sha256: hexadecimal SHA-256 of the file.
+        byte_size: size of the file in bytes.
+        source_bits: bits per sample in the file; `mlcore.engine.films.grey` describes how more
+            than 8 bits are mapped.
+        header: what a DICOM file states; None for other formats.
     """
 
     pixels: npt.NDArray[np.uint8] = field(repr=False)
@@ -91,15 +91,15 @@ class Film:
 
 
 def read_film(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> Film:
-    """Read one film from a file's bytes.
+    """Decode a film from the content of a file.
 
     Args:
         data: the whole file: JPEG, PNG, BMP, TIFF, WebP or DICOM.
-        max_bytes: longest file that is looked at.
-        max_pixels: most pixels that are decoded.
+        max_bytes: largest accepted file size.
+        max_pixels: largest accepted number of pixels.
 
     Raises:
-        FilmError: the bytes are no readable film; its code says why.
+        FilmError: the file is not a readable film; `code` gives the reason.
     """
     if not data:
         raise FilmError("empty")
@@ -109,7 +109,7 @@ def read_film(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_
     format = _identify(data)
     header = None
     if format == "DICOM":
-        # Costs 0.2 s and 20 MB, which a process that never meets DICOM need not pay.
+        # Imported on demand: pydicom takes 0.2 s and 20 MB.
         from mlcore.engine.films.dicom.reader import read_dicom
 
         pixels, bits, header = read_dicom(data, max_bytes=max_bytes, max_pixels=max_pixels)
@@ -123,12 +123,12 @@ def read_film(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_
 
 
 def render_film(film: Film, *, max_side: int = 1600, quality: int = 88) -> bytes:
-    """A grey JPEG for browsers, drawn anew from the pixels: nothing else of the file is in it.
+    """Render a film as a greyscale JPEG, from the pixels alone: no metadata of the file is kept.
 
     Args:
-        film: what to draw.
-        max_side: longest side in pixels; a larger film is reduced, a smaller one kept.
-        quality: of the JPEG, 1 to 95.
+        film: the film to render.
+        max_side: maximum side length in pixels; smaller films keep their size.
+        quality: JPEG quality, 1 to 95.
     """
     image = Image.fromarray(film.pixels)
     share = max_side / max(image.size)
@@ -141,12 +141,12 @@ def render_film(film: Film, *, max_side: int = 1600, quality: int = 88) -> bytes
 
 
 def _identify(data: bytes) -> Format:
-    """The format by the first bytes.
+    """Identify the format from the first bytes.
 
     Raises:
         FilmError: archive, unsupported, animated or not_an_image.
     """
-    # Before the rest: a DICOM file may carry another format's mark in its free first bytes.
+    # First, because the preamble of a DICOM file may contain another format's signature.
     if data[128:132] == b"DICM" or _is_bare_dicom(data):
         return "DICOM"
     for mark, format in _RASTERS.items():
@@ -160,10 +160,10 @@ def _identify(data: bytes) -> Format:
 
 
 def _is_bare_dicom(data: bytes) -> bool:
-    """Whether a file begins with a data element, as DICOM written without a preamble does.
+    """Return whether the file is DICOM without a preamble, which starts with a data element.
 
-    Such files start in group 2 or 8, by a low element number, in little endian, and the length
-    of that first element is short: no text and no picture looks like that.
+    Such files start with a low element number of group 2 or 8 in little endian, and a short first
+    element. No text or image file looks like this.
     """
     if len(data) < 132 or data[:2] not in (b"\x02\0", b"\x08\0") or data[3] != 0:
         return False
@@ -173,15 +173,15 @@ def _is_bare_dicom(data: bytes) -> bool:
 
 
 def _not_a_film(data: bytes) -> FilmError:
-    """The refusal of a file in no accepted format, naming what it is where that is known."""
+    """Return the error for a file in no accepted format, naming the format if it is known."""
     if data[:6] in (b"GIF87a", b"GIF89a"):
         return refuse_gif(data)
     for mark, kind in _ARCHIVES.items():
         if data.startswith(mark):
             return FilmError("archive", kind=kind)
     if data[257:262] == b"ustar":
-        return FilmError("archive", kind="tar archive")
-    for mark, picture in _OTHER_PICTURES.items():
+        return FilmError("archive", kind=gettext_noop("tar archive"))
+    for mark, picture in _OTHER_FORMATS.items():
         if data.startswith(mark):
             return FilmError("unsupported", format=picture)
     if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"avif", b"heif"):

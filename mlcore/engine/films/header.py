@@ -1,4 +1,4 @@
-"""What a film's file states about patient and view."""
+"""What the header of a film states about patient and view."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class DicomHeader:
-    """What a DICOM file says about patient and view; None where it says nothing usable.
+    """What a DICOM file states about patient and view; None where nothing usable is stated.
 
     Attributes:
-        patient_name: ideographic where the file has one, else alphabetic, family name first,
-            components joined by spaces (by nothing between Chinese or Japanese characters).
+        patient_name: the ideographic name if there is one, otherwise the alphabetic one; family
+            name first, components joined by spaces (not between Chinese or Japanese characters).
         patient_id: the hospital's patient number.
-        age_years: from PatientAge, or else from birth date and study date.
-        study_date: StudyDate, or else AcquisitionDate.
+        age_years: from PatientAge, otherwise from birth date and study date.
+        study_date: StudyDate, otherwise AcquisitionDate.
         modality: as written, upper case: CR, DX, ...
         view_position: as written, upper case: PA, AP, LL, ...
         body_part: as written, upper case: CHEST, ...

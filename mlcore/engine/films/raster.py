@@ -1,8 +1,8 @@
-"""JPEG, PNG, BMP, TIFF and WebP through Pillow, to upright 8-bit grey.
+"""Decoding of JPEG, PNG, BMP, TIFF and WebP with Pillow, to upright 8-bit grey.
 
-Pillow's plugins are called by their class, never through `Image.open`: no other format can be
-reached, and its process-wide limit against decompression bombs (a warning, then an error) is
-not in play; the size in the header is checked here, before any pixel is decoded.
+Pillow's plugins are called directly instead of through `Image.open`, so that no other format can be
+reached and Pillow's process-wide limit against decompression bombs does not apply; the size in the
+header is checked here before any pixel is decoded.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _PLUGINS: dict[str, Callable[[io.BytesIO], ImageFile]] = {
     "TIFF": TiffImageFile,
     "WEBP": WebPImageFile,
 }
-# What Pillow raises over damaged files: its plugins unpack and index bytes as they come. It only
-# warns of some damage, which is an error where a process has made warnings errors.
+# Pillow raises these for damaged files, because its plugins unpack and index unchecked bytes. For
+# some damage it only warns, which is an error in processes that turn warnings into errors.
 _PILLOW_ERRORS = (
     OSError,
     SyntaxError,
@@ -51,18 +51,18 @@ _PILLOW_ERRORS = (
     struct.error,
     zlib.error,
 )
-# In Pillow's complaints about a sound file of a rare kind, such as a 12-bit JPEG.
+# In Pillow's messages about intact files of an unsupported variant, such as a 12-bit JPEG.
 _VARIANT_WORDS = ("unsupported", "unknown pixel mode", "not available", "cannot handle")
 _ORIENTATION = 0x0112
-# A progressive JPEG has some ten scans; each further one costs a pass over all pixels.
+# Progressive JPEGs have about ten scans, and every scan costs a pass over all pixels.
 _MAX_SCANS = 100
 
 
 def read_raster(data: bytes, format: str, *, max_pixels: int) -> tuple[npt.NDArray[np.uint8], int]:
-    """Decode a file whose first bytes have already told its format.
+    """Decode a file whose format has been identified.
 
     Returns:
-        Upright grey (height, width), higher is whiter, and the bits a sample had in the file.
+        Upright uint8 pixels (height, width), higher is whiter, and the bits per sample in the file.
 
     Raises:
         FilmError: animated, too_many_pixels, too_small, truncated, unsupported or corrupt.
@@ -85,22 +85,26 @@ def read_raster(data: bytes, format: str, *, max_pixels: int) -> tuple[npt.NDArr
 
 
 def refuse_gif(data: bytes) -> FilmError:
-    """The error for a GIF: no radiograph comes as one, but say when it also moves."""
+    """Return the error for a GIF, which is never accepted; animated ones get their own."""
     try:
-        moves = GifImageFile(io.BytesIO(data)).is_animated
+        is_animated = GifImageFile(io.BytesIO(data)).is_animated
     except _PILLOW_ERRORS:
-        moves = False
-    return FilmError("animated", format="GIF") if moves else FilmError("unsupported", format="GIF")
+        is_animated = False
+    return (
+        FilmError("animated", format="GIF")
+        if is_animated
+        else FilmError("unsupported", format="GIF")
+    )
 
 
 def _check_before_parsing(data: bytes, format: str, max_pixels: int) -> None:
-    """Refuse what would already cost much, or pass unseen, in Pillow's hands."""
+    """Reject files that Pillow would spend much time on, or accept although they are damaged."""
     if _is_cut(data, format):
         raise FilmError("truncated", format=format)
     if format == "JPEG" and data.count(b"\xff\xda") > _MAX_SCANS:
         raise FilmError("corrupt", format=format)
     if format == "WEBP":
-        # Its decoder reserves the whole canvas when the file is opened.
+        # The decoder allocates the whole canvas when it opens the file.
         width, height, animated = _webp_canvas(data)
         if animated:
             raise FilmError("animated", format=format)
@@ -108,9 +112,9 @@ def _check_before_parsing(data: bytes, format: str, max_pixels: int) -> None:
 
 
 def _is_cut(data: bytes, format: str) -> bool:
-    """Whether the file lacks its end, by the marks its format ends with.
+    """Return whether the file is truncated, judged by the end marker of its format.
 
-    Decoders fill a missing lower part with grey, and a film must not be read from that.
+    Decoders fill a missing lower part with grey, and no reading may be based on that.
     """
     if format == "JPEG":
         return data.rfind(b"\xff\xd9") <= data.rfind(b"\xff\xda")
@@ -122,7 +126,7 @@ def _is_cut(data: bytes, format: str) -> bool:
 
 
 def _webp_canvas(data: bytes) -> tuple[int, int, bool]:
-    """Width, height and whether it is animated, from a WebP file's first chunk."""
+    """Return width, height and whether it is animated, from the first chunk of a WebP file."""
     kind, body = data[12:16], data[20:30]
     if len(body) == 10 and kind == b"VP8X":
         width = int.from_bytes(body[4:7], "little") + 1
@@ -137,7 +141,7 @@ def _webp_canvas(data: bytes) -> tuple[int, int, bool]:
 
 
 def _refusal(data: bytes, format: str, error: BaseException) -> FilmError:
-    """What a decoder's complaint means: cut off, damaged, or a variant it does not know."""
+    """Translate a decoder's exception: truncated, damaged or an unsupported variant."""
     text = str(error).lower()
     if "truncated" in text or "not enough image data" in text or isinstance(error, EOFError):
         return FilmError("truncated", format=format)
@@ -149,7 +153,7 @@ def _refusal(data: bytes, format: str, error: BaseException) -> FilmError:
 
 
 def _bits(image: ImageFile, data: bytes) -> int:
-    """Bits of one sample as the file stores them."""
+    """Return the bits per sample as stored in the file."""
     if isinstance(image, PngImageFile):
         return data[24]  # IHDR is always the first chunk
     if isinstance(image, TiffImageFile):
@@ -159,15 +163,15 @@ def _bits(image: ImageFile, data: bytes) -> int:
 
 def _upright_grey(image: ImageFile) -> npt.NDArray[np.uint8]:
     if isinstance(image, JpegImageFile) and image.mode == "RGB":
-        # Luma is a plane of the file itself: leave the colours undecoded. Size stays full.
+        # Decode the luma plane only; the size stays full.
         image.draft("L", image.size)
     image.load()
-    orientation = _orientation(image)  # after load: the TIFF plugin turns the picture itself
-    return np.ascontiguousarray(_turned(_grey(image), orientation))
+    orientation = _orientation(image)  # after load: the TIFF plugin rotates the image itself
+    return np.ascontiguousarray(_oriented(_grey(image), orientation))
 
 
 def _grey(image: ImageFile) -> npt.NDArray[np.uint8]:
-    """Any mode to grey; what is transparent shows black, as beside a film on a light box."""
+    """Convert any mode to grey; transparent areas become black."""
     if image.mode.startswith("I;16"):
         plane = grey.from_uint16(np.asarray(image).astype(np.uint16, copy=False))
         return ~plane if _white_is_zero(image) else plane
@@ -180,19 +184,19 @@ def _grey(image: ImageFile) -> npt.NDArray[np.uint8]:
 
 
 def _white_is_zero(image: ImageFile) -> bool:
-    """Whether a deep TIFF counts from white; Pillow itself turns the 8-bit ones only."""
+    """Return whether 0 is white in a deep TIFF; Pillow only inverts 8-bit ones itself."""
     return isinstance(image, TiffImageFile) and image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0
 
 
 def _palette_grey(image: Image.Image) -> npt.NDArray[np.uint8]:
-    """The grey of each of 256 palette entries."""
+    """Return the grey level of each of 256 palette entries."""
     entries = image.crop((0, 0, 1, 1)).resize((256, 1))
     entries.putdata(range(256))
     return np.asarray(_luma(entries)).ravel()
 
 
 def _luma(image: Image.Image) -> Image.Image:
-    """Grey by Rec. 601 luma, composited over black."""
+    """Convert to grey by Rec. 601 luma, composited over black."""
     if image.mode == "L" and not image.has_transparency_data:
         return image
     if image.has_transparency_data:
@@ -205,16 +209,16 @@ def _luma(image: Image.Image) -> Image.Image:
 
 
 def _orientation(image: ImageFile) -> int:
-    """EXIF orientation 1 to 8; 1 where there is none or it cannot be read."""
+    """Return the EXIF orientation, 1 to 8; 1 if there is none or it cannot be read."""
     try:
         orientation = image.getexif().get(_ORIENTATION, 1)
-    except _PILLOW_ERRORS:  # a broken EXIF block is no reason to refuse a whole film
+    except _PILLOW_ERRORS:  # a damaged EXIF block does not make the film unusable
         return 1
     return orientation if orientation in range(1, 9) else 1
 
 
-def _turned(plane: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
-    """The plane as EXIF says it is to be seen."""
+def _oriented(plane: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
+    """Apply an EXIF orientation."""
     if orientation >= 5:
         plane = plane.T
     if orientation in (3, 4, 7, 8):

@@ -1,4 +1,4 @@
-"""A film for other eyes: parts of it blackened, reduced, drawn on new pixels."""
+"""Redaction of films: boxes filled with black, for sharing without patient data."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from mlcore.engine.films.film import Film
 __all__ = ["Box", "render_redacted"]
 
 BLACK = 0
-# Sums of two rounded shares may end this much beyond the edge.
+# Tolerance for sums of two rounded fractions.
 _SLACK = 1e-6
 
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle of a film, in shares of the film's width and height from its upper left.
+    """A rectangle, in fractions of the film's width and height from the upper left corner.
 
     Raises:
-        ValueError: if it is empty or reaches beyond the film.
+        ValueError: the box is empty or extends beyond the film.
     """
 
     left: float
@@ -34,15 +34,15 @@ class Box:
 
     def __post_init__(self) -> None:
         sides = ((self.left, self.width), (self.top, self.height))
-        # Written so that a NaN fails too.
+        # Comparisons with NaN are false, so NaN is refused too.
         if not all(
             0 <= start <= 1 and 0 < length <= 1 and start + length <= 1 + _SLACK
             for start, length in sides
         ):
-            raise ValueError("A box must lie on the film and not be empty.")
+            raise ValueError("A box must be inside the film and not be empty.")
 
     def pixels(self, width: int, height: int) -> tuple[slice, slice]:
-        """Return rows and columns of a picture of that size: every pixel the box touches."""
+        """Return row and column slices that cover every pixel the box touches."""
         return (
             slice(math.floor(self.top * height), math.ceil((self.top + self.height) * height)),
             slice(math.floor(self.left * width), math.ceil((self.left + self.width) * width)),
@@ -50,29 +50,29 @@ class Box:
 
 
 def render_redacted(film: Film, boxes: Sequence[Box], *, max_side: int) -> bytes:
-    """A grey PNG of the film with `boxes` black: lossless, so that they are black to the pixel.
+    """Render a film as a greyscale PNG with `boxes` filled with black.
 
-    The boxes are filled before the film is reduced, so that nothing under them reaches a pixel
-    beside them, and again after it. The file holds pixels and no metadata; the same film and boxes
-    give the same bytes.
+    The boxes are filled before resizing, so that nothing under them affects neighbouring pixels,
+    and again afterwards. The file is lossless and contains no metadata; the same film and boxes
+    always give the same bytes.
 
     Args:
-        film: what to draw.
-        boxes: what nobody is to see.
-        max_side: longest side in pixels; a larger film is reduced, a smaller one kept.
+        film: the film to render.
+        boxes: the regions to redact.
+        max_side: maximum side length in pixels; smaller films keep their size.
     """
-    picture = Image.fromarray(_blackened(film.pixels, boxes))
+    picture = Image.fromarray(_redacted(film.pixels, boxes))
     share = max_side / max(picture.size)
     if share < 1:
         size = (max(1, round(film.width * share)), max(1, round(film.height * share)))
         picture = picture.resize(size, Image.Resampling.LANCZOS)
-    reduced = _blackened(np.asarray(picture), boxes)
+    reduced = _redacted(np.asarray(picture), boxes)
     buffer = io.BytesIO()
     Image.fromarray(reduced).save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def _blackened(pixels: np.ndarray, boxes: Sequence[Box]) -> np.ndarray:
+def _redacted(pixels: np.ndarray, boxes: Sequence[Box]) -> np.ndarray:
     drawn = np.array(pixels, dtype=np.uint8)
     height, width = drawn.shape
     for box in boxes:

@@ -1,8 +1,8 @@
-"""A trained model on disk: written whole or not at all, verified before it is used.
+"""Bundles: trained models on disk, written atomically and verified before use.
 
-A bundle is a folder: `model.keras`, `model.tflite`, `card.json`, `golden.json`, `history.csv` and
-plots. The card holds the SHA-256 of every other file; the bundle's own SHA-256 is the card's, so
-it stands for the whole folder. Nothing in it is pickled.
+A bundle is a folder with `model.keras`, `model.tflite`, `card.json`, `golden.json`, `history.csv`
+and plots. The card contains the SHA-256 of every other file, so the SHA-256 of the card identifies
+the whole bundle. Nothing in it is pickled.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ REQUIRED_KEYS = (
 
 
 class BundleError(RuntimeError):
-    """A bundle that cannot be trusted; the message says what is wrong with it."""
+    """Raised when a bundle is incomplete, altered or invalid."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ class Bundle:
     """A verified bundle.
 
     Attributes:
-        folder: where it lies.
-        card: what is known of the model.
-        sha256: of the card, and through it of every file.
-        tflite: the network to serve.
+        folder: the bundle's folder.
+        card: the model card.
+        sha256: SHA-256 of the card, which identifies the bundle.
+        tflite: the content of `model.tflite`.
     """
 
     folder: Path
@@ -67,26 +67,26 @@ def digest(content: bytes) -> str:
 
 
 def read(folder: Path) -> Bundle:
-    """Read a bundle and verifies every file that its card names; others are never read.
+    """Read a bundle and verify every file listed on its card; other files are never read.
 
     Raises:
         FileNotFoundError: there is no bundle at `folder`.
-        BundleError: a file is missing, altered or unreadable, or the card lacks something.
+        BundleError: a file is missing, altered or unreadable, or the card is incomplete.
     """
     card_path = folder / CARD
     if not card_path.is_file():
-        raise FileNotFoundError(f"No bundle at {folder}: it holds no {CARD}.")
+        raise FileNotFoundError(f"There is no bundle at {folder}: {CARD} is missing.")
     content = _read_inside(folder, CARD)
     card = _parse(content)
     files = card["files"]
     for name in REQUIRED_FILES:
         if name not in files:
-            raise BundleError(f"The card names no {name}.")
+            raise BundleError(f"The card does not list {name}.")
     tflite = b""
     for name, sha256 in files.items():
         found = _read_inside(folder, name)
         if digest(found) != sha256:
-            raise BundleError(f"{name} is not the file that the card describes.")
+            raise BundleError(f"{name} does not match the SHA-256 on the card.")
         if name == TFLITE:
             tflite = found
     return Bundle(folder=folder, card=card, sha256=digest(content), tflite=tflite)
@@ -96,9 +96,9 @@ def _parse(content: bytes) -> dict[str, Any]:
     try:
         card = json.loads(content)
     except ValueError as error:
-        raise BundleError(f"{CARD} is no JSON: {error}") from error
+        raise BundleError(f"{CARD} is not valid JSON: {error}") from error
     if not isinstance(card, dict) or card.get("format_version") != FORMAT_VERSION:
-        raise BundleError(f"{CARD} is not of format version {FORMAT_VERSION}.")
+        raise BundleError(f"{CARD} must have format version {FORMAT_VERSION}.")
     missing = [key for key in (*REQUIRED_KEYS, "files") if key not in card]
     if missing:
         raise BundleError(f"{CARD} lacks {', '.join(missing)}.")
@@ -107,7 +107,7 @@ def _parse(content: bytes) -> dict[str, Any]:
 
 def _read_inside(folder: Path, name: str) -> bytes:
     if Path(name).name != name:
-        raise BundleError(f"The card names a file outside the bundle: {name!r}.")
+        raise BundleError(f"The card lists a file outside the bundle. Received: {name!r}.")
     try:
         return (folder / name).read_bytes()
     except FileNotFoundError as error:
@@ -117,7 +117,7 @@ def _read_inside(folder: Path, name: str) -> bytes:
 
 
 def finite(value: Any) -> Any:
-    """Return `value` with every NaN as None: JSON has no NaN."""
+    """Return `value` with every non-finite number replaced by None, for JSON."""
     if isinstance(value, dict):
         return {key: finite(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
@@ -126,23 +126,23 @@ def finite(value: Any) -> Any:
 
 
 def write(root: Path, card: Mapping[str, Any], files: Mapping[str, bytes]) -> Bundle:
-    """Write a bundle under `root`, whole or not at all.
+    """Write a bundle under `root`, completely or not at all.
 
     Args:
-        root: the folder of bundles; made where it is missing.
-        card: everything but `format_version` and `files`; its `name` becomes the folder's, and a
-            NaN becomes null.
-        files: content of each file but the card.
+        root: the folder of bundles; created if missing.
+        card: everything except `format_version` and `files`. Its `name` becomes the name of the
+            folder; NaN becomes null.
+        files: content of every file except the card, by name.
 
     Returns:
         The bundle, read back and verified.
 
     Raises:
-        BundleError: a bundle of that name exists, or the card lacks something.
+        BundleError: a bundle with this name exists, or the card is incomplete.
     """
     target = root / card["name"]
     if target.exists():
-        raise BundleError(f"A bundle named {card['name']!r} exists already in {root}.")
+        raise BundleError(f"A bundle named {card['name']!r} already exists in {root}.")
     whole = dict(card) | {
         "format_version": FORMAT_VERSION,
         "files": {name: digest(content) for name, content in sorted(files.items())},
@@ -163,7 +163,7 @@ def write(root: Path, card: Mapping[str, Any], files: Mapping[str, bytes]) -> Bu
 
 
 def missing_for_service(card: Mapping[str, Any]) -> list[str]:
-    """Return, in words, what a card lacks before doctors may read with its model."""
+    """Return descriptions of what a card lacks before its model may be activated."""
     threshold, calibration, scope = (
         card.get(key) or {} for key in ("threshold", "calibration", "scope")
     )
@@ -177,7 +177,7 @@ def missing_for_service(card: Mapping[str, Any]) -> list[str]:
             and isinstance(calibration.get("ece"), float)
         ),
         "a scope gate": (isinstance(scope.get("threshold"), float) and bool(scope.get("method"))),
-        "the ages that it was validated on": (
+        "the ages it was validated on": (
             len((card.get("population") or {}).get("age_years", [])) == 2
         ),
     }

@@ -1,8 +1,8 @@
-"""Where the network looked: from the class-activation map to the heatmap over the film.
+"""Heatmaps: from the class-activation map to the overlay on the film.
 
-The network's evidence map holds local log-odds whose mean is the film's log-odds. It is shown
-against what films without the disease have at the same place, on one scale for every film: the
-map of a clear film stays clear, and is not stretched until something looks hot.
+The evidence map contains local log-odds whose mean is the film's log-odds. It is displayed relative
+to films without pneumonia at the same position, on the same scale for every film: the map of a
+normal film stays clear instead of being stretched until something looks hot.
 """
 
 import io
@@ -16,8 +16,8 @@ from PIL import Image
 
 Map = npt.NDArray[np.float32]
 
-# Below the first level nothing is drawn. Colours run dark to light in luminance, through hues
-# that differ for colour-blind readers too: (level, red, green, blue, opacity).
+# (level, red, green, blue, opacity). Low levels are transparent. Luminance increases with the
+# level, and the hues are distinguishable for colour-blind readers.
 _STOPS = np.array(
     [
         [0.00, 30, 60, 160, 0],
@@ -36,15 +36,15 @@ _TABLE = np.stack(
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """What the map of a film without the disease looks like, cell by cell.
+    """The distribution of local log-odds in films without pneumonia, per cell.
 
-    A network that averages its cells has a level of its own at each place: the bed, the arms and
-    the abdomen say something on every film. Evidence is what goes beyond that.
+    The local log-odds have a different baseline at each position, for example over the bed, the
+    arms and the abdomen. Evidence is what exceeds this baseline.
 
     Attributes:
         mean: (h, w) mean local log-odds over validation films labelled NORMAL.
         spread: (h, w) their standard deviation.
-        low, high: where, in standard deviations above the mean, evidence begins and is full.
+        low, high: standard deviations above the mean at which evidence starts and saturates.
     """
 
     mean: npt.NDArray[Any]
@@ -54,9 +54,9 @@ class Reference:
 
     @classmethod
     def fit(cls, evidence: npt.NDArray[Any]) -> "Reference":
-        """Fit the reference to (n, h, w) local log-odds of films without the disease."""
+        """Fit the reference to (n, h, w) local log-odds of films without pneumonia."""
         spread = evidence.std(axis=0)
-        # A cell that hardly varies would turn a trifle into evidence.
+        # In a cell that hardly varies, a tiny difference would count as evidence.
         return cls(evidence.mean(axis=0), np.maximum(spread, 0.25 * np.median(spread) + 1e-6))
 
     def to_card(self) -> dict[str, Any]:
@@ -78,13 +78,13 @@ class Reference:
         return cls(np.array(entry["mean"]), np.array(entry["spread"]), entry["low"], entry["high"])
 
     def local_evidence(self, evidence: npt.ArrayLike) -> Map:
-        """Local log-odds -> what is shown.
+        """Convert local log-odds to the evidence that is displayed.
 
         Args:
             evidence: (h, w) local log-odds, whose mean is the film's log-odds.
 
         Returns:
-            (h, w) float32 in [0, 1]: 0 up to `low` standard deviations, 1 from `high` on.
+            (h, w) float32 in [0, 1]: 0 up to `low` standard deviations, 1 from `high`.
         """
         beyond = (np.asarray(evidence) - self.mean) / self.spread
         return np.clip((beyond - self.low) / (self.high - self.low), 0, 1).astype(np.float32)
@@ -93,12 +93,12 @@ class Reference:
 def class_activation_map(
     features: npt.NDArray[Any], weights: npt.NDArray[Any], bias: float
 ) -> npt.NDArray[Any]:
-    """The map of a network that averages its last features and weighs the averages (Zhou 2016).
+    """Return the class-activation map of a network with global average pooling (Zhou 2016).
 
     Args:
-        features: (h, w, c) of the last stage.
-        weights: (c,) of the final dense layer.
-        bias: of the final dense layer.
+        features: (h, w, c) features of the last stage.
+        weights: (c,) weights of the final dense layer.
+        bias: bias of the final dense layer.
 
     Returns:
         (h, w) local log-odds; their mean is the log-odds of the film.
@@ -107,23 +107,23 @@ def class_activation_map(
 
 
 def grad_cam(features: npt.NDArray[Any], gradient: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Grad-CAM before its rectifier (Selvaraju 2017), to which the map above is proportional.
+    """Return Grad-CAM without its rectifier (Selvaraju 2017), proportional to the map above.
 
     Args:
-        features: (h, w, c) of the last stage.
-        gradient: (h, w, c) of the film's log-odds by `features`.
+        features: (h, w, c) features of the last stage.
+        gradient: (h, w, c) gradient of the film's log-odds with respect to `features`.
 
     Returns:
-        (h, w) `features` weighed by the mean gradient of each channel.
+        (h, w) sum of `features` weighted by the mean gradient of each channel.
     """
     return features @ gradient.mean(axis=(0, 1))
 
 
 def encode_activation_map(values: npt.ArrayLike) -> bytes:
-    """(h, w) in [0, 1] -> an 8-bit grey PNG of that size, in steps of 1/255.
+    """Encode a (h, w) map in [0, 1] as an 8-bit greyscale PNG, in steps of 1/255.
 
     Raises:
-        ValueError: the map is not two-dimensional or leaves [0, 1].
+        ValueError: the map is not two-dimensional or has values outside [0, 1].
     """
     array = np.asarray(values, np.float64)
     if array.ndim != 2 or not np.all((array >= 0) & (array <= 1)):
@@ -140,11 +140,11 @@ def decode_activation_map(data: bytes) -> Map:
 
 
 def render_heatmap(values: npt.ArrayLike, width: int, height: int) -> bytes:
-    """Draw a map as a picture to lie over the film; where there is no evidence it is clear.
+    """Render a map as an overlay for the film; areas without evidence are transparent.
 
     Args:
         values: (h, w) in [0, 1].
-        width, height: of the picture, in pixels.
+        width, height: size of the overlay in pixels.
 
     Returns:
         An RGBA PNG.

@@ -1,7 +1,7 @@
-"""Inputs with the answers a network must give: what shows that a bundle works on this machine.
+"""Golden tests: inputs with expected outputs that verify a bundle on this machine.
 
-The inputs are drawn by code, from a seed; no patient's film is among them. They go through the
-whole way of a film, preparation included.
+The inputs are synthetic images generated from seeds, never patients' films. They pass through the
+whole pipeline, including preprocessing.
 """
 
 import base64
@@ -27,7 +27,7 @@ Run = Callable[[npt.NDArray[np.float32]], Output]
 
 
 def draw(seed: int, side: int = SIDE) -> npt.NDArray[np.uint8]:
-    """Draw (side, side) uint8: two dark ovals on a bright body, a shade, and grain."""
+    """Generate a (side, side) uint8 image: two dark ovals on a bright body, a shadow and noise."""
     rng = np.random.default_rng(seed)
     row, column = np.mgrid[0:side, 0:side] / side
     picture = 150 + 60 * np.cos(np.pi * (column - 0.5)) + 30 * rng.standard_normal() * (row - 0.5)
@@ -44,9 +44,9 @@ def make(run: Run, *, size: int, spec: Preprocessing) -> bytes:
     """Return the content of `golden.json` for a network.
 
     Args:
-        run: the network that was trained: a prepared film -> its output.
-        size: side of the network's input.
-        spec: how a film is prepared.
+        run: the trained network; takes a preprocessed film.
+        size: side of the network's input in pixels.
+        spec: the preprocessing.
     """
     cases = []
     for seed in range(CASES):
@@ -70,19 +70,19 @@ def _png(film: npt.NDArray[np.uint8]) -> bytes:
 
 
 def check(folder: Path, card: Mapping[str, Any], run: Run) -> float:
-    """Run every golden input and compares the answers.
+    """Run every golden input and compare the outputs with the expected ones.
 
     Args:
         folder: the bundle's folder.
-        card: its card.
-        run: the network to check: a prepared film -> its output.
+        card: the bundle's card.
+        run: the network to check; takes a preprocessed film.
 
     Returns:
-        The largest difference found, relative to 1 or the expected value, the larger.
+        The largest difference, relative to the expected value or 1, whichever is larger.
 
     Raises:
-        BundleError: an answer differs by more than the tolerance, or there is none; or this code
-            cannot prepare films as the card says, or cannot read `golden.json`.
+        BundleError: an output differs by more than the tolerance, there are no golden inputs, they
+            cannot be read, or the card's preprocessing is not supported.
     """
     try:
         spec = Preprocessing.from_card(card["preprocessing"])
@@ -92,12 +92,12 @@ def check(folder: Path, card: Mapping[str, Any], run: Run) -> float:
             _check_case(case, run, size=card["input_size"], spec=spec) for case in golden["cases"]
         ]
     except (OutputError, OSError, ValueError, KeyError, TypeError) as error:
-        raise BundleError(f"The golden inputs cannot be run: {error!r}") from error
+        raise BundleError(f"The golden inputs cannot be evaluated: {error!r}") from error
     worst = max(differences, default=np.inf)
     if not worst <= tolerance:
         raise BundleError(
-            f"The network's answers differ from the golden ones by {worst:.2g}; "
-            f"at most {tolerance:g} is allowed."
+            f"The network's outputs differ from the golden outputs by {worst:.2g} "
+            f"(tolerance {tolerance:g})."
         )
     return worst
 

@@ -1,4 +1,4 @@
-"""A film's pixels -> the network's input: one function for training and serving alike."""
+"""Preprocessing of a film for the network, the same in training and serving."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -10,25 +10,25 @@ from PIL import Image
 
 EQUALISE = "squash-equalise-1"
 LOCAL_CONTRAST = "squash-local-contrast-1"
-# Of the square of the local deviation: grain of a hundredth of white is not made to fill the range.
+# Added to the local variance, so that noise of 1 % of white is not amplified to the full range.
 _SPREAD_FLOOR = 1e-4
-# The parameters that each algorithm reads; a card names these and no others.
+# The parameters of each algorithm; a card contains exactly these.
 _PARAMETERS = {EQUALISE: ("squash", "histogram_margin"), LOCAL_CONTRAST: ("squash", "window")}
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How `prepare` turns a film into the network's input; kept on the model's card.
+    """The preprocessing of a model, stored on its card.
 
     Attributes:
-        id: names the algorithm, EQUALISE or LOCAL_CONTRAST. It changes whenever the same
-            parameters give other numbers, and an old one stays readable: stored readings replay.
-        squash: side in pixels to which a film is squashed first, its aspect ignored, as the
-            training films came.
-        histogram_margin: of EQUALISE. Share of the film left out at each side when the grey
-            levels are counted.
-        window: of LOCAL_CONTRAST. Standard deviation of the Gaussian neighbourhood against which
-            each pixel is measured, as a share of the side.
+        id: the algorithm, EQUALISE or LOCAL_CONTRAST. A new id is introduced whenever the same
+            parameters give different numbers; old ones stay supported, so that readings can be
+            replayed.
+        squash: side in pixels to which a film is resized first, ignoring its aspect ratio, like
+            the training films.
+        histogram_margin: EQUALISE only. Fraction of each side excluded from the histogram.
+        window: LOCAL_CONTRAST only. Standard deviation of the Gaussian neighbourhood, as a
+            fraction of the side.
     """
 
     id: str = LOCAL_CONTRAST
@@ -37,7 +37,7 @@ class Preprocessing:
     window: float = 0.15
 
     def parameters(self) -> dict[str, Any]:
-        """Return the fields that this algorithm reads, for the card."""
+        """Return the parameters of this algorithm, for the card."""
         values = asdict(self)
         return {name: values[name] for name in _PARAMETERS[self.id]}
 
@@ -46,23 +46,23 @@ class Preprocessing:
         """Read `card["preprocessing"]`.
 
         Raises:
-            ValueError: the card names an algorithm this version of the code does not have.
+            ValueError: this version of the code does not support the algorithm.
         """
         if entry.get("id") not in _PARAMETERS:
             raise ValueError(
-                f"Unknown preprocessing {entry.get('id')!r}; this code has "
-                f"{', '.join(sorted(_PARAMETERS))}."
+                f"Unknown preprocessing. Received: {entry.get('id')!r}. "
+                f"Supported: {', '.join(sorted(_PARAMETERS))}."
             )
         return cls(id=entry["id"], **entry["parameters"])
 
 
 def prepare(pixels: np.ndarray, *, size: int, spec: Preprocessing) -> np.ndarray:
-    """Turn a film into the network's input.
+    """Preprocess a film for the network.
 
     Args:
         pixels: (H, W) uint8, higher is whiter.
         size: side of the network's input in pixels.
-        spec: what to do.
+        spec: algorithm and parameters.
 
     Returns:
         (size, size, 1) float32 in [0, 1], in steps of 1/255.
@@ -74,7 +74,7 @@ def prepare(pixels: np.ndarray, *, size: int, spec: Preprocessing) -> np.ndarray
 
 
 def prepare_bytes(pixels: np.ndarray, *, size: int, spec: Preprocessing) -> np.ndarray:
-    """As `prepare`, but (size, size) uint8: a quarter of the memory for a training set."""
+    """Preprocess like `prepare`, but return (size, size) uint8, a quarter of the memory."""
     if pixels.ndim != 2 or pixels.dtype != np.uint8:
         raise ValueError(
             f"Expected a (H, W) uint8 film. Received: shape {pixels.shape}, {pixels.dtype}."
@@ -86,22 +86,22 @@ def prepare_bytes(pixels: np.ndarray, *, size: int, spec: Preprocessing) -> np.n
 
 
 def as_input(film: np.ndarray) -> np.ndarray:
-    """(..., size, size) uint8 -> (..., size, size, 1) float32 in [0, 1]."""
+    """Convert (..., size, size) uint8 to (..., size, size, 1) float32 in [0, 1]."""
     return (film.astype(np.float32) / np.float32(255))[..., np.newaxis]
 
 
 def equalise(film: np.ndarray, *, margin: float = 0.0) -> np.ndarray:
-    """Equalises the histogram: each grey level becomes its mid-rank among the counted pixels.
+    """Equalise the histogram: each grey level becomes its mid-rank among the counted pixels.
 
     Args:
         film: (H, W) uint8.
-        margin: share of the film left out of the count at each side, in [0, 0.4].
+        margin: fraction of each side excluded from the histogram, in [0, 0.4].
 
     Returns:
-        (H, W) uint8. A film of one grey level becomes mid-grey.
+        (H, W) uint8. A constant film becomes mid-grey.
     """
     if not 0 <= margin <= 0.4:
-        raise ValueError(f"The margin must lie in [0, 0.4]. Received: {margin}.")
+        raise ValueError(f"margin must be in [0, 0.4]. Received: {margin}.")
     rows, columns = (round(side * margin) for side in film.shape)
     counted = film[rows : film.shape[0] - rows, columns : film.shape[1] - columns]
     counts = np.bincount(counted.ravel(), minlength=256)
@@ -110,33 +110,32 @@ def equalise(film: np.ndarray, *, margin: float = 0.0) -> np.ndarray:
 
 
 def local_contrast(film: np.ndarray, *, window: float = 0.15) -> np.ndarray:
-    """Measure each pixel in standard deviations of its own neighbourhood.
+    """Normalise each pixel by the mean and standard deviation of its neighbourhood.
 
-    What exposure, collimation and the thickness of the body do to a film changes slowly across
-    it, and goes; ribs, vessels and opacities stay. A local version of the normalisation that
-    divisive models of vision and early convolutional networks used (Jarrett et al. 2009).
+    Removes the slowly varying effects of exposure, collimation and body thickness; ribs, vessels
+    and opacities stay. A local version of divisive normalisation (Jarrett et al. 2009).
 
     Args:
         film: (n, n) uint8.
-        window: standard deviation of the Gaussian neighbourhood, as a share of the side.
+        window: standard deviation of the Gaussian neighbourhood, as a fraction of the side.
 
     Returns:
-        (n, n) uint8: 128 is the neighbourhood's mean, 51 steps are one standard deviation, and
-        what lies beyond 2.5 of them is cut. A film of one grey level becomes mid-grey.
+        (n, n) uint8: 128 is the neighbourhood's mean and 51 levels are one standard deviation,
+        clipped at 2.5 standard deviations. A constant film becomes mid-grey.
     """
     if window <= 0:
-        raise ValueError(f"The window must be positive. Received: {window}.")
+        raise ValueError(f"window must be positive. Received: {window}.")
     weights = _gaussian_weights(film.shape[0], round(window * film.shape[0], 6))
     light = film.astype(np.float64) / 255
     residue = light - weights @ light @ weights.T
     spread = np.sqrt(weights @ (residue * residue) @ weights.T + _SPREAD_FLOOR)
-    # The middle is a whole number: rounding error must not decide what a flat region becomes.
+    # The middle is an integer, so that rounding errors do not affect flat regions.
     return np.clip(np.rint(128 + 51 * residue / spread), 0, 255).astype(np.uint8)
 
 
 @lru_cache(maxsize=8)
 def _gaussian_weights(side: int, deviation: float) -> np.ndarray:
-    """(side, side) whose rows average a line's pixels about each place; rows sum to 1."""
+    """Return a (side, side) matrix of Gaussian weights whose rows sum to 1."""
     place = np.arange(side, dtype=np.float64)
     weights = np.exp(-((place[:, np.newaxis] - place) ** 2) / (2 * deviation**2))
     return weights / weights.sum(axis=1, keepdims=True)

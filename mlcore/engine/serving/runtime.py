@@ -1,4 +1,4 @@
-"""A LiteRT session: a bundle's network, ready to run. Imports neither TensorFlow nor Keras."""
+"""LiteRT sessions that run a bundle's network. Imports neither TensorFlow nor Keras."""
 
 import threading
 from dataclasses import dataclass
@@ -12,22 +12,22 @@ OUTPUTS = ("probability", "activation_map", "scope_score")
 
 
 class SessionError(RuntimeError):
-    """The bytes are no network that can be run here."""
+    """Raised when a `.tflite` file cannot be run."""
 
 
 class OutputError(RuntimeError):
-    """The network answered something that cannot be right."""
+    """Raised when an output of the network is invalid."""
 
 
 @dataclass(frozen=True, eq=False)
 class Output:
-    """What one run of the network says of one film.
+    """The network's output for one film.
 
     Attributes:
-        probability: of PNEUMONIA, calibrated, in [0, 1].
+        probability: calibrated probability of PNEUMONIA, in [0, 1].
         activation_map: (h, w) float32 local log-odds before calibration; their mean is the
             film's log-odds.
-        scope_score: how unlike the validated films this one is; finite.
+        scope_score: finite; the higher, the less the film resembles the validation films.
     """
 
     probability: float
@@ -36,14 +36,14 @@ class Output:
 
 
 class Session:
-    """One network in memory. Threads may share it: runs take turns.
+    """A network in memory. Thread-safe: runs are serialised.
 
     Args:
-        content: a `.tflite` file.
-        threads: processor threads of one run.
+        content: the content of a `.tflite` file.
+        threads: CPU threads per run.
 
     Raises:
-        SessionError: `content` is no such file, or lacks one of the outputs.
+        SessionError: the file is invalid or lacks an output.
     """
 
     def __init__(self, content: bytes, *, threads: int = 1) -> None:
@@ -51,7 +51,7 @@ class Session:
             self._interpreter = Interpreter(model_content=content, num_threads=threads)
             self._runner = self._interpreter.get_signature_runner()
         except (ValueError, RuntimeError) as error:
-            raise SessionError(f"No runnable network: {error}") from error
+            raise SessionError(f"The network cannot be loaded: {error}") from error
         missing = set(OUTPUTS) - set(self._runner.get_output_details())
         if missing:
             raise SessionError(f"The network lacks the outputs {', '.join(sorted(missing))}.")
@@ -66,8 +66,8 @@ class Session:
             film: (size, size, 1) float32 in [0, 1], from `preprocess.prepare`.
 
         Raises:
-            ValueError: the film has another shape or type.
-            OutputError: an output is not finite, or the probability leaves [0, 1].
+            ValueError: the film has the wrong shape or type.
+            OutputError: an output is not finite, or the probability is outside [0, 1].
         """
         if film.shape != self.input_shape[1:] or film.dtype != np.float32:
             raise ValueError(
@@ -76,7 +76,7 @@ class Session:
             )
         with self._lock:
             raw: dict[str, Any] = self._runner(**{self._input_name: film[np.newaxis]})
-            # The runner's arrays are the interpreter's own memory, which the next run reuses.
+            # Copied, because the interpreter reuses the memory of these arrays in the next run.
             values = {name: np.array(raw[name], np.float32) for name in OUTPUTS}
         return _checked(values)
 

@@ -1,11 +1,11 @@
-"""The networks, by name. Importing this module imports Keras.
+"""Network architectures by name. Importing this module imports Keras.
 
 Every network maps a film tensor (batch, size, size, 1), float32 in [0, 1], to a dict:
 
 - ``logit`` (batch, 1): the log-odds of PNEUMONIA before calibration;
 - ``evidence`` (batch, h, w, 1): local log-odds, whose plain mean over the cells *is* ``logit``,
-  so this class-activation map explains the answer exactly and equals Grad-CAM up to scale;
-- ``descriptor`` (batch, d): pooled features of several depths, which the scope gate measures.
+  so this class-activation map explains the prediction exactly and equals Grad-CAM up to scale;
+- ``descriptor`` (batch, d): pooled features of several depths, used by the scope gate.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,11 +19,11 @@ _REGISTRY: dict[str, Callable[..., Network]] = {}
 
 
 def register(name: str) -> Callable[[Callable[..., Network]], Callable[..., Network]]:
-    """Adds a builder under `name`; a name can be taken once."""
+    """Register a builder under a unique name."""
 
     def add(builder: Callable[..., Network]) -> Callable[..., Network]:
         if name in _REGISTRY:
-            raise ValueError(f"An architecture named {name!r} exists already.")
+            raise ValueError(f"An architecture named {name!r} already exists.")
         _REGISTRY[name] = builder
         return builder
 
@@ -31,12 +31,12 @@ def register(name: str) -> Callable[[Callable[..., Network]], Callable[..., Netw
 
 
 def names() -> list[str]:
-    """Returns the names `build` knows, sorted."""
+    """Return the registered names, sorted."""
     return sorted(_REGISTRY)
 
 
 def build(name: str, *, size: int, **options: object) -> Network:
-    """Returns a fresh network.
+    """Return an untrained network.
 
     Args:
         name: one of `names()`.
@@ -47,7 +47,9 @@ def build(name: str, *, size: int, **options: object) -> Network:
         ValueError: unknown name, or a size the network cannot take.
     """
     if name not in _REGISTRY:
-        raise ValueError(f"Unknown architecture {name!r}. Known: {', '.join(names())}.")
+        raise ValueError(
+            f"Unknown architecture. Received: {name!r}. Available: {', '.join(names())}."
+        )
     if size < 32 or size % 16:
         raise ValueError(f"Image size must be a multiple of 16, at least 32. Received: {size}.")
     return _REGISTRY[name](size=size, **options)
@@ -87,7 +89,7 @@ def _norm(name: str, gamma: str = "ones") -> Callable:
 
 
 def _residual_block(x, filters: int, stride: int, name: str):
-    """Two 3x3 convolutions beside a shortcut; the second starts at zero (He et al. 2019)."""
+    """Add a residual block whose second convolution is initialised to zero (He et al. 2019)."""
     shortcut = x
     if stride > 1:
         shortcut = layers.AveragePooling2D(stride, name=f"{name}_pool")(shortcut)
@@ -110,7 +112,7 @@ def resnet_small(
     dropout: float = 0.1,
     seed: int = 0,
 ) -> Network:
-    """A residual network whose last stage keeps stride 16: 14x14 cells on a 224-pixel film.
+    """Build a residual network with stride 16: 14x14 cells for a 224-pixel film.
 
     Args:
         size: side of the input in pixels.
@@ -139,7 +141,7 @@ def resnet_small(
 
 @register("seed_cnn")
 def seed_cnn(*, size: int, filters: int = 32, units: int = 128, seed: int = 0) -> Network:
-    """The network of classic tutorials: two convolutions with pooling, flatten, dense, softmax.
+    """Build the CNN of common tutorials: two convolutions with pooling, flatten, dense.
 
     The baseline of the model study. It keeps no place of what it saw, so its evidence map is
     flat: the film's log-odds in every cell.
@@ -168,7 +170,7 @@ def seed_cnn(*, size: int, filters: int = 32, units: int = 128, seed: int = 0) -
 
 
 def averaged(members: Sequence[Network]) -> Network:
-    """Joins trained networks into one that averages their log-odds and evidence maps.
+    """Combine trained networks into one that averages their log-odds and evidence maps.
 
     The mean of the averaged map is still the film's log-odds. The descriptor is the first
     member's: a distance needs one space. One member is returned as it is.
@@ -197,11 +199,11 @@ def averaged(members: Sequence[Network]) -> Network:
 
 
 def read(path: Path) -> Network:
-    """Reads a `.keras` file of one of these networks; this module knows their own layers."""
+    """Load a `.keras` file; importing this module registers its custom layers."""
     return keras.saving.load_model(path)
 
 
 def members_of(model: Network) -> list[Network]:
-    """Returns the networks that `averaged` joined, or the one network that `model` is."""
+    """Return the networks combined by `averaged`, or `[model]`."""
     found = [layer for layer in model.layers if isinstance(layer, keras.Model)]
     return found or [model]

@@ -1,7 +1,7 @@
-"""Changes of a training film that must not change its reading.
+"""Data augmentation of training films.
 
-Works on films that `preprocess.prepare_bytes` made, so what a network trains on differs from
-what it serves on only by what is written here. All randomness comes from the generator given.
+Applied after `preprocess.prepare_bytes`, so that training and serving differ only by what is
+implemented here. All randomness comes from the generator passed in.
 """
 
 from dataclasses import asdict, dataclass
@@ -14,7 +14,7 @@ _MARKER_TEXTS = ("R", "L", "AP", "PA", "KV59", "KV60", "MAS2", "SUPINE", "PORTAB
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How strongly a film is changed. Zero switches a change off.
+    """Strength of each augmentation; zero disables it.
 
     Attributes:
         rotate: largest rotation, degrees either way.
@@ -26,11 +26,11 @@ class Augmentation:
         brightness: largest shift of the grey levels, share of white.
         noise: largest standard deviation of added noise, share of white.
         blur: probability of a Gaussian blur of up to 1.2 pixels at 224.
-        frame: probability that the film's outer frame is replaced by another film's, by one grey
-            level, or by noise, because the frame tells class from class without a lung in it.
-        frame_width: largest width of that frame, share of the side.
-        marker: probability of burnt-in letters or a bright patch near the edge.
-        erase: probability that one to three rectangles are covered.
+        frame: probability that the outer frame is replaced by another film's, by one grey level or
+            by noise, because the frame predicts the class without showing any lung.
+        frame_width: largest width of that frame, as a fraction of the side.
+        marker: probability of burned-in letters or a bright patch near the edge.
+        erase: probability that one to three rectangles are erased.
     """
 
     rotate: float = 12.0
@@ -55,13 +55,13 @@ class Augmentation:
 def augment(
     film: np.ndarray, *, donor: np.ndarray, rng: np.random.Generator, spec: Augmentation
 ) -> np.ndarray:
-    """Returns a changed copy of a film.
+    """Return an augmented copy of a film.
 
     Args:
         film: (size, size) uint8.
-        donor: another film of the same shape, whose frame may be borrowed.
-        rng: the only source of chance.
-        spec: how much.
+        donor: another film of the same shape, whose frame may be used.
+        rng: the only source of randomness.
+        spec: the strength of each augmentation.
 
     Returns:
         (size, size) uint8.
@@ -85,7 +85,7 @@ def augment(
 
 
 def _warp(film: np.ndarray, rng: np.random.Generator, spec: Augmentation) -> Image.Image:
-    """Rotates, scales, shifts and mirrors about the middle; uncovered corners are black."""
+    """Rotate, scale, shift and mirror about the centre; uncovered corners become black."""
     size = film.shape[0]
     angle = np.deg2rad(rng.uniform(-spec.rotate, spec.rotate))
     scale_x, scale_y = 1 / rng.uniform(1 - spec.zoom, 1 + spec.zoom, 2)
@@ -102,7 +102,7 @@ def _warp(film: np.ndarray, rng: np.random.Generator, spec: Augmentation) -> Ima
 
 
 def _expose(film: np.ndarray, rng: np.random.Generator, spec: Augmentation) -> np.ndarray:
-    """Changes gamma, contrast and brightness through one look-up table."""
+    """Change gamma, contrast and brightness with one look-up table."""
     grey = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-spec.gamma, spec.gamma))
     grey = 0.5 + (grey - 0.5) * (1 + rng.uniform(-spec.contrast, spec.contrast))
     grey = grey + rng.uniform(-spec.brightness, spec.brightness)
@@ -135,7 +135,7 @@ def _erase(film: np.ndarray, rng: np.random.Generator) -> None:
 
 
 def _burn_marker(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Writes one or two markers near the edge, as technologists do."""
+    """Draw one or two markers near the edge, as technologists do."""
     size = film.shape[0]
     image = Image.fromarray(film)
     draw = ImageDraw.Draw(image)

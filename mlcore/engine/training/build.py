@@ -1,4 +1,4 @@
-"""From a folder of films to a bundle: split, train, calibrate, gate, measure, write.
+"""Building a bundle: split, train, calibrate, fit the scope gate, evaluate, write.
 
 Importing this module imports Keras.
 """
@@ -7,8 +7,7 @@ import csv
 import io
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,15 +18,13 @@ import numpy.typing as npt
 
 from mlcore.engine.data import folds
 from mlcore.engine.data.dataset import LABELS, FilmRecord, Manifest, split_by_patient
-from mlcore.engine.evaluation import corruptions, plots
-from mlcore.engine.evaluation.predictions import Change
-from mlcore.engine.films.film import read_film
+from mlcore.engine.evaluation import plots
 from mlcore.engine.serving import bundle, golden
-from mlcore.engine.serving.preprocess import prepare_bytes
 from mlcore.engine.serving.runtime import Output, Session
 from mlcore.engine.training import architectures, card, export, fitting
 from mlcore.engine.training.fitting import Development
 from mlcore.engine.training.plan import Plan
+from mlcore.engine.training.preprocessed import PreprocessedFilms
 from mlcore.engine.training.training import (
     EpochResult,
     Options,
@@ -40,36 +37,10 @@ from mlcore.engine.training.training import (
 History = list[list[EpochResult]]
 
 
-def load_films(
-    manifest: Manifest,
-    records: Sequence[FilmRecord],
-    options: Options,
-    *,
-    change: Change | None = None,
-) -> TrainingSet:
-    """Reads and prepares films into memory: one byte a pixel of the network's input.
-
-    Args:
-        change: made to each film first, given the film and its place.
-    """
-
-    def one(place: int) -> npt.NDArray[np.uint8]:
-        pixels = read_film((manifest.root / records[place].path).read_bytes()).pixels
-        pixels = change(pixels, place) if change else pixels
-        return prepare_bytes(pixels, size=options.image_size, spec=options.preprocessing)
-
-    size = options.image_size
-    films = np.empty((len(records), size, size), np.uint8)
-    with ThreadPoolExecutor(4) as pool:
-        for place, film in enumerate(pool.map(one, range(len(records)))):
-            films[place] = film
-    labels = np.array([LABELS.index(record.label) for record in records])
-    return TrainingSet(films=films, labels=labels)
-
-
 def build(
     plan: Plan,
     manifest: Manifest,
+    films: PreprocessedFilms,
     options: Options,
     *,
     progress: Progress,
@@ -78,38 +49,44 @@ def build(
     """Train on a manifest and write the bundle; see `training.train` for resuming.
 
     Args:
-        manifest: of `dataset.scan`. Where its folders state no split, films are split by patient.
-        on_stage: told, in a few words, what begins.
+        plan: what to build.
+        manifest: the data set; without split folders, films are split by patient.
+        films: the preprocessed films of the data set.
+        options: the training options.
+        progress: receives epochs and batches.
+        on_stage: called with a short description of each stage.
 
     Returns:
         The bundle; None on a worker that is not the chief, which writes nothing.
 
     Raises:
-        DatasetError: the films cannot be split by patient with both labels on each side.
-        BundleError: a bundle of that name exists.
-        ValueError: too few films for so many members, or the state of an earlier run differs.
+        DatasetError: the films cannot be split by patient with both labels in every split.
+        BundleError: a bundle with this name exists.
+        ValueError: there are too few films for the members, or the saved state is of another run.
     """
+    if (films.size, films.spec) != (options.image_size, options.preprocessing):
+        raise ValueError("The films were preprocessed with other options than the training's.")
     if (plan.root / plan.name).exists():
-        raise bundle.BundleError(f"A bundle named {plan.name!r} exists already in {plan.root}.")
+        raise bundle.BundleError(f"A bundle named {plan.name!r} already exists in {plan.root}.")
     if any(not film.split for film in manifest.films):
         manifest = split_by_patient(manifest, seed=options.seed)
-    on_stage("reading films")
     records = [film for film in manifest.films if film.split != "test"]
     left_out = blocks_left_out(records, plan.members)
-    data = load_films(manifest, records, options)
+    labels = np.array([LABELS.index(record.label) for record in records])
+    data = TrainingSet(films.of(records), labels)
     started = time.perf_counter()
     state = plan.root / f".training-{plan.name}"
     members, history = _train_members(plan, options, data, left_out, state, progress, on_stage)
     seconds = time.perf_counter() - started
     if not plan.distribution.is_chief:
         return None
-    on_stage("asking each network for the films it left out")
-    changed = load_films(manifest, records, options, change=corruptions.any_of)
+    on_stage("computing out-of-fold predictions")
+    changed = TrainingSet(films.of(records, corrupted=True), labels)
     development = collect(members, records, data, changed, left_out)
     fitted = fitting.fit(
         members[0], development, options, outliers=plan.outliers, on_stage=on_stage
     )
-    on_stage("measuring on held-out films")
+    on_stage("evaluating on the test films")
     model = architectures.averaged(members)
     serving = export.serving_network(model, calibration=fitted.calibration, gate=fitted.gate)
     served = export.to_litert(serving)
@@ -133,7 +110,7 @@ def build(
 
 
 def blocks_left_out(records: list[FilmRecord], members: int) -> list[npt.NDArray[np.bool_]]:
-    """Returns, for each member, which of the records it does not learn from."""
+    """Return, for each member, the records left out of its training."""
     if members == 1:
         return [np.array([record.split == "validation" for record in records])]
     fold = folds.blocks(records, members)
@@ -178,11 +155,14 @@ def collect(
     changed: TrainingSet,
     left_out: list[npt.NDArray[np.bool_]],
 ) -> Development:
-    """Collects, for each film that a member left out, what that member says of it.
+    """Collect the out-of-fold predictions of all members.
 
     Args:
-        changed: the same films, each under some corruption.
-        left_out: for each member, which films it did not learn from.
+        members: the trained networks.
+        records: the films.
+        data: the preprocessed films.
+        changed: the same films under a random corruption.
+        left_out: for each member, the films left out of its training.
     """
     logits, changed_logits = np.full((2, len(records)), np.nan)
     cells = members[0].output["evidence"].shape[1:3]
@@ -204,7 +184,7 @@ def collect(
 
 
 def run_keras(serving: keras.Model, film: npt.NDArray[np.float32]) -> Output:
-    """Runs the serving network in Keras on one prepared film, as `runtime.Session.run` does."""
+    """Run the serving network in Keras on one preprocessed film, like `runtime.Session.run`."""
     answer = serving.predict_on_batch(film[np.newaxis])
     return Output(
         probability=float(np.squeeze(answer["probability"])),

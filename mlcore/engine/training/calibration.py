@@ -1,6 +1,6 @@
-"""From log-odds to probabilities that mean what they say, and the threshold to act on.
+"""Probability calibration and choice of the threshold.
 
-Both are fitted on validation films, never on the films they are reported on.
+Both are fitted on validation films, never on the films that metrics are reported on.
 """
 
 from collections.abc import Mapping
@@ -16,48 +16,48 @@ Vector = npt.NDArray[np.float64]
 
 
 def sigmoid(logits: npt.ArrayLike) -> Vector:
-    """Log-odds -> probabilities, without overflow at either end."""
+    """Convert log-odds to probabilities without overflow."""
     return 0.5 * (1 + np.tanh(0.5 * np.asarray(logits, np.float64)))
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What turns a network's log-odds into those of the validation films (Platt 1999).
+    """Platt scaling of a network's log-odds (Platt 1999).
 
     Attributes:
-        temperature: the log-odds are divided by it; above 1 the network was too sure.
-        bias: is added then; it undoes a class balance in training that the films do not have.
+        temperature: divisor of the log-odds; above 1, the network was overconfident.
+        bias: added afterwards; compensates for class balancing in training.
     """
 
     temperature: float
     bias: float
 
     def probabilities(self, logits: npt.ArrayLike) -> Vector:
-        """Log-odds, of films or of their cells -> probabilities of PNEUMONIA."""
+        """Return probabilities of PNEUMONIA for log-odds of films or cells."""
         return sigmoid(np.asarray(logits, np.float64) / self.temperature + self.bias)
 
     @classmethod
     def from_card(cls, entry: Mapping[str, Any]) -> "Calibration":
-        """Reads `card["calibration"]`."""
+        """Read `card["calibration"]`."""
         return cls(temperature=entry["temperature"], bias=entry["bias"])
 
 
 def fit(labels: npt.ArrayLike, logits: npt.ArrayLike, *, ridge: float = 1e-2) -> Calibration:
-    """Returns the calibration that fits `labels` best, by Newton's method; the loss is convex.
+    """Fit the calibration by Newton's method (the loss is convex).
 
     Args:
         labels: (n,) 0 or 1, both present.
         logits: (n,) finite.
-        ridge: weight, in films, of a prior at temperature 1 and bias 0. It keeps the answer finite
-            where the films are told apart perfectly.
+        ridge: weight, in films, of a prior at temperature 1 and bias 0, which keeps the result
+            finite for perfectly separated films.
 
     Raises:
-        ValueError: only one class is present, or log-odds and labels run against each other, so
-            that no positive temperature fits.
+        ValueError: only one class is present, or the log-odds are negatively correlated with the
+            labels.
     """
     labels, logits = np.asarray(labels), np.asarray(logits, np.float64)
     if len(np.unique(labels)) != 2:
-        raise ValueError("A calibration needs films of both classes.")
+        raise ValueError("Calibration needs films of both classes.")
     design = np.stack([logits, np.ones_like(logits)], axis=1)
     prior = np.array([1.0, 0.0])
     weights = prior.copy()
@@ -66,19 +66,21 @@ def fit(labels: npt.ArrayLike, logits: npt.ArrayLike, *, ridge: float = 1e-2) ->
         gradient = design.T @ (p - labels) + ridge * (weights - prior)
         curvature = (design * (p * (1 - p))[:, np.newaxis]).T @ design + ridge * np.eye(2)
         step = np.linalg.solve(curvature, gradient)
-        # A damped step: far from the answer, a whole one may overshoot.
+        # Damped, because a full step may overshoot far from the solution.
         weights = weights - step / max(1.0, float(np.abs(step).max()))
         if np.abs(step).max() < 1e-10:
             break
     if weights[0] <= 0:
-        raise ValueError("The network's log-odds run against the labels; it learnt nothing.")
+        raise ValueError(
+            "The log-odds are negatively correlated with the labels: the network learned nothing."
+        )
     return Calibration(temperature=float(1 / weights[0]), bias=float(weights[1]))
 
 
 def best_balanced_threshold(labels: npt.ArrayLike, logits: npt.ArrayLike) -> float:
-    """Returns the log-odds at which sensitivity + specificity is largest.
+    """Return the log-odds that maximise sensitivity + specificity.
 
-    It lies half-way between the two neighbouring films; of several best places, the middle one.
+    The midpoint between two films; the middle one of several equally good thresholds.
     """
     false, true, cuts = metrics.roc(np.asarray(labels), np.asarray(logits))
     gain = true - false
@@ -92,10 +94,10 @@ def best_balanced_threshold(labels: npt.ArrayLike, logits: npt.ArrayLike) -> flo
 def choose_threshold(
     labels: npt.ArrayLike, logits: npt.ArrayLike, *, seed: int = 0, resamples: int = 500
 ) -> float:
-    """Returns a threshold, in log-odds, that hangs on no single film.
+    """Return a threshold, in log-odds, that does not depend on single films.
 
-    The median, over films drawn again with replacement, of the place where sensitivity plus
-    specificity is largest: both errors count the same, whatever the share of the sick.
+    The bootstrap median of the threshold that maximises sensitivity + specificity: both errors have
+    the same weight, regardless of the prevalence.
 
     Args:
         labels: (n,) 0 or 1, both present.
@@ -107,7 +109,7 @@ def choose_threshold(
     labels, logits = np.asarray(labels), np.asarray(logits, np.float64)
     classes = [np.flatnonzero(labels == value) for value in (0, 1)]
     if not all(len(members) for members in classes):
-        raise ValueError("A threshold needs films of both classes.")
+        raise ValueError("Choosing a threshold needs films of both classes.")
     rng = np.random.default_rng(seed)
     places = []
     for _ in range(resamples):

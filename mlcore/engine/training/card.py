@@ -1,4 +1,4 @@
-"""A model's card: what it is, how it was made, and every figure with how to have it again."""
+"""The model card: identity, training, and all metrics with the commands to reproduce them."""
 
 import csv
 import io
@@ -12,7 +12,13 @@ import numpy.typing as npt
 from mlcore.engine import metrics
 from mlcore.engine.data.dataset import LABELS, FilmRecord, Manifest
 from mlcore.engine.evaluation import failures, lungs, plots, weaknesses
-from mlcore.engine.evaluation.predictions import Answers, FilmFiles, ask, by_series, figures
+from mlcore.engine.evaluation.predictions import (
+    FilmFiles,
+    Predictions,
+    by_series,
+    figures,
+    predict_all,
+)
 from mlcore.engine.serving import conformal
 from mlcore.engine.serving.preprocess import Preprocessing, prepare
 from mlcore.engine.serving.runtime import Output, Session
@@ -33,7 +39,7 @@ PREDICTION_COLUMNS = (
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """Everything that a card is written from; `measured` writes it."""
+    """Everything that the card is written from."""
 
     plan: Plan
     manifest: Manifest
@@ -46,17 +52,21 @@ class Report:
     def measured(
         self, session: Session, *, on_stage: Callable[[str], None]
     ) -> tuple[dict[str, Any], dict[str, bytes]]:
-        """Measures the served network on the held-out films.
+        """Evaluate the served network on the test films.
+
+        Args:
+            session: the served network.
+            on_stage: called with a short description of each stage.
 
         Returns:
-            The card, and the files that go with it: plots and `predictions.csv`.
+            The card, and the files that belong to it: plots and `predictions.csv`.
         """
         run = runner(session, self.options.preprocessing, self.options.image_size)
         records = self.manifest.of("test")
         films = list(FilmFiles([self.manifest.root / record.path for record in records]))
         labels = np.array([LABELS.index(record.label) for record in records])
-        answers = ask(run, films)
-        on_stage("looking for shortcuts and weaknesses")
+        answers = predict_all(run, films)
+        on_stage("testing shortcuts and robustness")
         scores = self._development_scores()
         card = self._identity() | self._decisions()
         card["metrics"] = {
@@ -97,10 +107,10 @@ class Report:
                 "manifest_sha256": self.manifest.sha256(),
                 "counts": self.manifest.counts(),
                 "patients": len({film.patient for film in self.manifest.films}),
-                "split": "by patient, copies kept together, stratified by label and series",
+                "split": "by patient, duplicates kept together, stratified by label and series",
                 "outliers": {
-                    "learnt": len(self.fitted.outsiders.learnt),
-                    "held_out": len(self.fitted.outsiders.held),
+                    "learnt": len(self.fitted.outlier_films.training),
+                    "held_out": len(self.fitted.outlier_films.test),
                 },
             },
             "training": provenance.of_training(
@@ -117,7 +127,7 @@ class Report:
         }
 
     def _decisions(self) -> dict[str, Any]:
-        """Threshold, calibration, abstention and scope, each with where it was chosen."""
+        """Return threshold, calibration, abstention and scope, with what they were fitted on."""
         fitted, development = self.fitted, self.development
         labels = development.data.labels[development.judged]
         probabilities = fitted.calibration.probabilities(development.logits[development.judged])
@@ -152,23 +162,22 @@ class Report:
     def _threshold(self, labels: Vector) -> dict[str, Any]:
         members = self.plan.members
         on = (
-            "the validation side of the split"
+            "the validation split"
             if members == 1
-            else f"out-of-fold predictions of {members} networks, each asked for the block of "
-            "consecutive patients that it left out"
+            else f"out-of-fold predictions of {members} ensemble members"
         )
         return {
             "value": self.fitted.threshold,
             "chosen_on": "validation",
             "how": (
-                "median over 500 bootstrap samples of the place where sensitivity plus "
-                f"specificity is largest, on {on}; every film as it is and under one corruption"
+                "median over 500 bootstrap samples of the threshold that maximises sensitivity + "
+                f"specificity, on {on}; every film unchanged and under one corruption"
             ),
             "share_of_pneumonia": float(labels.mean()),
         }
 
     def _development_scores(self) -> Vector:
-        """Scope scores of the films that neither witness learnt from, NaN for the others."""
+        """Return scope scores of films that neither detector was trained on, NaN for others."""
         unseen = self.development.unseen
         scores = np.full(len(unseen), np.nan)
         scores[unseen] = self._scores_of_prepared(self.development.data.films[unseen])
@@ -195,7 +204,7 @@ class Report:
         return found
 
     def _test_figures(
-        self, records: list[FilmRecord], labels: Vector, answers: Answers
+        self, records: list[FilmRecord], labels: Vector, answers: Predictions
     ) -> dict[str, Any]:
         fitted = self.fitted
         found = figures(
@@ -212,18 +221,20 @@ class Report:
         return found
 
     def _scope_measured(
-        self, run: Run, films: list[Pixels], answers: Answers, found: dict[str, Any]
+        self, run: Run, films: list[Pixels], answers: Predictions, found: dict[str, Any]
     ) -> dict[str, Any]:
         rng = np.random.default_rng([self.options.seed, 17])
         size = self.options.image_size
-        sets: list[tuple[str, Vector]] = [("paediatric films held out", answers.scope_scores)]
-        held = self.fitted.outsiders.held
+        sets: list[tuple[str, Vector]] = [("paediatric test films", answers.scope_scores)]
+        held = self.fitted.outlier_films.test
         if len(held):
-            sets.append(("adult films held out", self._scores_of_prepared(held)))
-        turned = ask(run, films, change=lambda film, _: outliers.turned(film, rng), workers=1)
-        sets.append(("turned or upside-down films", turned.scope_scores))
-        pictures = [outliers.made(rng, size=size) for _ in range(PICTURES)]
-        sets.append(("pictures that are no chest film", ask(run, pictures).scope_scores))
+            sets.append(("adult test films", self._scores_of_prepared(held)))
+        rotated = predict_all(
+            run, films, change=lambda film, _: outliers.rotated(film, rng), workers=1
+        )
+        sets.append(("rotated or upside-down films", rotated.scope_scores))
+        pictures = [outliers.synthetic(rng, size=size) for _ in range(PICTURES)]
+        sets.append(("synthetic images", predict_all(run, pictures).scope_scores))
         rows = []
         for name, scores in sets:
             flagged = int((scores > scope.THRESHOLD).sum())
@@ -241,7 +252,7 @@ class Report:
         return self.fitted.gate.score(outputs_of(self.fitted.first, films)["descriptor"], films)
 
     def _failures(
-        self, films: list[Pixels], records: list[FilmRecord], labels: Vector, answers: Answers
+        self, films: list[Pixels], records: list[FilmRecord], labels: Vector, answers: Predictions
     ) -> list[dict[str, Any]]:
         fitted = self.fitted
         called = answers.probabilities >= fitted.threshold
@@ -257,7 +268,7 @@ class Report:
             films, labels, series, answers, maps, shown, called != (labels == 1)
         )
 
-    def _plots(self, labels: Vector, answers: Answers) -> dict[str, bytes]:
+    def _plots(self, labels: Vector, answers: Predictions) -> dict[str, bytes]:
         p, threshold = answers.probabilities, self.fitted.threshold
         return {
             "roc.png": plots.roc(labels, p, threshold=threshold),
@@ -265,8 +276,10 @@ class Report:
             "confusion.png": plots.confusion(metrics.confusion(labels, p, threshold), LABELS),
         }
 
-    def _predictions(self, scores: Vector, records: list[FilmRecord], answers: Answers) -> bytes:
-        """One row per validation and held-out film, without names of patients or files."""
+    def _predictions(
+        self, scores: Vector, records: list[FilmRecord], answers: Predictions
+    ) -> bytes:
+        """Return one row per validation and test film, without names of patients or files."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(PREDICTION_COLUMNS)
@@ -287,15 +300,15 @@ class Report:
 
 
 def runner(session: Session, spec: Preprocessing, size: int) -> Run:
-    """Returns (H, W) uint8 pixels -> output, preparation included."""
+    """Return a function from (H, W) uint8 pixels to the output, including preprocessing."""
     return lambda film: session.run(prepare(film, size=size, spec=spec))
 
 
 def roc_points(labels: Vector, probabilities: Vector) -> dict[str, list[float]]:
-    """Returns at most ROC_POINTS cuts of the ROC curve, from the highest probability down."""
+    """Return at most ROC_POINTS points of the ROC curve, by falling threshold."""
     false, true, cuts = metrics.roc(labels, probabilities)
     false, true, cuts = false[1:], true[1:], cuts[1:]
-    # Evenly along the curve's length, so that its corner keeps its points.
+    # Evenly spaced along the curve, so that its corner is well sampled.
     length = np.cumsum(np.abs(np.diff(false, prepend=0)) + np.abs(np.diff(true, prepend=0)))
     wanted = np.searchsorted(length, np.linspace(0, length[-1], ROC_POINTS))
     kept = np.unique(np.minimum(wanted, len(cuts) - 1))

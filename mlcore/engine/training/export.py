@@ -1,4 +1,4 @@
-"""From a trained network to the one that is served: calibration, scope gate and LiteRT file.
+"""Export of a trained network for serving: calibration, scope gate and LiteRT file.
 
 Importing this module imports Keras, and TensorFlow with it.
 """
@@ -14,7 +14,10 @@ from mlcore.engine.training.scope import Gate
 
 
 def serving_network(model: keras.Model, *, calibration: Calibration, gate: Gate) -> keras.Model:
-    """Returns film -> probability (b, 1), activation_map (b, h, w, 1), scope_score (b, 1)."""
+    """Return the network for serving.
+
+    It maps a film to probability (b, 1), activation_map (b, h, w, 1) and scope_score (b, 1).
+    """
     outputs = {
         "probability": layers.Activation("sigmoid", name="probability")(
             layers.Rescaling(
@@ -28,7 +31,7 @@ def serving_network(model: keras.Model, *, calibration: Calibration, gate: Gate)
 
 
 def to_litert(network: keras.Model) -> bytes:
-    """Returns the `.tflite` file of a serving network, for one film at a time."""
+    """Return the content of the `.tflite` file of a serving network, for batches of one film."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.tflite"
         network.export(path, format="litert", verbose=False)
@@ -36,7 +39,7 @@ def to_litert(network: keras.Model) -> bytes:
 
 
 def to_keras_file(model: keras.Model) -> bytes:
-    """Returns the `.keras` file of a trained network."""
+    """Return the content of the `.keras` file of a trained network."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         model.save(path)

@@ -1,4 +1,4 @@
-"""What is fitted after training, on films that the network asked did not learn from."""
+"""Calibration, threshold, abstention and scope gate, fitted on out-of-fold predictions."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,23 +23,23 @@ from mlcore.engine.training.calibration import fit as fit_calibration
 from mlcore.engine.training.training import Options, TrainingSet, outputs_of
 
 Vector = npt.NDArray[Any]
-# Films whose descriptors, changed as in training, give the distance its form.
+# Augmented training films whose descriptors the distance is fitted to.
 DISTANCE_FILMS = 3000
-# Share of the patients outside the population that the gate does not learn from.
-OUTLIERS_HELD = 0.3
+# Fraction of patients outside the population that is held out for testing the gate.
+TEST_OUTLIERS = 0.3
 
 
 @dataclass(frozen=True, eq=False)
 class Development:
-    """The films that are not held out, and what a network that had not seen each says of it.
+    """Training and validation films with out-of-fold predictions.
 
     Attributes:
         records: n films.
-        data: their prepared pixels and labels.
-        judged: (n,) whether `logits` and `evidence` hold an answer.
-        unseen: (n,) films that the first network did not learn from.
-        logits: (n,) log-odds, NaN where not judged.
-        changed_logits: (n,) of the same films, each under some corruption.
+        data: preprocessed pixels and labels.
+        judged: (n,) whether there is an out-of-fold prediction.
+        unseen: (n,) films that the first member was not trained on.
+        logits: (n,) out-of-fold log-odds, NaN without a prediction.
+        changed_logits: (n,) log-odds of the same films under a random corruption.
         evidence: (n, h, w) local log-odds.
     """
 
@@ -52,30 +52,30 @@ class Development:
     evidence: Vector
 
     def clean_and_changed(self) -> tuple[Vector, Vector]:
-        """Returns labels and log-odds (2 m,) of the judged films, as they are and changed."""
+        """Return labels and log-odds (2 m,) of the predicted films, original and corrupted."""
         labels = self.data.labels[self.judged]
         logits = [self.logits[self.judged], self.changed_logits[self.judged]]
         return np.tile(labels, 2), np.concatenate(logits)
 
 
 @dataclass(frozen=True, eq=False)
-class Outsiders:
-    """Films outside the population: prepared, and parted by patient.
+class OutlierFilms:
+    """Preprocessed films outside the population, split by patient.
 
     Attributes:
-        learnt: (m, size, size) uint8.
-        held: (k, size, size) uint8, to measure on.
+        training: (m, size, size) uint8.
+        test: (k, size, size) uint8.
     """
 
-    learnt: npt.NDArray[np.uint8]
-    held: npt.NDArray[np.uint8]
+    training: npt.NDArray[np.uint8]
+    test: npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """Calibration, threshold, abstention, scope gate and what a clear film's map looks like.
+    """Everything that a served network needs besides its weights.
 
-    `first` is the first member, whose descriptor the gate measures.
+    `first` is the first member, whose descriptor the scope gate uses.
     """
 
     first: keras.Model
@@ -84,7 +84,7 @@ class Fitted:
     abstention: Abstention
     gate: scope.Gate
     reference: Reference
-    outsiders: Outsiders
+    outlier_films: OutlierFilms
     lung_field: npt.NDArray[np.bool_] | None
 
 
@@ -96,20 +96,24 @@ def fit(
     outliers: Sequence[Path],
     on_stage: Callable[[str], None],
 ) -> Fitted:
-    """Fits everything that a served network needs besides its weights.
+    """Fit calibration, threshold, abstention, scope gate and heatmap reference.
 
     Args:
-        first: the first member, whose descriptor the gate measures.
+        first: the first member, whose descriptor the scope gate uses.
+        development: the films with out-of-fold predictions.
+        options: the training options.
+        outliers: files of films outside the population.
+        on_stage: called with a short description of each stage.
     """
     judged, labels = development.judged, development.data.labels
     calibration = fit_calibration(labels[judged], development.logits[judged])
-    # Chosen on films as other machines send them too: most changes push NORMAL films upwards,
-    # and a threshold that only clean films chose would call too many of them.
+    # Also chosen on corrupted films: most corruptions raise the probability of NORMAL films, and a
+    # threshold chosen on clean films alone would cause too many false positives.
     both_labels, both_logits = development.clean_and_changed()
     cut = choose_threshold(both_labels, both_logits, seed=options.seed)
     threshold = float(calibration.probabilities(cut))
     on_stage("training the scope gate")
-    outsiders = read_outsiders(outliers, options)
+    outlier_films = read_outliers(outliers, options)
     return Fitted(
         first=first,
         calibration=calibration,
@@ -117,21 +121,21 @@ def fit(
         abstention=conformal.fit(
             both_labels, calibration.probabilities(both_logits), threshold=threshold
         ),
-        gate=_gate(first, development, options, outsiders),
+        gate=_gate(first, development, options, outlier_films),
         reference=Reference.fit(development.evidence[judged & (labels == 0)]),
-        outsiders=outsiders,
+        outlier_films=outlier_films,
         lung_field=_lung_field(development, options),
     )
 
 
 def _gate(
-    first: keras.Model, development: Development, options: Options, outsiders: Outsiders
+    first: keras.Model, development: Development, options: Options, outlier_films: OutlierFilms
 ) -> scope.Gate:
     films, labels = development.data.films, development.data.labels
     learnt = np.flatnonzero(~development.unseen)
     rng = np.random.default_rng([options.seed, 11])
     chosen = rng.permutation(learnt)[:DISTANCE_FILMS]
-    # Changed as in training: grain, a turned film or a frame is not what makes one foreign.
+    # Augmented as in training: noise, a small rotation or a frame must not count as OOD.
     changed = np.stack(
         [
             augment(films[i], donor=films[rng.choice(learnt)], rng=rng, spec=options.augmentation)
@@ -139,10 +143,10 @@ def _gate(
         ]
     )
     distance = scope.Distance.fit(outputs_of(first, changed)["descriptor"], labels[chosen])
-    network = scope.train_outside_network(
-        scope.OutsideTraining(
+    network = scope.train_ood_classifier(
+        scope.OodTrainingData(
             films[learnt],
-            outsiders.learnt,
+            outlier_films.training,
             options.preprocessing,
             options.augmentation,
             options.seed,
@@ -153,10 +157,10 @@ def _gate(
     return scope.Gate.fit(distance, network, outputs_of(first, unseen)["descriptor"], unseen)
 
 
-def read_outsiders(paths: Sequence[Path], options: Options) -> Outsiders:
-    """Reads and prepares films outside the population; unreadable files are passed over.
+def read_outliers(paths: Sequence[Path], options: Options) -> OutlierFilms:
+    """Read and preprocess films outside the population; unreadable files are skipped.
 
-    The patients (see `dataset.identify`) are parted by the seed.
+    The patients (see `dataset.identify`) are split by the seed.
     """
     films, patients = [], []
     for path in paths:
@@ -168,15 +172,15 @@ def read_outsiders(paths: Sequence[Path], options: Options) -> Outsiders:
         patients.append(identify(path.stem)[0])
     names = np.array(sorted(set(patients)))
     order = np.random.default_rng([options.seed, 13]).permutation(len(names))
-    held_names = set(names[order[: round(OUTLIERS_HELD * len(names))]].tolist())
-    is_held = np.array([patient in held_names for patient in patients], bool)
+    test_names = set(names[order[: round(TEST_OUTLIERS * len(names))]].tolist())
+    is_test = np.array([patient in test_names for patient in patients], bool)
     size = options.image_size
     stacked = np.stack(films) if films else np.empty((0, size, size), np.uint8)
-    return Outsiders(learnt=stacked[~is_held], held=stacked[is_held])
+    return OutlierFilms(training=stacked[~is_test], test=stacked[is_test])
 
 
 def _lung_field(development: Development, options: Options) -> npt.NDArray[np.bool_] | None:
-    """Finds the lungs on the prepared films labelled NORMAL; None where they do not show."""
+    """Return the lung field of the films labelled NORMAL, or None if it cannot be found."""
     clear = development.data.films[development.data.labels == 0]
     try:
         return lungs.find(list(clear[:600]))

@@ -1,7 +1,7 @@
-"""Pictures that are no upright chest film of a child: what the scope gate learns to refuse.
+"""Images that are not upright chest X-rays, for training the OOD classifier.
 
-Made by rule, so that no collection of real pictures is learnt by heart; those serve to test the
-gate. All randomness comes from the generator given.
+They are synthetic, so that the classifier does not memorise a collection of real images; those are
+used to test it. All randomness comes from the generator passed in.
 """
 
 from collections.abc import Callable
@@ -14,23 +14,23 @@ Picture = npt.NDArray[np.uint8]
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789  .,:%"
 
 
-def made(rng: np.random.Generator, *, size: int) -> Picture:
-    """Returns a picture of a kind drawn at random, (size, size) uint8."""
+def synthetic(rng: np.random.Generator, *, size: int) -> Picture:
+    """Return a synthetic image of a random kind, (size, size) uint8."""
     return _KINDS[rng.integers(len(_KINDS))](rng, size)
 
 
-def turned(film: Picture, rng: np.random.Generator) -> Picture:
-    """Returns a film on its side or its head: turned by 90, 180 or 270 degrees, or flipped."""
+def rotated(film: Picture, rng: np.random.Generator) -> Picture:
+    """Return a film rotated by 90, 180 or 270 degrees, or flipped upside down."""
     quarter = int(rng.integers(4))
     if quarter == 0:
         return film[::-1].copy()
     return np.rot90(film, quarter).copy()
 
 
-def broken(film: Picture, donor: Picture, rng: np.random.Generator) -> Picture:
-    """Returns what is left of a film's anatomy when its order is lost.
+def shuffled(film: Picture, donor: Picture, rng: np.random.Generator) -> Picture:
+    """Return a film with its anatomy rearranged.
 
-    A small part enlarged, its pieces shuffled, both lungs of one side, or two films side by side.
+    An enlarged crop, shuffled tiles, one half only, or two films side by side.
     """
     size = film.shape[0]
     kind = rng.integers(4)
@@ -69,7 +69,7 @@ def _scaled(values: npt.NDArray[np.float64]) -> Picture:
 
 
 def _cloud(rng: np.random.Generator, size: int) -> Picture:
-    """Noise whose spectrum falls as natural pictures' does, from grain to clouds."""
+    """Return noise with a power-law spectrum, from grain to clouds."""
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(size), np.fft.rfftfreq(size), indexing="ij"))
     fall = np.maximum(frequency, 1 / size) ** -rng.uniform(0, 2.5)
     phase = np.exp(2j * np.pi * rng.random(fall.shape))
@@ -87,7 +87,7 @@ def _gradient(rng: np.random.Generator, size: int) -> Picture:
 
 
 def _page(rng: np.random.Generator, size: int) -> Picture:
-    """Lines of letters, dark on light or light on dark, in one to three columns."""
+    """Return a page of random letters in one to three columns."""
     dark = rng.random() < 0.3
     image = Image.new(
         "L", (size, size), int(rng.integers(0, 60) if dark else rng.integers(190, 256))
@@ -106,7 +106,7 @@ def _page(rng: np.random.Generator, size: int) -> Picture:
 
 
 def _leaves(rng: np.random.Generator, size: int) -> Picture:
-    """Shapes over shapes, sizes from a power law, as objects cover each other in photographs."""
+    """Return overlapping shapes with power-law sizes (dead leaves model of photographs)."""
     image = Image.new("L", (size, size), int(rng.integers(256)))
     draw = ImageDraw.Draw(image)
     for _ in range(int(rng.integers(3, 250))):
@@ -131,7 +131,7 @@ def _leaves(rng: np.random.Generator, size: int) -> Picture:
 
 
 def _scan(rng: np.random.Generator, size: int) -> Picture:
-    """A bright ring with organs in it on black: the look of a slice or of a round part."""
+    """Return a bright ring with organs in it on black, similar to a CT slice."""
     row, column = np.mgrid[0:size, 0:size] / size
     picture = np.zeros((size, size))
     wide, high = rng.uniform(0.25, 0.48, 2)

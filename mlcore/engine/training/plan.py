@@ -1,4 +1,4 @@
-"""What to build, besides how a network is trained."""
+"""What a bundle consists of."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,19 +11,19 @@ from mlcore.engine.training.backend import ONE_DEVICE, Distribution
 
 @dataclass(frozen=True)
 class Plan:
-    """What to build, besides how a network is trained.
+    """The bundle to build, apart from the training options.
 
     Attributes:
-        name: of the bundle.
+        name: name of the bundle.
         root: folder of bundles.
-        population: whom the films show, for the card; see `mlcore.engine.data.population`.
-        members: networks to train and average. With two or more, each leaves another block of
-            patients out (see `folds.blocks`), and calibration, threshold and abstention rest on
-            what each says of the block it left out. With one, on the split's validation side.
-        outliers: files of films outside the population, which the scope gate learns to refuse.
-        start: a bundle's network whose weights training starts from.
-        started_from: that bundle's name.
-        distribution: the devices that train. Of several workers, the chief alone does the rest.
+        population: the patients, for the card; see `mlcore.engine.data.population`.
+        members: number of ensemble members. Two or more leave out different blocks of patients
+            (see `folds.blocks`); calibration, threshold and abstention use the out-of-fold
+            predictions. A single member uses the validation split.
+        outliers: files of films outside the population, for training the scope gate.
+        start: network of a bundle whose weights training starts from.
+        started_from: name of that bundle.
+        distribution: the devices to train on; of several workers, only the chief writes.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What made a bundle: options, machine, libraries, and the commands that give its figures again."""
+"""Provenance of a bundle: options, machine, libraries, and commands to reproduce its metrics."""
 
 import datetime
 import importlib.metadata
@@ -12,11 +12,12 @@ LIBRARIES = ("tensorflow", "keras", "ai-edge-litert", "numpy", "Pillow", "scikit
 
 
 def of_training(options: Options, *, epochs: list[int], seconds: float) -> dict[str, Any]:
-    """Returns the card's `training`.
+    """Return `card["training"]`.
 
     Args:
-        epochs: that each member ran.
-        seconds: that training took.
+        options: the training options.
+        epochs: epochs of each member.
+        seconds: duration of the training.
     """
     return {
         "arguments": options.to_card(),
@@ -35,7 +36,7 @@ def of_training(options: Options, *, epochs: list[int], seconds: float) -> dict[
 def commands(
     name: str, options: Options, *, members: int, outliers: bool, start: str | None
 ) -> dict[str, str]:
-    """Returns the card's `commands`: what to type to have each figure again.
+    """Return `card["commands"]`, which reproduce the bundle and its metrics.
 
     DIR stands for the folder of films, ADULTS for films outside the population.
     """

@@ -1,15 +1,13 @@
-"""Is a film one of those the model was validated on? Two witnesses, one score.
+"""OOD gate: Mahalanobis distance combined with outlier exposure.
 
-A distance answers for what nobody thought of: how far the reading network's own features lie
-from those of its training films. A small network answers for what is known to be outside, and
-close: adults, films on their side, pieces of films, pictures that are none. It learns from
-pictures made by rule and, where they are given, from films of adults (Hendrycks et al. 2019).
+The Mahalanobis distance of the network's features to those of the training films detects unexpected
+images. A small OOD classifier detects images that are known to be out of distribution and similar:
+adults, rotated films, shuffled films, other images. It is trained on synthetic images and, if
+available, on films of adults (outlier exposure, Hendrycks et al. 2019).
 
 Importing this module imports Keras.
 """
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,32 +23,32 @@ from mlcore.engine.training.augment import Augmentation, augment
 Descriptors = npt.NDArray[Any]
 Films = npt.NDArray[np.uint8]
 
-# Share of validation films that either witness may call outside.
-DISTANCE_SHARE, NETWORK_SHARE = 0.005, 0.017
+# Fraction of validation films that each detector may flag.
+DISTANCE_RATE, CLASSIFIER_RATE = 0.005, 0.017
 THRESHOLD = 1.0
 METHOD = (
-    "the larger of two: distance of features pooled at several depths to the nearer class mean of "
-    "the training films (Mahalanobis, Ledoit-Wolf), and a small network that learnt films outside "
-    "the population and pictures made by rule"
+    "the larger of two scores: Mahalanobis distance (Ledoit-Wolf covariance) of features pooled at "
+    "several depths to the nearer class mean of the training films, and a small OOD classifier "
+    "trained on films outside the population and on synthetic images"
 )
 HOW = (
-    f"quantiles {1 - DISTANCE_SHARE} of the distance and {1 - NETWORK_SHARE} of the network's "
-    "log-odds, on films that neither learnt from"
+    f"quantile {1 - DISTANCE_RATE} of the distance and quantile {1 - CLASSIFIER_RATE} of the OOD "
+    "classifier's log-odds, on films that neither was trained on"
 )
 EPOCHS, BATCH = 12, 32
 
 
 @dataclass(frozen=True, eq=False)
 class Distance:
-    """How far a film's pooled features lie from those of the training films.
+    """Mahalanobis distance of a film's pooled features to the training films.
 
-    The Mahalanobis distance to the nearer class mean, under one covariance of both (Lee et al.
-    2018), over the square root of the number of features: about 1 for a film like those trained
-    on. The covariance is shrunk after Ledoit and Wolf (2004).
+    The distance to the nearer class mean with a shared covariance (Lee et al. 2018), divided by the
+    square root of the number of features: about 1 for films like the training films. The covariance
+    is shrunk (Ledoit and Wolf 2004).
 
     Attributes:
-        means: (classes, d).
-        whitening: (d, d); `(x - mean) @ whitening` has unit covariance.
+        means: (classes, d) class means.
+        whitening: (d, d) matrix; `(x - mean) @ whitening` has unit covariance.
     """
 
     means: Descriptors
@@ -58,13 +56,13 @@ class Distance:
 
     @classmethod
     def fit(cls, descriptors: Descriptors, labels: npt.NDArray[Any]) -> "Distance":
-        """Fits to (n, d) descriptors of training films, labels (n,) 0 or 1."""
+        """Fit to (n, d) descriptors of training films with labels (n,) 0 or 1."""
         from sklearn.covariance import ledoit_wolf
 
         x = np.asarray(descriptors, np.float64)
         means = np.stack([x[labels == value].mean(axis=0) for value in (0, 1)])
         spread = x - means[labels]
-        # Features differ by orders of magnitude; shrinkage wants them on one scale.
+        # Features differ by orders of magnitude; shrinkage needs them on one scale.
         scale = spread.std(axis=0) + 1e-6
         covariance, _ = ledoit_wolf(spread / scale, assume_centered=True)
         values, vectors = np.linalg.eigh(covariance)
@@ -72,7 +70,7 @@ class Distance:
         return cls(means=means.astype(np.float32), whitening=whitening.astype(np.float32))
 
     def score(self, descriptors: Descriptors) -> npt.NDArray[Any]:
-        """Scores (n, d) descriptors; returns (n,)."""
+        """Return the (n,) distances of (n, d) descriptors."""
         x = np.asarray(descriptors, np.float64)
         distances = [
             np.linalg.norm((x - mean) @ self.whitening.astype(np.float64), axis=1)
@@ -83,66 +81,68 @@ class Distance:
 
 @dataclass(frozen=True, eq=False)
 class Gate:
-    """Both witnesses on one scale: above THRESHOLD, one of them calls the film outside.
+    """Both detectors on one scale: a film with a score above THRESHOLD is out of scope.
 
     Attributes:
-        distance: the first witness.
-        network: the second: film -> log-odds of being outside.
+        distance: the Mahalanobis distance.
+        classifier: the OOD classifier; returns log-odds of being out of distribution.
         distance_limit: distance at which the score is 1.
-        outside_limit: log-odds at which the score is 1.
-        outside_scale: log-odds by which the score rises by 1.
+        log_odds_limit: log-odds at which the score is 1.
+        log_odds_scale: log-odds per unit of the score.
     """
 
     distance: Distance
-    network: keras.Model
+    classifier: keras.Model
     distance_limit: float
-    outside_limit: float
-    outside_scale: float
+    log_odds_limit: float
+    log_odds_scale: float
 
     @classmethod
     def fit(
-        cls, distance: Distance, network: keras.Model, descriptors: Descriptors, films: Films
+        cls, distance: Distance, classifier: keras.Model, descriptors: Descriptors, films: Films
     ) -> "Gate":
-        """Sets both limits on validation films that neither witness learnt from.
+        """Fit both limits on validation films that neither detector was trained on.
 
         Args:
-            descriptors: (n, d) of those films.
-            films: (n, size, size) uint8, prepared.
+            distance: the fitted distance.
+            classifier: the trained OOD classifier.
+            descriptors: (n, d) descriptors of the validation films.
+            films: (n, size, size) uint8, preprocessed.
         """
-        outside = outside_log_odds(network, films)
-        middle, limit = np.quantile(outside, [0.5, 1 - NETWORK_SHARE])
+        outside = ood_log_odds(classifier, films)
+        middle, limit = np.quantile(outside, [0.5, 1 - CLASSIFIER_RATE])
         return cls(
             distance=distance,
-            network=network,
-            distance_limit=float(np.quantile(distance.score(descriptors), 1 - DISTANCE_SHARE)),
-            outside_limit=float(limit),
-            outside_scale=float(max(limit - middle, 1e-3)),
+            classifier=classifier,
+            distance_limit=float(np.quantile(distance.score(descriptors), 1 - DISTANCE_RATE)),
+            log_odds_limit=float(limit),
+            log_odds_scale=float(max(limit - middle, 1e-3)),
         )
 
     def score(self, descriptors: Descriptors, films: Films) -> npt.NDArray[Any]:
-        """Scores films by their (n, d) descriptors and (n, size, size) pixels; returns (n,)."""
-        outside = outside_log_odds(self.network, films)
+        """Return (n,) scores for (n, d) descriptors and (n, size, size) uint8 films."""
+        outside = ood_log_odds(self.classifier, films)
         return np.maximum(
             self.distance.score(descriptors) / self.distance_limit,
-            1 + (outside - self.outside_limit) / self.outside_scale,
+            1 + (outside - self.log_odds_limit) / self.log_odds_scale,
         )
 
     def in_graph(self, film: Any, descriptor: Any) -> Any:
-        """`score` as tensors: film (b, size, size, 1), descriptor (b, d) -> (b, 1)."""
+        """Return `score` as a (b, 1) tensor, for film (b, size, size, 1), descriptor (b, d)."""
         measure = DistanceScore(classes=len(self.distance.means), name="scope_distance")
         far = layers.Rescaling(1 / self.distance_limit, name="scope_far")(measure(descriptor))
         measure.set_weights([self.distance.means, self.distance.whitening])
         outside = layers.Rescaling(
-            1 / self.outside_scale,
-            offset=1 - self.outside_limit / self.outside_scale,
+            1 / self.log_odds_scale,
+            offset=1 - self.log_odds_limit / self.log_odds_scale,
             name="scope_outside",
-        )(self.network(film))
+        )(self.classifier(film))
         return layers.Maximum(name="scope_score")([far, outside])
 
 
 @keras.saving.register_keras_serializable("xraysite")
 class DistanceScore(layers.Layer):
-    """`Distance.score` inside the graph: (b, d) -> (b, 1)."""
+    """`Distance.score` as a layer: (b, d) -> (b, 1)."""
 
     def __init__(self, classes: int = 2, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -172,10 +172,10 @@ class DistanceScore(layers.Layer):
         return super().get_config() | {"classes": self.classes}
 
 
-def outside_network(size: int) -> keras.Model:
-    """Returns a fresh second witness: (b, size, size, 1) -> (b, 1) log-odds of being outside.
+def ood_classifier(size: int) -> keras.Model:
+    """Return an untrained OOD classifier: (b, size, size, 1) -> (b, 1) log-odds.
 
-    It looks at half the resolution: anatomy and orientation are large.
+    It works at half the resolution, which suffices for anatomy and orientation.
     """
     film = keras.Input((size, size, 1), name="film")
     x = layers.AveragePooling2D(2, name="halve")(film)
@@ -194,8 +194,8 @@ def outside_network(size: int) -> keras.Model:
     return keras.Model(film, layers.Dense(1, name="outside")(pooled), name="scope_network")
 
 
-def outside_log_odds(network: keras.Model, films: Films, *, batch: int = 64) -> npt.NDArray[Any]:
-    """Runs the second witness over (n, size, size) uint8 films; returns (n,)."""
+def ood_log_odds(network: keras.Model, films: Films, *, batch: int = 64) -> npt.NDArray[Any]:
+    """Return the (n,) log-odds of the OOD classifier for (n, size, size) uint8 films."""
     parts = [
         np.asarray(network.predict_on_batch(as_input(films[start : start + batch])))[:, 0]
         for start in range(0, len(films), batch)
@@ -204,25 +204,25 @@ def outside_log_odds(network: keras.Model, films: Films, *, batch: int = 64) -> 
 
 
 @dataclass(frozen=True, eq=False)
-class OutsideTraining:
-    """What the second witness learns from.
+class OodTrainingData:
+    """Training data of the OOD classifier.
 
     Attributes:
-        films: (n, size, size) uint8, prepared: the films the model is trained on.
-        adults: (m, size, size) uint8, prepared: films outside the population; m may be 0.
-        spec: how a film is prepared, which pictures made by rule must be too.
-        augmentation: how films are changed, so that grain, frame or letters decide nothing.
-        seed: of weights, order and pictures.
+        films: (n, size, size) uint8, preprocessed: the model's training films.
+        outliers: (m, size, size) uint8, preprocessed: films outside the population; m may be 0.
+        spec: the preprocessing, also applied to synthetic images.
+        augmentation: augmentation of films, so that noise, frames or letters are not decisive.
+        seed: seed of weights, order and synthetic images.
     """
 
     films: Films
-    adults: Films
+    outliers: Films
     spec: Preprocessing
     augmentation: Augmentation
     seed: int
 
     def batch(self, epoch: int, step: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        """Returns (2 BATCH, size, size, 1) and (2 BATCH, 1): half of them outside."""
+        """Return images (2 BATCH, size, size, 1) and labels (2 BATCH, 1), half of them outliers."""
         rng = np.random.default_rng([self.seed, 77, epoch, step])
         inside = [self._changed(self._film(rng), rng) for _ in range(BATCH)]
         outside = [self._outlier(rng) for _ in range(BATCH)]
@@ -237,44 +237,42 @@ class OutsideTraining:
 
     def _outlier(self, rng: np.random.Generator) -> Films:
         kind = rng.random()
-        if len(self.adults) and kind < 0.4:
-            return self._changed(self.adults[rng.integers(len(self.adults))], rng)
+        if len(self.outliers) and kind < 0.4:
+            return self._changed(self.outliers[rng.integers(len(self.outliers))], rng)
         if kind < 0.6:
-            return self._changed(outliers.turned(self._film(rng), rng), rng)
+            return self._changed(outliers.rotated(self._film(rng), rng), rng)
         if kind < 0.75:
-            return outliers.broken(self._film(rng), self._film(rng), rng)
+            return outliers.shuffled(self._film(rng), self._film(rng), rng)
         size = self.films.shape[1]
         spec = replace(self.spec, squash=size)
-        return prepare_bytes(outliers.made(rng, size=size), size=size, spec=spec)
+        return prepare_bytes(outliers.synthetic(rng, size=size), size=size, spec=spec)
 
 
-def train_outside_network(
-    data: OutsideTraining,
-    *,
-    epochs: int = EPOCHS,
-    on_step: Callable[[int, int], None] | None = None,
-) -> keras.Model:
-    """Trains a second witness.
+class OodBatches(keras.utils.PyDataset):
+    """The batches of several consecutive epochs, prepared ahead by two threads."""
 
-    Args:
-        on_step: called with (steps done, steps in all).
-    """
+    def __init__(self, data: OodTrainingData, *, steps: int, epochs: int) -> None:
+        super().__init__(workers=2, max_queue_size=4)
+        self.data, self.steps, self.epochs = data, steps, epochs
+
+    def __len__(self) -> int:
+        return self.steps * self.epochs
+
+    def __getitem__(self, index: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        return self.data.batch(*divmod(index, self.steps))
+
+
+def train_ood_classifier(data: OodTrainingData, *, epochs: int = EPOCHS) -> keras.Model:
+    """Train an OOD classifier on `data` for a number of epochs."""
     keras.utils.set_random_seed(data.seed)
-    network = outside_network(data.films.shape[1])
-    steps = max(4, len(data.films) // (2 * BATCH))
-    total = steps * epochs
+    network = ood_classifier(data.films.shape[1])
+    batches = OodBatches(data, steps=max(4, len(data.films) // (2 * BATCH)), epochs=epochs)
     network.compile(
         optimizer=keras.optimizers.AdamW(
-            keras.optimizers.schedules.CosineDecay(2e-3, total, alpha=0.01), weight_decay=0.02
+            keras.optimizers.schedules.CosineDecay(2e-3, len(batches), alpha=0.01),
+            weight_decay=0.02,
         ),
         loss=keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.02),
     )
-    with ThreadPoolExecutor(2) as pool:
-        ahead = [pool.submit(data.batch, *divmod(step, steps)) for step in range(min(4, total))]
-        for step in range(total):
-            network.train_on_batch(*ahead.pop(0).result())
-            if step + 4 < total:
-                ahead.append(pool.submit(data.batch, *divmod(step + 4, steps)))
-            if on_step:
-                on_step(step + 1, total)
+    network.fit(batches, shuffle=False, verbose=0)
     return network

@@ -1,4 +1,4 @@
-"""What the commands share: which model, which folder, where results go."""
+"""Helpers shared by the commands."""
 
 import json
 from pathlib import Path
@@ -15,9 +15,9 @@ from xraysite.common.atomic_write import write_atomically
 
 
 def chosen_model(name: str | None) -> LoadedModel:
-    """Return the model of that name; without one the active model, or else the shipped one.
+    """Return the model with this name, by default the active or else the shipped one.
 
-    Works before any migration: bundles lie on disk.
+    Works without a database, because bundles are on disk.
 
     Raises:
         CommandError: there is no such bundle, or it is damaged.
@@ -45,7 +45,7 @@ def _active_version() -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value`, whole or not at all.
+    """Write `value` as JSON, completely or not at all.
 
     Raises:
         CommandError: the file cannot be written.

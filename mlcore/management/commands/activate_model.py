@@ -9,13 +9,12 @@ from mlcore import registry
 
 class Command(BaseCommand):
     help = (
-        "Makes a model the one that reads films. Refuses a bundle without a threshold chosen on "
-        "validation data, calibration figures or a scope gate, or whose hash differs from the "
-        "one that was registered."
+        "Activate a model. Refuses a bundle without a threshold chosen on validation data, "
+        "calibration figures or a scope gate, or whose hash differs from the registered one."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("name", help="a registered model, or a bundle in the site's folder")
+        parser.add_argument("name", help="name of a registered model or of a bundle")
 
     def handle(self, *args: Any, **options: Any) -> None:
         name = options["name"]

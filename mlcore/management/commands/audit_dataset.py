@@ -9,7 +9,8 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
-from mlcore.engine.data import audit, audit_report, dataset
+from mlcore import dataset_report
+from mlcore.engine.data import audit, dataset
 from mlcore.engine.data.audit import audited
 from mlcore.management.commands._common import write_json
 
@@ -19,7 +20,7 @@ LISTED = 10
 
 
 def receipts_folder() -> Path:
-    """Return where receipts of audits lie: the setting AUDIT_DIR, or `audits` beside the data."""
+    """Return the folder of audit receipts: AUDIT_DIR, by default var/audits."""
     return Path(getattr(settings, "AUDIT_DIR", None) or settings.VAR_DIR / "audits")
 
 
@@ -32,18 +33,18 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--data", type=Path, required=True, help="folder of class folders")
-        parser.add_argument("--json", type=Path, help="write the audit there")
+        parser.add_argument("--json", type=Path, help="file to write the audit to")
         parser.add_argument(
             "--html",
             type=Path,
-            help="write a report with the films in question there; it shows patients' films",
+            help="file to write an HTML report to; it shows patients' X-rays",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         for path in (options["json"], options["html"]):
             if path is not None and not path.parent.is_dir():
-                # Said before the work, not after it.
-                raise CommandError(f"{path} cannot be written: {path.parent} is no folder.")
+                # Before the work, not after it.
+                raise CommandError(f"{path} cannot be written: {path.parent} is not a folder.")
         try:
             with Progress(console=Console(stderr=True), transient=True) as bar:
                 manifest, found = _audit(options["data"], _stages(bar))
@@ -54,16 +55,17 @@ class Command(BaseCommand):
             write_json(options["json"], found)
         try:
             if options["html"]:
-                audit_report.write(options["html"], manifest, found)
+                dataset_report.write(options["html"], manifest, found)
                 self.stdout.write(
-                    f"{options['html']} shows patients' films: do not share it, delete it later."
+                    f"{options['html']} shows patients' X-rays: do not share it, and "
+                    f"delete it later."
                 )
             if not found["leaks"]["found"]:
                 audit.write_receipt(receipts_folder(), manifest, found)
         except OSError as error:
             raise CommandError(f"{error.filename or ''} cannot be written: {error}") from error
         if found["leaks"]["found"]:
-            raise CommandError("The splits leak; figures measured on them would be too good.")
+            raise CommandError("The splits leak: metrics on this data set would be too optimistic.")
 
     def _report(self, found: dict[str, Any]) -> None:
         write = self.stdout.write
@@ -78,10 +80,10 @@ class Command(BaseCommand):
         write(f"  films per patient: at most {per['max']} ({per['max_patient']})")
         write(f"  copies (pairs): {found['duplicates']['exact_pairs']} exact, "
               f"{found['duplicates']['near_pairs']} near")  # fmt: skip
-        self._list("the same film under two labels", found["label_conflicts"], _conflict)
+        self._list("same film with two labels", found["label_conflicts"], _conflict)
         self._list("unreadable", found["unreadable"], lambda e: f"{e['path']}: {e['reason']}")
-        self._list("suspect, maybe no radiograph", found["suspects"], _suspect)
-        write(f"  told apart without seeing a lung (AUC): {_shortcuts(found['shortcuts'])}")
+        self._list("suspicious, possibly not a radiograph", found["suspects"], _suspect)
+        write(f"  AUC of shortcuts without the lungs: {_shortcuts(found['shortcuts'])}")
         for kind in ("patients", "exact", "near"):
             self._list(f"leaks between splits, {kind}", found["leaks"][kind], _leak)
 
@@ -101,7 +103,7 @@ def _audit(
 
 
 def _stages(bar: Progress) -> Callable[[str, int, int], None]:
-    """Return what shows each stage of the work on a line of its own."""
+    """Return a callback that shows the progress of each stage."""
     tasks: dict[str, TaskID] = {}
 
     def say(stage: str, done: int, total: int) -> None:

@@ -23,38 +23,38 @@ SHOWN = (
     "auc", "accuracy", "sensitivity", "specificity", "ppv", "npv", "brier", "ece",
     "out_of_scope_rate", "unsure_rate", "coverage", "accuracy_when_sure",
 )  # fmt: skip
-# A film's path and its label.
+# (path, label) of a film.
 File = tuple[Path, str]
 
 
 class Command(BaseCommand):
     help = (
-        "Measures a model on a folder of class folders (NORMAL, PNEUMONIA). Accuracy, "
-        "sensitivity and specificity are at the shipped threshold and over every film; films "
-        "that the picture alone puts out of scope are counted by their probability."
+        "Evaluate a model on a folder with the class folders NORMAL and PNEUMONIA. Accuracy, "
+        "sensitivity and specificity are at the model's threshold and include every film; films "
+        "out of scope are counted by their probability."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add = parser.add_argument
-        add("--data", type=Path, required=True, help="folder of class folders")
-        add("--model", help="name of a model (default: the active one)")
-        add("--json", type=Path, help="write the figures there")
+        add("--data", type=Path, required=True, help="folder with class folders")
+        add("--model", help="name of a model (default: the active model)")
+        add("--json", type=Path, help="file to write the metrics to")
         add(
             "--split",
             choices=("validation", "test"),
-            help="measure on that side of the split the model was made with alone; DIR must be "
-            "the folder that it was trained on",
+            help="evaluate on this part of the model's own split only; DIR must be the folder the "
+            "model was trained on",
         )
         add(
             "--shortcut-probe",
             action="store_true",
-            help="also measure with the lungs, the frame or the corners blacked out, and on the "
-            "frame alone",
+            help="also evaluate with the lungs, the frame or the corners masked, and on the frame "
+            "alone",
         )
         add(
             "--robustness",
             action="store_true",
-            help="also measure under nine kinds of corruption in three severities",
+            help="also evaluate under nine corruptions in three severities",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -64,7 +64,7 @@ class Command(BaseCommand):
         if not outputs:
             raise CommandError("None of the files is a readable film.")
         labels = np.array([dataset.LABELS.index(label) for _, label in kept])
-        figures = self._measured(model.card, predictions.Answers.of(outputs), kept, labels)
+        figures = self._measured(model.card, predictions.Predictions.of(outputs), kept, labels)
         figures |= {"model": model.name, "bundle_sha256": model.sha256, "unreadable": unreadable}
         films = predictions.FilmFiles([path for path, _ in kept])
         figures |= self._extras(model, films, labels, options)
@@ -76,22 +76,22 @@ class Command(BaseCommand):
         try:
             if split is None:
                 return [(path, label) for path, label, _ in dataset.find_files(data)]
-            self.stderr.write("Reading the folder to find that side of the split ...")
+            self.stderr.write("Reading the folder to reproduce the split ...")
             manifest = dataset.scan(data)
         except dataset.DatasetError as error:
             raise CommandError(str(error)) from error
         manifest = _as_split(manifest, seed=model.card["training"]["arguments"]["seed"])
         if manifest.sha256() != model.card["data"]["manifest_sha256"]:
             raise CommandError(
-                f"{data} is not the folder that {model.name} was trained on, so its split is not "
-                "known. Leave --split out to measure on every film."
+                f"{data} is not the data set that {model.name} was trained on, so its split is "
+                "unknown. Omit --split to evaluate on every film."
             )
         return [(data / film.path, film.label) for film in manifest.of(split)]
 
     def _answers(
         self, model: LoadedModel, files: list[File]
     ) -> tuple[list[Output], list[File], list[dict[str, str]]]:
-        """Return outputs, the files they are of, and the files that gave none."""
+        """Return the outputs, their files, and the files that could not be predicted."""
         outputs, kept, unreadable = [], [], []
         with ThreadPoolExecutor(4) as pool:
             shown = track(
@@ -112,7 +112,7 @@ class Command(BaseCommand):
     def _measured(
         self,
         card: dict[str, Any],
-        answers: predictions.Answers,
+        answers: predictions.Predictions,
         kept: list[File],
         labels: npt.NDArray[Any],
     ) -> dict[str, Any]:
@@ -145,8 +145,8 @@ class Command(BaseCommand):
         if options["shortcut_probe"]:
             if not card.get("lung_field"):
                 raise CommandError(
-                    f"The card of {model.name} does not say where the lungs lie; models trained "
-                    "by this version's train_model do."
+                    f"The card of {model.name} has no lung field; models trained with the current "
+                    "version have one."
                 )
             field = lungs.from_card(card["lung_field"])
             reference = Reference.from_card(card["explanation"])
@@ -174,12 +174,12 @@ class Command(BaseCommand):
         for series, row in figures["by_series"].items():
             low, high = row["accuracy_ci"]
             write(
-                f"  {series:<12} n {row['n']:<5} right {row['accuracy']:.4f}  "
+                f"  {series:<12} n {row['n']:<5} accuracy {row['accuracy']:.4f}  "
                 f"(95 % {low:.4f} to {high:.4f})"
             )
         self._report_weaknesses(figures)
         for entry in figures["unreadable"]:
-            write(f"  left out: {entry['file']}: {entry['error']}")
+            write(f"  skipped: {entry['file']}: {entry['error']}")
 
     def _report_weaknesses(self, figures: dict[str, Any]) -> None:
         write = self.stdout.write
@@ -189,8 +189,8 @@ class Command(BaseCommand):
                 write(f"  probe {row['probe']:<16} AUC {row['auc']:.4f}  ({low:.4f} to {high:.4f})")
             inside = figures["shortcuts"]["activation_in_lungs"]
             write(
-                f"  activation inside the lung field {inside['share']:.2f}, which takes "
-                f"{inside['area']:.2f} of the film"
+                f"  activation inside the lung field {inside['share']:.2f} (area of the field "
+                f"{inside['area']:.2f})"
             )
         for row in figures.get("robustness", {}).get("rows", []):
             write(
@@ -208,7 +208,7 @@ def _answer(path: Path, run: Callable[[npt.NDArray[np.uint8]], Output]) -> Outpu
 
 
 def _as_split(manifest: dataset.Manifest, *, seed: int) -> dataset.Manifest:
-    """Split films as training does; films that cannot be split are no model's."""
+    """Split the films like training does; return them unsplit if that is not possible."""
     if all(film.split for film in manifest.films):
         return manifest
     try:

@@ -10,12 +10,12 @@ from mlcore.registry import LoadedModel
 
 
 class Command(BaseCommand):
-    help = "Reads films. A file that is no readable film gets an error and stops nothing."
+    help = "Predict films. A file that is not a readable film gets an error; the rest continues."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
-        parser.add_argument("--json", type=Path, help="write the results there")
-        parser.add_argument("--model", help="name of a model (default: the active one)")
+        parser.add_argument("--json", type=Path, help="file to write the results to")
+        parser.add_argument("--model", help="name of a model (default: the active model)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         model = chosen_model(options["model"])
@@ -29,13 +29,13 @@ class Command(BaseCommand):
 
 
 def read_one(path: Path, model: LoadedModel) -> dict[str, Any]:
-    """Return what `--json` holds of one file."""
+    """Return the entry of one file in the JSON results."""
     try:
         prediction = inference.predict(path.read_bytes(), model=model)
     except inference.FilmError as error:
         return {"file": str(path), "error": str(error), "code": error.code}
     except inference.ModelUnavailable as error:
-        return {"file": str(path), "error": f"The model gave no answer: {error}"}
+        return {"file": str(path), "error": f"The model is unavailable: {error}"}
     except OSError as error:
         return {"file": str(path), "error": error.strerror or str(error)}
     return {

@@ -15,9 +15,11 @@ from mlcore import registry
 from mlcore.engine.data import audit, dataset
 from mlcore.engine.data.population import PUBLIC_PAEDIATRIC
 from mlcore.engine.serving.bundle import BundleError
+from mlcore.engine.serving.preprocess import Preprocessing
+from mlcore.engine.training.preprocessed import PreprocessedFilms
 from mlcore.management.commands.audit_dataset import receipts_folder
 
-# Installed by `make install-train` alone: a machine that only serves has none of them.
+# Only installed by `make install-train`; not needed for serving.
 NEEDED_TO_TRAIN = ("tensorflow", "keras", "matplotlib", "scipy")
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class ConsoleProgress:
-    """Shows a run's epochs, steps and figures; implements `training.Progress`."""
+    """Shows epochs, batches and metrics; implements `training.Progress`."""
 
     def __init__(self, bar: Progress, epochs: int, batch: int) -> None:
         self.bar, self.epochs, self.batch = bar, epochs, batch
@@ -38,7 +40,7 @@ class ConsoleProgress:
         self.network = f"Network {number}/{members}, " if members > 1 else ""
 
     def resumed(self, epoch: int) -> None:
-        self.bar.console.print(f"{self.network}going on after epoch {epoch} of an earlier run.")
+        self.bar.console.print(f"{self.network}resuming after epoch {epoch} of an earlier run.")
 
     def step(
         self, epoch: int, done: int, steps: int, loss: float, accuracy: float, auc: float
@@ -70,9 +72,9 @@ class ConsoleProgress:
 
 class Command(BaseCommand):
     help = (
-        "Trains a model on a folder of class folders (NORMAL, PNEUMONIA), split by patient, and "
-        "registers its bundle without activating it. Started again after an interruption with "
-        "the same options, it goes on after the last finished epoch."
+        "Train a model on a folder with the class folders NORMAL and PNEUMONIA, split by patient, "
+        "and register its bundle without activating it. After an interruption, the same command "
+        "resumes after the last finished epoch."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -80,7 +82,7 @@ class Command(BaseCommand):
         add("--data", type=Path, required=True, help="folder of class folders")
         add("--name", required=True, help="name of the new model")
         add("--epochs", type=int, default=15)
-        add("--image-size", type=int, default=128, help="multiple of 16")
+        add("--image-size", type=int, default=128, help="multiple of 16, at least 32")
         add("--seed", type=int, default=0)
         add("--arch", default="resnet_small")
         add("--out", type=Path, default=None, help="folder of bundles (default: BUNDLE_DIR)")
@@ -88,33 +90,44 @@ class Command(BaseCommand):
             "--members",
             type=int,
             default=1,
-            help="networks to train and average, each leaving another block of patients out; "
-            "calibration and threshold then rest on every patient (default: 1)",
+            help="ensemble members to train and average, each leaving out another block of "
+            "patients; calibration and threshold then use out-of-fold predictions of all "
+            "patients (default: 1)",
         )
         add(
             "--outliers",
             type=Path,
-            help="folder of chest films outside the population, such as adults', which the "
-            "model learns to refuse; part of their patients is kept aside to measure that",
+            help="folder of chest X-rays outside the population, such as adults', that the scope "
+            "gate learns to refuse; part of the patients is held out to measure that",
         )
         add(
             "--population",
             type=Path,
-            help="JSON file that says whom the films show, as a card's `population` does; "
-            "without it they are taken to be those of the public paediatric set",
+            help="JSON file that describes the patients, like a card's `population` (default: the "
+            "public paediatric set)",
         )
-        add("--from", dest="start", help="name or folder of a bundle to go on training from")
-        add("--patience", type=int, default=0, help="stop after so many epochs without gain")
+        add("--from", dest="start", help="name or folder of a bundle to continue training from")
+        add(
+            "--patience",
+            type=int,
+            default=0,
+            help=("epochs without improvement after which training stops (default: 0, never)"),
+        )
         add("--mixed-precision", action="store_true", help="compute in bfloat16")
-        add("--deterministic", action="store_true", help="the same weights to the bit each time")
+        add("--deterministic", action="store_true", help="bit-identical weights in every run")
         add(
             "--strategy",
             choices=("none", "mirrored", "workers"),
             default="none",
-            help="several GPUs of this machine (mirrored), or several machines as TF_CONFIG "
-            "says (workers)",
+            help="divide each batch among the GPUs of this machine (mirrored) or among several "
+            "machines (workers: set TF_CONFIG and start the same command on each, with --data "
+            "and --out on a disk that all of them share)",
         )
-        add("--unaudited", action="store_true", help="train on data that audit_dataset faults")
+        add(
+            "--unaudited",
+            action="store_true",
+            help="train even if the audit of the data set fails",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         self._require_training_packages()
@@ -124,45 +137,51 @@ class Command(BaseCommand):
         population = self._population(options["population"])
         console = Console()
         console.print(
-            f"The card will say that the films show ages {population['age_years']} from "
-            f"{', '.join(population['sites'])}. For others, give --population."
+            f"The card will state ages {population['age_years']} from "
+            f"{', '.join(population['sites'])}. Use --population for other patients."
         )
-        manifest = self._audited(options["data"], console, forgiving=options["unaudited"])
+        films = PreprocessedFilms(options["image_size"], Preprocessing())
+        manifest = self._audited(options["data"], films, console, forgiving=options["unaudited"])
         console.print("Loading TensorFlow ...")
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        bundle = self._build(options, manifest, root, console, population)
+        bundle = self._build(options, manifest, films, root, console, population)
         if bundle is None:
-            console.print("This worker is done. The chief measures and writes the bundle.")
+            console.print("This worker is done. The chief evaluates and writes the bundle.")
             return
         version = registry.register(bundle.folder)
         self._report(bundle.card, console)
         console.print(
-            f"Registered {version.name} ({bundle.sha256[:12]}), not active. To read films with "
-            f"it: manage.py activate_model {version.name}"
+            f"Registered {version.name} ({bundle.sha256[:12]}), not active. To activate it: "
+            f"manage.py activate_model {version.name}"
         )
 
     def _require_training_packages(self) -> None:
-        """Check for the packages before minutes are spent on reading and auditing films."""
+        """Check for the packages before spending minutes on reading and auditing films."""
         missing = [name for name in NEEDED_TO_TRAIN if importlib.util.find_spec(name) is None]
         if missing:
             raise CommandError(
-                f"Training needs TensorFlow and Keras; not installed here: {', '.join(missing)}. "
-                "To install what training needs: make install-train"
+                f"Training needs packages that are not installed: {', '.join(missing)}. "
+                "Install TensorFlow, Keras and what else training needs with: make install-train"
             )
 
     def _refuse_nonsense(self, options: dict[str, Any]) -> None:
         if not options["name"].replace("-", "").replace("_", "").isalnum():
-            raise CommandError("A model's name holds letters, digits, '-' and '_' only.")
+            raise CommandError("Model names may only contain letters, digits, '-' and '_'.")
         for name in ("epochs", "members"):
             if options[name] < 1:
-                raise CommandError(f"--{name} must be at least 1, got {options[name]}.")
+                raise CommandError(f"--{name} must be at least 1. Received: {options[name]}.")
+        if options["image_size"] < 32 or options["image_size"] % 16:
+            raise CommandError(
+                "--image-size must be a multiple of 16, at least 32. "
+                f"Received: {options['image_size']}."
+            )
         if options["patience"] < 0:
-            raise CommandError(f"--patience must not be negative, got {options['patience']}.")
+            raise CommandError(f"--patience must not be negative. Received: {options['patience']}.")
         if options["outliers"] and not options["outliers"].is_dir():
             raise CommandError(f"{options['outliers']} is not a folder.")
 
     def _refuse_name_in_use(self, name: str) -> None:
-        """Asks before the training what `registry.register` would refuse after it."""
+        """Check before training what `registry.register` would refuse afterwards."""
         try:
             version = registry.find(name)
         except DatabaseError as error:
@@ -170,32 +189,37 @@ class Command(BaseCommand):
                 f"The database is not ready ({error}). Run migrate first."
             ) from error
         if version is not None and version.is_active:
-            raise CommandError(f"The active model is named {name!r}; choose another name.")
+            raise CommandError(f"The active model is already named {name!r}. Choose another name.")
         folder = registry.folder_of(name)
         if folder.exists():
             raise CommandError(
-                f"A bundle named {name!r} exists already in {folder.parent}; choose another name."
+                f"A bundle named {name!r} already exists in {folder.parent}. Choose another name."
             )
 
-    def _audited(self, data: Path, console: Console, *, forgiving: bool) -> dataset.Manifest:
-        """Scans a data set; audits it where nobody has, and refuses one with faults."""
+    def _audited(
+        self, data: Path, films: PreprocessedFilms, console: Console, *, forgiving: bool
+    ) -> dataset.Manifest:
+        """Read a data set, audit it if it has no receipt, and refuse one with faults.
+
+        Adds each film to `films` while it is decoded.
+        """
         console.print(f"Reading {data} ...")
         try:
-            manifest = dataset.scan(data)
+            manifest = dataset.scan(data, on_film=films.add)
         except dataset.DatasetError as error:
             raise CommandError(str(error)) from error
         for unreadable in manifest.unreadable:
-            console.print(f"Left out: {unreadable.path}: {unreadable.reason}")
+            console.print(f"Skipped: {unreadable.path}: {unreadable.reason}")
         folder = receipts_folder()
         if audit.has_receipt(folder, manifest):
             return manifest
-        console.print("Nobody has audited these films; auditing them ...")
+        console.print("This data set has not been audited yet; auditing it ...")
         found = audit.audited(manifest)
         faults = _faults(found)
         if faults and not forgiving:
             raise CommandError(
-                f"{' '.join(faults)} See: manage.py audit_dataset --data {data}. To train all the "
-                "same, give --unaudited."
+                f"{' '.join(faults)} See: manage.py audit_dataset --data {data}. "
+                "Use --unaudited to train anyway."
             )
         for fault in faults:
             console.print(f"Warning: {fault}")
@@ -212,13 +236,14 @@ class Command(BaseCommand):
             raise CommandError(f"{path} cannot be read as JSON: {error}") from error
         missing = sorted(set(PUBLIC_PAEDIATRIC) - set(stated if isinstance(stated, dict) else ()))
         if missing:
-            raise CommandError(f"{path} does not say: {', '.join(missing)}.")
+            raise CommandError(f"{path} lacks: {', '.join(missing)}.")
         return stated
 
     def _build(
         self,
         options: dict[str, Any],
         manifest: dataset.Manifest,
+        films: PreprocessedFilms,
         root: Path,
         console: Console,
         population: dict[str, Any],
@@ -251,6 +276,7 @@ class Command(BaseCommand):
                 return build.build(
                     plan,
                     manifest,
+                    films,
                     chosen,
                     progress=ConsoleProgress(bar, chosen.epochs, chosen.batch_size),
                     on_stage=lambda stage: console.print(f"{stage.capitalize()} ..."),
@@ -259,7 +285,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         except KeyboardInterrupt as error:
             raise CommandError(
-                "Interrupted. The same command goes on after the last finished epoch."
+                "Interrupted. The same command resumes after the last finished epoch."
             ) from error
 
     def _report(self, card: dict[str, Any], console: Console) -> None:
@@ -274,7 +300,7 @@ class Command(BaseCommand):
 
 
 def _faults(found: dict[str, Any]) -> list[str]:
-    """Says what an audit found that would spoil a training."""
+    """Return the findings of an audit that rule out training."""
     faults = []
     leaks = found["leaks"]
     if leaks["found"]:
@@ -284,7 +310,7 @@ def _faults(found: dict[str, Any]) -> list[str]:
             "two sides."
         )
     if conflicts := len(found["label_conflicts"]):
-        faults.append(f"{conflicts} films are in the data set under both labels.")
+        faults.append(f"{conflicts} films are in the data set with both labels.")
     return faults
 
 
@@ -295,7 +321,7 @@ def _pictures(folder: Path | None) -> tuple[Path, ...]:
 
 
 def _network(name: str | None) -> Any:
-    """Loads the trained network of a verified bundle."""
+    """Load the trained network of a verified bundle."""
     if name is None:
         return None
     from mlcore.engine.serving import bundle

@@ -1,42 +1,43 @@
-"""Lossless JPEG (ITU-T T.81 process 14), in which many hospitals archive radiographs.
+"""Decode lossless JPEG (ITU-T T.81, process 14): one grey component of 2 to 16 bits.
 
-No decoder with a licence fit for this project reads it, so here is one for a single grey
-component of up to 16 bits. Huffman codes have to be followed one by one; all else is done by
-whole arrays, so that a film of two megapixels takes a fraction of a second.
+Many hospitals archive radiographs in this format. The decoder is our own because the maintained
+ones either crash on damaged files or return an image for a stream that is cut off; see
+`docs/decisions/0015-lossless-jpeg.md`. `jpeg_huffman` decodes the entropy-coded data,
+`jpeg_prediction` turns differences into samples, this module reads the markers.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from mlcore.engine.films.dicom.jpeg_errors import (
+    JpegLosslessError,
+    TruncatedStreamError,
+    UnsupportedStreamError,
+)
+from mlcore.engine.films.dicom.jpeg_huffman import HuffmanTable
+from mlcore.engine.films.dicom.jpeg_prediction import reconstruct
+
+__all__ = ["JpegLosslessError", "TruncatedStreamError", "UnsupportedStreamError", "decode"]
+
 Samples = npt.NDArray[np.uint16]
 
 _SOF3, _DHT, _SOS, _DRI = 0xC3, 0xC4, 0xDA, 0xDD
-_RESTART = re.compile(rb"\xff+[\xd0-\xd7]")
-_END_OF_SCAN = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
-_BLOCK_BITS = 1 << 20
-
-
-class JpegLosslessError(ValueError):
-    """A stream that is cut off, damaged, or of a kind that is not decoded here."""
-
-
-class TruncatedStreamError(JpegLosslessError):
-    """A stream that ends before the last sample."""
-
-
-class UnsupportedStreamError(JpegLosslessError):
-    """A sound stream with several components or of another process."""
+# Each pattern starts with a single 0xFF: with `\xff+` a run of them takes quadratic time.
+_RESTART = re.compile(rb"\xff([\xd0-\xd7])")
+_END_OF_SCAN = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+# Fill bytes count as well. Real headers have fewer than 300, of which most are ICC profiles.
+_MAX_SEGMENTS = 1000
 
 
 @dataclass
-class _Stream:
-    """What the segments before the entropy-coded data say."""
+class _Header:
+    """What the marker segments before the entropy-coded data state."""
 
     precision: int = 0
     rows: int = 0
@@ -44,211 +45,147 @@ class _Stream:
     predictor: int = 0
     point_transform: int = 0
     restart_interval: int = 0
+    table_id: int = 0
+    tables: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
     scan: bytes = b""
 
 
-def decode(stream: bytes) -> Samples:
-    """Decode one grey picture, whose size the caller has found acceptable.
+def decode(stream: bytes, shape: tuple[int, int]) -> Samples:
+    """Decode one grey image.
+
+    Args:
+        stream: a JPEG stream, from its SOI marker on.
+        shape: the expected rows and columns. Memory is reserved only if the stream states the
+            same size.
 
     Returns:
         uint16 (rows, columns), the samples as they were compressed.
 
     Raises:
-        JpegLosslessError: the stream cannot be decoded; a subclass says more.
+        TruncatedStreamError: the stream ends before the last sample.
+        UnsupportedStreamError: several components, or another JPEG process.
+        JpegLosslessError: the stream is damaged or of another size.
     """
-    head, codes = _segments(stream)
-    differences = np.empty(head.rows * head.columns, np.uint16)
-    interval = head.restart_interval or differences.size
-    if interval % head.columns:
-        raise UnsupportedStreamError("a restart interval that is no whole number of rows")
-    pieces = _RESTART.split(head.scan)
-    samples = np.empty((head.rows, head.columns), np.uint16)
-    for index, start in enumerate(range(0, differences.size, interval)):
-        if index >= len(pieces):
-            raise TruncatedStreamError("fewer restart intervals than the size asks for")
-        count = min(interval, differences.size - start)
-        part = _differences(pieces[index].replace(b"\xff\0", b"\xff"), count, codes)
-        first, last = start // head.columns, (start + count) // head.columns
-        samples[first:last] = _predicted(part.reshape(-1, head.columns), head)
-    return samples << np.uint16(head.point_transform)
+    header = _read_header(stream)
+    if (header.rows, header.columns) != shape:
+        raise JpegLosslessError(
+            f"Expected {shape[0]} rows and {shape[1]} columns, "
+            f"received {header.rows} and {header.columns}."
+        )
+    interval = header.restart_interval or header.rows * header.columns
+    if interval % header.columns:
+        raise UnsupportedStreamError("The restart interval is not a whole number of rows.")
+    rows = min(interval // header.columns, header.rows)
+    table = HuffmanTable(*header.tables[header.table_id])
+    samples = np.empty((header.rows, header.columns), np.uint16)
+    pieces = _pieces(header.scan, count=-(-header.rows // rows))
+    for part, piece in zip(_parts(samples, rows), pieces, strict=True):
+        table.decode_into(part.reshape(-1), piece)
+    first = 1 << (header.precision - header.point_transform - 1)
+    reconstruct(samples, header.predictor, first=first, rows_per_interval=rows)
+    samples <<= np.uint16(header.point_transform)
+    return samples
 
 
-def _segments(stream: bytes) -> tuple[_Stream, npt.NDArray[np.uint8]]:
-    """Read the marker segments up to the one scan; the codes are as `_code_table` gives them."""
-    head, at = _Stream(), 2
-    tables: dict[int, npt.NDArray[np.uint8]] = {}
-    while at + 4 <= len(stream):
+def _parts(samples: Samples, rows: int) -> Iterator[Samples]:
+    """Split an image into its restart intervals, of `rows` rows each."""
+    for first in range(0, len(samples), rows):
+        yield samples[first : first + rows]
+
+
+def _pieces(scan: bytes, count: int) -> Iterator[bytes]:
+    """Split a scan into the entropy-coded data of its `count` restart intervals."""
+    pieces = _RESTART.split(scan)
+    data, markers = pieces[::2], pieces[1::2]
+    if len(data) < count:
+        raise TruncatedStreamError(f"Only {len(data)} of {count} restart intervals are present.")
+    expected = [bytes([0xD0 + index % 8]) for index in range(count - 1)]
+    if markers != expected:
+        raise JpegLosslessError("Restart markers are missing, repeated or out of order.")
+    for piece in data:
+        # Within the data, 0xFF is always followed by 0; at the end it is a fill byte.
+        yield piece.rstrip(b"\xff").replace(b"\xff\0", b"\xff")
+
+
+def _read_header(stream: bytes) -> _Header:
+    """Read the marker segments up to the first scan.
+
+    Raises:
+        JpegLosslessError: the segments are damaged, incomplete or unsupported.
+    """
+    header, at = _Header(), 2
+    for _ in range(_MAX_SEGMENTS):
+        if at + 4 > len(stream):
+            break
         if stream[at] != 0xFF:
-            raise JpegLosslessError("no marker where one must be")
+            raise JpegLosslessError(f"Expected a marker at byte {at}.")
         marker = stream[at + 1]
-        if marker == 0xFF:
+        if marker == 0xFF:  # a fill byte
             at += 1
             continue
         end = at + 2 + int.from_bytes(stream[at + 2 : at + 4], "big")
-        body = stream[at + 4 : end]
         if end > len(stream):
             break
-        if marker == _SOF3:
-            _read_frame(head, body)
-        elif marker == _DHT:
-            tables.update(_read_tables(body))
-        elif marker == _DRI and len(body) == 2:
-            head.restart_interval = int.from_bytes(body, "big")
-        elif marker == _SOS:
-            return head, _read_scan(head, body, stream[end:], tables)
-        elif 0xC0 <= marker <= 0xCF:
-            raise UnsupportedStreamError(f"frame of kind {marker:#x}")
+        body = stream[at + 4 : end]
+        if marker == _SOS:
+            _read_scan(header, body)
+            stop = _END_OF_SCAN.search(stream, end)
+            header.scan = stream[end : stop.start() if stop else len(stream)]
+            return header
+        _read_segment(header, marker, body)
         at = end
-    raise TruncatedStreamError("no scan")
+    else:
+        raise JpegLosslessError(f"More than {_MAX_SEGMENTS} marker segments.")
+    raise TruncatedStreamError("The stream ends before its first scan.")
 
 
-def _read_frame(head: _Stream, body: bytes) -> None:
+def _read_segment(header: _Header, marker: int, body: bytes) -> None:
+    if marker == _SOF3:
+        _read_frame(header, body)
+    elif marker == _DHT:
+        _read_tables(header, body)
+    elif marker == _DRI and len(body) == 2:
+        header.restart_interval = int.from_bytes(body, "big")
+    elif 0xC0 <= marker <= 0xCF:
+        raise UnsupportedStreamError(f"Unsupported JPEG process: frame marker {marker:#x}.")
+
+
+def _read_frame(header: _Header, body: bytes) -> None:
+    if header.rows:
+        raise JpegLosslessError("More than one frame header.")
     if len(body) < 9:
-        raise JpegLosslessError("a frame header too short")
+        raise JpegLosslessError(f"The frame header has {len(body)} bytes; expected 9.")
     if body[5] != 1:
-        raise UnsupportedStreamError(f"{body[5]} components")
-    head.precision = body[0]
-    head.rows, head.columns = int.from_bytes(body[1:3], "big"), int.from_bytes(body[3:5], "big")
-    if not 2 <= head.precision <= 16 or not head.rows or not head.columns:
-        raise JpegLosslessError("a frame of no size or depth")
+        raise UnsupportedStreamError(f"Expected 1 component, received {body[5]}.")
+    header.precision = body[0]
+    header.rows, header.columns = int.from_bytes(body[1:3], "big"), int.from_bytes(body[3:5], "big")
+    if not 2 <= header.precision <= 16 or not header.rows or not header.columns:
+        raise JpegLosslessError(
+            f"Invalid frame: {header.rows} rows, {header.columns} columns, "
+            f"{header.precision} bits per sample."
+        )
 
 
-def _read_scan(
-    head: _Stream, body: bytes, rest: bytes, tables: dict[int, npt.NDArray[np.uint8]]
-) -> npt.NDArray[np.uint8]:
-    if not head.columns or len(body) != 6 or body[0] != 1:
-        raise JpegLosslessError("a scan that does not fit its frame")
-    head.predictor, head.point_transform = body[3], body[5] & 0x0F
-    if not 1 <= head.predictor <= 7 or head.point_transform >= head.precision:
-        raise JpegLosslessError("a predictor or point transform out of range")
-    end = _END_OF_SCAN.search(rest)
-    head.scan = rest[: end.start()] if end else rest
-    if body[2] >> 4 not in tables:
-        raise JpegLosslessError("a scan without its Huffman table")
-    return tables[body[2] >> 4]
-
-
-def _read_tables(body: bytes) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+def _read_tables(header: _Header, body: bytes) -> None:
+    """Store the Huffman tables of a segment. Only the one that the scan uses is expanded."""
     while len(body) >= 17:
         counts, total = body[1:17], sum(body[1:17])
         values = body[17 : 17 + total]
         if len(values) != total:
-            raise JpegLosslessError("a Huffman table too short")
-        yield body[0] & 0x0F, _code_table(counts, values)
+            raise JpegLosslessError("Incomplete Huffman table.")
+        header.tables[body[0] & 0x0F] = counts, values
         body = body[17 + total :]
 
 
-def _code_table(counts: bytes, values: bytes) -> npt.NDArray[np.uint8]:
-    """(65536, 2): code length and category, by the 16 bits that begin with a code; 0 for none."""
-    table = np.zeros((65536, 2), np.uint8)
-    code, used = 0, 0
-    for length, count in enumerate(counts, start=1):
-        for value in values[used : used + count]:
-            if code >> length or value > 16:
-                raise JpegLosslessError("a Huffman table that is none")
-            table[code << (16 - length) : (code + 1) << (16 - length)] = length, value
-            code += 1
-        used += count
-        code <<= 1
-    return table
-
-
-def _differences(data: bytes, count: int, codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
-    """Decode `count` differences, modulo 65,536, from entropy-coded data without stuffing."""
-    # A sample takes 32 bits at most, and eight bytes are looked at from where it begins.
-    padded = np.frombuffer(data + bytes(8), np.uint8)
-    out, done, at, total = np.empty(count, np.uint16), 0, 0, 8 * len(data)
-    # Category 16 stands for 32,768 and has no bits of its own.
-    steps = codes[:, 0] + np.where(codes[:, 1] < 16, codes[:, 1], 0)
-    steps = np.maximum(steps, 1).astype(np.uint8)
-    while done < count:
-        if at >= total:
-            raise TruncatedStreamError("the entropy-coded data end too early")
-        block = slice(at // 8, min(at + _BLOCK_BITS, total) // 8 + 3)
-        windows = _windows(padded[block])
-        jumps = steps[windows].tobytes()
-        offset, limit = 8 * block.start, len(jumps)
-        places, place, room = [], at - offset, count - done
-        while place < limit and room:
-            places.append(place)
-            place += jumps[place]
-            room -= 1
-        out[done : done + len(places)] = _values(padded, np.array(places) + offset, codes)
-        done, at = done + len(places), place + offset
-    if at > total:
-        raise TruncatedStreamError("the entropy-coded data end too early")
-    return out
-
-
-def _windows(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
-    """The 16 bits that begin at each bit of all but the last two bytes."""
-    wide = data.astype(np.uint32)
-    triple = wide[:-2] << 16 | wide[1:-1] << 8 | wide[2:]
-    return (triple[:, np.newaxis] >> np.arange(8, 0, -1, dtype=np.uint32)).astype(np.uint16).ravel()
-
-
-def _values(
-    data: npt.NDArray[np.uint8], places: npt.NDArray[np.int64], codes: npt.NDArray[np.uint8]
-) -> npt.NDArray[np.uint16]:
-    """The differences whose codes begin at the given bits."""
-    byte, bit = places >> 3, (places & 7).astype(np.uint64)
-    word = np.zeros(len(places), np.uint64)
-    for index in range(5):  # 7 bits before it, and up to 32 of its own
-        word = word << np.uint64(8) | data[byte + index]
-    word = word << (np.uint64(24) + bit)  # the code now begins at the top bit of 64
-    length, category = codes[(word >> np.uint64(48)).astype(np.int64)].T
-    if not length.all():
-        raise JpegLosslessError("a code that the Huffman table does not have")
-    bits = np.where(category < 16, category, 0).astype(np.int64)
-    word = word << length.astype(np.uint64)
-    extra = (word >> np.uint64(32)).astype(np.int64) >> (32 - bits)
-    half = np.int64(1) << np.maximum(bits - 1, 0)
-    value = np.where((extra < half) & (bits > 0), extra - 2 * half + 1, extra)
-    return np.where(category == 16, 32768, value).astype(np.uint16)
-
-
-def _predicted(differences: npt.NDArray[np.uint16], head: _Stream) -> Samples:
-    """Add up the differences of one restart interval, modulo 65,536 (T.81 H.1.2)."""
-    samples = differences.copy()
-    samples[:1, :1] += np.uint16(1 << (head.precision - head.point_transform - 1))
-    # The first row is predicted from the left and the first column from above, always.
-    np.cumsum(samples[0], out=samples[0])
-    np.cumsum(samples[:, 0], out=samples[:, 0])
-    for row in range(1, len(samples)):
-        samples[row, 1:] = _row(head.predictor, samples[row], samples[row - 1].astype(np.int64))
-    return samples
-
-
-def _row(
-    predictor: int, row: npt.NDArray[np.uint16], above: npt.NDArray[np.int64]
-) -> npt.NDArray[np.uint16]:
-    """A row after its first sample, from that sample, the differences and the row above."""
-    up, up_left = above[1:], above[:-1]
-    if predictor == 2:
-        return (row[1:] + up).astype(np.uint16)
-    if predictor == 3:
-        return (row[1:] + up_left).astype(np.uint16)
-    if predictor >= 6:
-        return _row_one_by_one(predictor, row, above)
-    steps = row.astype(np.int64)
-    if predictor == 4:
-        steps[1:] += up - up_left
-    elif predictor == 5:
-        steps[1:] += (up - up_left) >> 1
-    return np.cumsum(steps)[1:].astype(np.uint16)
-
-
-def _row_one_by_one(
-    predictor: int, row: npt.NDArray[np.uint16], above: npt.NDArray[np.int64]
-) -> npt.NDArray[np.uint16]:
-    """Predictors that halve the sample on the left, so that no sum over the row exists."""
-    left, *differences = row.tolist()
-    levels, out = above.tolist(), []
-    for index, difference in enumerate(differences, start=1):
-        if predictor == 6:
-            guess = levels[index] + ((left - levels[index - 1]) >> 1)
-        else:
-            guess = (left + levels[index]) >> 1
-        left = (guess + difference) & 0xFFFF
-        out.append(left)
-    return np.array(out, np.uint16)
+def _read_scan(header: _Header, body: bytes) -> None:
+    if not header.rows or len(body) != 6 or body[0] != 1:
+        raise JpegLosslessError("The scan header does not match the frame header.")
+    header.table_id, header.predictor, header.point_transform = body[2] >> 4, body[3], body[5] & 15
+    if not 1 <= header.predictor <= 7:
+        raise JpegLosslessError(f"Invalid predictor: {header.predictor}. Expected 1 to 7.")
+    if header.point_transform >= header.precision:
+        raise JpegLosslessError(
+            f"Invalid point transform: {header.point_transform} of {header.precision} bits."
+        )
+    if header.table_id not in header.tables:
+        raise JpegLosslessError(f"Missing Huffman table {header.table_id}.")

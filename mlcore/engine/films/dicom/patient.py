@@ -1,4 +1,4 @@
-"""What a DICOM header says of the patient, read so that no bad value can raise."""
+"""Patient and view from a DICOM header; malformed values are skipped, never raised."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from mlcore.engine.films.header import DicomHeader
 _AGE = re.compile(r"(\d{1,3})\s*([DWMY]?)")
 _DATE = re.compile(r"(\d{4})([.-]?)(\d\d)\2(\d\d)")
 _UNIT_YEARS = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
-# Dates before it are what anonymisation leaves, not dates of films.
+# Earlier dates are placeholders of anonymisation tools.
 _FIRST_STUDY_YEAR = 1950
 _OLDEST_YEARS = 130
-# What hospitals here write into a file that declares no character set.
+# Encodings that hospitals in Taiwan use in files without a declared character set.
 _UNDECLARED_ENCODINGS = ("utf-8", "cp950")
 
 
 def read_header(dataset: Dataset) -> DicomHeader:
-    """The header's patient and view; None for whatever is missing or unusable."""
+    """Return patient and view; None for each value that is missing or unusable."""
     return DicomHeader(
         patient_name=_patient_name(dataset),
         patient_id=text(dataset, "PatientID"),
@@ -57,7 +57,7 @@ def _patient_name(dataset: Dataset) -> str | None:
 
 
 def _undeclared_name(dataset: Dataset) -> PersonName | None:
-    """The name in a file that declares no character set but does not keep to ASCII."""
+    """Return a non-ASCII name from a file that declares no character set."""
     try:
         raw = dataset.get_item("PatientName")
         value = getattr(raw, "value", None)
@@ -80,7 +80,7 @@ def _is_han_or_kana(part: str) -> bool:
 
 
 def _age_years(dataset: Dataset) -> float | None:
-    """PatientAge (004Y, 018M, 006W, 010D; bare digits are years), or from the dates."""
+    """Return the age from PatientAge (004Y, 018M, 006W, 010D or 4) or from the dates."""
     match = _AGE.fullmatch((text(dataset, "PatientAge") or "").upper())
     if match:
         years = int(match[1]) * _UNIT_YEARS[match[2]]

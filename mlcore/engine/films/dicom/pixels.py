@@ -1,12 +1,15 @@
-"""The picture inside a DICOM file: native, or decompressed by the library fit for its syntax.
+"""Decode the pixel data of a DICOM file.
 
-RLE and lossless JPEG are decoded here and next door: the decoders at hand for them end a thread
-on a damaged file, or have a licence that this project cannot take.
+pydicom and its plugins decode native pixels, JPEG baseline, JPEG-LS and JPEG 2000. RLE is
+decoded here and lossless JPEG in `jpeg_lossless`, because the decoders available for them crash
+on damaged files, allocate without a limit, accept truncated files, or have an incompatible
+licence; see `docs/decisions/0015-lossless-jpeg.md`.
 """
 
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,13 +26,15 @@ from mlcore.engine.films.errors import FilmError
 _OWN_SYNTAXES = frozenset({RLELossless, JPEGLossless, JPEGLosslessSV1})
 _JPEG_FRAME_MARKERS = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
 _RLE_HEADER = 64
+# Fill bytes count as well. Real headers have fewer than 300, of which most are ICC profiles.
+_MAX_SEGMENTS = 1000
 
 
 def check_syntax(dataset: Dataset) -> None:
-    """Refuse a transfer syntax in which pixels cannot be decoded.
+    """Refuse a transfer syntax whose pixels cannot be decoded.
 
     Raises:
-        FilmError: unsupported.
+        FilmError: with code "unsupported".
     """
     syntax = UID(dataset.file_meta.TransferSyntaxUID)
     try:
@@ -37,20 +42,20 @@ def check_syntax(dataset: Dataset) -> None:
     except NotImplementedError:
         decodable = False
     deep = (integer(dataset, "BitsStored") or 8) > 8
-    # The decoder of that syntax takes the 8-bit part of it alone.
+    # Pillow, which decodes this syntax, supports 8 bits only.
     if not decodable or (syntax == JPEGExtended12Bit and deep):
         raise FilmError("unsupported", format=f"DICOM, {syntax.name}")
 
 
 def decode(dataset: Dataset) -> tuple[npt.NDArray[Any], str]:
-    """Decode the one frame of a data set whose size and syntax have been checked.
+    """Decode the single frame of a data set whose size and syntax have been checked.
 
     Returns:
         Stored values (rows, columns) or (rows, columns, 3), and their photometric
         interpretation, which decompression may have changed.
 
     Raises:
-        FilmError: truncated, corrupt or unsupported.
+        FilmError: with code "truncated", "corrupt" or "unsupported".
     """
     syntax, value = UID(dataset.file_meta.TransferSyntaxUID), _value(dataset)
     if syntax.is_encapsulated:
@@ -63,7 +68,7 @@ def decode(dataset: Dataset) -> tuple[npt.NDArray[Any], str]:
     elif len(value) < _native_length(dataset):
         raise FilmError("truncated", format="DICOM")
     try:
-        # Raw: a luma plane is taken as it is, where pydicom would make float RGB of it.
+        # raw=True keeps the luma of YBR images; otherwise pydicom converts them to float RGB.
         stored, properties = get_decoder(syntax).as_array(dataset, raw=True)
     except PYDICOM_ERRORS as error:
         cut = "truncated" in str(error).lower() or isinstance(error, EOFError)
@@ -100,10 +105,11 @@ def _frame(value: bytes) -> bytes:
 
 
 def _check_stream_size(frame: bytes, dataset: Dataset) -> None:
-    """A compressed picture states its own size, and that is what its decoder reserves.
+    """Refuse a stream whose size differs from that in the DICOM header.
 
-    A stream that is none of the JPEG family must not reach a decoder either: pydicom hands it
-    to Pillow, which would open a bomb of any format that it knows.
+    Decoders reserve memory for the size that the stream states. Streams outside the JPEG family
+    are refused as well: pydicom passes them to Pillow, which opens any format that it knows,
+    decompression bombs included.
     """
     expected = dataset.Columns, dataset.Rows, dataset.SamplesPerPixel
     if _stream_size(frame) != expected:
@@ -111,7 +117,11 @@ def _check_stream_size(frame: bytes, dataset: Dataset) -> None:
 
 
 def _stream_size(frame: bytes) -> tuple[int, int, int] | None:
-    """Columns, rows and samples by a JPEG, JPEG-LS or JPEG 2000 stream; None for others."""
+    """Return columns, rows and samples that a JPEG, JPEG-LS or JPEG 2000 stream states.
+
+    Returns:
+        None for any other stream, and where no frame header is found.
+    """
     start = frame.find(b"\xff\x4f\xff\x51")
     if start >= 0 and (start == 0 or frame[4:8] == b"jP  "):
         if len(frame) < start + 42:
@@ -119,8 +129,12 @@ def _stream_size(frame: bytes) -> tuple[int, int, int] | None:
         width, height, left, top = struct.unpack_from(">4I", frame, start + 8)
         (samples,) = struct.unpack_from(">H", frame, start + 40)
         return width - left, height - top, samples
+    if frame[:2] != b"\xff\xd8":
+        return None
     at = 2
-    while frame[:2] == b"\xff\xd8" and at + 10 <= len(frame) and frame[at] == 0xFF:
+    for _ in range(_MAX_SEGMENTS):
+        if at + 10 > len(frame) or frame[at] != 0xFF:
+            return None
         if frame[at + 1] in _JPEG_FRAME_MARKERS:
             height, width, samples = struct.unpack_from(">HHB", frame, at + 5)
             return width, height, samples
@@ -130,7 +144,7 @@ def _stream_size(frame: bytes) -> tuple[int, int, int] | None:
 
 def _from_jpeg_lossless(frame: bytes, dataset: Dataset) -> npt.NDArray[Any]:
     try:
-        stored = jpeg_lossless.decode(frame)
+        stored = jpeg_lossless.decode(frame, (dataset.Rows, dataset.Columns))
     except jpeg_lossless.UnsupportedStreamError as error:
         raise FilmError("unsupported", format="DICOM, JPEG Lossless") from error
     except jpeg_lossless.TruncatedStreamError as error:
@@ -145,27 +159,34 @@ def _from_jpeg_lossless(frame: bytes, dataset: Dataset) -> npt.NDArray[Any]:
 
 
 def _from_rle(frame: bytes, dataset: Dataset) -> npt.NDArray[Any]:
-    """Decode PS3.5 annex G: one PackBits segment for each byte of each sample."""
+    """Decode RLE (PS3.5, annex G): one PackBits segment for each byte of each sample."""
     rows, columns, samples = dataset.Rows, dataset.Columns, dataset.SamplesPerPixel
     depth = dataset.BitsAllocated // 8
     if len(frame) < _RLE_HEADER:
         raise FilmError("truncated", format="DICOM")
     count, *offsets = struct.unpack_from("<16I", frame)
-    if count != samples * depth or any(at < _RLE_HEADER for at in offsets[:count]):
+    starts = offsets[:count]
+    # Overlapping segments would let a small file ask for the same work several times.
+    ascending = all(one < other for one, other in pairwise([_RLE_HEADER - 1, *starts]))
+    if not depth or count != samples * depth or not ascending:
         raise FilmError("corrupt", format="DICOM")
     planes = np.empty((samples, rows * columns, depth), np.uint8)
-    for index, start in enumerate(offsets[:count]):
+    for index, (start, end) in enumerate(pairwise([*starts, len(frame)])):
         # The most significant byte comes first.
         sample, byte = index // depth, depth - 1 - index % depth
-        plane = _unpacked_bits(frame, start, rows * columns)
+        plane = _unpacked_bits(frame[start:end], rows * columns)
         planes[sample, :, byte] = np.frombuffer(plane, np.uint8)
     stored = planes.view(f"<u{depth}").reshape(samples, rows, columns)
     return _signed(stored[0] if samples == 1 else np.moveaxis(stored, 0, -1), dataset)
 
 
-def _unpacked_bits(packed: bytes, at: int, size: int) -> bytearray:
-    """`size` bytes from a PackBits segment, however many more it would give."""
-    out = bytearray()
+def _unpacked_bits(packed: bytes, size: int) -> bytearray:
+    """Decode a PackBits segment as far as `size` bytes, whatever length it expands to.
+
+    Raises:
+        FilmError: with code "truncated".
+    """
+    out, at = bytearray(), 0
     while len(out) < size:
         if at + 1 >= len(packed):
             raise FilmError("truncated", format="DICOM")
@@ -173,14 +194,14 @@ def _unpacked_bits(packed: bytes, at: int, size: int) -> bytearray:
         if head < 128:
             out += packed[at + 1 : at + 2 + head]
             at += 2 + head
-        else:
+        else:  # 128 does nothing
             out += packed[at + 1 : at + 2] * (257 - head) if head > 128 else b""
             at += 2 if head > 128 else 1
     return out[:size]
 
 
 def _signed(stored: npt.NDArray[Any], dataset: Dataset) -> npt.NDArray[Any]:
-    """Unsigned samples as the signed ones that they are, where the header says so."""
+    """Reinterpret unsigned samples as two's complement where the header says so."""
     if integer(dataset, "PixelRepresentation") != 1:
         return stored
     depth = stored.dtype.itemsize

@@ -1,6 +1,6 @@
-"""DICOM files: parsed within bounds, refused if no plain radiograph, decoded and shown as grey.
+"""Reading of DICOM files: bounded parsing, rejection of other modalities, decoding to grey.
 
-`dicom_header` reads the patient, `dicom_codec` the picture, `dicom_tone` gives it its grey.
+`patient` reads the header, `pixels` decodes the image, `tone` converts it to grey.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from mlcore.engine.films.dicom.tone import shown
 from mlcore.engine.films.errors import FilmError, check_size
 from mlcore.engine.films.header import DicomHeader
 
-# pydicom logs odd values, and those may be a patient's name, and a trace for each bad file: keep
-# all that out of logs. Values are checked here, and every failure is a FilmError with its cause.
+# pydicom logs unusual values, which may be a patient's name, and a traceback for each bad file.
+# Keep both out of the logs: values are checked here, and every failure is a FilmError.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"pydicom\.")
 
-# Plain radiographs: computed, digital (DR is what some makers write), film scans, radiographs
-# from a fluoroscopy unit, and secondary captures, of which the scope gate says what they show.
+# Plain radiographs: computed, digital (some manufacturers write DR), digitised film, radiographs
+# from a fluoroscopy unit, and secondary captures, whose content the scope gate checks.
 ACCEPTED_MODALITIES = frozenset({"CR", "DX", "DR", "RG", "XR", "RF", "SC", "OT"})
-# A class of object says more reliably than the modality what a file holds.
+# The SOP class is more reliable than the modality.
 _CLASS_MODALITIES = {
     "1.2.840.10008.5.1.4.1.1.2": "CT",
     "1.2.840.10008.5.1.4.1.1.2.1": "CT",
@@ -52,7 +52,7 @@ _CLASS_MODALITIES = {
     "1.2.840.10008.5.1.4.1.1.1.3": "IO",
     "1.2.840.10008.5.1.4.1.1.12.1": "XA",
 }
-# Some 30,000 elements, far above what any radiograph's header holds.
+# About 30,000 elements, far more than the header of any radiograph.
 _MAX_READS = 100_000
 
 
@@ -62,11 +62,11 @@ def read_dicom(
     """Decode a DICOM file, with or without a preamble.
 
     Returns:
-        Grey (height, width), higher is whiter, the bits stored, and the header.
+        uint8 pixels (height, width), higher is whiter; the bits stored; and the header.
 
     Raises:
         FilmError: no_pixels, wrong_modality, animated, too_many_pixels, too_small, too_large
-            (a deflated file that swells), truncated, unsupported or corrupt.
+            (a deflated file that expands too much), truncated, unsupported or corrupt.
     """
     dataset = _parse(data, max_bytes + 2 * max_pixels)
     header = read_header(dataset)
@@ -78,10 +78,10 @@ def read_dicom(
 
 
 class _MeteredStream(io.BytesIO):
-    """Bytes that may be read in so many pieces only, and that remember if one was cut short.
+    """A byte stream with a limited number of reads that remembers whether one was cut short.
 
-    pydicom spends microseconds and a hundred bytes of memory on every element and item, and a
-    hostile file holds millions of them, nested where no callback of its reader sees them.
+    pydicom spends microseconds and about a hundred bytes on every element and item. A hostile file
+    contains millions of them, nested where no callback of pydicom's reader sees them.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -99,7 +99,7 @@ class _MeteredStream(io.BytesIO):
 
 
 def _parse(data: bytes, max_inflated: int) -> Dataset:
-    """The whole data set, with its file meta information, pixels still compressed."""
+    """Parse the data set with its file meta information; pixels stay compressed."""
     try:
         stream = _MeteredStream(data)
         if data[128:132] == b"DICM":
@@ -109,12 +109,12 @@ def _parse(data: bytes, max_inflated: int) -> Dataset:
         if syntax == DeflatedExplicitVRLittleEndian:
             stream = _MeteredStream(_inflated(data[stream.tell() :], max_inflated))
         if syntax is None:
-            # Bytes 4 and 5 of an element are its type, or else its length.
+            # Bytes 4 and 5 of an element are its VR if it is explicit, otherwise its length.
             explicit = stream.read(6)[4:6].isupper()
             stream.seek(-6, io.SEEK_CUR)
             syntax = ExplicitVRLittleEndian if explicit else ImplicitVRLittleEndian
             meta.TransferSyntaxUID = syntax
-        # Whatever is no native syntax is written as explicit little endian.
+        # Every other transfer syntax is encoded as explicit little endian.
         implicit, little = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
         dataset = read_dataset(stream, implicit, little)
     except FilmError:
@@ -132,9 +132,9 @@ def _beyond_meta(tag: BaseTag, _vr: str | None, _length: int) -> bool:
 
 
 def _inflated(deflated: bytes, limit: int) -> bytes:
-    """Inflate, but refuse a file that would swell beyond any film."""
+    """Inflate, but refuse a file that would expand beyond any film."""
     inflater, pieces, total = zlib.decompressobj(-zlib.MAX_WBITS), [], 0
-    for start in range(0, len(deflated), 16_384):  # each may swell to 17 MB
+    for start in range(0, len(deflated), 16_384):  # each may expand to 17 MB
         pieces.append(inflater.decompress(deflated[start : start + 16_384]))
         total += len(pieces[-1])
         if total > limit:
@@ -146,14 +146,14 @@ def _inflated(deflated: bytes, limit: int) -> bytes:
 
 
 def _check_kind(dataset: Dataset, header: DicomHeader) -> None:
-    """Refuse what is no plain radiograph. A file that states no modality passes."""
+    """Refuse other modalities than plain radiographs. Files without a modality pass."""
     modality = _CLASS_MODALITIES.get(text(dataset, "SOPClassUID") or "") or header.modality
     if modality and modality not in ACCEPTED_MODALITIES:
         raise FilmError("wrong_modality", modality=modality)
 
 
 def _check_pixels(dataset: Dataset, max_pixels: int) -> None:
-    """Refuse by the header what cannot or must not be decoded."""
+    """Refuse, by the header, images that cannot or must not be decoded."""
     if "PixelData" not in dataset:
         if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
             raise FilmError("unsupported", format="DICOM, float pixels")
@@ -169,7 +169,7 @@ def _check_pixels(dataset: Dataset, max_pixels: int) -> None:
     if bits not in (1, 8, 16):
         raise FilmError("unsupported", format=f"DICOM, {bits} bits")
     check_syntax(dataset)
-    # Tidied, and written as what they are: decoders take these elements as they find them.
+    # Write the cleaned values back: decoders use these elements as they are.
     for keyword, value in (
         *(("Rows", rows), ("Columns", columns)),
         *(("SamplesPerPixel", samples), ("BitsAllocated", bits)),

@@ -12,8 +12,8 @@ from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 
-# pydicom converts values when they are asked for and raises whatever that runs into; warnings
-# too, where a process has made them errors.
+# pydicom converts values on access and raises whatever goes wrong there; warnings too, in
+# processes that turn warnings into errors.
 PYDICOM_ERRORS = (
     ArithmeticError,
     AssertionError,
@@ -36,19 +36,19 @@ _LONGEST = 200
 
 
 def text(dataset: Dataset, keyword: str) -> str | None:
-    """An element's first value as tidy text, None if missing, empty or undecodable."""
+    """Return an element's first value as text; None if missing, empty or undecodable."""
     value = first(dataset, keyword)
     return None if value is None else tidy(str(value))
 
 
 def integer(dataset: Dataset, keyword: str) -> int | None:
-    """An element's first value as an integer, None if it is none."""
+    """Return an element's first value as an integer, or None."""
     value = number(dataset, keyword)
     return int(value) if value is not None and value == int(value) else None
 
 
 def number(dataset: Dataset, keyword: str) -> float | None:
-    """An element's first value as a finite number, None if it is none."""
+    """Return an element's first value as a finite number, or None."""
     try:
         value = float(first(dataset, keyword))
     except (TypeError, ValueError, OverflowError):
@@ -67,7 +67,7 @@ def first(dataset: Dataset, keyword: str) -> Any:
 
 
 def tidy(value: str) -> str | None:
-    """Without control characters (PostgreSQL takes no NUL), runs of space, or excess length."""
+    """Remove control characters, repeated spaces and excess length."""
     if "\ufffd" in value:
         return None
     kept = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in value)

@@ -1,10 +1,10 @@
-"""Stored values of a DICOM film to the grey that a reading station would show.
+"""Conversion of stored DICOM values to the grey levels that a workstation would display.
 
-They go through the modality LUT or rescale, then the VOI LUT or the first window, and are
-inverted for MONOCHROME1 (or where the presentation LUT shape says INVERSE). All of that is
-worked out once for each value that could be stored, at most 65,536 of them, and looked up: no
-float copy of a film is made. Without a usable window the rule of `films.grey` applies.
-Pixel padding shows black and has no say in that rule.
+Values pass through the modality LUT or rescale, then the VOI LUT or the first window, and are
+inverted for MONOCHROME1 or a presentation LUT shape of INVERSE. The result is computed once for
+each of the at most 65,536 possible values and looked up, so that no float copy of the film is made.
+Without a usable window, the rule of `films.grey` applies. Pixel padding is black and ignored by
+that rule.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from mlcore.engine.films.errors import FilmError
 
 
 def shown(stored: npt.NDArray[Any], photometric: str, dataset: Dataset) -> npt.NDArray[np.uint8]:
-    """8-bit grey of stored values (rows, columns) or (rows, columns, 3).
+    """Convert stored values (rows, columns) or (rows, columns, 3) to 8-bit grey.
 
     Raises:
-        FilmError: corrupt, for a look-up table that is none.
+        FilmError: corrupt, if a look-up table is invalid.
     """
     try:
         return np.ascontiguousarray(_shown(stored, photometric, dataset))
@@ -53,7 +53,7 @@ def _shown(stored: npt.NDArray[Any], photometric: str, dataset: Dataset) -> npt.
 
 
 def _domain(dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Every value of an integer type, in the order of its bits read as unsigned."""
+    """Return every value of an integer type, ordered by its bits as an unsigned number."""
     size = 2 ** (8 * dtype.itemsize)
     return np.arange(size, dtype=f"u{dtype.itemsize}").view(dtype)
 
@@ -61,13 +61,13 @@ def _domain(dtype: np.dtype[Any]) -> npt.NDArray[Any]:
 def _tone_table(
     domain: npt.NDArray[Any], index: npt.NDArray[Any], dataset: Dataset
 ) -> npt.NDArray[np.uint8]:
-    """The grey in which each value that could be stored is shown."""
+    """Return the grey level of every value that could be stored."""
     levels = _modality_levels(domain, dataset)
     padding = _padding(domain, dataset)
     sample = grey.thinned(index)
     sample = sample[~padding[sample]]
     table = _windowed(levels, dataset)
-    # A window that shows nothing of this film is a wrong window.
+    # A window in which nothing of this film is visible is wrong.
     if table is None or (sample.size and np.ptp(table[sample]) < 2):
         table = _spread(levels, domain, sample, dataset)
     if _is_inverted(dataset):
@@ -77,7 +77,7 @@ def _tone_table(
 
 
 def _modality_levels(domain: npt.NDArray[Any], dataset: Dataset) -> npt.NDArray[np.float64]:
-    """Stored values in the modality's units."""
+    """Convert stored values to the modality's units."""
     if dataset.get("ModalityLUTSequence"):
         return np.asarray(apply_modality_lut(domain, dataset), np.float64)
     slope, intercept = number(dataset, "RescaleSlope"), number(dataset, "RescaleIntercept")
@@ -85,7 +85,7 @@ def _modality_levels(domain: npt.NDArray[Any], dataset: Dataset) -> npt.NDArray[
 
 
 def _windowed(levels: npt.NDArray[np.float64], dataset: Dataset) -> npt.NDArray[np.uint8] | None:
-    """Levels through the VOI LUT or the first window (PS3.3 C.11.2); None where there is none."""
+    """Apply the VOI LUT or the first window (PS3.3 C.11.2); None if there is neither."""
     if dataset.get("VOILUTSequence"):
         shades = apply_voi(np.rint(levels).astype(np.int64), dataset, index=0)
         bits = int(dataset.VOILUTSequence[0].LUTDescriptor[2])
@@ -99,7 +99,7 @@ def _windowed(levels: npt.NDArray[np.float64], dataset: Dataset) -> npt.NDArray[
         return grey.spread(1 / (1 + np.exp(slope)), 0, 1)
     if function == "LINEAR_EXACT":
         return grey.spread(levels, centre - width / 2, centre + width / 2)
-    # LINEAR counts the levels in the window, so its ends lie width - 1 apart.
+    # LINEAR counts the values in the window, so its ends are width - 1 apart.
     half = max(width - 1, 1e-6) / 2
     return grey.spread(levels, centre - 0.5 - half, centre - 0.5 + half)
 
@@ -110,7 +110,7 @@ def _spread(
     sample: npt.NDArray[Any],
     dataset: Dataset,
 ) -> npt.NDArray[np.uint8]:
-    """Levels over the range stored, or over the range used, where no window says."""
+    """Map the stored range, or the used range, to grey when there is no window."""
     bits = min(integer(dataset, "BitsStored") or 16, 8 * domain.dtype.itemsize)
     bottom = -(2 ** (bits - 1)) if domain.dtype.kind == "i" else 0
     ends = levels[np.isin(domain, (bottom, bottom + 2**bits - 1))]
@@ -121,7 +121,7 @@ def _spread(
 
 
 def _padding(domain: npt.NDArray[Any], dataset: Dataset) -> npt.NDArray[np.bool_]:
-    """Which stored values stand for no picture."""
+    """Return which stored values are padding."""
     first = integer(dataset, "PixelPaddingValue")
     if first is None:
         return np.zeros(domain.shape, np.bool_)
@@ -131,9 +131,9 @@ def _padding(domain: npt.NDArray[Any], dataset: Dataset) -> npt.NDArray[np.bool_
 
 
 def _is_inverted(dataset: Dataset) -> bool:
-    """Whether low levels are white.
+    """Return whether low values are white.
 
-    A radiograph for presentation says so twice, MONOCHROME1 and INVERSE: that is one inversion.
+    Images for presentation state it twice, as MONOCHROME1 and INVERSE: that is one inversion.
     """
     shape = text(dataset, "PresentationLUTShape")
     return text(dataset, "PhotometricInterpretation") == "MONOCHROME1" or shape == "INVERSE"

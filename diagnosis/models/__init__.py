@@ -1,0 +1,30 @@
+"""A reading, the doctor's own assessment of the film, and the cases shared from it."""
+
+from diagnosis.models.choices import (
+    SCOPE_REASONS,
+    AgeScope,
+    Agreement,
+    HidingReason,
+    Label,
+    Verdict,
+    agreement_of,
+)
+from diagnosis.models.reading import MAX_AGE_YEARS, NEWEST_FIRST, READING_INDEXES, Reading
+from diagnosis.models.review import Review
+from diagnosis.models.sharing import SharedCase
+
+__all__ = [
+    "MAX_AGE_YEARS",
+    "NEWEST_FIRST",
+    "READING_INDEXES",
+    "SCOPE_REASONS",
+    "AgeScope",
+    "Agreement",
+    "HidingReason",
+    "Label",
+    "Reading",
+    "Review",
+    "SharedCase",
+    "Verdict",
+    "agreement_of",
+]

@@ -1,0 +1,70 @@
+"""The choices of readings' fields, and the rule that compares doctor and model."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+
+class Label(models.TextChoices):
+    """A model's result under the decision rule of its card."""
+
+    NORMAL = "NORMAL", pgettext_lazy("reading", "Normal")
+    PNEUMONIA = "PNEUMONIA", pgettext_lazy("reading", "Pneumonia")
+    UNSURE = "UNSURE", pgettext_lazy("reading", "Inconclusive")
+    OUT_OF_SCOPE = "OUT_OF_SCOPE", pgettext_lazy("reading", "Out of scope")
+
+
+class Verdict(models.TextChoices):
+    """A doctor's own assessment of the same film."""
+
+    NORMAL = "NORMAL", pgettext_lazy("doctor's assessment", "Normal")
+    PNEUMONIA = "PNEUMONIA", pgettext_lazy("doctor's assessment", "Pneumonia")
+    OTHER = "OTHER", pgettext_lazy("doctor's assessment", "Other finding")
+    CANNOT_TELL = "CANNOT_TELL", pgettext_lazy("doctor's assessment", "Cannot tell")
+
+
+class Agreement(models.TextChoices):
+    """Whether doctor and model agree; defined only where both chose normal or pneumonia."""
+
+    AGREE = "AGREE", _("Doctor and model agree")
+    DISAGREE = "DISAGREE", _("Doctor and model disagree")
+
+
+class AgeScope(models.TextChoices):
+    """Whether the patient's age is in the range that the model was validated on."""
+
+    INSIDE = "INSIDE", _("Within the validated age range")
+    OUTSIDE = "OUTSIDE", _("Outside the validated age range")
+
+
+class HidingReason(models.TextChoices):
+    """Why a doctor deleted a reading; it decides how long the reading is kept."""
+
+    NOT_NEEDED = "NOT_NEEDED", _("The reading is no longer needed")
+    MISTAKE = "MISTAKE", _("Created by mistake: wrong patient or wrong X-ray")
+
+
+# By the codes of `mlcore.inference.Prediction.scope_reasons`.
+SCOPE_REASONS = {
+    "picture": _("The image does not look like the X-rays that the model was validated on."),
+    "age": _("The patient's age is outside the range that the model was validated on."),
+    "modality": _("The model was not validated on the modality stated in the file."),
+    "view": _("The model was not validated on this view."),
+    "body_part": _("The file states that the image shows another body part."),
+}
+
+
+def agreement_of(label: str, verdict: str) -> str:
+    """Return how a doctor's finding compares with a model's result.
+
+    Args:
+        label: a `Label`.
+        verdict: a `Verdict`, or "" if the doctor recorded none.
+
+    Returns:
+        An `Agreement`, or "" unless both are normal or pneumonia.
+    """
+    comparable = {Label.NORMAL, Label.PNEUMONIA}
+    if label not in comparable or verdict not in comparable:
+        return ""
+    return Agreement.AGREE if label == verdict else Agreement.DISAGREE

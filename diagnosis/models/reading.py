@@ -1,0 +1,260 @@
+"""A reading: one film, one patient, one doctor, one model version."""
+
+import uuid
+from typing import ClassVar
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator
+from django.db import models
+from django.urls import reverse
+from django.utils.functional import cached_property
+from django.utils.translation import gettext_lazy as _
+
+from diagnosis.models.choices import SCOPE_REASONS, AgeScope, Agreement, HidingReason, Label
+from diagnosis.querysets import ReadingQuerySet
+from diagnosis.search import SearchKeyField
+
+MAX_AGE_YEARS = 130
+NOT_HIDDEN = models.Q(hidden_at__isnull=True)
+NEWEST_FIRST = ["-created_at", "-id"]
+
+READING_INDEXES = [
+    # A doctor's own history, searched within the index. SQLite uses the index for a query on
+    # `hidden_at` only if it contains that column, although the condition fixes its value.
+    models.Index(
+        fields=["doctor", *NEWEST_FIRST, "patient_name_key", "patient_number_key", "hidden_at"],
+        condition=NOT_HIDDEN,
+        name="reading_own_newest",
+    ),
+    models.Index(
+        fields=["doctor", "label", *NEWEST_FIRST, "hidden_at"],
+        condition=NOT_HIDDEN,
+        name="reading_own_label",
+    ),
+    models.Index(
+        fields=["doctor", "exam_date", "hidden_at"],
+        condition=NOT_HIDDEN,
+        name="reading_own_exam_date",
+    ),
+    # The supervisors' list: one index for each filter, in the order of the list.
+    models.Index(fields=NEWEST_FIRST, name="reading_newest"),
+    models.Index(fields=["label", *NEWEST_FIRST], name="reading_label"),
+    models.Index(fields=["doctor", *NEWEST_FIRST], name="reading_doctor"),
+    models.Index(fields=["model_version", *NEWEST_FIRST], name="reading_model"),
+    models.Index(fields=["agreement", *NEWEST_FIRST], name="reading_agreement"),
+    models.Index(fields=["age_scope", *NEWEST_FIRST], name="reading_age_scope"),
+    models.Index(fields=["-exam_date", *NEWEST_FIRST], name="reading_exam_date"),
+    models.Index(
+        fields=[*NEWEST_FIRST, "hidden_at", "hidden_reason"],
+        condition=models.Q(hidden_at__isnull=False),
+        name="reading_hidden",
+    ),
+    # Covers the statistics on the admin's first page, and the list without deleted readings.
+    models.Index(
+        fields=[*NEWEST_FIRST, "doctor", "label", "agreement", "film_bytes", "hidden_at"],
+        condition=NOT_HIDDEN,
+        name="reading_shown",
+    ),
+    # Prefixes of names and numbers; PostgreSQL needs the operator class in any locale but C.
+    models.Index(
+        fields=["patient_name_key", "-created_at"],
+        opclasses=["varchar_pattern_ops", "timestamptz_ops"],
+        name="reading_name_key",
+    ),
+    models.Index(
+        fields=["patient_number_key", "-created_at"],
+        opclasses=["varchar_pattern_ops", "timestamptz_ops"],
+        name="reading_number_key",
+    ),
+]
+
+
+class Reading(models.Model):
+    """A model's prediction for one film of one patient, made for one doctor.
+
+    `services.submit_reading` writes the fields of film and model once; nothing changes them
+    afterwards. The doctor may correct the patient's details. If a corrected age crosses the bounds
+    of the validated age range, `label` and `scope_reasons` are decided again from the stored
+    probabilities. A deleted reading is hidden (`hidden_at`) until a supervisor restores or purges
+    it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    doctor = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        related_name="readings",
+        db_index=False,  # READING_INDEXES has indexes that start with it
+        verbose_name=_("doctor"),
+    )
+
+    patient_name = models.CharField(_("patient's name"), max_length=120)
+    patient_number = models.CharField(_("patient number"), max_length=64, blank=True)
+    patient_age_years = models.PositiveSmallIntegerField(
+        _("patient's age (years)"), validators=[MaxValueValidator(MAX_AGE_YEARS)]
+    )
+    exam_date = models.DateField(_("exam date"))
+    patient_name_key = SearchKeyField(source="patient_name")
+    patient_number_key = SearchKeyField(source="patient_number")
+
+    film_sha256 = models.CharField(_("SHA-256 of the file"), max_length=64, db_index=True)
+    film_format = models.CharField(_("file format"), max_length=8)
+    film_bytes = models.PositiveIntegerField(_("file size (bytes)"))
+    film_width = models.PositiveIntegerField(_("width (pixels)"))
+    film_height = models.PositiveIntegerField(_("height (pixels)"))
+    film_modality = models.CharField(_("modality in the file"), max_length=16, blank=True)
+    film_view = models.CharField(_("view in the file"), max_length=16, blank=True)
+    film_body_part = models.CharField(_("body part in the file"), max_length=64, blank=True)
+
+    label = models.CharField(_("result"), max_length=12, choices=Label.choices)
+    probabilities = models.JSONField(_("probabilities"))
+    threshold = models.FloatField(_("threshold"))
+    scope_score = models.FloatField(_("scope score"))
+    scope_threshold = models.FloatField(_("scope threshold"))
+    scope_reasons = models.JSONField(_("reasons for being out of scope"), default=list, blank=True)
+    activation_map = models.BinaryField(_("activation map (8-bit greyscale PNG)"))
+
+    model_version = models.ForeignKey(
+        "mlcore.ModelVersion",
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,  # READING_INDEXES has an index that starts with it
+        verbose_name=_("model version"),
+    )
+    bundle_sha256 = models.CharField(_("bundle SHA-256"), max_length=64)
+    preprocessing_id = models.CharField(_("preprocessing"), max_length=64)
+    inference_ms = models.FloatField(_("inference time (ms)"))
+
+    created_at = models.DateTimeField(_("read at"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("last changed at"), auto_now=True)
+
+    hidden_at = models.DateTimeField(_("deleted at"), null=True, blank=True, editable=False)
+    hidden_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("deleted by"),
+    )
+    hidden_reason = models.CharField(
+        _("reason for deletion"),
+        max_length=10,
+        choices=HidingReason.choices,
+        blank=True,
+        editable=False,
+    )
+
+    # Both are derived from other fields, and stored so that an index can cover them.
+    agreement = models.CharField(
+        _("agreement of doctor and model"),
+        max_length=8,
+        choices=Agreement.choices,
+        blank=True,
+        editable=False,
+    )
+    age_scope = models.CharField(
+        _("patient's age"),
+        max_length=7,
+        choices=AgeScope.choices,
+        default=AgeScope.INSIDE,
+        editable=False,
+    )
+
+    objects: ClassVar = ReadingQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("reading")
+        verbose_name_plural = _("readings")
+        ordering: ClassVar = ["-created_at", "-id"]
+        permissions: ClassVar = [("oversee_reading", "Can oversee every doctor's readings")]
+        indexes: ClassVar = READING_INDEXES
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=models.Q(label__in=Label.values), name="reading_label_known"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(patient_age_years__lte=MAX_AGE_YEARS),
+                name="reading_age_possible",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    def get_absolute_url(self) -> str:
+        return reverse("readings:detail", args=[self.pk])
+
+    @property
+    def probability(self) -> float:
+        """The calibrated probability of pneumonia, from 0 to 1."""
+        return float(self.probabilities[Label.PNEUMONIA])
+
+    @property
+    def probability_text(self) -> str:
+        """`probability` to three decimals, never rounded to 0 or 1.
+
+        No network is certain, so the extremes read "< 0.001" and "> 0.999".
+        """
+        if self.probability >= 0.9995:
+            return "> 0.999"
+        if self.probability < 0.0005:
+            return "< 0.001"
+        return f"{self.probability:.3f}"
+
+    @property
+    def percent(self) -> float:
+        """`probability` in percent."""
+        return round(100 * self.probability, 2)
+
+    @property
+    def threshold_percent(self) -> float:
+        """`threshold` in percent."""
+        return round(100 * self.threshold, 2)
+
+    @property
+    def unsure_band(self) -> tuple[float, float] | None:
+        """The range of probabilities in which the model abstains, from its card.
+
+        None for a model without abstention, and if the registered version no longer is the bundle
+        that made this reading.
+        """
+        version = self.model_version
+        band = version.card.get("conformal")
+        if not band or version.bundle_sha256 != self.bundle_sha256:
+            return None
+        return float(band["lower"]), min(1.0, float(band["upper"]))
+
+    @property
+    def unsure_percents(self) -> tuple[float, float] | None:
+        """`unsure_band` as start and width in percent."""
+        if self.unsure_band is None:
+            return None
+        lower, upper = self.unsure_band
+        return round(100 * lower, 2), round(100 * (upper - lower), 2)
+
+    @property
+    def is_out_of_scope(self) -> bool:
+        return self.label == Label.OUT_OF_SCOPE
+
+    @property
+    def is_hidden(self) -> bool:
+        return self.hidden_at is not None
+
+    @cached_property
+    def is_shared(self) -> bool:
+        """Whether an image of the film is on the discussion board.
+
+        `services.sharing.with_sharing` sets it for every reading of a list in the same query.
+        """
+        return self.shared_cases.filter(withdrawn_at__isnull=True).exists()
+
+    @property
+    def scope_reason_texts(self) -> list[str]:
+        """`scope_reasons` as sentences in the active language."""
+        return [str(SCOPE_REASONS.get(code, code)) for code in self.scope_reasons]
+
+    @property
+    def model_name(self) -> str:
+        return self.model_version.name

@@ -1,0 +1,44 @@
+"""The doctor's own assessment of a film."""
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from diagnosis.models.choices import Verdict
+from diagnosis.models.reading import Reading
+
+
+class Review(models.Model):
+    """A doctor's own assessment of a reading's film.
+
+    It makes disagreement between doctors and model countable.
+    """
+
+    reading = models.OneToOneField(
+        Reading, on_delete=models.CASCADE, related_name="review", verbose_name=_("reading")
+    )
+    doctor = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        related_name="+",
+        verbose_name=_("doctor"),
+    )
+    verdict = models.CharField(_("doctor's assessment"), max_length=12, choices=Verdict.choices)
+    note = models.CharField(_("note"), max_length=500, blank=True)
+    created_at = models.DateTimeField(_("recorded at"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("last changed at"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("doctor's assessment")
+        verbose_name_plural = _("doctors' assessments")
+        default_permissions = ()
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=models.Q(verdict__in=Verdict.values), name="review_verdict_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.reading_id)

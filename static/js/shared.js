@@ -1,0 +1,7 @@
+// Functions that several scripts use.
+
+export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+
+// Replaces each {name} in a message with the value of that name.
+export const interpolate = (message, values) =>
+  message.replace(/\{(\w+)\}/g, (_, name) => values[name]);

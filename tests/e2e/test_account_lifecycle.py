@@ -1,0 +1,108 @@
+"""An account from application to suspension, in the browsers of both users."""
+
+import re
+
+import pytest
+from django.core import mail
+from playwright.sync_api import Browser, Page, expect
+
+from accounts.audit.verify import verify_log
+from accounts.models import AuditEntry, User
+from tests.e2e.conftest import code_of, new_context
+from tests.factories import PASSWORD, SupervisorFactory
+
+NEW = "mei@example.org"
+NEW_PASSWORD = "a long enough phrase"
+
+
+def link_in_mail_to(address: str) -> str:
+    """Return the link in the newest mail to `address`."""
+    body = next(m.body for m in reversed(mail.outbox) if m.to == [address])
+    return re.search(r"https?://\S+", str(body))[0]
+
+
+@pytest.fixture
+def supervisor_page(browser: Browser, site: str):
+    """A supervisor's browser, after setting up two-factor authentication."""
+    supervisor = SupervisorFactory(email="supervisor@example.org", display_name="林淑芬")
+    context = new_context(browser)
+    page = context.new_page()
+    page.goto(f"{site}/accounts/login/")
+    page.locator("input[name=login]").fill(supervisor.email)
+    page.locator("input[name=password]").fill(PASSWORD)
+    page.locator("main form button[type=submit]").first.click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("two-factor authentication")
+    page.get_by_role("link", name="Authenticator app").click()
+    page.locator("input[name=password]").fill(PASSWORD)
+    page.locator("main form button[type=submit]").first.click()
+    page.get_by_text("I cannot scan the code").click()
+    secret = page.locator("#authenticator_secret").inner_text()
+    page.locator("input[name=code]").fill(code_of(secret))
+    page.get_by_role("button", name="Turn on").click()
+    expect(page.locator("#recovery_codes li")).to_have_count(10)
+    page.get_by_role("link", name="I have saved my codes").click()
+    yield page
+    context.close()
+
+
+def test_account_from_application_to_suspension(
+    page: Page, supervisor_page: Page, site: str, settings
+):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    # Application
+    page.goto(f"{site}/accounts/signup/")
+    for name, value in {
+        "display_name": "陳美",
+        "email": NEW,
+        "password1": NEW_PASSWORD,
+        "password2": NEW_PASSWORD,
+        "hospital": "臺大醫院",
+        "department": "小兒科",
+        "licence_number": "醫字第 12345 號",
+    }.items():
+        page.locator(f"input[name={name}]").fill(value)
+    page.locator("main form button[type=submit]").first.click()
+    page.wait_for_url("**/accounts/confirm-email/")
+    expect(page.locator("main")).to_contain_text("Check your inbox")
+
+    # Verification, which signs in the browser that signed up
+    page.goto(link_in_mail_to(NEW))
+    page.locator("main form button[type=submit]").first.click()
+    page.wait_for_url("**/accounts/status/")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("awaiting approval")
+    page.goto(f"{site}/readings/")
+    page.wait_for_url("**/accounts/status/")
+
+    # Approval
+    applicant = User.objects.get(email=NEW)
+    supervisor_page.goto(f"{site}/admin/accounts/user/{applicant.pk}/change/")
+    expect(supervisor_page.locator("body")).to_contain_text("臺大醫院")
+    supervisor_page.get_by_role("link", name="Approve").click()
+    supervisor_page.get_by_role("button", name="Approve").click()
+    supervisor_page.wait_for_load_state("networkidle")
+    applicant.refresh_from_db()
+    assert applicant.is_approved
+    assert mail.outbox[-1].to == [NEW]
+
+    # Access
+    page.goto(f"{site}/readings/")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    assert page.url.endswith("/readings/")
+
+    # Suspension
+    supervisor_page.goto(f"{site}/admin/accounts/user/{applicant.pk}/change/")
+    supervisor_page.get_by_role("link", name="Suspend").click()
+    supervisor_page.locator("textarea[name=reason]").fill("left the hospital")
+    supervisor_page.get_by_role("button", name="Suspend").click()
+    supervisor_page.wait_for_load_state("networkidle")
+    page.goto(f"{site}/readings/")
+    page.wait_for_url("**/accounts/login/**")
+    page.locator("input[name=login]").fill(NEW)
+    page.locator("input[name=password]").fill(NEW_PASSWORD)
+    page.locator("main form button[type=submit]").first.click()
+    page.wait_for_url("**/accounts/inactive/")
+
+    # Audit log
+    events = set(AuditEntry.objects.values_list("what", flat=True))
+    assert {"approved", "suspended", "sign-in", "second-factor-added"} <= events
+    assert list(verify_log()) == []

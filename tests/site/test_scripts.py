@@ -1,0 +1,116 @@
+"""The scripts that make, checks and CI run, with stand-ins for the system's programs."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.locks import ROOT
+
+SH = shutil.which("sh")
+TOOLS = ("sh", "cat", "grep", "tail", "mktemp", "rm")
+
+
+@pytest.fixture
+def system(tmp_path, monkeypatch):
+    """A PATH without the programs in question; adds stand-ins that write their arguments down."""
+    path = tmp_path / "bin"
+    path.mkdir()
+    for tool in TOOLS:
+        (path / tool).symlink_to(str(shutil.which(tool)))
+
+    def add(name: str, code: str = "") -> None:
+        (path / name).write_text(f'#!{SH}\necho "{name} $*" >>{tmp_path}/called\n{code}\n')
+        (path / name).chmod(0o755)
+
+    monkeypatch.setenv("PATH", str(path))
+    monkeypatch.delenv("CHROMIUM", raising=False)
+    return add
+
+
+def system_packages(*packages: str) -> str:
+    done = subprocess.run(
+        [ROOT / "scripts" / "system-packages", *packages],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def called(tmp_path: Path) -> list[str]:
+    return (tmp_path / "called").read_text().splitlines()
+
+
+def test_missing_packages_are_installed_as_root(tmp_path, system):
+    system("id", "echo 0")
+    system("apt-get")
+    system("msgfmt")
+    said = system_packages("chromium", "fonts-noto-cjk", "gettext")
+    assert said == "Installing Debian packages: chromium fonts-noto-cjk gettext ...\n"
+    assert called(tmp_path)[-2:] == [
+        "apt-get update -qq", "apt-get install -y -qq chromium fonts-noto-cjk gettext"
+    ]  # fmt: skip
+
+
+def test_what_is_there_is_not_installed_again(tmp_path, system):
+    for program in ("chromium", "msgfmt", "xgettext", "apt-get"):
+        system(program)
+    system("fc-list", "echo Noto Sans CJK TC")
+    assert system_packages("chromium", "fonts-noto-cjk", "gettext") == ""
+    assert called(tmp_path) == ["fc-list :lang=zh-tw"]
+
+
+@pytest.mark.parametrize("user", ["1000", "0"], ids=["no rights", "no Debian"])
+def test_without_the_right_to_install_it_says_what_is_not_tested(system, user):
+    system("id", f"echo {user}")
+    if user != "0":
+        system("apt-get")
+    said = system_packages("chromium")
+    assert "NOT INSTALLED: chromium." in said
+    assert "sudo apt-get install chromium" in said
+
+
+def test_a_failed_installation_is_reported_and_stops_nothing(system):
+    system("id", "echo 0")
+    system("apt-get", "echo E: no network; exit 100")
+    said = system_packages("gettext")
+    assert "E: no network" in said
+    assert "COULD NOT INSTALL: gettext." in said
+
+
+def test_tests_that_are_skipped_are_named_each(pytestconfig):
+    """Folded, the log of a run without Chromium says that 40 tests were skipped, but not which."""
+    assert not pytestconfig.getoption("fold_skipped")
+    assert pytestconfig.getoption("reportchars") == "a"
+
+
+def test_the_last_line_of_ci_is_the_test_runner_s(tmp_path, system):
+    """CI reads how many tests ran off the end of the log."""
+    for name in ("Makefile", "scripts/test", "scripts/system-packages", "scripts/install-locked",
+                 "scripts/make-venv", ".ci/run"):  # fmt: skip
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    for tool in ("bash", "make", "dirname", "env", "touch"):
+        if not shutil.which(tool, path="/usr/bin:/bin"):
+            pytest.skip(f"NOT TESTED: {tool} is not installed")
+        (tmp_path / "bin" / tool).symlink_to(str(shutil.which(tool, path="/usr/bin:/bin")))
+    system("id", "echo 1000")
+    venv = tmp_path / ".venv" / "bin"
+    venv.mkdir(parents=True)
+    (venv / "python").write_text(f'#!{SH}\necho "== 3 passed in 1.0s =="\n')
+    (tmp_path / "scripts" / "check").write_text(f"#!{SH}\necho all checks passed\n")
+    for script in (venv / "python", tmp_path / "scripts" / "check"):
+        script.chmod(0o755)
+    for lock in ("requirements-serve.txt", "requirements.txt", "requirements-dev.txt"):
+        (tmp_path / lock).touch()
+    (tmp_path / ".venv" / ".python").touch()
+    (tmp_path / ".venv" / ".installed-dev").touch()
+    done = subprocess.run(
+        ["bash", ".ci/run"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert "all checks passed" in lines
+    assert "NOT INSTALLED: chromium fonts-noto-cjk. What needs them is not tested." in lines
+    assert lines[-1] == "== 3 passed in 1.0s =="

@@ -1,0 +1,35 @@
+"""Forms that several apps use."""
+
+from typing import Any
+
+from django import forms
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+
+class ReasonForm(forms.Form):
+    """Ask for the reason of an action, which is kept on record.
+
+    The cleaned `reason` is a non-empty text.
+
+    Args:
+        max_length: most characters; no more than the place where the reason is stored can hold.
+        help_text: who will read the reason.
+        widget: the input; by default a text area of three lines.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        max_length: int = 500,
+        help_text: str | Promise = "",
+        widget: forms.Widget | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["reason"] = forms.CharField(
+            label=_("Reason"),
+            max_length=max_length,
+            help_text=help_text,  # type: ignore[arg-type]
+            widget=widget or forms.Textarea(attrs={"rows": 3, "class": "form-control"}),
+        )
