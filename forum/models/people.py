@@ -5,6 +5,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from forum.models.posts import MAX_BODY, MAX_REASON, MAX_TITLE, USER, Category, Post, Topic
 
@@ -49,7 +50,8 @@ class Member(models.Model):
     class Mail(models.TextChoices):
         AT_ONCE = "AT_ONCE", _("An email for each notification")
         DAILY = "DAILY", _("A daily summary")
-        NEVER = "NEVER", _("None")
+        # With a context, since the admin says "None" too.
+        NEVER = "NEVER", pgettext_lazy("email", "None")
 
     user = models.OneToOneField(USER, on_delete=models.CASCADE, primary_key=True, related_name="+")
     all_read_at = models.DateTimeField()

@@ -132,7 +132,7 @@ def test_sign_up_form_cannot_set_approval_or_roles():
 
 @pytest.mark.parametrize(
     ("language", "stored", "subject"),
-    [("en", "en", "Verify your e-mail address"), ("zh-TW", "zh-hant", "驗證您的信箱")],
+    [("en", "en", "Verify your email address"), ("zh-TW", "zh-hant", "驗證您的信箱")],
 )
 def test_mail_and_account_use_the_language_of_the_form(language, stored, subject):
     sign_up(anonymous_browser(language))

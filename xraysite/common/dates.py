@@ -21,7 +21,7 @@ def long_datetime(value: datetime | None) -> str:
 
 def _formatted(value: date | datetime | None, name: str) -> str:
     """Return a date in a format of `xraysite.formats`, in English where a language has none."""
-    if value is None:
+    if not value:  # a template hands over "" for a variable that is not defined
         return ""
     if isinstance(value, datetime) and timezone.is_aware(value):
         value = timezone.localtime(value)
