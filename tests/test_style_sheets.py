@@ -1,4 +1,4 @@
-"""Style sheets and scripts: each is there, is used, and is loaded by the pages that need it."""
+"""Style sheets and scripts exist, are used, and are loaded by the pages that need them."""
 
 import re
 from collections import defaultdict
@@ -38,7 +38,7 @@ def template_name(path: Path) -> str:
 
 
 def parts_of(name: str, seen: set[str] | None = None) -> set[str]:
-    """Return the template itself and every project template that it extends or includes."""
+    """Return the template and every project template that it extends or includes."""
     seen = set() if seen is None else seen
     if name not in seen and (TEMPLATES / name).exists():
         seen.add(name)
@@ -55,7 +55,7 @@ def selectors_of(sheet: Path) -> Iterator[list[str]]:
 
 
 def styled_classes() -> tuple[dict[str, set[str]], dict[str, set[str]]]:
-    """Return the sheets that style each class, and those that mention it, outside the admin."""
+    """Return the style sheets of each class outside the admin: styling it, and mentioning it."""
     styled, mentioned = defaultdict(set), defaultdict(set)
     for sheet in SHEETS:
         name = static_name(sheet)
@@ -107,7 +107,7 @@ def test_a_page_loads_the_style_sheets_of_its_classes(page):
 
 def test_every_static_file_that_is_loaded_exists():
     loaded = loaded_by_templates() | loaded_in_admin()
-    assert len(loaded) > len(SHEETS), "the search for static files found too few"
+    assert len(loaded) > len(SHEETS), "too few static files were found"
     assert [name for name in sorted(loaded) if finders.find(name) is None] == []
 
 
@@ -123,7 +123,7 @@ def test_every_style_sheet_and_script_is_loaded():
     assert imported <= ours
 
 
-def test_hashed_names_are_put_into_the_imports_of_our_modules_alone(tmp_path):
+def test_hashed_names_replace_imports_in_own_modules_only(tmp_path):
     source = StaticFilesStorage(location=tmp_path / "source", base_url="/static/")
     for name, text in {
         "js/page.js": 'import { a } from "./parts/a.js";\n',

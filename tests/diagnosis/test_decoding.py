@@ -22,7 +22,7 @@ VIEWS = ("", "film/", "film/?size=thumb", "heatmap/", "report/")
 
 @pytest.fixture
 def decoded(monkeypatch) -> list[int]:
-    """The sizes of the files that were decoded, in whatever module."""
+    """The sizes of all files that were decoded."""
     sizes: list[int] = []
     original = films.read_film
 
@@ -46,7 +46,7 @@ def test_an_upload_is_decoded_once_up_to_its_result(kind, active_model, as_docto
     assert decoded == [len(FILES[kind])]
     for view in VIEWS:
         assert as_doctor.get(response.headers["Location"] + view).status_code == 200
-    assert decoded == [len(FILES[kind])], "the views show renderings made at the upload"
+    assert decoded == [len(FILES[kind])], "views use the renderings from the upload"
 
 
 def test_a_film_that_was_inspected_is_not_decoded_again(active_model, as_doctor, decoded):
@@ -82,7 +82,7 @@ def test_few_inspected_films_are_kept_and_none_after_the_form(active_model, as_d
     assert len(validators._INSPECTED._cache) == 1
 
 
-def test_missing_renderings_are_made_again_with_one_decode(reading, as_doctor, decoded):
+def test_missing_renderings_are_recreated_with_one_decode(reading, as_doctor, decoded):
     for side in (VIEWER_SIDE, THUMBNAIL_SIDE):
         storages["films"].delete(storage.rendering_name(reading.film_sha256, side))
     for view in ("film/", "film/?size=thumb", "film/"):

@@ -144,7 +144,7 @@ def test_a_dicom_header_fills_empty_fields(active_model, as_doctor):
 @pytest.mark.parametrize(
     ("format", "name"), [("jpeg", "film.dcm"), ("png", "film.jpg"), ("dicom", "film.png")]
 )
-def test_the_format_is_told_from_the_content_not_the_name(format, name, active_model, as_doctor):
+def test_format_is_detected_from_the_content_not_the_name(format, name, active_model, as_doctor):
     pixels = synthetic_film("NORMAL", seed=1)
     data = encode_dicom(pixels) if format == "dicom" else encode(pixels, format)
     post_film(as_doctor, data, name)

@@ -32,7 +32,7 @@ def test_a_difference_is_named(reading, changed, said):
 
 
 def test_missing_bundle_is_reported(reading):
-    """A site may have readings of `pneumonia-1`, whose bundle is not in the software any more."""
+    """A site may have readings by `pneumonia-1`, whose bundle is no longer shipped."""
     ModelVersion.objects.update(name="pneumonia-1", path="pneumonia-1")
     registry.forget_loaded()
     said = "pneumonia-1, the model that made this reading, is no longer installed: No bundle at"

@@ -47,7 +47,7 @@ def test_passkey_is_set_up_and_signs_in_to_the_admin(browser: Browser, site: str
     page.goto(f"{site}/admin/")
     expect(page.locator("#site-name")).to_be_visible()
 
-    # And once more, where the account's owner has to confirm who they are
+    # Reauthenticate with the passkey
     page.goto(f"{site}/accounts/2fa/webauthn/reauthenticate/?next=/accounts/email/")
     page.locator("#mfa_webauthn_reauthenticate").click()
     page.wait_for_url(f"{site}/accounts/email/")
@@ -75,10 +75,10 @@ def test_session_warning_and_staying_signed_in_keep_the_form(
     expect(page.locator("input[name=patient_name]")).to_have_value("陳小明")
 
 
-def test_the_warning_before_an_end_that_cannot_be_put_off_focuses_its_button(
+def test_final_session_warning_focuses_its_button(
     short_sessions, page: Page, site: str, site_doctor
 ):
-    # As the server answers staff whose hours are over.
+    # The response for staff whose session has reached its limit.
     answer = {"signed_in": True, "seconds_left": 2, "can_stay": False, "token": "", "account": 0}
     page.route("**/accounts/session/", lambda route: route.fulfill(json=answer))
     sign_in(page, site, site_doctor.email)

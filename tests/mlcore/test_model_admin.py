@@ -104,7 +104,7 @@ def test_activation_asks_for_confirmation_and_is_recorded(
     assert "instead of" in page
     assert registry.active_version() == active_model, "a GET changed the active model"
     response = as_ml_engineer.post(activate(other_model), follow=True)
-    assert messages_of(response) == "pneumonia-9 reads films from now on."
+    assert messages_of(response) == "pneumonia-9 is now the active model."
     assert registry.active_version() == other_model
     rows = AuditEntry.objects.get_for_model(ModelVersion).filter(actor=ml_engineer)
     changed = {row.object_repr: row.changes["is_active"] for row in rows}
@@ -123,7 +123,7 @@ def test_roll_back_asks_for_confirmation_and_runs_once(
     assert f'name="expected" value="{active_model.pk}"' in page
     sent = {"expected": active_model.pk}
     answer = messages_of(as_ml_engineer.post(ROLL_BACK, sent, follow=True))
-    assert f"{active_model.name} reads films" in answer
+    assert f"{active_model.name} is now the active model" in answer
     assert registry.active_version() == active_model
     assert AuditEntry.objects.get_for_model(ModelVersion).filter(actor=ml_engineer).count() == 2
     again = messages_of(as_ml_engineer.post(ROLL_BACK, sent, follow=True))
@@ -175,7 +175,7 @@ def test_concurrent_activation_gives_a_message(
         raise IntegrityError("mlcore_one_active_model")
 
     monkeypatch.setattr(registry, "activate", taken)
-    assert "meanwhile" in messages_of(as_ml_engineer.post(activate(other_model), follow=True))
+    assert "in the meantime" in messages_of(as_ml_engineer.post(activate(other_model), follow=True))
 
 
 def test_active_and_unknown_models_are_not_activated(active_model, as_ml_engineer):
@@ -250,7 +250,7 @@ def test_failed_comparison_gives_the_reason(
     assert "different labels" in compare(as_supervisor, other_model, relabelled)
     Path(third_model.folder, "predictions.csv").write_bytes(predictions(0.9))
     altered = compare(as_supervisor, other_model, third_model)
-    assert "of pneumonia-10 is not the one that was registered" in altered
+    assert "of pneumonia-10 differs from the registered one" in altered
     Path(third_model.folder, "predictions.csv").unlink()
     assert "has no predictions.csv" in compare(as_supervisor, other_model, third_model)
 

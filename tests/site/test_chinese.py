@@ -1,4 +1,4 @@
-"""What libraries say in Traditional Chinese: complete, and as it is written in Taiwan."""
+"""The Traditional Chinese texts of libraries are complete and as written in Taiwan."""
 
 import re
 from importlib.util import find_spec
@@ -22,7 +22,7 @@ from tests.conftest import give_two_factor_code
 from tests.factories import PASSWORD, DoctorFactory, SupervisorFactory, UserFactory
 
 OVERRIDES = Path(settings.BASE_DIR, "locale_overrides/zh_Hant/LC_MESSAGES")
-# Catalogues that hold every text of a library; those of other languages hold some only.
+# Catalogues with every text of a library; those of other languages are incomplete.
 LIBRARIES = {
     "django.conf": "en",
     "django.contrib.admin": "en",
@@ -42,7 +42,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def untranslated(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The English texts that no catalogue has Chinese for, of those looked up in Chinese."""
+    """The English texts that were looked up in Chinese without a translation."""
     found: set[str] = set()
     gettext, ngettext = trans_real.gettext, trans_real.ngettext
 
@@ -70,7 +70,7 @@ def untranslated(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 
 def chinese(user: User) -> Client:
-    """Return a browser that asks for Chinese pages, of `user` who has just proved who they are."""
+    """Return a Chinese browser of `user`, with a recent authentication."""
     browser = Client(headers={"accept-language": "zh-hant"})
     browser.force_login(user)
     give_two_factor_code(browser, user)
@@ -81,9 +81,9 @@ def chinese(user: User) -> Client:
 
 
 def words_of(response) -> str:
-    """Return the text that a reader sees of a page."""
+    """Return the visible text of a page."""
     assert response.status_code in {200, 400, 422}, response
-    # What Django's own widget writes between the parts of a password's hash.
+    # Labels of Django's widget for password hashes.
     page = response.content.decode().replace(": <bdi>", "<bdi>")
     assert 'lang="zh-hant"' in page
     return strip_tags(re.sub(r"(?s)<(script|style|head)\b.*?</\1>", "", page))
@@ -111,7 +111,7 @@ REFUSED_INSIDE = {
 
 
 @pytest.mark.parametrize("address", REFUSED)
-def test_refused_forms_of_strangers(address, untranslated):
+def test_refused_forms_of_anonymous_users(address, untranslated):
     browser = anonymous_browser("zh-hant")
     for fields in ({}, REFUSED[address]):
         text = words_of(browser.post(address, fields))
@@ -121,7 +121,7 @@ def test_refused_forms_of_strangers(address, untranslated):
 
 
 @pytest.mark.parametrize("address", REFUSED_INSIDE)
-def test_refused_forms_of_ones_own_account(address, untranslated):
+def test_refused_forms_of_the_profile(address, untranslated):
     user = DoctorFactory(language="zh-hant")
     browser = chinese(user)
     RecoveryCodes.activate(user)
@@ -144,7 +144,7 @@ def test_pages_of_two_factor_authentication(untranslated):
     assert untranslated == set()
 
 
-def test_the_admin(untranslated, reading):
+def test_admin(untranslated, reading):
     waiting = applicant(anonymous_browser("zh-hant"))
     supervisor = SupervisorFactory(language="zh-hant")
     root = UserFactory(is_staff=True, is_superuser=True, language="zh-hant")
@@ -186,8 +186,8 @@ def test_mails(untranslated, transactional_db):
     assert untranslated == set()
 
 
-def test_every_override_is_of_a_text_that_a_library_has():
-    """A library that rewords a text would leave our Chinese for it without effect."""
+def test_every_override_matches_a_library_text():
+    """An override has no effect once the library rewords its text."""
     known = set()
     for name, language in LIBRARIES.items():
         (folder,) = find_spec(name).submodule_search_locations

@@ -1,4 +1,4 @@
-"""The locks install as they are, whatever was released since, and hold all that is needed."""
+"""The locks are complete, and install without resolving."""
 
 import ensurepip
 import os
@@ -18,18 +18,18 @@ TEXTS = {lock: (ROOT / lock).read_text() for lock in LOCKS}
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_a_lock_names_every_requirement_of_what_it_locks(lock):
+def test_lock_pins_every_requirement_of_its_packages(lock):
     assert gaps(TEXTS[lock]) == []
 
 
-def test_a_lock_without_extras_has_gaps():
-    """Such as the lock of which pip found `coverage[toml]` newer than its pin."""
+def test_gaps_of_a_lock_without_extras():
+    """Like the lock with which pip resolved `coverage[toml]` to a release newer than its pin."""
     stripped = re.sub(r"^([a-z0-9-]+)\[.*?\]", r"\1", TEXTS["requirements-dev.txt"], flags=re.M)
     found = gaps(stripped)
     assert any(re.match(r"pytest-cov needs coverage\[toml\]", gap) for gap in found)
 
 
-def test_a_lock_that_lacks_a_package_has_a_gap():
+def test_gap_of_a_lock_that_lacks_a_package():
     text = TEXTS["requirements.txt"]
     without = re.sub(r"^sqlparse==(.*\n)(\s.*\n)+", "", text, flags=re.M)
     (gap,) = gaps(without)
@@ -49,7 +49,7 @@ def test_each_entry_is_pinned_with_hashes(lock):
 @pytest.mark.parametrize(
     "environment", list(environments()), ids=lambda e: f"{e['sys_platform']}-{e['python_version']}"
 )
-def test_the_smaller_locks_are_parts_of_the_larger(environment):
+def test_smaller_locks_are_subsets_of_larger_ones(environment):
     serve, train, dev = (pins_for(TEXTS[lock], environment) for lock in LOCKS)
     for smaller, larger in ((serve, train), (train, dev)):
         assert smaller.keys() < larger.keys()
@@ -58,17 +58,17 @@ def test_the_smaller_locks_are_parts_of_the_larger(environment):
             assert pin.extras <= larger[name].extras
 
 
-def test_serving_installs_nothing_that_only_trains():
+def test_serving_lock_contains_no_training_packages():
     serve, train, _ = (pins_for(TEXTS[lock]) for lock in LOCKS)
     assert {"tensorflow", "keras", "matplotlib"} <= train.keys() - serve.keys()
 
 
-# --- What the scripts do, on a small index ----------------------------------------------------
+# --- The scripts, with a small local index ----------------------------------------------------
 
 
 @pytest.fixture
 def index(tmp_path) -> Index:
-    """One release each of a site, a plug-in that needs an extra, and what that extra needs."""
+    """An index with a site, a plug-in that needs an extra, and the package of that extra."""
     index = Index(tmp_path / "index")
     release_all(index, "1.0")
     return index
@@ -102,13 +102,13 @@ def python(tmp_path) -> Path:
 
 @pytest.fixture
 def fresh_python(tmp_path) -> Path:
-    """An environment as scripts/make-venv makes it, with the pip that comes with Python."""
+    """An environment made by scripts/make-venv, with the pip of the Python installation."""
     venv.create(tmp_path / "fresh", with_pip=True)
     return tmp_path / "fresh" / "bin" / "python"
 
 
 def run(command: list[str | Path], index: Index, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command with that index and none of the machine's own settings."""
+    """Run a command with that index and without the settings of this machine."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     return subprocess.run(
         command, cwd=folder, capture_output=True, text=True, check=False, timeout=300,
@@ -138,10 +138,10 @@ def versions(python: Path) -> dict[str, str]:
     return {name: found[name] for name in found if name not in {"pip", "setuptools"}}
 
 
-def test_a_lock_installs_whatever_was_released_since(index, project, fresh_python):
+def test_lock_installs_despite_newer_releases(index, project, fresh_python):
     lock(index, project)
     release_all(index, "2.0")
-    # From the smallest set to the largest, as somebody does who first serves and then develops.
+    # From the smallest set to the largest, like a user who first serves and then develops.
     expected = dict.fromkeys(("website", "toolbox"), "1.0")
     for name, added in (
         ("requirements-serve.txt", ()),
@@ -158,8 +158,8 @@ def test_a_lock_installs_whatever_was_released_since(index, project, fresh_pytho
     Version(ensurepip.version()) >= Version("23.3"),
     reason="pip 23.3 and later keep to the pinned release of a package with extras",
 )
-def test_the_old_way_breaks_with_the_next_release(index, project, fresh_python):
-    """Extras stripped and pip left to resolve: that works until something newer is released."""
+def test_lock_without_extras_fails_after_a_newer_release(index, project, fresh_python):
+    """Without extras pip resolves them, which works until a newer release appears."""
     lock(index, project)
     text = (project / "requirements-dev.txt").read_text()
     assert "coverlib[toml]==1.0" in text
@@ -173,7 +173,7 @@ def test_the_old_way_breaks_with_the_next_release(index, project, fresh_python):
     assert "coverlib[toml]" in broken.stderr
 
 
-def test_locking_again_moves_nothing_until_asked(index, project):
+def test_locking_again_keeps_versions_unless_upgrading(index, project):
     lock(index, project)
     before = [(project / name).read_text() for name in LOCKS]
     release_all(index, "2.0")
@@ -185,7 +185,7 @@ def test_locking_again_moves_nothing_until_asked(index, project):
         assert "website==1.0" in (project / name).read_text()
 
 
-def test_a_lock_that_lacks_something_is_not_taken_for_installed(index, project, python):
+def test_incomplete_lock_is_not_marked_installed(index, project, python):
     lock(index, project)
     text = (project / "requirements-serve.txt").read_text()
     start = text.index("toolbox==")
@@ -197,7 +197,7 @@ def test_a_lock_that_lacks_something_is_not_taken_for_installed(index, project, 
     assert "make clean" in done.stderr
 
 
-def test_a_file_that_was_exchanged_is_not_installed(index, project, python):
+def test_file_with_another_hash_is_not_installed(index, project, python):
     lock(index, project)
     index.release("toolbox", "1.0", "Summary: not what was locked")
     done = install(python, "requirements-serve.txt", index, project)
@@ -206,7 +206,7 @@ def test_a_file_that_was_exchanged_is_not_installed(index, project, python):
     assert versions(python) == {}
 
 
-# --- What make does ---------------------------------------------------------------------------
+# --- The Makefile -----------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="NOT TESTED: make is not installed")
@@ -223,8 +223,8 @@ def test_a_file_that_was_exchanged_is_not_installed(index, project, python):
         ("install-train", ["dev"], "requirements-dev.txt"),
     ],
 )
-def test_make_installs_one_lock_and_never_a_part_of_what_is_there(tmp_path, target, held, lock):
-    """Without that, `make run` would renew half of a developer's environment."""
+def test_make_installs_one_lock_and_keeps_a_larger_environment(tmp_path, target, held, lock):
+    """Otherwise `make run` would replace parts of a developer's environment."""
     (tmp_path / "scripts").mkdir()
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / ".venv").mkdir()

@@ -1,4 +1,4 @@
-"""What the site writes is closed to the machine's other users, whatever the umask."""
+"""Files of the site are private, whatever the umask."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ PRODUCTION = {
     "SECRET_KEY": "3f1c9a7e5b2d8064" * 5,
     "ALLOWED_HOSTS": "xray.example.org",
 }
-# Migrates where asked to, writes to the database, and looks while its log exists.
+# Migrates if asked to, writes to the database, and reads the modes while its log exists.
 LOOK = """
 import sys
 from pathlib import Path
@@ -46,7 +46,7 @@ def mode(path: Path) -> int:
 
 
 def modes(folder: Path) -> dict[str, int]:
-    """Return the modes of a folder and of all that it holds, by relative path."""
+    """Return the modes of a folder and of its content, by relative path."""
     return {str(path.relative_to(folder)): mode(path) for path in (folder, *folder.rglob("*"))}
 
 
@@ -75,7 +75,7 @@ def umask(value: int) -> Iterator[None]:
 
 @pytest.fixture(scope="module", params=UMASKS, ids=oct)
 def migrated(request, tmp_path_factory) -> Path:
-    """What `manage.py migrate` writes where there is nothing yet, under a umask."""
+    """The modes of a new installation after `manage.py migrate`, under a umask."""
     var = tmp_path_factory.mktemp("site") / "missing" / "var"
     python("manage.py", "migrate", "-v0", var=var, umask=request.param)
     return var
@@ -86,14 +86,14 @@ def var(migrated, tmp_path) -> Path:
     return shutil.copytree(migrated, tmp_path / "var")
 
 
-def test_migrate_makes_a_database_that_nobody_else_reads(migrated):
+def test_migrate_creates_a_private_database(migrated):
     found = modes(migrated)
     assert found.pop("db.sqlite3") == 0o600
     assert found.pop("secret_key") == 0o600
     assert found == {".": 0o700, "private": 0o700, "private/uploads": 0o700}
 
 
-def test_an_existing_installation_is_closed_at_the_next_start(var):
+def test_existing_installation_becomes_private_at_the_next_start(var):
     (var / "db.sqlite3-wal").touch()
     for path in (var, *var.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
@@ -104,7 +104,7 @@ def test_an_existing_installation_is_closed_at_the_next_start(var):
     assert set(found.values()) == {0o600}
 
 
-def test_what_a_group_was_granted_on_purpose_stays(var):
+def test_deliberate_group_permissions_are_kept(var):
     var.chmod(0o2750)
     (var / "db.sqlite3").chmod(0o640)
     assert python("-c", LOOK, var=var, umask=0).split()[0] == "0o640"
@@ -112,7 +112,7 @@ def test_what_a_group_was_granted_on_purpose_stays(var):
 
 
 @pytest.mark.parametrize(("found", "kept"), [(0o2750, 0o2700), (0o755, 0o700), (0o500, 0o500)])
-def test_in_the_checkout_no_group_is_granted_anything(tmp_path, settings, found, kept):
+def test_checkout_grants_no_group_permissions(tmp_path, settings, found, kept):
     settings.BASE_DIR = tmp_path
     (tmp_path / "var").mkdir()
     (tmp_path / "var").chmod(found)
@@ -120,7 +120,7 @@ def test_in_the_checkout_no_group_is_granted_anything(tmp_path, settings, found,
     assert mode(tmp_path / "var") == kept
 
 
-def test_a_database_in_another_folder_is_as_private(tmp_path):
+def test_database_in_another_folder_is_private(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data").chmod(0o755)
     database = tmp_path / "data" / "site.sqlite3"
@@ -128,20 +128,20 @@ def test_a_database_in_another_folder_is_as_private(tmp_path):
     var = tmp_path / "var"
     assert python("-c", LOOK, "migrate", var=var, umask=0, **environment).split() == ["0o600"] * 3
     assert mode(var) == 0o700
-    assert mode(tmp_path / "data") == 0o755, "this folder is not the site's own"
+    assert mode(tmp_path / "data") == 0o755, "the site does not own this folder"
     database.chmod(0o644)
     assert python("-c", LOOK, var=var, umask=0, **environment).split() == ["0o600"] * 3
 
 
-def test_a_database_behind_a_link_is_as_private(tmp_path):
+def test_database_behind_a_link_is_private(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "disk.sqlite3")
     with umask(0):
         private_files.prepare_database(tmp_path / "link")
     assert mode(tmp_path / "disk.sqlite3") == 0o600
 
 
-def test_a_second_connection_leaves_the_locks_of_the_first(tmp_path):
-    """A process that closes any descriptor of a file drops all the locks that it holds on it."""
+def test_second_connection_keeps_the_locks_of_the_first(tmp_path):
+    """Closing any descriptor of a file releases all locks of the process on it."""
     name = str(tmp_path / "db.sqlite3")
     wrapper = DatabaseWrapper({"NAME": name, "OPTIONS": {}})
     write = (
@@ -167,8 +167,8 @@ def test_films_and_their_folders_are_private(tmp_path):
     assert set(found.values()) == {0o700}
 
 
-def test_a_folder_that_stays_open_is_reported(tmp_path, settings, monkeypatch):
-    """As on a disk that keeps no modes, or where the folder is another user's."""
+def test_folder_that_stays_open_is_reported(tmp_path, settings, monkeypatch):
+    """For example on a file system without modes, or in another user's folder."""
     settings.VAR_DIR = tmp_path / "var"
     settings.VAR_DIR.mkdir()
     settings.VAR_DIR.chmod(0o705)
@@ -186,7 +186,7 @@ def test_a_folder_that_stays_open_is_reported(tmp_path, settings, monkeypatch):
     assert f"{database} is open" in warning.msg
 
 
-def test_a_folder_that_cannot_be_made_stops_no_command(tmp_path, settings, caplog):
+def test_folder_that_cannot_be_created_stops_no_command(tmp_path, settings, caplog):
     (tmp_path / "file").touch()
     settings.VAR_DIR = tmp_path / "file" / "var"
     private_files.prepare_folders()

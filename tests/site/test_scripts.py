@@ -1,4 +1,4 @@
-"""The scripts that make, checks and CI run, with stand-ins for the system's programs."""
+"""The scripts run by make and CI, with stand-ins for system programs."""
 
 import shutil
 import subprocess
@@ -14,7 +14,7 @@ TOOLS = ("sh", "cat", "grep", "tail", "mktemp", "rm")
 
 @pytest.fixture
 def system(tmp_path, monkeypatch):
-    """A PATH without the programs in question; adds stand-ins that write their arguments down."""
+    """A PATH without those programs; adds stand-ins that record their arguments."""
     path = tmp_path / "bin"
     path.mkdir()
     for tool in TOOLS:
@@ -53,7 +53,7 @@ def test_missing_packages_are_installed_as_root(tmp_path, system):
     ]  # fmt: skip
 
 
-def test_what_is_there_is_not_installed_again(tmp_path, system):
+def test_installed_packages_are_not_installed_again(tmp_path, system):
     for program in ("chromium", "msgfmt", "xgettext", "apt-get"):
         system(program)
     system("fc-list", "echo Noto Sans CJK TC")
@@ -62,7 +62,7 @@ def test_what_is_there_is_not_installed_again(tmp_path, system):
 
 
 @pytest.mark.parametrize("user", ["1000", "0"], ids=["no rights", "no Debian"])
-def test_without_the_right_to_install_it_says_what_is_not_tested(system, user):
+def test_skipped_tests_are_announced_without_install_rights(system, user):
     system("id", f"echo {user}")
     if user != "0":
         system("apt-get")
@@ -79,14 +79,14 @@ def test_a_failed_installation_is_reported_and_stops_nothing(system):
     assert "COULD NOT INSTALL: gettext." in said
 
 
-def test_tests_that_are_skipped_are_named_each(pytestconfig):
-    """Folded, the log of a run without Chromium says that 40 tests were skipped, but not which."""
+def test_each_skipped_test_is_named(pytestconfig):
+    """Otherwise the log would only contain the number of skipped tests."""
     assert not pytestconfig.getoption("fold_skipped")
     assert pytestconfig.getoption("reportchars") == "a"
 
 
-def test_the_last_line_of_ci_is_the_test_runner_s(tmp_path, system):
-    """CI reads how many tests ran off the end of the log."""
+def test_last_line_in_ci_is_pytests(tmp_path, system):
+    """CI reads the number of tests from the end of the log."""
     for name in ("Makefile", "scripts/test", "scripts/system-packages", "scripts/install-locked",
                  "scripts/make-venv", ".ci/run"):  # fmt: skip
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -1,7 +1,7 @@
-"""`make run` in a fresh checkout: what serving installs is enough, and all it writes is in var/.
+"""`make run` in a fresh checkout needs only the serving packages and writes only to var/.
 
-The site runs in a copy of the checkout, with the packages of requirements-serve.txt alone and a
-umask that hides nothing.
+The site runs in a copy of the checkout, with the packages of requirements-serve.txt only and a
+umask of 0.
 """
 
 import json
@@ -80,7 +80,7 @@ def files_outside_var(checkout: Path) -> set[Path]:
 
 @pytest.fixture(scope="module")
 def site(serve_python, checkout) -> Iterator[tuple[str, str]]:
-    """The running site's address, and what it printed before it served."""
+    """The URL of the running site, and its output before it served."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -105,7 +105,7 @@ def site(serve_python, checkout) -> Iterator[tuple[str, str]]:
 
 
 def get(address: str) -> tuple[int, str]:
-    """Fetches a page, waiting for a server that is about to listen."""
+    """Fetch a page, waiting for the server to listen."""
     deadline = time.monotonic() + SECONDS
     while True:
         try:
@@ -119,7 +119,7 @@ def get(address: str) -> tuple[int, str]:
             time.sleep(0.2)
 
 
-def test_the_environment_holds_no_tensorflow_and_no_keras(serve_python):
+def test_environment_has_no_tensorflow_or_keras(serve_python):
     for name in ("tensorflow", "keras", "matplotlib"):
         code = f"import importlib.util as u; print(u.find_spec({name!r}))"
         found = subprocess.run([serve_python, "-c", code], capture_output=True, text=True)
@@ -129,7 +129,7 @@ def test_the_environment_holds_no_tensorflow_and_no_keras(serve_python):
 def test_the_site_serves(site):
     address, said = site
     assert f"{settings.SHIPPED_MODEL} (" in said
-    assert said.count("@example.org") == 4, "a demo account of each kind, with its password"
+    assert said.count("@example.org") == 4, "a demo account of each role, with its password"
     assert json.loads(get(f"{address}/healthz")[1])["model"] == "ok"
     for page, shown in (("/", "xraysite"), ("/accounts/login/", 'type="password"')):
         status, text = get(address + page)
@@ -137,17 +137,17 @@ def test_the_site_serves(site):
         assert shown in text
 
 
-def test_what_the_site_writes_is_in_var_and_private(site, checkout):
+def test_site_writes_only_private_files_in_var(site, checkout):
     get(f"{site[0]}/accounts/login/")
     var = checkout / "var"
     found = {path: stat.S_IMODE(path.stat().st_mode) for path in (var, *var.glob("*"))}
-    del found[var / "static"]  # served to everybody
+    del found[var / "static"]  # public files
     assert {path.name for path in found} >= {"var", "db.sqlite3", "db.sqlite3-wal", "private"}
     for path, mode in found.items():
         assert mode == (0o700 if path.is_dir() else 0o600), path
 
 
-def test_the_commands_that_serve_need_nothing_more(site, serve_python, checkout, films, tmp_path):
+def test_serving_commands_need_no_further_packages(site, serve_python, checkout, films, tmp_path):
     paths = sorted(films.rglob("*.jpeg"))[::24]
     out = {name: tmp_path / name for name in ("predictions", "figures", "audit")}
     succeed(serve_python, checkout, "predict_image", *paths, "--json", out["predictions"])
@@ -167,7 +167,9 @@ def test_the_commands_that_serve_need_nothing_more(site, serve_python, checkout,
     assert 0 <= audit["shortcuts"]["frame"]["auc"] <= 1, "fitted by scikit-learn"
 
 
-def test_training_says_what_it_lacks_and_how_to_get_it(site, serve_python, checkout, films):
+def test_training_names_missing_packages_and_how_to_install_them(
+    site, serve_python, checkout, films
+):
     done = manage(serve_python, checkout, "train_model", "--data", films, "--name", "mine")
     assert done.returncode == 1
     assert done.stderr == (
@@ -178,7 +180,7 @@ def test_training_says_what_it_lacks_and_how_to_get_it(site, serve_python, check
     assert not (checkout / "var" / "bundles").exists()
 
 
-def test_training_writes_to_var_and_nowhere_else(site, serve_python, checkout, films, tmp_path):
+def test_training_writes_only_to_var(site, serve_python, checkout, films, tmp_path):
     before = files_outside_var(checkout)
     succeed(
         sys.executable, checkout, "train_model", "--data", films, "--name", "mine",
