@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -104,8 +103,7 @@ def build(
     left_out = blocks_left_out(records, plan.members)
     data = load_films(manifest, records, options)
     started = time.perf_counter()
-    state = plan.root / f".training-{plan.name}"
-    members, history = _train_members(plan, options, data, left_out, state, progress, on_stage)
+    members, history = _train_members(plan, options, data, left_out, progress, on_stage)
     seconds = time.perf_counter() - started
     if not plan.distribution.is_chief:
         return None
@@ -134,7 +132,7 @@ def build(
     }
     on_stage("writing the bundle")
     written = bundle.write(plan.root, written_card, files)
-    shutil.rmtree(state)
+    shutil.rmtree(plan.state_folder)
     return written
 
 
@@ -151,7 +149,6 @@ def _train_members(
     options: Options,
     data: TrainingSet,
     left_out: list[npt.NDArray[np.bool_]],
-    state: Path,
     progress: Progress,
     on_stage: Callable[[str], None],
 ) -> tuple[list[keras.Model], History]:
@@ -167,7 +164,7 @@ def _train_members(
             replace(options, seed=options.seed + number),
             data.only(~held),
             data.only(held),
-            state_folder=state / f"member-{number + 1}",
+            state_folder=plan.state_folder / f"member-{number + 1}",
             progress=progress,
             initial=starts[number],
             distribution=plan.distribution,
