@@ -35,7 +35,7 @@ def test_a_bundle_that_is_no_longer_shipped_is_named(reading):
     """A site may have readings of `pneumonia-1`, whose bundle is not in the software any more."""
     ModelVersion.objects.update(name="pneumonia-1", path="pneumonia-1")
     registry.forget_loaded()
-    said = "pneumonia-1, the model that made this reading, is no longer installed: There is no bundle at"
+    said = "pneumonia-1, the model that made this reading, is no longer installed: There is no "
     with pytest.raises(CommandError, match=said):
         call_command("replay_reading", str(reading.pk))
 
