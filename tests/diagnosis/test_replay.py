@@ -35,7 +35,7 @@ def test_missing_bundle_is_reported(reading):
     """A site may have readings by `pneumonia-1`, whose bundle is no longer shipped."""
     ModelVersion.objects.update(name="pneumonia-1", path="pneumonia-1")
     registry.forget_loaded()
-    said = "pneumonia-1, the model that made this reading, is no longer installed: No bundle at"
+    said = "pneumonia-1, the model that made this reading, is no longer installed: There is no "
     with pytest.raises(CommandError, match=said):
         call_command("replay_reading", str(reading.pk))
 

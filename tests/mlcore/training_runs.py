@@ -225,15 +225,13 @@ def run_stopped(folder: Path) -> dict[str, Any]:
 
 def batches() -> dict[str, Any]:
     """Look at batches in several orders."""
-    from mlcore.engine.training.augment import Augmentation
     from mlcore.engine.training.batches import AugmentedBatches
+    from mlcore.engine.training.training import Options
 
     def made(seed: int = 5) -> Any:
         data = films(35, seed=1)
         data.labels[:20] = 0
-        return AugmentedBatches(
-            data, batch_size=8, augmentation=Augmentation(), balance=True, seed=seed
-        )
+        return AugmentedBatches(data, Options(batch_size=8, seed=seed))
 
     def digest(batches: Any, index: int) -> str:
         return hashlib.sha256(b"".join(part.tobytes() for part in batches[index])).hexdigest()

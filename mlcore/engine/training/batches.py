@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mlcore.engine.serving.preprocess import as_input
-from mlcore.engine.training.augment import Augmentation, augment
+from mlcore.engine.training.augment import augment
+from mlcore.engine.training.options import Options
 
 Films = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
@@ -65,12 +66,9 @@ class AugmentedBatches(keras.utils.PyDataset):
     uninterrupted one would have seen.
 
     Args:
-        data: The training films.
-        batch_size: Films in a batch. Films that do not fill a batch are left out of the epoch;
-            with fewer films than one batch, they all make one.
-        augmentation: How strongly films are changed.
-        balance: Whether both classes weigh the same in the loss.
-        seed: Of order and augmentation.
+        data: The training films. Those that do not fill a batch are left out of the epoch; fewer
+            than one batch make one.
+        options: Batch size, augmentation, class balance and seed.
 
     Attributes:
         epoch: The epoch to make batches of, from 1. The training loop sets it: `fit` calls
@@ -79,21 +77,13 @@ class AugmentedBatches(keras.utils.PyDataset):
             `time.perf_counter`.
     """
 
-    def __init__(
-        self,
-        data: TrainingSet,
-        *,
-        batch_size: int,
-        augmentation: Augmentation,
-        balance: bool,
-        seed: int,
-    ) -> None:
+    def __init__(self, data: TrainingSet, options: Options) -> None:
         super().__init__()
-        self.data, self.batch_size, self.augmentation = data, batch_size, augmentation
-        self.seed, self.epoch = seed, 1
+        self.data, self.options = data, options
+        self.epoch = 1
         self.made: dict[int, tuple[float, float]] = {}
         counts = np.bincount(data.labels, minlength=2)
-        weights = counts.sum() / (2 * counts) if balance else np.ones(2)
+        weights = counts.sum() / (2 * counts) if options.balance else np.ones(2)
         self.class_weights = weights.astype(np.float32)
         # Threads for the films of one batch, not the `workers` of PyDataset for several batches:
         # under a strategy `fit` starts to read an epoch and then starts again, and Keras's queue
@@ -101,12 +91,12 @@ class AugmentedBatches(keras.utils.PyDataset):
         self._threads = ThreadPoolExecutor(2)
 
     def __len__(self) -> int:
-        return max(1, len(self.data.films) // self.batch_size)
+        return max(1, len(self.data.films) // self.options.batch_size)
 
     def __getitem__(self, index: int) -> Batch:
-        epoch, started = self.epoch, time.perf_counter()
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.data.films))
-        chosen = order[index * self.batch_size : (index + 1) * self.batch_size]
+        epoch, started, size = self.epoch, time.perf_counter(), self.options.batch_size
+        order = np.random.default_rng([self.options.seed, epoch]).permutation(len(self.data.films))
+        chosen = order[index * size : (index + 1) * size]
         films = list(self._threads.map(lambda i: self._augmented(epoch, int(i)), chosen))
         labels = self.data.labels[chosen]
         batch = as_input(np.stack(films)), _as_targets(labels), self.class_weights[labels]
@@ -114,9 +104,10 @@ class AugmentedBatches(keras.utils.PyDataset):
         return batch
 
     def _augmented(self, epoch: int, place: int) -> Films:
-        rng = np.random.default_rng([self.seed, epoch, place])
-        donor = self.data.films[rng.integers(len(self.data.films))]
-        return augment(self.data.films[place], donor=donor, rng=rng, spec=self.augmentation)
+        films = self.data.films
+        rng = np.random.default_rng([self.options.seed, epoch, place])
+        donor = films[rng.integers(len(films))]
+        return augment(films[place], donor=donor, rng=rng, spec=self.options.augmentation)
 
 
 def _as_targets(labels: Labels) -> npt.NDArray[Any]:

@@ -9,7 +9,6 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -75,8 +74,7 @@ def build(
     labels = np.array([LABELS.index(record.label) for record in records])
     data = TrainingSet(films.of(records), labels)
     started = time.perf_counter()
-    state = plan.root / f".training-{plan.name}"
-    members, history = _train_members(plan, options, data, left_out, state, progress, on_stage)
+    members, history = _train_members(plan, options, data, left_out, progress, on_stage)
     seconds = time.perf_counter() - started
     if not plan.distribution.is_chief:
         return None
@@ -88,7 +86,7 @@ def build(
     )
     report = card.Report(plan, manifest, options, development, fitted, history, seconds)
     written = _write(plan.root, architectures.averaged(members), report, on_stage)
-    shutil.rmtree(state)
+    shutil.rmtree(plan.state_folder)
     return written
 
 
@@ -128,7 +126,6 @@ def _train_members(
     options: Options,
     data: TrainingSet,
     left_out: list[npt.NDArray[np.bool_]],
-    state: Path,
     progress: Progress,
     on_stage: Callable[[str], None],
 ) -> tuple[list[keras.Model], History]:
@@ -144,7 +141,7 @@ def _train_members(
             replace(options, seed=options.seed + number),
             data.only(~held),
             data.only(held),
-            state_folder=state / f"member-{number + 1}",
+            state_folder=plan.state_folder / f"member-{number + 1}",
             progress=progress,
             initial=starts[number],
             distribution=plan.distribution,

@@ -17,8 +17,6 @@ WEIGHTS_FILE = "latest.weights.h5"  # as BackupAndRestore names it
 # Cross-entropy without label smoothing, which the compiled loss has.
 MONITOR = "val_cross_entropy"
 
-Logs = dict[str, float] | None
-
 
 @dataclass(frozen=True)
 class EpochResult:
@@ -70,7 +68,7 @@ class EpochRecorder(keras.callbacks.Callback):
         super().__init__()
         self.batches, self.history, self.progress = batches, history, progress
 
-    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.batches.epoch = epoch + 1
         self.batches.made.clear()
         for layer in self.model.layers:
@@ -82,30 +80,23 @@ class EpochRecorder(keras.callbacks.Callback):
         self.waited = 0.0
         self.began = self.step_ended = time.perf_counter()
 
-    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        figures = logs or {}
-        self.progress.step(
-            len(self.history) + 1, batch + 1, len(self.batches),
-            figures["loss"], figures["accuracy"], figures["auc"],
-        )  # fmt: skip
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        figures = (logs[name] for name in ("loss", "accuracy", "auc"))
+        self.progress.step(len(self.history) + 1, batch + 1, len(self.batches), *figures)
         # The last step had ended, but this one's films were still being made.
         started, ready = self.batches.made[batch]
         self.waited += max(0.0, ready - max(started, self.step_ended))
         self.step_ended = time.perf_counter()
 
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        figures = logs or {}
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        names = ("loss", "accuracy", "auc", "val_accuracy", "val_auc")
         self.history.append(
             EpochResult(
                 epoch=epoch + 1,
-                loss=figures["loss"],
-                accuracy=figures["accuracy"],
-                auc=figures["auc"],
-                val_loss=figures[MONITOR],
-                val_accuracy=figures["val_accuracy"],
-                val_auc=figures["val_auc"],
+                val_loss=logs[MONITOR],
                 seconds=time.perf_counter() - self.began,
                 waited=self.waited,
+                **{name: logs[name] for name in names},
             )
         )
 
@@ -120,7 +111,7 @@ class ResumedEarlyStopping(keras.callbacks.EarlyStopping):
         super().__init__(MONITOR, patience=patience, mode="min")
         self.history = history
 
-    def on_train_begin(self, logs: Logs = None) -> None:
+    def on_train_begin(self, logs: Any = None) -> None:
         super().on_train_begin(logs)
         for result in self.history:
             self.on_epoch_end(result.epoch - 1, {MONITOR: result.val_loss})
@@ -197,11 +188,11 @@ class EpochBackup(keras.callbacks.Callback):
         model.load_weights(self._folder_of(self.result_epoch()) / WEIGHTS_FILE)
         model.optimizer.finalize_variable_values(model.trainable_variables)
 
-    def on_train_begin(self, logs: Logs = None) -> None:
+    def on_train_begin(self, logs: Any = None) -> None:
         if self.history:
             self._keras_backup(self._folder_of(len(self.history))).on_train_begin()
 
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.finished = self.model.stop_training
         if self.distribution.is_chief:
             self._save(epoch)

@@ -34,3 +34,8 @@ class Plan:
     start: keras.Model | None = None
     started_from: str | None = None
     distribution: Distribution = ONE_DEVICE
+
+    @property
+    def state_folder(self) -> Path:
+        """Where unfinished training is saved, to be resumed."""
+        return self.root / f".training-{self.name}"

@@ -5,7 +5,6 @@ the same options and films resumes after its last epoch, and ends where an unint
 have ended. Importing this module imports Keras.
 """
 
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from mlcore.engine.serving.preprocess import Preprocessing, as_input
+from mlcore.engine.serving.preprocess import as_input
 from mlcore.engine.training import architectures
-from mlcore.engine.training.augment import Augmentation
 from mlcore.engine.training.backend import ONE_DEVICE, Distribution
 from mlcore.engine.training.batches import AugmentedBatches, FilmBatches, Films, TrainingSet
 from mlcore.engine.training.callbacks import (
@@ -25,59 +23,9 @@ from mlcore.engine.training.callbacks import (
     Progress,
     ResumedEarlyStopping,
 )
-
-__all__ = [
-    "EpochResult",
-    "Options",
-    "Progress",
-    "TrainingSet",
-    "logits_of",
-    "outputs_of",
-    "train",
-]
+from mlcore.engine.training.options import Options
 
 CLIP_NORM = 5.0
-
-
-@dataclass(frozen=True)
-class Options:
-    """What decides a training run: two runs with the same options and films end the same.
-
-    Attributes:
-        arch: Name of the architecture.
-        image_size: Side of the network's input in pixels.
-        epochs: Passes over the training films.
-        batch_size: Films in a step, over all devices.
-        learning_rate: Highest rate, reached after a tenth of the first epoch.
-        weight_decay: Of AdamW.
-        label_smoothing: How far the targets are moved from 0 and 1 towards one half.
-        average: Momentum of the exponential moving average of the weights, which is the result.
-            A short run uses a smaller one; see `average_momentum`.
-        balance: Whether both classes weigh the same in the loss.
-        patience: Epochs without a lower validation loss after which training stops and the best
-            epoch's weights are kept. 0 trains to the end and keeps the last ones.
-        mixed_precision: Whether layers compute in bfloat16, on hardware that is faster so.
-        seed: Of initial weights, order, augmentation and dropout.
-    """
-
-    arch: str = "resnet_small"
-    image_size: int = 128
-    epochs: int = 15
-    batch_size: int = 32
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.02
-    label_smoothing: float = 0.05
-    average: float = 0.995
-    balance: bool = True
-    patience: int = 0
-    mixed_precision: bool = False
-    seed: int = 0
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    preprocessing: Preprocessing = field(default_factory=Preprocessing)
-
-    def to_card(self) -> dict[str, Any]:
-        """Return the fields for the card."""
-        return asdict(self)
 
 
 def train(
@@ -120,13 +68,7 @@ def train(
     )
     if backup.history:
         progress.resumed(len(backup.history))
-    batches = AugmentedBatches(
-        training,
-        batch_size=options.batch_size,
-        augmentation=options.augmentation,
-        balance=options.balance,
-        seed=options.seed,
-    )
+    batches = AugmentedBatches(training, options)
     keras.utils.set_random_seed(options.seed)
     with distribution.scope():
         network = _network(options, mixed=options.mixed_precision)

@@ -118,6 +118,11 @@ class Command(BaseCommand):
             default=0,
             help="epochs without improvement after which training stops (default: 0, never)",
         )
+        add("--unaudited", action="store_true", help="train even if the data set fails the audit")
+        self._add_hardware_arguments(parser)
+
+    def _add_hardware_arguments(self, parser: ArgumentParser) -> None:
+        add = parser.add_argument
         add("--mixed-precision", action="store_true", help="compute in bfloat16")
         add("--deterministic", action="store_true", help="bit-identical weights in every run")
         add(
@@ -127,11 +132,6 @@ class Command(BaseCommand):
             help="divide each batch among the GPUs of this machine (mirrored) or among several "
             "machines (workers: set TF_CONFIG and start the same command on each, with --data "
             "and --out on a disk that all of them share)",
-        )
-        add(
-            "--unaudited",
-            action="store_true",
-            help="train even if the audit of the data set fails",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
