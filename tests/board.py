@@ -24,7 +24,7 @@ def reply(author: User, topic: Topic, body: str = "I do.") -> Post:
 
 
 def with_categories() -> None:
-    """Makes the board's shelves again where a transactional test flushed them."""
+    """Make the board's shelves again where a transactional test flushed them."""
     if not Category.objects.exists():
         Category.objects.create(name_zh_hant="病例討論", name_en="Cases", position=1)
 
@@ -36,7 +36,7 @@ def picture(kind: str = "PNG", size: tuple[int, int] = (60, 40), **options: Any)
 
 
 def form(**changes: Any) -> dict[str, Any]:
-    """Returns what the editor sends, with `changes`."""
+    """Return what the editor sends, with `changes`."""
     return {"body": "A text", "submission": str(uuid.uuid4()), "action": "post"} | changes
 
 
@@ -55,7 +55,7 @@ def open_case(author: User) -> Topic:
 
 
 def address_of(name: str) -> str:
-    """Returns the address of a page of the board, about the oldest topic, post or picture there is.
+    """Return the address of a page of the board, about the oldest topic, post or picture there is.
 
     Where there is none, the address of one that is not.
     """

@@ -38,7 +38,7 @@ def _own_private_folder() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _flush_with_cascade() -> None:
-    """Lets transactional tests empty PostgreSQL, where a table that no model uses is in the way.
+    """Let transactional tests empty PostgreSQL, where a table that no model uses is in the way.
 
     It is django-auditlog's own, which ours stands in for.
     """
@@ -123,7 +123,7 @@ def ml_engineer(db: None) -> User:
 
 
 def signed_in(user: User) -> Client:
-    """Returns a browser of `user` that asks for English pages; staff gave their second factor."""
+    """Return a browser of `user` that asks for English pages; staff gave their second factor."""
     client = Client(headers={"accept-language": "en"})
     client.force_login(user)
     if two_factor.is_required(user):
@@ -132,7 +132,7 @@ def signed_in(user: User) -> Client:
 
 
 def give_second_factor(client: Client, user: User) -> None:
-    """Leaves what a code of the account's authenticator app leaves in a session."""
+    """Leave what a code of the account's authenticator app leaves in a session."""
     factor = Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).first()
     if factor is None:
         factor = TOTP.activate(user, generate_totp_secret()).instance
@@ -182,7 +182,7 @@ def upload_of(data: bytes, name: str = "film.png") -> SimpleUploadedFile:
 
 
 def patient_details(**changes: object) -> dict[str, object]:
-    """Returns what a doctor fills in, with `changes`."""
+    """Return what a doctor fills in, with `changes`."""
     return {
         "patient_name": "陳小明",
         "patient_number": "A123",
@@ -192,7 +192,7 @@ def patient_details(**changes: object) -> dict[str, object]:
 
 
 def post_film(client: Client, data: bytes, name: str = "film.png", **changes: object):
-    """Sends the form of a new reading as a browser does."""
+    """Send the form of a new reading as a browser does."""
     import uuid
 
     fields = {"submission": str(uuid.uuid4())} | patient_details(**changes)

@@ -16,7 +16,7 @@ PASSWORD = "long enough to be one"
 
 
 def holding(role: str) -> factory.PostGeneration:
-    """Gives the new account a role."""
+    """Give the new account a role."""
 
     def add(user: User, create: bool, extracted: object, **kwargs: object) -> None:
         user.groups.add(Group.objects.get(name=role))

@@ -87,7 +87,7 @@ def test_training_sets_the_pipeline_beside_ready_batches(source, tmp_path):
 def test_a_folder_without_a_bundle_is_said_so(tmp_path):
     done = run("bench_inference", "--bundle", tmp_path, check=False)
     assert done.returncode == 2
-    assert "holds no bundle" in done.stderr
+    assert "does not contain a bundle" in done.stderr
 
 
 def test_the_board_is_measured_with_few_posts_and_with_many(tmp_path):

@@ -36,7 +36,7 @@ def reading(active_model, as_doctor) -> Reading:
 
 @pytest.fixture
 def share(reading, as_doctor, django_capture_on_commit_callbacks):
-    """Shares the reading through its pages; returns the page of the post."""
+    """Share the reading through its pages; return the page of the post."""
 
     def run(**changes):
         address = f"/readings/{reading.pk}/share/"

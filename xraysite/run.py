@@ -39,7 +39,7 @@ def require_free_port(host: str, port: int) -> None:
 
 
 def prepare() -> None:
-    """Makes database, static files, accounts and the active model ready."""
+    """Make database, static files, accounts and the active model ready."""
     say("[1/4] Database: applying migrations ...")
     call_command("migrate", interactive=False, verbosity=0)
     say("[2/4] Static files: collecting ...")

@@ -29,7 +29,7 @@ def sign_up(browser: Client, **changes: Any):
 
 
 def link_in(message: Any) -> str:
-    """Returns the path of the first link with a key in the mail."""
+    """Return the path of the first link with a key in the mail."""
     found = re.search(r"https?://[^/\s]+(/accounts/(?:confirm-email|password/reset/key)/\S+)",
                       message.body)  # fmt: skip
     assert found, message.body
@@ -37,14 +37,14 @@ def link_in(message: Any) -> str:
 
 
 def verify(browser: Client, message: Any = None):
-    """Opens the mailed link and presses the button on its page."""
+    """Open the mailed link and presses the button on its page."""
     address = link_in(message or mail.outbox[-1])
     assert browser.get(address).status_code == 200
     return browser.post(address)
 
 
 def applicant(browser: Client | None = None, **changes: Any) -> User:
-    """Returns an account that waits: signed up, and its address verified."""
+    """Return an account that waits: signed up, and its address verified."""
     browser = browser or stranger()
     sign_up(browser, **changes)
     verify(browser)

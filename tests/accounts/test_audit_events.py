@@ -10,7 +10,7 @@ RECORDING = {"record_access", "record_event", "record_change", "during"}
 
 
 def recorded() -> dict[str, str]:
-    """Returns the events named in the code, each with a file that names it."""
+    """Return the events named in the code, each with a file that names it."""
     found = {}
     for app in ("accounts", "diagnosis", "forum", "mlcore", "xraysite"):
         for path in (ROOT / app).rglob("*.py"):

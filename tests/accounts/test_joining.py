@@ -31,7 +31,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def laboured(monkeypatch) -> list[str]:
-    """Notes each password hashed and each picture drawn anew: what an answer's time is made of."""
+    """Note each password hashed and each picture drawn anew: what an answer's time is made of."""
     seen: list[str] = []
     encode, reencode = MD5PasswordHasher.encode, avatars.reencode
 

@@ -37,7 +37,7 @@ def ask_for_reset(browser, email: str):
 
 
 def set_new(browser, address: str, password: str = NEW):
-    """Opens the mailed link and sets the password on the page that it leads to."""
+    """Open the mailed link and sets the password on the page that it leads to."""
     form = browser.get(address).headers["Location"]
     return browser.post(form, {"password1": password, "password2": password})
 

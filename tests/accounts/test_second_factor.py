@@ -34,21 +34,21 @@ def code_of(secret: str) -> str:
 
 
 def with_app(user) -> str:
-    """Gives the account an authenticator app and returns its secret."""
+    """Give the account an authenticator app and return its secret."""
     secret = generate_totp_secret()
     TOTP.activate(user, secret)
     return secret
 
 
 def by_password(user) -> Client:
-    """Returns a browser in which the password was given, and nothing else."""
+    """Return a browser in which the password was given, and nothing else."""
     client = Client(headers={"accept-language": "en"})
     client.post("/accounts/login/", {"login": user.email, "password": PASSWORD})
     return client
 
 
 def confirmed(client: Client) -> Client:
-    """Gives the password once more, as changes of the account's security ask for."""
+    """Give the password once more, as changes of the account's security ask for."""
     client.post("/accounts/reauthenticate/", {"password": PASSWORD})
     return client
 

@@ -38,7 +38,7 @@ def readings(active_model, doctor) -> list[Reading]:
 
 
 def plans(run) -> list[list[str]]:
-    """Returns the plan of each query on readings that `run` makes."""
+    """Return the plan of each query on readings that `run` makes."""
     with CaptureQueriesContext(
         connection,
     ) as captured:
@@ -53,7 +53,7 @@ def plans(run) -> list[list[str]]:
 
 
 def links_of(browser, query: str = "") -> set[str]:
-    """Returns where the filters, the sorting and the days of a list lead to."""
+    """Return where the filters, the sorting and the days of a list lead to."""
     response = browser.get(LIST + query)
     assert response.status_code == 200
     shown = response.context["cl"]

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def make(active_model, doctor):
-    """Makes a reading of the doctor's."""
+    """Make a reading of the doctor's."""
 
     def make(name: str = "Nobody Else", number: str = "", **fields):
         fields = {"doctor": doctor, "patient_name": name, "patient_number": number} | fields

@@ -35,7 +35,7 @@ CORNER = "70 0 30 8"
 
 
 def filled(**changes: object) -> dict[str, object]:
-    """Returns what a doctor sends from the form, with `changes`."""
+    """Return what a doctor sends from the form, with `changes`."""
     return {
         "category": "7",
         "title": "A consolidation?",
@@ -66,7 +66,7 @@ def shown_picture(page: str) -> bytes:
 
 
 def hidden_fields(page: str) -> dict[str, str]:
-    """Returns what the preview's form sends on."""
+    """Return what the preview's form sends on."""
     fields = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page)
     return {name: html.unescape(value) for name, value in fields if name != "csrfmiddlewaretoken"}
 
@@ -82,7 +82,7 @@ MARKERS = [
 
 
 def spellings(day: datetime.date) -> list[str]:
-    """Returns a day as people write it, in Taiwan and elsewhere."""
+    """Return a day as people write it, in Taiwan and elsewhere."""
     year, month, date = day.year, day.month, day.day
     return [
         day.isoformat(),
@@ -174,7 +174,7 @@ def test_a_shared_case_contains_no_patient_identifier(language, secret_reading, 
 
 
 def chunks(png: bytes) -> list[bytes]:
-    """Returns the kinds of a PNG file's chunks."""
+    """Return the kinds of a PNG file's chunks."""
     kinds, at = [], 8
     while at < len(png):
         length = int.from_bytes(png[at : at + 4], "big")

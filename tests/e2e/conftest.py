@@ -126,14 +126,14 @@ def settle(page: Page) -> None:
 
 
 def give_app(user: User) -> str:
-    """Gives the account an authenticator app and returns its secret."""
+    """Give the account an authenticator app and return its secret."""
     secret = generate_totp_secret()
     TOTP.activate(user, secret)
     return secret
 
 
 def code_of(secret: str) -> str:
-    """Returns what the app shows now; a code that is about to change is waited out."""
+    """Return what the app shows now; a code that is about to change is waited out."""
     if time.time() % 30 > 25:
         time.sleep(30 - time.time() % 30)
     return format_hotp_value(hotp_value(secret, int(time.time()) // 30))

@@ -16,7 +16,7 @@ NEW_PASSWORD = "a long enough phrase"
 
 
 def link_in_mail_to(address: str) -> str:
-    """Returns the address that the newest mail to `address` holds."""
+    """Return the address that the newest mail to `address` holds."""
     body = next(m.body for m in reversed(mail.outbox) if m.to == [address])
     return re.search(r"https?://\S+", str(body))[0]
 

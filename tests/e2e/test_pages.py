@@ -110,7 +110,7 @@ def barriers(page: Page) -> list[str]:
 def faults(
     page: Page, site: str, addresses: list[str], language: str = "en", *, with_axe: bool = True
 ) -> dict[str, list[str]]:
-    """Visits every address and returns what is wrong with each that is not right."""
+    """Visit every address and return what is wrong with each that is not right."""
     found = {}
     for address in addresses:
         visit(page, f"{site}{address}")

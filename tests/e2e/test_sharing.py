@@ -42,7 +42,7 @@ def open_form(page: Page, site: str, reading: Reading) -> None:
 
 
 def drag(page: Page, *points: tuple[float, float]) -> None:
-    """Drags over the film, between points in shares of it."""
+    """Drag over the film, between points in shares of it."""
     canvas = page.locator("[data-canvas]")
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()

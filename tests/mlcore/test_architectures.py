@@ -64,7 +64,7 @@ print(max(float(np.abs(np.asarray(theirs[key]) - np.asarray(ours[key])).max()) f
 
 
 def run(code: str, *arguments: object) -> str:
-    """Runs code that needs Keras in a process of its own; returns the last line it prints."""
+    """Run code that needs Keras in a process of its own; return the last line it prints."""
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
     ended = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)], cwd=ROOT, env=os.environ | quiet,

@@ -100,7 +100,7 @@ def test_golden_answers_that_differ_are_noticed(bundles):
 
 
 def rewritten(bundles, *, card=None, files=None):
-    """Writes the shipped bundle again elsewhere, whole, with other card entries or files."""
+    """Write the shipped bundle again elsewhere, whole, with other card entries or files."""
     found = bundle.read(bundles / SHIPPED)
     kept = {key: found.card[key] for key in found.card if key not in {"files", "format_version"}}
     content = {name: (found.folder / name).read_bytes() for name in found.card["files"]}

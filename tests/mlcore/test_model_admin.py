@@ -246,7 +246,7 @@ def test_why_two_models_cannot_be_compared_is_said(
     assert "different labels" in compare(as_supervisor, other_model, relabelled)
     Path(third_model.folder, "predictions.csv").write_bytes(predictions(0.9))
     altered = compare(as_supervisor, other_model, third_model)
-    assert "of pneumonia-10 is not the one that was registered" in altered
+    assert "of pneumonia-10 differs from the registered one" in altered
     Path(third_model.folder, "predictions.csv").unlink()
     assert "has no predictions.csv" in compare(as_supervisor, other_model, third_model)
 

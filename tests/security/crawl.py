@@ -84,7 +84,7 @@ class _Forms(HTMLParser):
 
 
 def addresses(reading: Reading, person: User) -> dict[str, str]:
-    """Returns name and address of every page there is, but those that end the session."""
+    """Return name and address of every page there is, but those that end the session."""
     found = {}
     for name, pattern in named_patterns():
         if name in ENDING or name.endswith("None"):
@@ -110,7 +110,7 @@ def own_address(name: str, reading: Reading) -> str:
 
 
 def page_of(browser: Client, address: str) -> str | None:
-    """Returns the HTML at `address`, or None where there is no page for this browser."""
+    """Return the HTML at `address`, or None where there is no page for this browser."""
     response = browser.get(address)
     if response.status_code != 200 or response.streaming:
         return None
@@ -120,7 +120,7 @@ def page_of(browser: Client, address: str) -> str | None:
 
 
 def forms_of(browser: Client, where: list[str]) -> list[Form]:
-    """Returns each different form on the pages at the addresses `where`, once."""
+    """Return each different form on the pages at the addresses `where`, once."""
     found: dict[tuple, Form] = {}
     for address in where:
         page = page_of(browser, address)
@@ -134,7 +134,7 @@ def forms_of(browser: Client, where: list[str]) -> list[Form]:
 
 
 def send(browser: Client, form: Form, values: dict[str, object]):
-    """Sends a form as a browser would, its query no longer than the server takes one."""
+    """Send a form as a browser would, its query no longer than the server takes one."""
     if form.method == "post":
         return browser.post(form.action, values)
     short = {name: str(value)[: LONGEST_QUERY // 4] for name, value in values.items()}

@@ -47,7 +47,7 @@ PERSONS = ["doctor", "supervisor", "root", None]
 
 
 def harm(response, form: Form, value: str) -> list[str]:
-    """Says where the answer is an error of the server, or holds the markup as markup."""
+    """Say where the answer is an error of the server, or holds the markup as markup."""
     is_page = not response.streaming and response.headers.get("Content-Type", "")[:9] == "text/html"
     if (
         response.status_code < 500

@@ -107,7 +107,7 @@ def fresh_python(tmp_path) -> Path:
 
 
 def run(command: list[str | Path], index: Index, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Runs a command with that index and none of the machine's own settings."""
+    """Run a command with that index and none of the machine's own settings."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     return subprocess.run(
         command, cwd=folder, capture_output=True, text=True, check=False, timeout=300,

@@ -46,12 +46,12 @@ def mode(path: Path) -> int:
 
 
 def modes(folder: Path) -> dict[str, int]:
-    """Returns the modes of a folder and of all that it holds, by relative path."""
+    """Return the modes of a folder and of all that it holds, by relative path."""
     return {str(path.relative_to(folder)): mode(path) for path in (folder, *folder.rglob("*"))}
 
 
 def python(*arguments: str, var: Path, umask: int, **environment: str) -> str:
-    """Runs Python under a umask, with the local settings and a folder of its own."""
+    """Run Python under a umask, with the local settings and a folder of its own."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     done = subprocess.run(
         [sys.executable, *arguments],

@@ -105,7 +105,7 @@ def site(serve_python, checkout) -> Iterator[tuple[str, str]]:
 
 
 def get(address: str) -> tuple[int, str]:
-    """Fetches a page, waiting for a server that is about to listen."""
+    """Fetch a page, waiting for a server that is about to listen."""
     deadline = time.monotonic() + SECONDS
     while True:
         try:
@@ -171,8 +171,9 @@ def test_training_says_what_it_lacks_and_how_to_get_it(site, serve_python, check
     done = manage(serve_python, checkout, "train_model", "--data", films, "--name", "mine")
     assert done.returncode == 1
     assert done.stderr == (
-        "CommandError: Training needs TensorFlow and Keras; not installed here: tensorflow, "
-        "keras, matplotlib. To install what training needs: make install-train\n"
+        "CommandError: Training needs packages that are not installed: tensorflow, keras, "
+        "matplotlib. Install TensorFlow, Keras and the other training packages with: "
+        "make install-train\n"
     )
     assert done.stdout == ""
     assert not (checkout / "var" / "bundles").exists()

@@ -41,23 +41,23 @@ CLIP_NORM = 5.0
 
 @dataclass(frozen=True)
 class Options:
-    """What decides a training run: two runs with the same options and films end the same.
+    """Options of a training run; the same options and films give the same result.
 
     Attributes:
-        arch: Name of the architecture.
-        image_size: Side of the network's input in pixels.
-        epochs: Passes over the training films.
-        batch_size: Films in a step, over all devices.
-        learning_rate: Highest rate, reached after a tenth of the first epoch.
-        weight_decay: Of AdamW.
-        label_smoothing: How far the targets are moved from 0 and 1 towards one half.
-        average: Momentum of the exponential moving average of the weights, which is the result.
+        arch: name of the architecture.
+        image_size: side of the network's input in pixels.
+        epochs: passes over the training films.
+        batch_size: films per step, summed over all devices.
+        learning_rate: maximum rate, reached after a tenth of the first epoch.
+        weight_decay: weight decay of AdamW.
+        label_smoothing: how far the targets are moved from 0 and 1 towards one half.
+        average: momentum of the exponential moving average of the weights, which is the result.
             A short run uses a smaller one; see `average_momentum`.
-        balance: Whether both classes weigh the same in the loss.
-        patience: Epochs without a lower validation loss after which training stops and the best
+        balance: whether both classes have the same total weight in the loss.
+        patience: epochs without a lower validation loss after which training stops and the best
             epoch's weights are kept. 0 trains to the end and keeps the last ones.
-        mixed_precision: Whether layers compute in bfloat16, on hardware that is faster so.
-        seed: Of initial weights, order, augmentation and dropout.
+        mixed_precision: whether layers compute in bfloat16, which some hardware does faster.
+        seed: seed of initial weights, order, augmentation and dropout.
     """
 
     arch: str = "resnet_small"
@@ -93,20 +93,20 @@ def train(
     """Train a network and return it, in float32 and with its averaged weights, with its history.
 
     Args:
-        options: What decides the run.
-        training: Films to learn from.
-        validation: Films to measure each epoch on.
-        state_folder: Where to save the state after each epoch, and to resume from.
-        progress: Told of every step and epoch.
-        initial: A network whose weights to start from, of the same architecture and size.
-        distribution: Devices to divide each batch among; by default one.
+        options: the training options.
+        training: the training films.
+        validation: the films that each epoch is evaluated on.
+        state_folder: folder for the state after each epoch, from which a run resumes.
+        progress: notified of every step and epoch.
+        initial: network with initial weights, of the same architecture and size.
+        distribution: devices among which each batch is divided; defaults to one device.
 
     Returns:
         The network and one result for each epoch. Of several workers, only the chief returns
-        the best epoch's network if `options.patience` is set; the others, the last one's.
+        the best epoch's network if `options.patience` is set; the others return the last one's.
 
     Raises:
-        ValueError: A class is missing, or the saved state is of other options or films.
+        ValueError: a class is missing, or the saved state has other options or films.
     """
     for name, part in (("training", training), ("validation", validation)):
         if len(np.unique(part.labels)) != 2:
@@ -153,7 +153,7 @@ def train(
 def _callbacks(
     options: Options, batches: AugmentedBatches, backup: EpochBackup, progress: Progress
 ) -> list[keras.callbacks.Callback]:
-    # `fit` calls them in this order: the state to save includes what the others decided.
+    # `fit` calls callbacks in this order: the saved state includes what earlier ones decided.
     callbacks = [keras.callbacks.SwapEMAWeights()]
     if options.patience:
         callbacks.append(ResumedEarlyStopping(options.patience, list(backup.history)))
@@ -161,7 +161,7 @@ def _callbacks(
 
 
 def _network(options: Options, *, mixed: bool) -> keras.Model:
-    """Build the network under a precision of its own, whatever the process has set."""
+    """Build the network with its own precision, independent of the process's setting."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
     try:
@@ -173,7 +173,7 @@ def _network(options: Options, *, mixed: bool) -> keras.Model:
 def _compiled(
     network: keras.Model, options: Options, steps: int, distribution: Distribution
 ) -> keras.Model:
-    """Return a model that shares the network's layers, answers its log-odds, and can be fitted."""
+    """Return a compiled model that shares the network's layers and outputs its log-odds."""
     model = distribution.model_class(network.input, network.output["logit"])
     model.compile(
         optimizer=keras.optimizers.AdamW(
