@@ -1,7 +1,7 @@
-"""Check the locked requirements for known vulnerabilities, and fail where there is one.
+"""Check the locked requirements for known vulnerabilities, and fail if there are any.
 
-Where the advisories cannot be fetched (no network, a mirror without them), it prints that nothing
-was checked and passes: that is not a fault of the code.
+If the advisories cannot be fetched (no network, a mirror without them), it prints that nothing was
+checked and passes, because this is not a fault of the code.
 """
 
 import json
@@ -15,7 +15,7 @@ FILE = "requirements-dev.txt"
 
 
 def audit(file: str) -> list[dict] | None:
-    """Return the advisories on each requirement of `file`, or None where none can be fetched."""
+    """Return the advisories on each requirement of `file`, or None if they cannot be fetched."""
     try:
         run = subprocess.run(
             [AUDIT, "--requirement", file, "--no-deps", "--disable-pip", "--format", "json",
@@ -39,7 +39,7 @@ def main() -> int:
         for answer in asked
         for known in answer["vulns"]
     ]
-    print("\n".join(found) or "No known vulnerability", end=" ")
+    print("\n".join(found) or "No known vulnerabilities", end=" ")
     print(f"({len(asked)} of {len(answers)} requirements checked).")
     return 1 if found else 0
 

@@ -10,17 +10,17 @@ from django.utils.formats import date_format, get_format_modules
 
 
 def long_date(value: date | datetime | None) -> str:
-    """Return a day as sentences have it: "27 November 2026", "2026 年 11 月 27 日"."""
+    """Return a date for use in a sentence: "27 November 2026", "2026 年 11 月 27 日"."""
     return _formatted(value, "LONG_DATE_FORMAT")
 
 
 def long_datetime(value: datetime | None) -> str:
-    """Return a time as sentences have it: "27 November 2026, 14:05"."""
+    """Return a date and time for use in a sentence: "27 November 2026, 14:05"."""
     return _formatted(value, "LONG_DATETIME_FORMAT")
 
 
 def _formatted(value: date | datetime | None, name: str) -> str:
-    """Return a date in a format of `xraysite.formats`, in English where a language has none."""
+    """Return a date in a format of `xraysite.formats`; English if the language has none."""
     if value is None:
         return ""
     if isinstance(value, datetime) and timezone.is_aware(value):
