@@ -1,4 +1,4 @@
-"""Topics and posts for tests, written through the services as people write them."""
+"""Topics and posts for tests, created through the services."""
 
 import io
 import uuid
@@ -24,7 +24,7 @@ def reply(author: User, topic: Topic, body: str = "I do.") -> Post:
 
 
 def with_categories() -> None:
-    """Make the board's shelves again where a transactional test flushed them."""
+    """Recreate the board's categories if a transactional test flushed them."""
     if not Category.objects.exists():
         Category.objects.create(name_zh_hant="病例討論", name_en="Cases", position=1)
 
@@ -36,12 +36,12 @@ def picture(kind: str = "PNG", size: tuple[int, int] = (60, 40), **options: Any)
 
 
 def form(**changes: Any) -> dict[str, Any]:
-    """Return what the editor sends, with `changes`."""
+    """Return the form data that the editor sends, with `changes`."""
     return {"body": "A text", "submission": str(uuid.uuid4()), "action": "post"} | changes
 
 
 def open_case(author: User) -> Topic:
-    """A topic with the picture of a shared case."""
+    """A topic with the image of a shared case."""
     shared = DiscussionBoard().post_case(
         author=author,
         category=Category.objects.first().pk,
@@ -55,9 +55,9 @@ def open_case(author: User) -> Topic:
 
 
 def address_of(name: str) -> str:
-    """Return the address of a page of the board, about the oldest topic, post or picture there is.
+    """Return the URL of a page of the board, for the oldest topic, post or image.
 
-    Where there is none, the address of one that is not.
+    If there is none, the URL of one that does not exist.
     """
     if name in {"forum:topic", "forum:reply", "forum:follow", "forum:moderate", "forum:hide_topic"}:
         return reverse(name, args=[_oldest(Topic, 1)])

@@ -1,4 +1,4 @@
-"""Fixtures for every test: people of each role, the shipped model, drawn films."""
+"""Fixtures for all tests: users of each role, the shipped model, synthetic films."""
 
 import json
 import shutil
@@ -38,9 +38,9 @@ def _own_private_folder() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _flush_with_cascade() -> None:
-    """Let transactional tests empty PostgreSQL, where a table that no model uses is in the way.
+    """Let transactional tests flush PostgreSQL in spite of a table without a model.
 
-    It is django-auditlog's own, which ours stands in for.
+    That table belongs to django-auditlog; `accounts.AuditEntry` replaces it.
     """
     emptied = DatabaseOperations.sql_flush
 
@@ -95,8 +95,8 @@ def lenient_model(
 ) -> ModelVersion:
     """The shipped network with a scope gate that lets every image through.
 
-    Synthetic films are not the paediatric films that the gate knows, and rightly end outside;
-    pages of films inside the scope are tested with this.
+    Synthetic films are rightly flagged by the real gate, so tests of pages for films inside the
+    scope use this model.
     """
     settings.BUNDLE_DIR = lenient_folder.parent
     return activated(lenient_bundle)
@@ -123,7 +123,7 @@ def ml_engineer(db: None) -> User:
 
 
 def signed_in(user: User) -> Client:
-    """Return a browser of `user` that asks for English pages; staff gave their second factor."""
+    """Return a signed-in English browser of `user`; staff have passed two-factor authentication."""
     client = Client(headers={"accept-language": "en"})
     client.force_login(user)
     if two_factor.is_required(user):
@@ -132,7 +132,7 @@ def signed_in(user: User) -> Client:
 
 
 def give_second_factor(client: Client, user: User) -> None:
-    """Leave what a code of the account's authenticator app leaves in a session."""
+    """Mark the session as having passed a code of the account's authenticator app."""
     factor = Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).first()
     if factor is None:
         factor = TOTP.activate(user, generate_totp_secret()).instance
@@ -166,14 +166,14 @@ def as_ml_engineer(ml_engineer: User) -> Client:
 
 @pytest.fixture(scope="session")
 def serve_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of an environment that holds what requirements-serve.txt locks alone."""
+    """The interpreter of an environment with only the packages of requirements-serve.txt."""
     locked = locks.pins_for((locks.ROOT / "requirements-serve.txt").read_text())
     return locks.make_environment(tmp_path_factory.mktemp("serve") / "venv", locked)
 
 
 @pytest.fixture(scope="session")
 def film_bytes() -> bytes:
-    """A drawn film as a PNG file."""
+    """A synthetic film as a PNG file."""
     return encode(draw_film("NORMAL", seed=1, size=512), "png")
 
 
@@ -182,7 +182,7 @@ def upload_of(data: bytes, name: str = "film.png") -> SimpleUploadedFile:
 
 
 def patient_details(**changes: object) -> dict[str, object]:
-    """Return what a doctor fills in, with `changes`."""
+    """Return the form data that a doctor enters, with `changes`."""
     return {
         "patient_name": "陳小明",
         "patient_number": "A123",
@@ -201,7 +201,7 @@ def post_film(client: Client, data: bytes, name: str = "film.png", **changes: ob
 
 @pytest.fixture
 def reading(active_model: ModelVersion, as_doctor: Client, film_bytes: bytes) -> Reading:
-    """The doctor's reading of a drawn film, made through the page."""
+    """The doctor's reading of a synthetic film, created through the page."""
     response = post_film(as_doctor, film_bytes)
     assert response.status_code == 302, response.content.decode()
     return Reading.objects.get()

@@ -1,4 +1,4 @@
-"""People and readings for tests. A reading made here is a row alone: no film, no network run."""
+"""Factories for users and readings. A reading made here is only a row, without a film."""
 
 import datetime
 import hashlib
@@ -36,7 +36,7 @@ class UserFactory(factory.django.DjangoModelFactory):
 
     @factory.post_generation
     def verified(self: User, create: bool, extracted: object, **kwargs: object) -> None:
-        """`verified=False` makes an account whose address nobody has proved."""
+        """Verify the address, unless `verified=False` is passed."""
         if extracted is not False:
             self.vouch_for_email()
 

@@ -1,4 +1,4 @@
-"""A discussion board in memory, to test what the readings hand over."""
+"""An in-memory discussion board, to test what readings pass to it."""
 
 import uuid
 from dataclasses import dataclass, field
@@ -14,12 +14,12 @@ from forum import personal_data
 
 @dataclass
 class FakeBoard:
-    """Implements `diagnosis.board.Board`; keeps what it was handed.
+    """Implements `diagnosis.board.Board` and records its calls.
 
     Attributes:
-        cases: what each call of `post_case` that made a post was given.
-        withdrawn: pictures whose file was removed.
-        address: where a post is, but for its number.
+        cases: the arguments of each call of `post_case` that created a post.
+        withdrawn: ids of the images that were removed.
+        address: URL of a post, without its number.
     """
 
     cases: list[dict[str, Any]] = field(default_factory=list)

@@ -1,6 +1,6 @@
 """The anatomy of a phantom chest, as planes of X-ray attenuation.
 
-Lengths are shares of the film's side, attenuations are relative. Use it through
+Lengths are fractions of the film's side; attenuations are relative. Use it through
 :func:`tests.films.draw_film`.
 """
 
@@ -20,7 +20,7 @@ SPINE_X = 0.5
 
 @dataclass(frozen=True)
 class Patient:
-    """What differs from child to child and from exposure to exposure; lengths are film sides."""
+    """Parameters that vary between children and exposures; lengths are fractions of the side."""
 
     seed: int
     tilt: float
@@ -84,7 +84,7 @@ class Chest:
         return base + 0.10 * np.clip(reach, -0.9, 1.3) ** 2
 
     def _lungs(self) -> Plane:
-        """Share of the greatest depth of air, 0 to 1, before heart and mediastinum."""
+        """Fraction of the maximum depth of air, 0 to 1, without heart and mediastinum."""
         width = np.maximum(self.cage_half_width(), 1e-3)
         across = np.clip((self.off - 0.055) / np.maximum(width - 0.055, 1e-3), 0, 1.2)
         depth = np.clip(1 - (2 * np.abs(across - 0.46)) ** 3.0 * 0.80, 0, 1)
@@ -94,7 +94,7 @@ class Chest:
         return depth * (0.62 + 0.38 * np.clip((self.y - 0.11) / 0.25, 0, 1))
 
     def soft_tissue(self) -> Plane:
-        """Trunk, neck, arms, heart, great vessels and abdomen, less the lungs' air."""
+        """Trunk, neck, arms, heart, great vessels and abdomen, minus the air in the lungs."""
         trunk = self._trunk()
         under = edge(self.y - self.diaphragm(), 0.02)
         abdomen = under * edge(self.cage_half_width() + 0.03 - self.off, 0.03)
@@ -113,7 +113,7 @@ class Chest:
         return tissue
 
     def _trunk(self) -> Plane:
-        """Soft tissue in the beam's way: nothing beside the neck, or between arm and trunk."""
+        """Soft tissue in the beam; none beside the neck, or between arm and trunk."""
         slope = np.clip((self.y - 0.005) / 0.185, 0, 1)
         half = 0.115 + 0.335 * slope**1.25 + 0.02 * np.clip((self.y - 0.5) / 0.5, 0, 1)
         depth = np.clip(1 - (self.off / np.maximum(half, 1e-3)) ** 4, 0, 1) ** 0.55
@@ -125,11 +125,11 @@ class Chest:
         return np.maximum(trunk, np.maximum(arm, shoulder))
 
     def _arm_axis(self) -> Plane:
-        """Distance of the upper arm's middle from the spine: it leaves the film downwards."""
+        """Distance of the upper arm's axis from the spine; it increases downwards."""
         return 0.428 + 0.22 * np.clip(self.y - 0.20, 0, 1)
 
     def _heart(self) -> Plane:
-        """Share of the lung's depth that heart and great vessels take, 0 to 1."""
+        """Fraction of the lung's depth taken up by heart and great vessels, 0 to 1."""
         grow = self.patient.heart
         lift = self.patient.inspiration * 0.7
         left = ellipse(self.x, self.y, 0.565, 0.680 + lift, 0.190 * grow, 0.135 * grow, 0.010, 0.60)
@@ -238,7 +238,7 @@ def _vessel_tree(patient: Patient, size: int) -> Plane:
 
 
 def _posed(column: Plane, row: Plane, patient: Patient) -> tuple[Plane, Plane]:
-    """Body coordinates of each film point, the child lying a little turned and off centre."""
+    """Body coordinates of each film point, for a child slightly rotated and off centre."""
     dx, dy = column - 0.5 - patient.shift[0], row - 0.5 - patient.shift[1]
     cos, sin = math.cos(patient.tilt), math.sin(patient.tilt)
     x = (cos * dx - sin * dy) / patient.zoom + 0.5
@@ -254,7 +254,7 @@ def edge(distance: Plane, softness: float) -> Plane:
 def ellipse(
     x: Plane, y: Plane, cx: float, cy: float, rx: float, ry: float, soft: float, turn: float = 0.0
 ) -> Plane:
-    """A filled ellipse of 1 with a rim that is `soft` film sides wide, turned by radians."""
+    """A filled ellipse of 1 with a soft rim (`soft` in film sides), rotated by `turn` radians."""
     cos, sin = math.cos(turn), math.sin(turn)
     dx, dy = x - cx, y - cy
     along, across = (cos * dx + sin * dy) / rx, (cos * dy - sin * dx) / ry
@@ -263,7 +263,7 @@ def ellipse(
 
 
 def cloud(seed: int | list[int] | np.random.Generator, size: int, cells: int) -> Plane:
-    """Smooth noise of mean 0 and deviation about 1 with `cells` blobs a side."""
+    """Smooth noise with mean 0, standard deviation about 1 and `cells` blobs per side."""
     grid = np.random.default_rng(seed).normal(0, 1.5, (cells, cells)).astype(np.float32)
     smooth = Image.fromarray(grid).resize((size, size), Image.Resampling.BICUBIC)
     return np.asarray(smooth, np.float32)

@@ -15,7 +15,7 @@ from pydicom.encaps import encapsulate
 
 from tests.film_jpeg_lossless import encode_jpeg_lossless
 
-# Short names for the syntaxes that films come in; any other UID may be given in full.
+# Short names of common transfer syntaxes; any other UID can be given in full.
 SYNTAXES: dict[str, pydicom.uid.UID] = {
     "implicit": pydicom.uid.ImplicitVRLittleEndian,
     "explicit": pydicom.uid.ExplicitVRLittleEndian,
@@ -66,9 +66,9 @@ def encode_dicom(
         bits: bits stored, 8, 12 or 16; 0 to 255 is spread over the whole range.
         window: centre and width, in units after `rescale`.
         rescale: slope and intercept.
-        frames: the film repeated so many times.
+        frames: number of times the film is repeated.
         preamble: False leaves out the 128 bytes, the DICM mark and the file meta header.
-        pixel_data: False leaves the picture out, as in a structured report.
+        pixel_data: False omits the pixel data, as in a structured report.
         elements: further elements by keyword; None removes one.
     """
     syntax = pydicom.uid.UID(SYNTAXES.get(transfer_syntax, transfer_syntax))
@@ -95,7 +95,7 @@ def encode_dicom(
 def edited_dicom(
     pixels: npt.NDArray[np.uint8], change: Callable[[Dataset], object], **options: Any
 ) -> bytes:
-    """`encode_dicom(pixels, **options)` after `change` has had its way with the data set."""
+    """Encode a film after `change` has modified the data set."""
     dataset = pydicom.dcmread(io.BytesIO(encode_dicom(pixels, **options)))
     change(dataset)
     buffer = io.BytesIO()
@@ -105,7 +105,7 @@ def edited_dicom(
 
 def _header(modality: str | None, character_set: str | None) -> Dataset:
     dataset = Dataset()
-    # Names must be written in the set that the file declares.
+    # Names must be encoded in the character set that the file declares.
     _set(dataset, SpecificCharacterSet=character_set, Modality=modality)
     sop_class = _SOP_CLASSES.get(modality or "", pydicom.uid.DigitalXRayImageStorageForPresentation)
     dataset.SOPClassUID = sop_class

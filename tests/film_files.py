@@ -23,7 +23,7 @@ from tests.film_dicom import encode_dicom
 Pixels = npt.NDArray[np.uint8]
 
 ORIENTATION_TAG = 0x0112
-# EXIF orientation -> what has to be done to the upright picture so that a viewer undoes it.
+# EXIF orientation -> transposition of the upright film that a viewer undoes.
 _UNDO_ORIENTATION = {
     3: Image.Transpose.ROTATE_180,
     6: Image.Transpose.ROTATE_90,
@@ -155,7 +155,7 @@ def animated(pixels: Pixels, format: str) -> bytes:
 
 
 def zipped(pixels: Pixels) -> bytes:
-    """A zip archive that holds a perfectly good film."""
+    """A zip archive that contains a valid film."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("film.jpeg", encode(pixels, "jpeg"))
@@ -171,18 +171,18 @@ PDF = b"%PDF-1.4\n1 0 obj\n<< /Type /Catalog >>\nendobj\ntrailer << /Root 1 0 R 
 
 
 class HostileFile(NamedTuple):
-    """A file nobody may read a chest out of."""
+    """A file that must be refused."""
 
     filename: str
     data: bytes
-    code: str  # of the FilmError that must meet it
+    code: str  # of the expected FilmError
 
 
 @cache
 def hostile_files() -> dict[str, HostileFile]:
-    """Files that must be refused, by a name for the case, each with its FilmError code.
+    """Files that must be refused, by case name, each with the expected FilmError code.
 
-    Sizes are small; a caller tests the limit on bytes by giving a lower limit.
+    Files are small; tests of the size limit lower the limit.
     """
     from tests.films import draw_film
 

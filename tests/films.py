@@ -1,9 +1,9 @@
-"""Phantom chest radiographs, drawn by code: no patient's film is ever a test's input.
+"""Synthetic chest radiographs, so that tests never use patients' films.
 
 A film is a sum of attenuations, as in a real radiograph: soft tissue, minus the air in the
 lungs, plus bone, heart, vessels and, in PNEUMONIA, opacities. The sum is then exposed through
-a film's S-shaped curve and given grain. Everything but the grain depends on the seed alone,
-so one seed draws the same patient at every size.
+a film's S-shaped curve and given grain. Everything except the grain depends only on the seed, so
+one seed draws the same patient at every size.
 
 The encoders of :mod:`tests.film_files` and :mod:`tests.film_dicom` are re-exported here: tests
 import from this module.
@@ -83,7 +83,7 @@ def write_dataset(
     """Write NORMAL/ and PNEUMONIA/ with films named as the public paediatric set names them.
 
     Args:
-        root: folder to write to; made if missing.
+        root: folder to write to; created if missing.
         per_class: films in each class.
         seed: another seed draws other films.
         size: side of each film in pixels.
@@ -114,7 +114,7 @@ def _public_name(kind: Kind, patient: int, repeat: int, index: int, patients: in
 
 
 def _opacity(chest: Chest, rng: np.random.Generator) -> Plane:
-    """Attenuation that pneumonia adds: up to what the air had taken away."""
+    """Attenuation added by pneumonia, at most that of the replaced air."""
     pattern: Pattern = PATTERNS[int(rng.integers(len(PATTERNS)))]
     veil = {"lobar": _lobar, "patchy": _patchy, "interstitial": _interstitial}[pattern]
     return np.asarray(chest.air * veil(chest, rng), np.float32)
@@ -151,7 +151,7 @@ def _interstitial(chest: Chest, rng: np.random.Generator) -> Plane:
     haze = np.exp(-(np.hypot((chest.off - 0.12) / 0.17, (chest.y - 0.52) / 0.26) ** 2))
     mesh = np.zeros_like(haze)
     for cells, weight in ((26, 0.6), (44, 0.6), (70, 0.4)):
-        # Where smooth noise crosses zero it draws closed threads, as thickened septa do.
+        # The zero crossings of smooth noise form closed lines that resemble thickened septa.
         mesh += weight * np.exp(-((cloud(rng, chest.size, cells) / 0.45) ** 2))
     return np.asarray(haze * (0.10 + 0.15 * mesh), np.float32)
 
@@ -170,7 +170,7 @@ def _expose(density: Plane, patient: Patient, rng: np.random.Generator) -> npt.N
 
 
 def _burn_in_marker(film: npt.NDArray[np.uint8], patient: Patient) -> npt.NDArray[np.uint8]:
-    """Burn an R in at the patient's right shoulder, as the technician's lead letter does."""
+    """Draw an R at the patient's right shoulder, like a technologist's lead marker."""
     size = film.shape[0]
     rng = np.random.default_rng([patient.seed, 6])
     sheet = Image.fromarray(film)

@@ -1,4 +1,4 @@
-"""Read lock files, and build environments and package indexes from nothing but local files."""
+"""Read lock files, and build environments and package indexes from local files only."""
 
 import hashlib
 import importlib.metadata
@@ -38,7 +38,7 @@ def pins_for(text: str, environment: Mapping[str, str] | None = None) -> dict[st
 
 
 def gaps(text: str) -> list[str]:
-    """Return what pip would look for elsewhere, if it resolved the lock in this environment.
+    """Return the requirements that the lock does not pin in this environment.
 
     Each requirement of each locked package, of its locked extras included, has to be pinned under
     its own extras to a version that it admits. The packages have to be installed as locked.
@@ -72,7 +72,7 @@ def _version(pin: Requirement) -> str:
 
 
 def make_environment(folder: Path, packages: Iterable[str]) -> Path:
-    """Make a virtual environment that holds the named packages alone; return its interpreter.
+    """Create a virtual environment with only the named packages; return its interpreter.
 
     The packages are links to those of the running environment, so nothing is fetched.
     """
@@ -97,7 +97,7 @@ def _link(distribution: importlib.metadata.Distribution, site_packages: Path) ->
 
 
 class Index:
-    """A package index (PEP 503) in a folder, of wheels that hold one module each."""
+    """A package index (PEP 503) in a folder, with wheels of one module each."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""Every URL pattern of the site, and an address for each."""
+"""Every URL pattern of the site, with a URL for each."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ def named_patterns(
 
 
 def address_of(name: str, reading: Reading) -> str:
-    """Return the address of a page outside the admin, about `reading` where it is about one."""
+    """Return the URL of a page outside the admin, for `reading` if it shows one."""
     if name in {"readings:list", "readings:new", "readings:inspect"}:
         return reverse(name)
     if name == "readings:withdraw":
@@ -48,10 +48,10 @@ def address_of(name: str, reading: Reading) -> str:
 
 
 def admin_address(name: str, pattern: URLPattern, reading: Reading, person: User) -> str:
-    """Return the address of an admin page about `reading`, its model, or the account `person`.
+    """Return the URL of an admin page for `reading`, its model, or the account `person`.
 
     Args:
-        name: of the URL, without its namespace.
+        name: name of the URL, without its namespace.
     """
     objects = {"reading": reading.pk, "user": person.pk, "modelversion": reading.model_version_id}
     content_type = ContentType.objects.get_for_model(Reading)

@@ -1,4 +1,4 @@
-"""Architecture rules: who may import whom, how long a module may be, what a process loads."""
+"""Architecture rules: allowed imports, module length, and what a web process loads."""
 
 import ast
 import importlib.util
@@ -47,7 +47,7 @@ def test_modules_and_functions_stay_small(path):
             assert lines <= MAX_FUNCTION_LINES, f"{node.name}: {lines} lines of code"
 
 
-# Where a request is answered: a module of such a name, or one in a package of such a name.
+# Modules that handle requests: those with such a name, or in a package with such a name.
 ANSWERING = re.compile(r"(^|_)(views|admin|forms|filters|serving)(_|$)")
 PAGES = [
     path
@@ -103,7 +103,7 @@ print("loaded:", sorted(heavy & set(sys.modules)))
 
 
 def test_a_web_process_never_loads_what_trains():
-    """One process that reads a film and shows it, looked at from inside."""
+    """Inspect a process that reads a film and shows it."""
     run = subprocess.run(
         [sys.executable, "-c", WEB_PROCESS],
         cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
@@ -123,7 +123,7 @@ def import_graph():
 
 
 def test_no_modules_import_each_other_in_a_cycle(import_graph):
-    """Imports for type checking included, which import-linter leaves out."""
+    """Includes imports for type checking, which import-linter ignores."""
     count, graph = import_graph
     imports = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
     assert len(imports) > 200

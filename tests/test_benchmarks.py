@@ -1,4 +1,4 @@
-"""The benchmarks run from the root and state every figure; how large it is, is no test."""
+"""The benchmarks run and report every figure; the values are not tested."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def test_inference_sets_litert_beside_keras(tmp_path):
     for figures in (ours, theirs):
         assert 0 < figures["best"] <= figures["median"] <= figures["p95"]
         assert figures["cold_s"] > 0
-    # One film, one network: they must answer alike, or the race is between different works.
+    # The same film and network must give the same prediction, or the comparison is unfair.
     assert ours["log_odds"] == pytest.approx(theirs["log_odds"], abs=1e-3)
     assert ours["memory_mb"] < theirs["memory_mb"]
     assert set(found["web"]["stages_ms"]) == {"decode", "prepare", "network", "answer"}

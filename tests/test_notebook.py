@@ -1,4 +1,4 @@
-"""The notebook runs from its first cell to its last, and is committed without outputs."""
+"""The notebook runs completely, and is committed without outputs."""
 
 import ast
 import json
@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
-# In a process of its own: a kernel leaves sockets and loops behind, which is its affair.
+# In a separate process, because a kernel leaves sockets and event loops behind.
 RUN = """
 import json, sys
 import nbformat

@@ -1,7 +1,7 @@
-"""Every URL of the site × every kind of person: what each gets for a GET, and for a POST.
+"""Permissions: the response of every URL to every kind of user, for GET and POST.
 
-A row has one expected answer a person: a status, or for a redirect the name of the URL that it
-leads to, so that the way to the sign-in page and the way on after a change are told apart.
+A row has one expected response per user: a status, or for a redirect the name of its target, which
+distinguishes a redirect to the sign-in page from one after a change.
 """
 
 import uuid
@@ -41,7 +41,7 @@ CONFIRM = "account_reauthenticate"
 
 
 class Row(NamedTuple):
-    """What each of PEOPLE gets for a GET, and for a POST where the address takes one."""
+    """Expected response to each of PEOPLE, for GET and, if the URL accepts it, POST."""
 
     get: tuple[Answer, ...]
     post: tuple[Answer, ...] | None = None
@@ -57,7 +57,7 @@ OWN_OR_OVERSEEN = Row((LOGIN, 200, 404, 200, 404))
 DOCTORS = Row((LOGIN, 200, 200, 403, 403))
 OWN = Row((LOGIN, 200, 404, 404, 404))
 GUESTS = Row((200, "home", "home", "home", "home"))  # pages for people who are not signed in
-# What changes a second factor asks for the password first.
+# Changing a second factor requires the password first.
 CONFIRMED = Row(signed_in_get(CONFIRM), signed_in_get(CONFIRM))
 
 MATRIX: dict[str, Row] = {
@@ -150,12 +150,12 @@ MATRIX: dict[str, Row] = {
 
 
 def office(supervisor: Answer, ml_engineer: Answer) -> tuple[Answer, ...]:
-    """Return the answers of an admin page, which nobody but staff gets to see."""
+    """Return the row of an admin page, which only staff can see."""
     return (LOGIN, ADMIN_LOGIN, ADMIN_LOGIN, supervisor, ml_engineer)
 
 
 def office_itself(supervisor: Answer, ml_engineer: Answer) -> tuple[Answer, ...]:
-    """Return the same of the admin's own pages, which send strangers to the sign-in by a step."""
+    """Return the row of the admin's index, which redirects strangers to sign-in indirectly."""
     return (ADMIN_LOGIN, ADMIN_LOGIN, ADMIN_LOGIN, supervisor, ml_engineer)
 
 
@@ -174,7 +174,7 @@ MATRIX |= {
     "admin:password_change_done": Row(office_itself(200, 200)),
     "admin:jsi18n": Row(office_itself(200, 200)),
     "admin:autocomplete": Row(office_itself(403, 403)),
-    # It leads staff on to the page of the reading, which decides for itself.
+    # It redirects staff to the page of the reading, which checks permissions itself.
     "admin:view_on_site": Row(office_itself("readings:detail", "readings:detail")),
     "admin:accounts_auditentry_changelist": OVERSIGHT,
     "admin:accounts_auditentry_change": Row(office(200, 403), office(403, 403)),
@@ -238,7 +238,7 @@ MATRIX |= {
     ),
 }
 
-# The admin's way from `<object>/` to `<object>/change/`, and its page for what does not exist.
+# The admin's redirect from `<object>/` to `<object>/change/`, and its 404 page.
 WITHOUT_A_NAME = "admin:None"
 
 
@@ -248,12 +248,12 @@ def test_every_address_has_a_row():
 
 
 class World(NamedTuple):
-    """Objects that give each page something to be about.
+    """Objects that the pages show.
 
     Attributes:
-        browsers: by person; the staff among them gave their second factor.
-        addresses: of the pages that are not about `reading`, its doctor or its model.
-        sent: what a POST sends, by name, made anew for each.
+        browsers: by person; staff have passed two-factor authentication.
+        addresses: URLs of the pages that do not show `reading`, its doctor or its model.
+        sent: factories of POST data, by URL name.
     """
 
     reading: Reading
@@ -394,7 +394,7 @@ def answer_of(response: Any, address: str) -> Answer:
 
 @contextmanager
 def undone(world: World) -> Iterator[None]:
-    """Take back what is done inside: rows, sessions, and what the browsers hold."""
+    """Undo what the block changes: rows, sessions and cookies."""
     cookies = {person: deepcopy(browser.cookies) for person, browser in world.browsers.items()}
     with transaction.atomic():
         yield
@@ -404,7 +404,7 @@ def undone(world: World) -> Iterator[None]:
 
 
 def differences(found: dict[tuple[str, str], Answer], method: str) -> list[str]:
-    """Return a line for each cell that is not as the matrix says."""
+    """Return a line for each response that differs from the matrix."""
     wrong = []
     for (name, person), answer in found.items():
         expected = getattr(MATRIX[name], method)[PEOPLE.index(person)]
@@ -428,7 +428,7 @@ def test_post(world):
     for name in (name for name, row in MATRIX.items() if row.post is not None):
         address = world.address(name)
         with undone(world):
-            # Those who may do least come first, so that nothing is done yet when they try.
+            # Users with the fewest permissions first, so that nothing has been changed yet.
             for person in reversed(PEOPLE):
                 sent = world.sent.get(name, dict)()
                 response = world.browsers[person].post(address, sent)

@@ -1,4 +1,4 @@
-"""What browsers are sent is ours or a named, unaltered version of somebody's, and all from here."""
+"""Static files are our own or unmodified vendored versions, and nothing loads from elsewhere."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ LOADED = re.compile(
 )
 CSS_LOADED = re.compile(r"""(?:@import\s*|url\(\s*)["']?((?:https?:)?//[^"')\s]+)""")
 INLINE = re.compile(r"""<style\b|\sstyle\s*=\s*["']|\son[a-z]+\s*=\s*["']|javascript:""", re.I)
-# A block of JSON is data, which no browser runs.
+# Browsers do not run a JSON block.
 INLINE_SCRIPT = re.compile(r'<script\b(?![^>]*(?:\bsrc=|type="application/json"))', re.I)
 
 
@@ -68,7 +68,7 @@ def test_a_style_sheet_loads_nothing_from_elsewhere(path):
 
 @pytest.mark.parametrize("path", [*STYLES, *SCRIPTS], ids=relative)
 def test_nothing_points_to_a_source_map_that_is_not_there(path):
-    # The storage that hashes names at collectstatic stops at such a pointer.
+    # collectstatic fails on a missing source map.
     assert "sourceMappingURL" not in path.read_text()
 
 

@@ -1,4 +1,4 @@
-"""Style sheets and scripts: each is there, is used, and is loaded by the pages that need it."""
+"""Style sheets and scripts exist, are used, and are loaded by the pages that need them."""
 
 import re
 from collections import defaultdict

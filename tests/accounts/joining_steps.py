@@ -1,4 +1,4 @@
-"""What an applicant does, step by step, as a browser would."""
+"""Steps of an applicant's sign-up, as a browser performs them."""
 
 import re
 from typing import Any
@@ -37,14 +37,14 @@ def link_in(message: Any) -> str:
 
 
 def verify(browser: Client, message: Any = None):
-    """Open the mailed link and presses the button on its page."""
+    """Open the emailed link and press the button on its page."""
     address = link_in(message or mail.outbox[-1])
     assert browser.get(address).status_code == 200
     return browser.post(address)
 
 
 def applicant(browser: Client | None = None, **changes: Any) -> User:
-    """Return an account that waits: signed up, and its address verified."""
+    """Return a pending account: signed up, with a verified address."""
     browser = browser or stranger()
     sign_up(browser, **changes)
     verify(browser)

@@ -1,4 +1,4 @@
-"""The client's address: never what a stranger's header claims."""
+"""The client's address, which headers from untrusted clients cannot forge."""
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured

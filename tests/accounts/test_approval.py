@@ -1,4 +1,4 @@
-"""Deciding about accounts: who may, from which state to which, and what it brings about."""
+"""Account decisions: who may make them, the state transitions, and their effects."""
 
 import threading
 
@@ -34,7 +34,7 @@ ANSWERS = {
     "suspend": {"reason": "Left the hospital."},
     "reinstate": {},
 }
-# What an account is after the act; an act that is missing here changes nothing.
+# State of an account after each decision; a decision that is missing here changes nothing.
 LEADS_TO = {
     ("PENDING", "approve"): "APPROVED",
     ("PENDING", "reject"): "REJECTED",
@@ -46,7 +46,7 @@ LEADS_TO = {
 
 @pytest.fixture
 def commits(transactional_db):
-    """Transactions end as they do on the site: what waits for a commit happens."""
+    """Run `on_commit` callbacks, as on the site."""
     roles.install(apps)
 
 
@@ -68,7 +68,7 @@ def page_of(browser, user) -> str:
 def test_every_act_from_every_state(act, state, as_supervisor, supervisor):
     user = DoctorFactory(approval=state)
     address = f"/admin/accounts/user/{user.pk}/{act}/"
-    # Changing a role leaves the state alone, and is offered for approved accounts.
+    # Changing a role keeps the state, and is only offered for approved accounts.
     offered = (state, act) in LEADS_TO or (state, act) == ("APPROVED", "role")
 
     asked = as_supervisor.get(address)
@@ -312,7 +312,7 @@ def test_decisions_at_the_same_moment_make_one(commits):
     for thread in threads:
         thread.join()
     assert len(outcomes) == 6
-    # A rejected account may still be approved, an approved one not be rejected.
+    # A rejected account may still be approved, but an approved one cannot be rejected.
     user.refresh_from_db()
     assert user.approval == "APPROVED"
     assert outcomes.count(("approve", "changed")) == 1

@@ -1,4 +1,4 @@
-"""The audit log as a supervisor reads it."""
+"""The audit log in the admin."""
 
 import datetime
 import re
@@ -28,7 +28,7 @@ def at(month: int, day: int = 5):
 
 @pytest.fixture
 def days(db):
-    """A year in which one event happens a month, and its end, when a supervisor looks."""
+    """A year with one event per month, viewed by a supervisor at its end."""
     with at(1, 1):
         doctor = DoctorFactory(email="d@example.org")
         supervisor = SupervisorFactory()
@@ -88,7 +88,7 @@ def test_every_query_of_the_list_uses_an_index(supervisor, query, django_assert_
             cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
             plan = " | ".join(row[-1] for row in cursor.fetchall())
             if "SCAN accounts_auditentry" in plan:
-                # Without a condition, the first rows are counted to the bound, or taken in order.
+                # Without a filter, rows are read in order, or counted up to the limit.
                 assert "WHERE" not in sql, (sql, plan)
                 assert "LIMIT" in sql, (sql, plan)
                 assert re.search("SCAN accounts_auditentry USING (COVERING )?INDEX", plan), plan

@@ -1,4 +1,4 @@
-"""Every event that the code records has a name that people understand."""
+"""Every event that the code records has a human-readable name."""
 
 import ast
 from pathlib import Path
@@ -10,7 +10,7 @@ RECORDING = {"record_access", "record_event", "record_change", "during"}
 
 
 def recorded() -> dict[str, str]:
-    """Return the events named in the code, each with a file that names it."""
+    """Return the events used in the code, each with a file that uses it."""
     found = {}
     for app in ("accounts", "diagnosis", "forum", "mlcore", "xraysite"):
         for path in (ROOT / app).rglob("*.py"):

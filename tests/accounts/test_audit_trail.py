@@ -1,4 +1,4 @@
-"""The audit log: what is in it, and that nobody tampers with it unnoticed."""
+"""The audit log: its content, and detection of tampering."""
 
 import getpass
 import re
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def log() -> list[AuditEntry]:
-    """Five rows or more of ordinary use outside any request, newest last."""
+    """At least five rows of ordinary use outside any request, newest last."""
     auditlog_value.set(None)
     doctor = services.create_account(
         email="d@example.org", display_name="D", password=PASSWORD, role=roles.DOCTOR
@@ -79,7 +79,7 @@ def test_a_row_changed_by_hand_is_named_and_no_other(log, column, value):
     with pytest.raises(CommandError, match="is damaged"):
         call_command("verify_audit", stdout=out)
     named = {int(number) for number in re.findall(r"Row (\d+) \(", out.getvalue())}
-    # A forged seal also parts the row from the next.
+    # A forged seal also breaks the link to the next row.
     assert named == ({4, 5} if column == "seal" else {4}), out.getvalue()
 
 
@@ -245,7 +245,7 @@ def test_a_failed_sign_in_names_the_account_that_was_tried_and_no_password(clien
 def test_a_password_typed_as_the_address_is_not_kept(client):
     response = client.post("/accounts/login/", {"login": "my secret words", "password": "x"})
     assert "login" in response.context["form"].errors
-    # The form stops it. What else tries to sign somebody in may not.
+    # The form prevents this, but other code that signs users in may not.
     authenticate(response.wsgi_request, username="my secret words", password="x")
     assert AuditEntry.objects.get(what="sign-in-failed").object_repr == "(not an e-mail address)"
     assert "my secret" not in "".join(str(vars(row)) for row in AuditEntry.objects.all())

@@ -1,4 +1,4 @@
-"""Joining: sign up, verify the address, wait; and nothing else until somebody has decided."""
+"""Registration: sign-up, address verification, and no access until the account is approved."""
 
 import smtplib
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def laboured(monkeypatch) -> list[str]:
-    """Note each password hashed and each picture drawn anew: what an answer's time is made of."""
+    """Record each password hash and each re-encoded picture, which dominate the response time."""
     seen: list[str] = []
     encode, reencode = MD5PasswordHasher.encode, avatars.reencode
 
@@ -83,7 +83,7 @@ def test_signing_in_before_the_address_is_verified_mails_the_link_again():
     assert response.headers["Location"] == "/accounts/confirm-email/"
     assert "_auth_user_id" not in browser.session
     assert len(mail.outbox) == 2
-    # Elsewhere than where it signed up, the link verifies and signs nobody in.
+    # In another browser than the one that signed up, the link verifies but does not sign in.
     assert verify(stranger()).headers["Location"] == "/accounts/login/"
     assert sign_in(browser, APPLICANT["email"]).headers["Location"] == "/accounts/status/"
 
@@ -194,7 +194,7 @@ def test_an_address_that_has_an_account_gets_the_same_answer_in_the_same_time(la
     ]
     assert without_tokens[0] == without_tokens[1]
     assert User.objects.count() == 2
-    # The owner, and nobody else, learns of it.
+    # Only the owner is told.
     assert mail.outbox[0].subject == "[xraysite] You already have an account"
     assert "/accounts/password/reset/" in mail.outbox[0].body
 
@@ -213,7 +213,7 @@ def test_a_wrong_password_looks_the_same_whoever_is_asked_for(laboured, state):
 
 
 def test_two_sign_ups_with_one_address_at_the_same_moment_make_one_account(monkeypatch):
-    """Both forms are found good before either account is stored; then one is."""
+    """Both forms pass validation before either account is stored; only one is stored."""
     UserFactory(email=APPLICANT["email"])
     monkeypatch.setattr(
         "allauth.account.internal.flows.manage_email.assess_unique_email", lambda *a, **k: True

@@ -1,4 +1,4 @@
-"""Signing in and staying signed in, passwords, addresses, and what happens after many tries."""
+"""Signing in, staying signed in, passwords, email addresses and rate limits."""
 
 from datetime import timedelta
 
@@ -25,7 +25,7 @@ NEW = "quite another one 42"
 
 @pytest.fixture
 def limits():
-    """The site's own rate limits, which the other tests go without."""
+    """The site's real rate limits, which are disabled in other tests."""
     cache.clear()
     with override_settings(ACCOUNT_RATE_LIMITS=base.ACCOUNT_RATE_LIMITS):
         yield
@@ -37,7 +37,7 @@ def ask_for_reset(browser, email: str):
 
 
 def set_new(browser, address: str, password: str = NEW):
-    """Open the mailed link and sets the password on the page that it leads to."""
+    """Open the emailed link and set the password on the page that it leads to."""
     form = browser.get(address).headers["Location"]
     return browser.post(form, {"password1": password, "password2": password})
 
@@ -108,7 +108,7 @@ def test_a_link_is_worth_nothing_after_an_hour(minutes, works):
     doctor = DoctorFactory()
     ask_for_reset(stranger(), doctor.email)
     address = link_in(mail.outbox[0])
-    # Tokens are dated by the local clock, which a moment in UTC would put back.
+    # Tokens use local time, so a time in UTC would be in the past.
     with time_machine.travel(timezone.localtime() + timedelta(minutes=minutes)):
         browser = stranger()
         page = browser.get(address)
@@ -171,7 +171,7 @@ def test_a_new_address_counts_once_it_is_verified():
     doctor = DoctorFactory(email="old@example.org", language="en")
     browser = stranger()
     sign_in(browser, doctor.email)
-    # The password once more; then what was asked for goes on by itself.
+    # After the password is confirmed, the original request continues.
     asked = browser.post("/accounts/email/", {"email": "new@example.org", "action_add": ""})
     browser.post(asked.headers["Location"], {"password": PASSWORD, "next": "/accounts/email/"})
     page = browser.get("/accounts/email/").content.decode()
@@ -191,7 +191,7 @@ def test_a_new_address_counts_once_it_is_verified():
 
 def test_an_unlocked_screen_is_not_enough_to_change_the_address():
     doctor = DoctorFactory()
-    browser = signed_in(doctor)  # some time ago, for all that the site knows
+    browser = signed_in(doctor)  # so the site considers the sign-in to be long ago
     answers = {"email": "thief@example.org", "action_add": ""}
     response = browser.post("/accounts/email/", answers)
     assert response.headers["Location"].startswith("/accounts/reauthenticate/")
@@ -219,7 +219,7 @@ def test_another_persons_address_is_not_told_from_a_free_one():
         for page in pages
     ]
     assert without_tokens[0] == without_tokens[1]
-    # And its owner's account cannot be taken by it.
+    # And the account of its owner cannot be taken over with it.
     address = link_in(mail.outbox[0])
     assert mail.outbox[0].to == [other.email]
     browser.post(address)
@@ -268,7 +268,7 @@ def test_the_address_is_that_of_the_client_and_nobody_writes_their_own(limits, s
         )
         for n in range(6)
     ]  # fmt: skip
-    # A header that no proxy of ours wrote makes nobody another one.
+    # A header that no trusted proxy wrote does not change the client's address.
     assert too_many(answers[-1]) == (not trusted)
 
 
@@ -280,7 +280,7 @@ def test_an_account_is_not_guessed_at_from_everywhere(limits):
     response = stranger().post("/accounts/login/", {"login": doctor.email, "password": PASSWORD},
                                REMOTE_ADDR="203.0.113.1")  # fmt: skip
     assert too_many(response)
-    # Its owner gets in again by a new password.
+    # The owner gets in again by setting a new password.
     ask_for_reset(stranger(), doctor.email)
     browser = stranger()
     set_new(browser, link_in(mail.outbox[-1]))
@@ -318,7 +318,7 @@ def test_many_sign_ups_from_one_address_are_refused(limits):
 
 
 def test_a_proxy_at_a_socket_keeps_nobody_out(settings):
-    """Without an address and without trust in the proxy there is one limit for all, no error."""
+    """Without an address and a trusted proxy, all users share one limit, and no error occurs."""
     doctor = DoctorFactory()
     browser = stranger()
     browser.post("/accounts/login/", {"login": doctor.email, "password": PASSWORD}, REMOTE_ADDR="")

@@ -1,4 +1,4 @@
-"""One's own account: particulars, picture, time zone, and where one is signed in."""
+"""The user's own account: details, picture, time zone and sessions."""
 
 import io
 
@@ -66,7 +66,7 @@ def test_a_picture_becomes_a_small_square(kind, mode):
 
 def test_nothing_else_of_the_file_is_kept_and_it_stands_upright():
     exif = Image.Exif()
-    exif[0x0112] = 6  # turned by a quarter
+    exif[0x0112] = 6  # rotated by 90 degrees
     exif[0x010E] = "Ward 7, bed 2"
     exif.get_ifd(0x8825)[1] = "N"
     data = picture(size=(300, 300), exif=exif, comment=b"secret note")

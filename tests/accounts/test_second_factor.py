@@ -1,4 +1,4 @@
-"""The second factor: staff cannot do without, everybody may use one."""
+"""Two-factor authentication: required for staff, optional for others."""
 
 import re
 import time
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def commits(transactional_db):
-    """Transactions end as they do on the site: what waits for a commit happens."""
+    """Run `on_commit` callbacks, as on the site."""
     roles.install(apps)
 
 
@@ -41,14 +41,14 @@ def with_app(user) -> str:
 
 
 def by_password(user) -> Client:
-    """Return a browser in which the password was given, and nothing else."""
+    """Return a browser in which only the password was entered."""
     client = Client(headers={"accept-language": "en"})
     client.post("/accounts/login/", {"login": user.email, "password": PASSWORD})
     return client
 
 
 def confirmed(client: Client) -> Client:
-    """Give the password once more, as changes of the account's security ask for."""
+    """Confirm the password, as required before security settings are changed."""
     client.post("/accounts/reauthenticate/", {"password": PASSWORD})
     return client
 
@@ -149,7 +149,7 @@ def test_a_session_from_before_the_factor_has_to_give_it():
     secret = with_app(supervisor)
     response = old.get("/admin/")
     assert response.headers["Location"] == "/accounts/2fa/reauthenticate/?next=%2Fadmin%2F"
-    # ... and cannot set up one of its own instead.
+    # ... and cannot set up another factor instead.
     assert "reauthenticate" in old.get("/accounts/2fa/totp/activate/").headers["Location"]
     assert "reauthenticate" in old.get("/accounts/2fa/webauthn/add/").headers["Location"]
     done = old.post("/accounts/2fa/reauthenticate/?next=/admin/", {"code": code_of(secret)})

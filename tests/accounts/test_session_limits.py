@@ -1,4 +1,4 @@
-"""Sessions end by themselves: unused ones, and those of staff after a shift."""
+"""Sessions expire: after inactivity, and for staff after a maximum duration."""
 
 import datetime
 

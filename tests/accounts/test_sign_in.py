@@ -1,4 +1,4 @@
-"""Signing in: by e-mail, for approved accounts alone."""
+"""Signing in: by email address, for approved accounts only."""
 
 import pytest
 from django.contrib.auth.models import Group
@@ -56,7 +56,7 @@ def test_suspending_ends_a_session_at_once(client):
     assert client.get("/readings/").status_code == 200
     User.objects.filter(pk=doctor.pk).update(approval=User.Approval.SUSPENDED)
     assert client.get("/readings/").headers["Location"].startswith("/accounts/login/")
-    # The session is gone, and does not come back with the account.
+    # The session has ended, and is not restored with the account.
     User.objects.filter(pk=doctor.pk).update(approval=User.Approval.APPROVED)
     assert client.get("/readings/").status_code == 302
 

@@ -6,7 +6,7 @@ from tests.fake_board import FakeBoard
 
 @pytest.fixture
 def board(monkeypatch) -> FakeBoard:
-    """A discussion board in memory in place of the site's own."""
+    """An in-memory discussion board that replaces the real one."""
     board = FakeBoard()
     monkeypatch.setattr(boards, "_boards", [board])
     return board

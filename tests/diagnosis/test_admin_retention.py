@@ -108,7 +108,7 @@ def test_a_selection_shows_what_can_be_purged_first(deleted, as_supervisor):
     without = as_supervisor.post(LIST, sent | {"confirmed": "yes"})
     assert "This field is required" in without.content.decode()
     assert Reading.objects.count() == 3
-    # Even with all of them sent, as no form of ours does.
+    # Even if all of them are sent, which none of our forms does.
     reason = {"confirmed": "yes", "reason": "tidying"}
     response = as_supervisor.post(LIST, sent | reason, follow=True)
     assert said(response) == ("1 reading was purged. 2 readings cannot be purged and were kept.")

@@ -17,7 +17,7 @@ needs_sqlite = pytest.mark.skipif(
 )
 
 LIST = "/admin/diagnosis/reading/"
-# The index that each filter is to be answered by, without sorting.
+# The index that each filter should use, without sorting.
 INDEX_OF = {
     "label__exact": "reading_label",
     "agreement__exact": "reading_agreement",
@@ -38,7 +38,7 @@ def readings(active_model, doctor) -> list[Reading]:
 
 
 def plans(run) -> list[list[str]]:
-    """Return the plan of each query on readings that `run` makes."""
+    """Return the query plan of each query on readings that `run` executes."""
     with CaptureQueriesContext(
         connection,
     ) as captured:
@@ -53,7 +53,7 @@ def plans(run) -> list[list[str]]:
 
 
 def links_of(browser, query: str = "") -> set[str]:
-    """Return where the filters, the sorting and the days of a list lead to."""
+    """Return the link targets of a list's filters, sort headers and dates."""
     response = browser.get(LIST + query)
     assert response.status_code == 200
     shown = response.context["cl"]
@@ -107,7 +107,7 @@ def test_every_filter_sort_and_day_uses_an_index(readings, as_supervisor, doctor
 def test_the_search_scans_no_table(words, readings, as_supervisor):
     for plan in plans(lambda: as_supervisor.get(LIST, {"q": words})):
         for step in plan:
-            # Sorting is of the matches alone, a bounded number.
+            # Only the matches are sorted, and their number is limited.
             assert not re.match(r"SCAN (?!subquery|diagnosis_reading USING COVERING)", step), plan
     text = str(plans(lambda: as_supervisor.get(LIST, {"q": words})))
     assert "reading_name_key" in text

@@ -22,7 +22,7 @@ VIEWS = ("", "film/", "film/?size=thumb", "heatmap/", "report/")
 
 @pytest.fixture
 def decoded(monkeypatch) -> list[int]:
-    """The sizes of the files that were decoded, in whatever module."""
+    """The sizes of all files that were decoded, in any module."""
     sizes: list[int] = []
     original = films.read_film
 

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def make(active_model, doctor):
-    """Make a reading of the doctor's."""
+    """Create a reading of the doctor."""
 
     def make(name: str = "Nobody Else", number: str = "", **fields):
         fields = {"doctor": doctor, "patient_name": name, "patient_number": number} | fields

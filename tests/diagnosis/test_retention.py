@@ -31,7 +31,7 @@ def stored_files() -> list[str]:
 
 
 def hidden(reading: Reading, reason: str = "NOT_NEEDED", **changes: object) -> Reading:
-    """Return the reading, deleted by its doctor; `changes` are written past every service."""
+    """Return the reading, deleted by its doctor; `changes` bypass the services."""
     retention.hide_reading(doctor=reading.doctor, reading_id=reading.pk, reason=reason)
     if changes:
         Reading.objects.filter(pk=reading.pk).update(**changes)

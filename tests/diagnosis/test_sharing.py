@@ -35,7 +35,7 @@ CORNER = "70 0 30 8"
 
 
 def filled(**changes: object) -> dict[str, object]:
-    """Return what a doctor sends from the form, with `changes`."""
+    """Return the form data that a doctor submits, with `changes`."""
     return {
         "category": "7",
         "title": "A consolidation?",
@@ -66,7 +66,7 @@ def shown_picture(page: str) -> bytes:
 
 
 def hidden_fields(page: str) -> dict[str, str]:
-    """Return what the preview's form sends on."""
+    """Return the hidden data of the preview's form."""
     fields = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page)
     return {name: html.unescape(value) for name, value in fields if name != "csrfmiddlewaretoken"}
 
@@ -82,7 +82,7 @@ MARKERS = [
 
 
 def spellings(day: datetime.date) -> list[str]:
-    """Return a day as people write it, in Taiwan and elsewhere."""
+    """Return common spellings of a date, in Taiwan and elsewhere."""
     year, month, date = day.year, day.month, day.day
     return [
         day.isoformat(),
@@ -106,7 +106,7 @@ def identifiers(reading: Reading) -> list[str]:
 
 @pytest.fixture(params=["dicom", "jpeg", "png"])
 def secret_reading(request, lenient_model, as_doctor) -> Reading:
-    """A reading of a file that tells everything of its patient."""
+    """A reading of a file whose header contains all of the patient's details."""
     pixels = draw_film("PNEUMONIA", seed=3, size=1000)
     if request.param == "dicom":
         data = encode_dicom(
@@ -144,7 +144,7 @@ def with_metadata(pixels: np.ndarray, format: str) -> bytes:
 
 @pytest.mark.parametrize("language", ["en", "zh-hant"])
 def test_a_shared_case_contains_no_patient_identifier(language, secret_reading, doctor, board):
-    """The case as the form proposes it, posted from the pages, searched for every identifier."""
+    """Post the case as the form proposes it, and search it for every identifier."""
     browser = signed_in(doctor)
     browser.defaults["HTTP_ACCEPT_LANGUAGE"] = language
     mail.outbox.clear()
@@ -425,7 +425,7 @@ def test_the_preview_is_audited_as_a_view_of_the_film(reading, as_doctor, board)
     assert AuditEntry.objects.filter(what="film", object_pk=str(reading.pk)).count() == 1
 
 
-# Taking it back -------------------------------------------------------------------------------
+# Withdrawal --------------------------------------------------------------------------------------
 
 
 def test_deleting_the_reading_withdraws_every_image_permanently(reading, as_doctor, board):
@@ -469,7 +469,7 @@ def test_a_failed_deletion_withdraws_nothing(reading, as_doctor, doctor, board, 
 
 
 def test_a_purge_withdraws_remaining_images(reading, as_doctor, supervisor, board):
-    """As a reading deleted while no board was installed."""
+    """For example, of a reading deleted while no board was installed."""
     case = shared(as_doctor, reading)
     Reading.objects.update(hidden_at=timezone.now(), hidden_reason="MISTAKE")
     retention.purge_reading(supervisor=supervisor, reading_id=reading.pk, reason="wrong child")

@@ -60,7 +60,7 @@ def test_a_model_without_abstention_always_decides():
 
 @pytest.fixture
 def undecided_model(db, tmp_path: Path, settings) -> ModelVersion:
-    """The shipped network, with a gate that lets all through and a band that takes all."""
+    """The shipped network with a gate that passes everything and a band that covers everything."""
     folder = tmp_path / "bundles" / SHIPPED_MODEL
     shutil.copytree(registry.folder_of(SHIPPED_MODEL), folder)
     card = json.loads((folder / "card.json").read_text())

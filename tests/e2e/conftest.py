@@ -1,4 +1,4 @@
-"""A running site and a headless Chromium, or a loud skip that names each test."""
+"""A running site and a headless Chromium; without Chromium, each skipped test is listed."""
 
 import os
 import shutil
@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "/e2e/" in str(item.path):
             item.add_marker("e2e")
-            # One worker runs them: each starts a browser of some hundred megabytes.
+            # A single worker runs them, because each browser takes several hundred megabytes.
             item.add_marker(pytest.mark.xdist_group("e2e"))
             if not CHROMIUM:
                 item.add_marker(
@@ -57,8 +57,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def site(live_server, transactional_db, shipped_bundle) -> str:
-    """Address of a running site with the shipped model active, unless another is already."""
-    # A transactional test flushes the database, the roles of the migration included.
+    """URL of a running site; the shipped model is active unless another one is."""
+    # A transactional test flushes the database, including the roles from the migration.
     from django.apps import apps
 
     from accounts import roles
@@ -91,12 +91,12 @@ def new_context(browser: Browser, *, language: str = "en", width: int = 1440) ->
 
 @pytest.fixture
 def page(browser: Browser, site: str) -> Iterator[Page]:
-    """An English page at desktop width that fails the test on any error in its console."""
+    """An English page at desktop width; any console error fails the test."""
     context = new_context(browser)
     page = context.new_page()
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
-    # A refused form answers 422, which a browser logs as an error though it is none.
+    # A rejected form returns 422, which browsers log as an error.
     refused = "the server responded with a status of 422"
     page.on(
         "console",
@@ -112,9 +112,9 @@ def page(browser: Browser, site: str) -> Iterator[Page]:
 
 
 def settle(page: Page) -> None:
-    """Wait until every image of the page is there and can be shown.
+    """Wait until every image of the page is loaded and decoded.
 
-    To leave earlier cuts their requests short.
+    Leaving the page earlier would abort their requests.
     """
     page.evaluate(
         """async () => {
@@ -133,14 +133,14 @@ def give_app(user: User) -> str:
 
 
 def code_of(secret: str) -> str:
-    """Return what the app shows now; a code that is about to change is waited out."""
+    """Return the app's current code; wait if it is about to change."""
     if time.time() % 30 > 25:
         time.sleep(30 - time.time() % 30)
     return format_hotp_value(hotp_value(secret, int(time.time()) // 30))
 
 
 def sign_in(page: Page, site: str, email: str, *, secret: str = "") -> None:
-    """Signs in on the page; with `secret`, by the code of its app too."""
+    """Sign in on the page; with `secret`, also enter the code of the app."""
     page.goto(f"{site}/accounts/login/")
     page.locator("input[name=login]").fill(email)
     page.locator("input[name=password]").fill(PASSWORD)

@@ -1,4 +1,4 @@
-"""The discussion board, as two doctors and a supervisor use it."""
+"""The discussion board in a browser, used by two doctors and a supervisor."""
 
 import hashlib
 
@@ -28,7 +28,7 @@ def shelves(site) -> None:
 
 @pytest.fixture
 def their_page(browser: Browser, site, colleague):
-    """The colleague's own browser."""
+    """The browser of the colleague."""
     context = new_context(browser)
     page = context.new_page()
     sign_in(page, site, colleague.email)
@@ -52,7 +52,7 @@ def test_topic_reply_mention_notification_edit_and_lock(
 ):
     sign_in(page, site, site_doctor.email)
 
-    # A topic, with a colleague's name completed and the text previewed as it is written
+    # A topic with a completed mention and a live preview
     write_topic(page, site, "右下肺浸潤")
     text = page.locator("#id_body")
     text.press_sequentially("**Look**, @Chen")
@@ -65,7 +65,7 @@ def test_topic_reply_mention_notification_edit_and_lock(
     page.wait_for_url("**/forum/*/")
     topic = Topic.objects.get()
 
-    # The colleague is told, and answers without the page being loaded anew
+    # The colleague is notified, and replies without a page reload
     their_page.goto(f"{site}/")
     expect(their_page.locator(".bell .count-badge")).to_contain_text("1")
     their_page.locator(".bell").click()
@@ -80,7 +80,7 @@ def test_topic_reply_mention_notification_edit_and_lock(
     expect(their_page.locator("#reply textarea")).to_have_value("")
     assert their_page.evaluate("window.stays") is True
 
-    # An edit in its place
+    # Editing in place
     their_page.locator("#post-2").get_by_role("link", name="Edit").click()
     their_page.locator("#post-2 textarea").fill("I see *something*.")
     their_page.get_by_role("button", name="Save changes").click()
@@ -212,7 +212,7 @@ def test_the_board_without_javascript(browser, site, shelves, site_doctor, colle
 
 @pytest.fixture
 def busy_board(shelves, site_doctor, site_supervisor, colleague) -> Topic:
-    """A topic with a post of every kind, one longer than a page, and a name without a break."""
+    """A topic with every kind of post, a very long post, and a long unbreakable name."""
     topic = board.open_topic(site_doctor, title="Featherstonehaugh" * 4, body="x" * 300)
     body = "> q\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n`code` https://example.org/"
     board.reply(colleague, topic, f"@{site_doctor.display_name} {body}")

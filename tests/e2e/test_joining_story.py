@@ -1,4 +1,4 @@
-"""From asking for an account to being suspended, as the people concerned live through it."""
+"""The life of an account in a browser, from sign-up to suspension."""
 
 import re
 
@@ -16,14 +16,14 @@ NEW_PASSWORD = "a long enough phrase"
 
 
 def link_in_mail_to(address: str) -> str:
-    """Return the address that the newest mail to `address` holds."""
+    """Return the link in the newest email to `address`."""
     body = next(m.body for m in reversed(mail.outbox) if m.to == [address])
     return re.search(r"https?://\S+", str(body))[0]
 
 
 @pytest.fixture
 def office(browser: Browser, site: str):
-    """A supervisor's own browser, who sets up the second factor in it."""
+    """The browser of a supervisor, in which two-factor authentication is set up."""
     supervisor = SupervisorFactory(email="supervisor@example.org", display_name="林淑芬")
     context = new_context(browser)
     page = context.new_page()
@@ -47,7 +47,7 @@ def office(browser: Browser, site: str):
 
 def test_from_asking_to_being_out(page: Page, office: Page, site: str, settings):
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-    # Asking
+    # Signing up
     page.goto(f"{site}/accounts/signup/")
     for name, value in {
         "display_name": "陳美",
@@ -63,7 +63,7 @@ def test_from_asking_to_being_out(page: Page, office: Page, site: str, settings)
     page.wait_for_url("**/accounts/confirm-email/")
     expect(page.locator("main")).to_contain_text("Check your inbox")
 
-    # Verifying, in the browser that asked, which is signed in by it
+    # Verifying in the browser that signed up, which signs it in
     page.goto(link_in_mail_to(NEW))
     page.locator("main form button[type=submit]").first.click()
     page.wait_for_url("**/accounts/status/")
@@ -82,12 +82,12 @@ def test_from_asking_to_being_out(page: Page, office: Page, site: str, settings)
     assert applicant.is_approved
     assert mail.outbox[-1].to == [NEW]
 
-    # In
+    # Signed in
     page.goto(f"{site}/readings/")
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     assert page.url.endswith("/readings/")
 
-    # Suspended, and out
+    # Suspended and signed out
     office.goto(f"{site}/admin/accounts/user/{applicant.pk}/change/")
     office.get_by_role("link", name="Suspend").click()
     office.locator("textarea[name=reason]").fill("left the hospital")
@@ -100,7 +100,7 @@ def test_from_asking_to_being_out(page: Page, office: Page, site: str, settings)
     page.locator("main form button[type=submit]").first.click()
     page.wait_for_url("**/accounts/inactive/")
 
-    # All of it on record, and the record whole
+    # Everything is audited, and the log is intact
     events = set(AuditEntry.objects.values_list("what", flat=True))
     assert {"approved", "suspended", "sign-in", "second-factor-added"} <= events
     assert list(verify_log()) == []

@@ -1,4 +1,4 @@
-"""The main job in a browser: sign in, read a film, find it, correct it, delete it, sign out."""
+"""The main workflow in a browser: sign in, read a film, find, correct and delete it, sign out."""
 
 import io
 

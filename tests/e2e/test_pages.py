@@ -1,4 +1,4 @@
-"""How the pages look and behave, in each language, at each width, in each theme."""
+"""Layout, accessibility and behaviour of pages in each language, width and theme."""
 
 import hashlib
 import re
@@ -41,7 +41,7 @@ PLAIN_ANSWER = re.compile(r"\bnormal\b|\bpneumonia\b(?!-\d)|正常|肺炎", re.I
 
 @pytest.fixture
 def readings(site_doctor) -> dict[str, Reading]:
-    """One reading of each label, all of one drawn film that is in the storage."""
+    """One reading of each label, all of the same stored synthetic film."""
     film = encode(draw_film("PNEUMONIA", seed=6, size=640), "jpeg")
     sha256 = hashlib.sha256(film).hexdigest()
     storage.keep(storage.original_name(sha256), film)
@@ -56,7 +56,7 @@ def readings(site_doctor) -> dict[str, Reading]:
     return {
         label: ReadingFactory(
             **shared,
-            # As long as a name may well be, and with nowhere to break.
+            # A realistic maximum length, without a place to break.
             patient_name="Featherstonehaugh-Montgomery" if label == Label.UNSURE else "陳小明",
             label=label,
             probabilities={
@@ -81,7 +81,7 @@ def pages_of(readings: dict[str, Reading]) -> list[str]:
 
 
 def visit(page: Page, address: str) -> None:
-    """Go there, and wait for the images."""
+    """Open the page and wait for its images."""
     page.goto(address)
     settle(page)
 
@@ -92,14 +92,14 @@ def enter(page: Page, site: str, doctor: User) -> None:
 
 
 def overflow(page: Page) -> int:
-    """By how many pixels the page is wider than the window."""
+    """Return how many pixels the page is wider than the window."""
     return page.evaluate(
         "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     )
 
 
 def barriers(page: Page) -> list[str]:
-    """What axe holds against the page, but for what it calls minor."""
+    """Return the violations that axe finds on the page, except minor ones."""
     return [
         f"{found['id']} ({found['impact']}): {found['nodes'][0]['html'][:160]}"
         for found in Axe().run(page).response["violations"]
@@ -110,7 +110,7 @@ def barriers(page: Page) -> list[str]:
 def faults(
     page: Page, site: str, addresses: list[str], language: str = "en", *, with_axe: bool = True
 ) -> dict[str, list[str]]:
-    """Visit every address and return what is wrong with each that is not right."""
+    """Visit every URL and return the problems of each page."""
     found = {}
     for address in addresses:
         visit(page, f"{site}{address}")
@@ -128,7 +128,7 @@ def faults(
 
 @pytest.mark.parametrize("language", ["en", "zh-hant"])
 def test_every_page_is_accessible_and_fits(browser, site, site_doctor, readings, language):
-    # axe takes most of the time and judges structure, which a language does not change.
+    # axe takes most of the time and checks structure, which is the same in both languages.
     axe_width = {"en": 1440, "zh-hant": 360}[language]
     found = {}
     for width in (1440, 360):
@@ -163,7 +163,7 @@ def test_a_system_set_to_dark_gets_dark_pages(page: Page, site):
 
 
 def test_nothing_is_cut_off_at_twice_the_size(page: Page, site, site_doctor, readings):
-    # A browser at 200 % lays out a window of 1280 pixels as one of 640.
+    # At 200 % zoom, a window of 1280 pixels is laid out like one of 640.
     page.set_viewport_size({"width": 640, "height": 450})
     enter(page, site, site_doctor)
     for address in [*SIGNED_IN[:-1], *pages_of(readings)]:
@@ -193,8 +193,8 @@ def test_the_viewer_by_keyboard_and_mouse(page: Page, site, site_doctor, reading
     film, zoom = page.locator("[data-film]"), page.locator("[data-zoom]")
 
     def place() -> tuple[float, float, float]:
-        """Where the film is in the stage, and how wide, wherever the page is scrolled to."""
-        # In one look: the page may be scrolling.
+        """Return position and width of the film within the viewer, independent of scrolling."""
+        # In a single call, because the page may be scrolling.
         inner, outer = film.evaluate(
             "film => [film, film.closest('[data-stage]')]"
             ".map(one => one.getBoundingClientRect().toJSON())"

@@ -1,4 +1,4 @@
-"""A case blackened, looked at and posted in a browser; with mouse, keys, and without a script."""
+"""Redacting, previewing and posting a case in a browser: mouse, keyboard, and no JavaScript."""
 
 import hashlib
 import io
@@ -42,7 +42,7 @@ def open_form(page: Page, site: str, reading: Reading) -> None:
 
 
 def drag(page: Page, *points: tuple[float, float]) -> None:
-    """Drag over the film, between points in shares of it."""
+    """Drag across the film between two points, given as fractions of its size."""
     canvas = page.locator("[data-canvas]")
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()

@@ -1,4 +1,4 @@
-"""Passkeys, and what a person sees when a session comes to its end."""
+"""Passkeys, and the pages shown when a session expires."""
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -39,7 +39,7 @@ def test_a_passkey_is_set_up_and_opens_the_office(browser: Browser, site: str):
     page.goto(f"{site}/admin/")
     expect(page.locator("#site-name")).to_be_visible()
 
-    # Again, by the passkey alone
+    # Again, with only the passkey
     context.clear_cookies()
     page.goto(f"{site}/accounts/login/")
     page.locator("#passkey_login").click()
@@ -47,7 +47,7 @@ def test_a_passkey_is_set_up_and_opens_the_office(browser: Browser, site: str):
     page.goto(f"{site}/admin/")
     expect(page.locator("#site-name")).to_be_visible()
 
-    # And once more, where the account's owner has to confirm who they are
+    # And again, where the user has to confirm their identity
     page.goto(f"{site}/accounts/2fa/webauthn/reauthenticate/?next=/accounts/email/")
     page.locator("#mfa_webauthn_reauthenticate").click()
     page.wait_for_url(f"{site}/accounts/email/")
@@ -78,7 +78,7 @@ def test_a_warning_comes_before_the_end_and_staying_keeps_the_form(
 def test_the_warning_before_an_end_that_cannot_be_put_off_focuses_its_button(
     short_sessions, page: Page, site: str, site_doctor
 ):
-    # As the server answers staff whose hours are over.
+    # The server's response to staff whose session has reached its maximum length.
     answer = {"signed_in": True, "seconds_left": 2, "can_stay": False, "token": "", "account": 0}
     page.route("**/accounts/session/", lambda route: route.fulfill(json=answer))
     sign_in(page, site, site_doctor.email)

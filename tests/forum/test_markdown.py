@@ -1,4 +1,4 @@
-"""Markdown comes out as HTML that is safe, whatever is typed."""
+"""Markdown is rendered to safe HTML for any input."""
 
 import html.parser
 import uuid
@@ -35,7 +35,7 @@ HOSTILE = [
 
 
 class _Reader(html.parser.HTMLParser):
-    """Collects what a browser would take for tags."""
+    """Collects what a browser would parse as tags."""
 
     def __init__(self) -> None:
         super().__init__()

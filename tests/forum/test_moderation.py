@@ -1,4 +1,4 @@
-"""What supervisors do, what people report, and that all of it is on record."""
+"""Moderation by supervisors, reports by users, and their audit entries."""
 
 import pytest
 from django.core.exceptions import PermissionDenied

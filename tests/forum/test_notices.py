@@ -1,4 +1,4 @@
-"""Mentions, follows, what is unread, and the mails that tell of it."""
+"""Mentions, follows, unread marks and notification emails."""
 
 import datetime
 import smtplib
@@ -183,7 +183,7 @@ class TestUnread:
 
 @pytest.fixture
 def later():
-    """A clock that stands still and can be put forward."""
+    """A stopped clock that can be moved forward."""
     with time_machine.travel(timezone.now(), tick=False) as clock:
         yield clock
 

@@ -1,4 +1,4 @@
-"""What looks like a patient's is warned of before it is posted, never after."""
+"""Possible patient data triggers a warning before it is posted."""
 
 import pytest
 from hypothesis import given

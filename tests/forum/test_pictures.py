@@ -1,4 +1,4 @@
-"""Pictures are drawn anew, seen by those who may, and go when they must."""
+"""Images in posts: re-encoding, access control and removal."""
 
 import io
 import uuid

@@ -1,4 +1,4 @@
-"""Search finds words in every script, in titles and posts, and nothing that is hidden."""
+"""Search finds words of every script in titles and posts, but nothing hidden."""
 
 import pytest
 from django.core.management import call_command

@@ -1,4 +1,4 @@
-"""A page of the board asks the database as often with many posts as with few."""
+"""Pages of the board need the same number of queries with many posts as with few."""
 
 import re
 
@@ -18,7 +18,7 @@ def topic(doctor):
 
 
 def queries(browser, address: str) -> int:
-    browser.get(address)  # what is kept in memory is kept now
+    browser.get(address)  # warm up in-memory caches
     with CaptureQueriesContext(
         connection,
     ) as asked:
@@ -28,7 +28,7 @@ def queries(browser, address: str) -> int:
 
 
 def fill(topic: Topic, *, other_doctor, people: int) -> None:
-    """Let each of so many people open two topics and reply twice, naming the reader."""
+    """Let each of `people` users open two topics and reply twice, mentioning the reader."""
     for number, person in enumerate(factories.DoctorFactory.create_batch(people) * 2):
         board.open_topic(person, title=f"浸潤 {number}", body="浸潤")
         board.reply(person, topic, f"浸潤 @{other_doctor.display_name}")
@@ -48,7 +48,7 @@ def test_queries_do_not_grow_with_the_board(
     as_other_doctor, doctor, other_doctor, topic, address, most
 ):
     address = address.format(topic=topic.pk)
-    # A page that is empty asks for less: what is compared are a page half full and a full one.
+    # An empty page needs fewer queries, so a half-full and a full page are compared.
     fill(topic, other_doctor=other_doctor, people=5)
     few = queries(as_other_doctor, address)
     fill(topic, other_doctor=other_doctor, people=10)
@@ -75,7 +75,7 @@ def plan(sql: str, parameters: tuple) -> str:
         ),
         (
             lambda: Post.objects.filter(topic=1, number__gt=20, number__lte=40).order_by("number"),
-            # The index of the unique constraint, which SQLite names itself.
+            # The index of the unique constraint has a name chosen by SQLite.
             r"sqlite_autoindex_forum_post_\d+ \(topic_id=\? AND number>\? AND number<\?\)",
         ),
     ],

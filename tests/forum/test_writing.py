@@ -1,4 +1,4 @@
-"""Topics, replies, edits and deletions, as people write them."""
+"""Writing, editing and deleting topics and replies."""
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Cards that hold every key that a card may hold, drawn up by code; their figures mean nothing."""
+"""Cards with every possible key and made-up figures."""
 
 import json
 import math
@@ -110,7 +110,7 @@ def full_card(name: str = "pneumonia-9", **changes: Any) -> dict[str, Any]:
 
 
 def roc_points(n: int = 60) -> dict[str, list[float]]:
-    """A curve that hugs its corner, from the highest cut down."""
+    """An ROC curve close to the ideal corner, by falling threshold."""
     steps = [place / (n - 1) for place in range(n)]
     return {
         "probability": [round(1 / (1 + math.exp(9 * step - 4.5)), 6) for step in steps],
@@ -135,7 +135,7 @@ def failures() -> list[dict[str, Any]]:
 
 
 def predictions(shift: float = 0.0, *, start: int = 0, n: int = 120) -> bytes:
-    """The content of a `predictions.csv` of `n` films, better told apart as `shift` grows."""
+    """The content of a `predictions.csv` of `n` films; a larger `shift` separates labels better."""
     rows = ["split,pixels_sha256,label,series,probability,scope_score"]
     for number in range(start, start + n):
         sick = number % 3 > 0
@@ -150,8 +150,8 @@ def write_bundle(root: Path, card: dict[str, Any], **files: bytes) -> ModelVersi
 
     Args:
         root: folder of bundles.
-        card: the bundle's card; it gets the input of the shipped network.
-        files: content of further files, by their name with `_` for its dot.
+        card: the bundle's card; its input is set to that of the shipped network.
+        files: content of further files, by their name with `_` instead of the dot.
     """
     source = registry.folder_of(SHIPPED)
     shipped = json.loads((source / bundle.CARD).read_text())
@@ -163,6 +163,6 @@ def write_bundle(root: Path, card: dict[str, Any], **files: bytes) -> ModelVersi
     }
     content |= {name.replace("_", "."): data for name, data in files.items()}
     folder = bundle.write(root, card, content).folder
-    # The network is the shipped one, which gives its golden answers, and takes its time for it.
+    # The shipped network is reused, because computing golden predictions is slow.
     with mock.patch.object(golden, "check"):
         return registry.register(folder)

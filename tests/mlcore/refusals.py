@@ -1,4 +1,4 @@
-"""How the film tests look at a refusal."""
+"""Helpers for tests of refused films."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ FORMATS = frozenset({"JPEG", "PNG", "BMP", "TIFF", "WEBP", "DICOM"})
 
 
 def refused(data: bytes, **limits: int) -> FilmError:
-    """The error that meets a file; the test fails if the file is read."""
+    """Return the error for a file; the test fails if the file is read."""
     with pytest.raises(FilmError) as caught:
         read_film(data, **limits)
     return caught.value
 
 
 def check_outcome(data: bytes) -> None:
-    """Whatever the bytes are, there is a film or a FilmError, and nothing else."""
+    """Check that any bytes give a film or a FilmError, and nothing else."""
     try:
         outcome = read_film(data, max_pixels=4_000_000).format
     except FilmError as error:

@@ -55,7 +55,7 @@ NO_FILMS = {
 
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory) -> Path:
-    """A split data set with every fault that the audit knows."""
+    """A split data set with every fault that the audit detects."""
     root = tmp_path_factory.mktemp("faulty")
     for split, seed in (("train", 0), ("test", 9)):
         write_dataset(root / split, per_class=8, seed=seed, size=96)
@@ -161,7 +161,7 @@ def test_one_patient_a_class_leaves_the_frame_undefined(tmp_path, own_var):
 
 
 class Page(HTMLParser):
-    """Collects what a report holds: tags, addresses of pictures, and its text."""
+    """Collects the tags, image URLs and text of a report."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

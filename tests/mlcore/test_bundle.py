@@ -1,4 +1,4 @@
-"""A bundle is whole or refused, and loading it changes nothing on disk."""
+"""A bundle is complete or refused, and loading it changes nothing on disk."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ SHIPPED = "pneumonia-2"
 
 @pytest.fixture
 def bundles(tmp_path, settings):
-    """A folder of bundles of its own, with a copy of the shipped one."""
+    """A separate folder of bundles, with a copy of the shipped one."""
     source = registry.folder_of(SHIPPED)
     shutil.copytree(source, tmp_path / SHIPPED)
     settings.BUNDLE_DIR = tmp_path
@@ -53,7 +53,7 @@ def test_the_map_is_fine_enough_to_tell_a_doctor_where():
     found = bundle.read(registry.folder_of(SHIPPED))
     size = found.card["input_size"]
     output = Session(found.tflite).run(np.zeros((size, size, 1), np.float32))
-    # As the last stage of a residual network gives it (7x7 on ImageNet); a lung takes some cells.
+    # Like the last stage of a residual network (7x7 on ImageNet); a lung covers several cells.
     assert min(output.activation_map.shape) >= 8
 
 
@@ -100,7 +100,7 @@ def test_golden_answers_that_differ_are_noticed(bundles):
 
 
 def rewritten(bundles, *, card=None, files=None):
-    """Write the shipped bundle again elsewhere, whole, with other card entries or files."""
+    """Write a complete copy of the shipped bundle with changed card entries or files."""
     found = bundle.read(bundles / SHIPPED)
     kept = {key: found.card[key] for key in found.card if key not in {"files", "format_version"}}
     content = {name: (found.folder / name).read_bytes() for name in found.card["files"]}
@@ -108,7 +108,7 @@ def rewritten(bundles, *, card=None, files=None):
 
 
 def test_a_bundle_that_was_written_again_unchanged_is_served(bundles):
-    """So that what the next test refuses is refused for its change."""
+    """This shows that the next test's bundles are refused because of their change."""
     assert registry.load(rewritten(bundles)).name == SHIPPED
 
 
@@ -154,7 +154,7 @@ def test_bytes_that_are_no_network():
         Session(b"not a network at all")
 
 
-# --- What a doctor is told -----------------------------------------------------------------
+# --- Messages for doctors ------------------------------------------------------------------
 
 
 @pytest.mark.django_db
@@ -328,7 +328,7 @@ def test_the_picture_alone_can_be_out_of_scope():
 
 @pytest.fixture
 def trained_here(tmp_path, settings):
-    """A site whose own folder of bundles holds `mine`, beside the shipped ones."""
+    """A site with the local bundle `mine` besides the shipped ones."""
     settings.BUNDLE_DIR = tmp_path / "bundles"
     shipped = bundle.read(registry.folder_of(SHIPPED))
     content = {name: (shipped.folder / name).read_bytes() for name in shipped.card["files"]}

@@ -1,4 +1,4 @@
-"""Two models on the same films: the figures against other libraries and sums by hand."""
+"""Comparison of two models, checked against other libraries and hand calculations."""
 
 import time
 
@@ -18,7 +18,7 @@ def sha(number: int) -> str:
 
 
 def drawn(n: int, *, skill: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Labels, the same for every seed, and a model's probabilities; ties among them."""
+    """Labels (the same for every seed) and probabilities of a model, with ties."""
     labels = np.arange(n) % 4 > 0
     noise = np.random.default_rng(seed).standard_normal(n)
     return labels, np.round(1 / (1 + np.exp(-(skill * (labels - 0.5) + noise))), 2)

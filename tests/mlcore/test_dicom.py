@@ -1,4 +1,4 @@
-"""DICOM in: what a reading station would show, and what the header says of the patient."""
+"""Reading of DICOM files: grey levels as on a workstation, and the patient's details."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.films import SYNTAXES, draw_film, edited_dicom, encode_dicom
 
 FILM = np.ascontiguousarray(draw_film("PNEUMONIA", seed=7, size=128)[:96])
 LOSSLESS = sorted(set(SYNTAXES) - {"jpeg"})
-# 12-bit levels of the film, as a detector would give them.
+# The film in 12 bits, as a detector would store it.
 LEVELS = np.rint(FILM.astype(float) * 4095 / 255)
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")

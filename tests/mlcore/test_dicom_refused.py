@@ -1,4 +1,4 @@
-"""DICOM files that are no readable radiograph."""
+"""DICOM files that are not readable radiographs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The drawn films are what the other tests stand on, so they are tested too."""
+"""The synthetic films, which other tests rely on."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ def test_the_mean_of_the_map_is_the_films_log_odds():
 
 @pytest.fixture
 def reference():
-    """Films without the disease, of cells that have levels of their own."""
+    """Films without pneumonia, with a different level in each cell."""
     rng = np.random.default_rng(0)
     levels = np.linspace(-6, 3, 14 * 14).reshape(14, 14)
     return levels, explain.Reference.fit(levels + rng.normal(0, 1, (200, 14, 14)))

@@ -1,4 +1,4 @@
-"""Pictures in and renderings out. Refusals are in test_film_refused.py, DICOM in test_dicom.py."""
+"""Reading and rendering of films. See also test_film_refused.py and test_dicom.py."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from tests.films import ENCODERS, bomb_png, draw_film, encode, encode_dicom, hos
 from tests.mlcore.refusals import refused
 
 FILM = draw_film("PNEUMONIA", seed=7, size=128)
-# Not square, so that a turned film cannot pass for an upright one.
+# Not square, so that a rotated film cannot be mistaken for an upright one.
 FILM = np.ascontiguousarray(FILM[:96])
 LOSSY = {name for name in ENCODERS if name.startswith("jpeg")} | {"webp_lossy"}
 
-# As in production: Pillow warns of what it can read past.
+# As in production, where Pillow only warns about damage that it can skip.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
 

@@ -1,4 +1,4 @@
-"""Files that are no readable film: each is refused for what it is, soon, and for few bytes."""
+"""Files that are not readable films: refused with the right reason, quickly and cheaply."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.mlcore.refusals import check_outcome, refused
 FILM = np.ascontiguousarray(draw_film("PNEUMONIA", seed=7, size=128)[:96])
 SLOW_IS = 5.0
 
-# As in production: Pillow warns of what it can read past.
+# As in production, where Pillow only warns about damage that it can skip.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
 
@@ -131,7 +131,7 @@ def test_a_file_that_was_cut_off_is_called_so(name, lost):
 
 @pytest.mark.parametrize(
     ("name", "code"),
-    # The directory of the first stands before the pixels, of the others after them: it is lost.
+    # The first file's directory precedes the pixels; in the others it follows and is lost.
     [("tiff", "truncated"), ("tiff_lzw", "corrupt"), ("tiff16_deflate", "corrupt")],
 )
 @pytest.mark.parametrize("lost", [0.2, 0.5, 0.9])
@@ -147,7 +147,7 @@ def test_a_twelve_bit_jpeg_is_unsupported_not_damaged():
 
 
 class TestRandomBytes:
-    """Whatever comes, the answer is a film or a FilmError, and it comes soon."""
+    """Any input gives a film or a FilmError, quickly."""
 
     quick = settings(max_examples=200, deadline=5000, suppress_health_check=list(HealthCheck))
     names = st.sampled_from(sorted(ENCODERS))
@@ -171,7 +171,7 @@ class TestRandomBytes:
     def test_bit_flips(self, name, flips):
         data = bytearray(encoded(name))
         for share, bit in flips:
-            # Cubed: most hits fall on the headers, where they do most.
+            # Cubed, so that most hits fall on the headers, where they have most effect.
             data[int(share**3 * (len(data) - 1))] ^= 1 << bit
         check_outcome(bytes(data))
 

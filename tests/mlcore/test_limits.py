@@ -1,4 +1,4 @@
-"""What a model does not know: abstention, folds, probes, corruptions, films outside."""
+"""Limits of a model: abstention, folds, probes, corruptions, out-of-distribution films."""
 
 import hashlib
 import warnings
@@ -17,7 +17,7 @@ from tests.films import draw_film
 
 
 def sample(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Labels, and probabilities that tell them apart with some overlap."""
+    """Labels, and probabilities that separate them with some overlap."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 2, n)
     return labels, 1 / (1 + np.exp(-(3 * (2 * labels - 1) + rng.normal(0, 2.2, n))))

@@ -1,4 +1,4 @@
-"""Figures against scikit-learn where it has them, and against pen and paper where not."""
+"""Metrics, checked against scikit-learn where available and otherwise by hand."""
 
 import math
 import warnings
@@ -99,7 +99,7 @@ def test_figures_stay_in_their_bounds(films, threshold):
         figures = metrics.evaluate(labels, probabilities, threshold=threshold)
     assert sum(figures["confusion"].values()) == len(films)
     called = probabilities >= threshold
-    # What each figure is a share of; of none, it has no value.
+    # Denominator of each metric; if it is 0, the metric is undefined.
     counted = {
         "auc": min(labels.sum(), (1 - labels).sum()),
         "accuracy": len(films),

@@ -1,4 +1,4 @@
-"""ML staff choose the model that reads films, in the admin; supervisors look on."""
+"""ML staff choose the active model in the admin; supervisors have read access."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ ROLL_BACK = f"{LIST}roll-back/"
 
 @pytest.fixture
 def other_model(active_model, tmp_path) -> ModelVersion:
-    """A second model, whole and fit, with its answers to single films."""
+    """A second, complete model, with its predictions for individual films."""
     return write_bundle(tmp_path, full_card("pneumonia-9"), predictions_csv=predictions())
 
 
@@ -34,7 +34,7 @@ def third_model(active_model, tmp_path) -> ModelVersion:
 
 
 def said(response) -> str:
-    """The messages of the page that an answer leads to."""
+    """Return the messages of the page that a response redirects to."""
     return " ".join(str(message) for message in response.context["messages"])
 
 

@@ -8,7 +8,7 @@ from tests.factories import UserFactory
 
 @pytest.fixture
 def people(doctor, supervisor, ml_engineer):
-    """Each kind of person with a browser signed in, and nobody with one that is not."""
+    """A signed-in browser for each kind of user, and one that is not signed in."""
     root = UserFactory(is_staff=True, is_superuser=True, display_name="Root")
     users = {"doctor": doctor, "supervisor": supervisor, "ml_engineer": ml_engineer, "root": root}
     board.reply(supervisor, board.open_case(doctor))

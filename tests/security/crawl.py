@@ -1,4 +1,4 @@
-"""Every address of the site, and every form on its pages, found by looking and not by a list."""
+"""Find every URL of the site, and every form on its pages, without a fixed list."""
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -11,13 +11,13 @@ from accounts.models import User
 from diagnosis.models import Reading
 from tests.site_urls import address_of, admin_address, named_patterns
 
-# Ends the session in which the others would be looked at, or leads out of the site's own pages.
+# These end the session in use, or lead out of the site.
 ENDING = {"account_logout", "admin:logout"}
 TEXTUAL = {
     "text", "search", "email", "url", "tel", "number", "date", "password", "hidden", "textarea",
     "select", "radio", "checkbox", "datetime-local", "time",
 }  # fmt: skip
-# Not a person's to write. Django's admin answers 500 to staff who forge the second.
+# Not editable by users. Django's admin returns 500 if staff forge the second.
 NO_CONTENT = ("csrfmiddlewaretoken", "_selected_action")
 
 LONGEST_QUERY = 4094  # gunicorn refuses a longer line before Django sees it
@@ -25,7 +25,7 @@ LONGEST_QUERY = 4094  # gunicorn refuses a longer line before Django sees it
 
 @dataclass
 class Form:
-    """A form as a browser sees it: where it goes, and the fields with their present values."""
+    """A form as a browser sees it: its target, and the fields with their current values."""
 
     page: str
     action: str
@@ -35,7 +35,7 @@ class Form:
 
     @property
     def written(self) -> list[str]:
-        """Names of the fields that a person can put any text into."""
+        """Names of the fields that accept any text."""
         return [name for name in self.values if name not in NO_CONTENT]
 
     def key(self) -> tuple[str, str, tuple[str, ...]]:
@@ -84,7 +84,7 @@ class _Forms(HTMLParser):
 
 
 def addresses(reading: Reading, person: User) -> dict[str, str]:
-    """Return name and address of every page there is, but those that end the session."""
+    """Return name and URL of every page, except those that end the session."""
     found = {}
     for name, pattern in named_patterns():
         if name in ENDING or name.endswith("None"):
@@ -110,7 +110,7 @@ def own_address(name: str, reading: Reading) -> str:
 
 
 def page_of(browser: Client, address: str) -> str | None:
-    """Return the HTML at `address`, or None where there is no page for this browser."""
+    """Return the HTML at `address`, or None if this browser gets no page."""
     response = browser.get(address)
     if response.status_code != 200 or response.streaming:
         return None
@@ -120,7 +120,7 @@ def page_of(browser: Client, address: str) -> str | None:
 
 
 def forms_of(browser: Client, where: list[str]) -> list[Form]:
-    """Return each different form on the pages at the addresses `where`, once."""
+    """Return each distinct form on the pages at the URLs `where`."""
     found: dict[tuple, Form] = {}
     for address in where:
         page = page_of(browser, address)
@@ -134,7 +134,7 @@ def forms_of(browser: Client, where: list[str]) -> list[Form]:
 
 
 def send(browser: Client, form: Form, values: dict[str, object]):
-    """Send a form as a browser would, its query no longer than the server takes one."""
+    """Submit a form like a browser; long queries are cut to the server's limit."""
     if form.method == "post":
         return browser.post(form.action, values)
     short = {name: str(value)[: LONGEST_QUERY // 4] for name, value in values.items()}

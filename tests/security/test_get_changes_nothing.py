@@ -1,4 +1,4 @@
-"""Looking changes nothing: whatever changes something refuses GET, and wants the form's token."""
+"""GET requests change nothing; changes require POST and a CSRF token."""
 
 import hashlib
 
@@ -10,20 +10,20 @@ from tests.conftest import patient_details, signed_in
 from tests.factories import PASSWORD
 from tests.security.crawl import addresses
 
-# Looking leaves a trace here, and may only here.
+# The only tables that GET requests may change.
 TRACES = {
     "accounts.AuditEntry",
     "accounts.AuditHead",
     "sessions.Session",
     "usersessions.UserSession",
-    # That a topic was read, and with it what told of it.
+    # Read marks of topics and their notifications.
     "forum.TopicRead",
     "forum.Notification",
 }
 
 
 def state() -> dict[str, str]:
-    """A fingerprint of every table but those in which looking leaves its trace."""
+    """Return a fingerprint of every table that GET requests must not change."""
     return {
         model._meta.label: hashlib.sha256(
             repr(list(model._base_manager.order_by("pk").values_list())).encode()
@@ -59,7 +59,7 @@ def test_no_form_is_taken_without_its_token(person, people, reading):
     before = state()
     for name, address in addresses(reading, user or reading.doctor).items():
         status = strict.post(address, patient_details()).status_code
-        # Also where the page takes no POST, or not from this person: the token is looked at first.
+        # Also if the page does not accept POST from this user: the token is checked first.
         assert status == 403, f"POST {address} ({name}) answers {status}"
     assert state() == before
 
@@ -85,7 +85,7 @@ def test_other_methods_change_nothing(people, reading):
 
 
 def with_session(key: str) -> Client:
-    """Return a browser that holds a session id which somebody got hold of."""
+    """Return a browser that uses a stolen session ID."""
     thief = Client()
     thief.cookies["sessionid"] = key
     return thief

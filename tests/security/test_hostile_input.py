@@ -1,4 +1,4 @@
-"""Whatever is typed into a form, the site answers in words, and nothing typed becomes code."""
+"""Hostile input causes no server error and is never rendered as markup."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -47,7 +47,7 @@ PERSONS = ["doctor", "supervisor", "root", None]
 
 
 def harm(response, form: Form, value: str) -> list[str]:
-    """Say where the answer is an error of the server, or holds the markup as markup."""
+    """Return a description if the response is a server error or contains the markup unescaped."""
     is_page = not response.streaming and response.headers.get("Content-Type", "")[:9] == "text/html"
     if (
         response.status_code < 500
@@ -60,7 +60,7 @@ def harm(response, form: Form, value: str) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def _errors_are_answers(people):
-    """A browser gets the page of an error; the tests then say which forms led to one."""
+    """Return error pages instead of raising, so that tests can report the form."""
     for _, browser in people.values():
         browser.raise_request_exception = False
 
@@ -74,7 +74,7 @@ def test_every_form_bears_every_hostile_input(person, people, reading):
     for form in forms:
         for value in HOSTILE:
             found += harm(send(browser, form, dict.fromkeys(form.written, value)), form, value)
-        # A form may have ended the session, or changed its owner's password.
+        # A form may have ended the session or changed the user's password.
         if user is not None:
             user.refresh_from_db()
             browser = signed_in(user)
@@ -84,7 +84,7 @@ def test_every_form_bears_every_hostile_input(person, people, reading):
 
 @pytest.mark.parametrize("person", PERSONS)
 def test_every_form_bears_each_field_alone(person, people, reading):
-    """The other fields as they were, so that one bad field is not hidden by another."""
+    """Other fields keep their values, so that one bad field does not hide another."""
     user, browser = people[person]
     forms = forms_of(browser, list(addresses(reading, user or reading.doctor).values()))
     assert len(forms) >= 3
@@ -122,7 +122,7 @@ def test_after_signing_in_nobody_is_led_elsewhere(client, doctor):
 
 
 def stored_markup(reading: Reading) -> list[str]:
-    """Names of the fields that hold the markup now."""
+    """Return the names of the fields that contain the markup now."""
     return [
         field.name
         for field in Reading._meta.concrete_fields
@@ -131,7 +131,7 @@ def stored_markup(reading: Reading) -> list[str]:
 
 
 def test_markup_that_is_stored_comes_out_as_text_everywhere(active_model, people, film_bytes):
-    """Typed into every text field a person has, then every page looked at by everybody."""
+    """Enter markup into every text field of a user, then view every page as every user."""
     doctor, browser = people["doctor"]
     short = MARKUP[:70]
     header = f"<{MARK}>"
@@ -147,7 +147,7 @@ def test_markup_that_is_stored_comes_out_as_text_everywhere(active_model, people
     reading = Reading.objects.order_by("created_at").first()
     assert {"patient_name", "patient_number"} <= set(stored_markup(reading))
 
-    # Every other field that a form stores: whatever is taken is taken.
+    # All other fields that forms store, if they accept the value.
     where = list(addresses(reading, doctor).values())
     taken = []
     for form in forms_of(browser, where):
@@ -182,7 +182,7 @@ TEXT = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=200) 
 
 
 class TestAnyText(TestCase):
-    """Hypothesis types into the forms that people use most."""
+    """Random text from Hypothesis in the most used forms."""
 
     def setUp(self) -> None:
         self.doctor = DoctorFactory()

@@ -1,4 +1,4 @@
-"""What every page carries, whoever looks at it."""
+"""Headers and content of every page, for every kind of user."""
 
 import re
 
@@ -36,7 +36,7 @@ def faults(name: str, response, signed_in: bool) -> list[str]:
 
 def faults_of_text(name: str, page: str) -> list[str]:
     wrong = []
-    # Django's own admin pages carry data, and a style or two that the policy keeps from working.
+    # Django's admin pages contain inline data and some styles that the policy blocks.
     own = not name.startswith("admin:")
     if own and (found := INLINE.search(page)):
         wrong.append(f"holds {found.group()!r}")

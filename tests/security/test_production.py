@@ -1,4 +1,4 @@
-"""The site as a hospital runs it, looked at from outside: another process, its own settings."""
+"""The site with production settings, in a separate process."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What libraries say in Traditional Chinese: complete, and as it is written in Taiwan."""
+"""Library texts in Traditional Chinese: complete, and in Taiwanese usage."""
 
 import re
 from importlib.util import find_spec
@@ -22,7 +22,7 @@ from tests.conftest import give_second_factor
 from tests.factories import PASSWORD, DoctorFactory, SupervisorFactory, UserFactory
 
 OVERRIDES = Path(settings.BASE_DIR, "locale_overrides/zh_Hant/LC_MESSAGES")
-# Catalogues that hold every text of a library; those of other languages hold some only.
+# Catalogues that contain every text of a library; other languages may be incomplete.
 LIBRARIES = {
     "django.conf": "en",
     "django.contrib.admin": "en",
@@ -42,7 +42,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def untranslated(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The English texts that no catalogue has Chinese for, of those looked up in Chinese."""
+    """The English texts that were looked up in Chinese but have no translation."""
     found: set[str] = set()
     gettext, ngettext = trans_real.gettext, trans_real.ngettext
 
@@ -70,7 +70,7 @@ def untranslated(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 
 def chinese(user: User) -> Client:
-    """Return a browser that asks for Chinese pages, of `user` who has just proved who they are."""
+    """Return a Chinese browser of `user`, who has just confirmed their identity."""
     browser = Client(headers={"accept-language": "zh-hant"})
     browser.force_login(user)
     give_second_factor(browser, user)
@@ -81,9 +81,9 @@ def chinese(user: User) -> Client:
 
 
 def words_of(response) -> str:
-    """Return the text that a reader sees of a page."""
+    """Return the visible text of a page."""
     assert response.status_code in {200, 400, 422}, response
-    # What Django's own widget writes between the parts of a password's hash.
+    # Separators in Django's widget for password hashes.
     page = response.content.decode().replace(": <bdi>", "<bdi>")
     assert 'lang="zh-hant"' in page
     return strip_tags(re.sub(r"(?s)<(script|style|head)\b.*?</\1>", "", page))
@@ -187,7 +187,7 @@ def test_mails(untranslated, transactional_db):
 
 
 def test_every_override_is_of_a_text_that_a_library_has():
-    """A library that rewords a text would leave our Chinese for it without effect."""
+    """If a library rewords a text, our translation would have no effect."""
     known = set()
     for name, language in LIBRARIES.items():
         (folder,) = find_spec(name).submodule_search_locations

@@ -11,7 +11,7 @@ from accounts.models import User
 from tests.conftest import signed_in
 
 WHEN = datetime(2026, 11, 27, 6, 5, tzinfo=UTC)  # 14:05 in Taipei
-# What Django writes where nobody defines a format: "Nov. 27, 2026", "2026年11月27日", "2 p.m."
+# Django's default formats: "Nov. 27, 2026", "2026年11月27日", "2 p.m."
 OTHER = re.compile(r"[A-Z][a-z]{2,8}\.? \d{1,2}, \d{4}|\d年|[ap]\.m\.|\d/\d")
 
 

@@ -1,4 +1,4 @@
-"""The environment, read with types: what is wrong is said, not guessed at."""
+"""Typed environment variables: invalid values raise a clear error."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The locks install as they are, whatever was released since, and hold all that is needed."""
+"""The locks are complete and install exactly, regardless of later releases."""
 
 import ensurepip
 import os
@@ -23,7 +23,7 @@ def test_a_lock_names_every_requirement_of_what_it_locks(lock):
 
 
 def test_a_lock_without_extras_has_gaps():
-    """Such as the lock of which pip found `coverage[toml]` newer than its pin."""
+    """As in the lock for which pip chose a newer `coverage[toml]` than the pinned one."""
     stripped = re.sub(r"^([a-z0-9-]+)\[.*?\]", r"\1", TEXTS["requirements-dev.txt"], flags=re.M)
     found = gaps(stripped)
     assert any(re.match(r"pytest-cov needs coverage\[toml\]", gap) for gap in found)
@@ -62,7 +62,7 @@ def test_serving_installs_nothing_that_only_trains():
     assert {"tensorflow", "keras", "matplotlib"} <= train.keys() - serve.keys()
 
 
-# --- What the scripts do, on a small index ----------------------------------------------------
+# --- The scripts, on a small package index ----------------------------------------------------
 
 
 @pytest.fixture
@@ -101,13 +101,13 @@ def python(tmp_path) -> Path:
 
 @pytest.fixture
 def fresh_python(tmp_path) -> Path:
-    """An environment as scripts/make-venv makes it, with the pip that comes with Python."""
+    """An environment like that of scripts/make-venv, with the pip that ships with Python."""
     venv.create(tmp_path / "fresh", with_pip=True)
     return tmp_path / "fresh" / "bin" / "python"
 
 
 def run(command: list[str | Path], index: Index, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command with that index and none of the machine's own settings."""
+    """Run a command with that index and without the machine's settings."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     return subprocess.run(
         command, cwd=folder, capture_output=True, text=True, check=False, timeout=300,
@@ -140,7 +140,7 @@ def versions(python: Path) -> dict[str, str]:
 def test_a_lock_installs_whatever_was_released_since(index, project, fresh_python):
     lock(index, project)
     release_all(index, "2.0")
-    # From the smallest set to the largest, as somebody does who first serves and then develops.
+    # From the smallest set to the largest, like somebody who first serves and then develops.
     expected = dict.fromkeys(("website", "toolbox"), "1.0")
     for name, added in (
         ("requirements-serve.txt", ()),
@@ -158,7 +158,7 @@ def test_a_lock_installs_whatever_was_released_since(index, project, fresh_pytho
     reason="pip 23.3 and later keep to the pinned release of a package with extras",
 )
 def test_the_old_way_breaks_with_the_next_release(index, project, fresh_python):
-    """Extras stripped and pip left to resolve: that works until something newer is released."""
+    """Stripping extras and letting pip resolve works until something newer is released."""
     lock(index, project)
     text = (project / "requirements-dev.txt").read_text()
     assert "coverlib[toml]==1.0" in text
@@ -205,7 +205,7 @@ def test_a_file_that_was_exchanged_is_not_installed(index, project, python):
     assert versions(python) == {}
 
 
-# --- What make does ---------------------------------------------------------------------------
+# --- make ------------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="NOT TESTED: make is not installed")
@@ -223,7 +223,7 @@ def test_a_file_that_was_exchanged_is_not_installed(index, project, python):
     ],
 )
 def test_make_installs_one_lock_and_never_a_part_of_what_is_there(tmp_path, target, held, lock):
-    """Without that, `make run` would renew half of a developer's environment."""
+    """Otherwise `make run` would update only half of a developer's environment."""
     (tmp_path / "scripts").mkdir()
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / ".venv").mkdir()

@@ -1,4 +1,4 @@
-"""NUL characters and impossible values in addresses and forms are answered in words."""
+"""NUL characters and impossible values in URLs and forms cause no server error."""
 
 import pytest
 from django.http import QueryDict
@@ -17,7 +17,7 @@ ADMIN_LISTS = [
     "/admin/forum/report/",
 ]
 FILTERS = ["q", "what", "state", "label__exact", "hidden", "doctor"]
-# Readings refuse a filter that they do not offer; other lists drop it and show everything.
+# The list of readings rejects unknown filters; other lists ignore them.
 NOT_OFFERED_BY_READINGS = {"what", "state"}
 
 

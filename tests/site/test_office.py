@@ -1,4 +1,4 @@
-"""The first page of the admin: what waits, and honest figures over the last days."""
+"""The start page of the admin: pending work and statistics of the last days."""
 
 import datetime
 import re
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 
 def made(days_ago: float, **fields: object) -> Reading:
-    """A reading of some days ago, counted from today's noon."""
+    """Create a reading from some days ago, counted from noon today."""
     reading: Reading = ReadingFactory(**fields)
     noon = timezone.localtime().replace(hour=12, minute=0, second=0, microsecond=0)
     when = noon - datetime.timedelta(days=days_ago)

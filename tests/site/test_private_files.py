@@ -1,4 +1,4 @@
-"""What the site writes is closed to the machine's other users, whatever the umask."""
+"""The site's files are inaccessible to other users of the machine, for any umask."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ PRODUCTION = {
     "SECRET_KEY": "3f1c9a7e5b2d8064" * 5,
     "ALLOWED_HOSTS": "xray.example.org",
 }
-# Migrates where asked to, writes to the database, and looks while its log exists.
+# Migrates if asked to, writes to the database, and inspects files while its log exists.
 LOOK = """
 import sys
 from pathlib import Path
@@ -46,12 +46,12 @@ def mode(path: Path) -> int:
 
 
 def modes(folder: Path) -> dict[str, int]:
-    """Return the modes of a folder and of all that it holds, by relative path."""
+    """Return the modes of a folder and its contents, by relative path."""
     return {str(path.relative_to(folder)): mode(path) for path in (folder, *folder.rglob("*"))}
 
 
 def python(*arguments: str, var: Path, umask: int, **environment: str) -> str:
-    """Run Python under a umask, with the local settings and a folder of its own."""
+    """Run Python under a umask, with local settings and a separate folder."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     done = subprocess.run(
         [sys.executable, *arguments],
@@ -75,7 +75,7 @@ def umask(value: int) -> Iterator[None]:
 
 @pytest.fixture(scope="module", params=UMASKS, ids=oct)
 def migrated(request, tmp_path_factory) -> Path:
-    """What `manage.py migrate` writes where there is nothing yet, under a umask."""
+    """Return what `manage.py migrate` writes to an empty folder under a umask."""
     var = tmp_path_factory.mktemp("site") / "missing" / "var"
     python("manage.py", "migrate", "-v0", var=var, umask=request.param)
     return var
@@ -141,7 +141,7 @@ def test_a_database_behind_a_link_is_as_private(tmp_path):
 
 
 def test_a_second_connection_leaves_the_locks_of_the_first(tmp_path):
-    """A process that closes any descriptor of a file drops all the locks that it holds on it."""
+    """A process that closes any descriptor of a file loses all its locks on that file."""
     name = str(tmp_path / "db.sqlite3")
     wrapper = DatabaseWrapper({"NAME": name, "OPTIONS": {}})
     write = (
@@ -168,7 +168,7 @@ def test_films_and_their_folders_are_private(tmp_path):
 
 
 def test_a_folder_that_stays_open_is_reported(tmp_path, settings, monkeypatch):
-    """As on a disk that keeps no modes, or where the folder is another user's."""
+    """For example, on a disk without permissions, or if another user owns the folder."""
     settings.VAR_DIR = tmp_path / "var"
     settings.VAR_DIR.mkdir()
     settings.VAR_DIR.chmod(0o705)

@@ -1,4 +1,4 @@
-"""The scripts that make, checks and CI run, with stand-ins for the system's programs."""
+"""The scripts of make and CI, with stand-ins for system programs."""
 
 import shutil
 import subprocess
@@ -14,7 +14,7 @@ TOOLS = ("sh", "cat", "grep", "tail", "mktemp", "rm")
 
 @pytest.fixture
 def system(tmp_path, monkeypatch):
-    """A PATH without the programs in question; adds stand-ins that write their arguments down."""
+    """A PATH without the tested programs; adds stand-ins that record their arguments."""
     path = tmp_path / "bin"
     path.mkdir()
     for tool in TOOLS:
@@ -80,13 +80,13 @@ def test_a_failed_installation_is_reported_and_stops_nothing(system):
 
 
 def test_tests_that_are_skipped_are_named_each(pytestconfig):
-    """Folded, the log of a run without Chromium says that 40 tests were skipped, but not which."""
+    """A folded summary would say that 40 tests were skipped, but not which ones."""
     assert not pytestconfig.getoption("fold_skipped")
     assert pytestconfig.getoption("reportchars") == "a"
 
 
 def test_the_last_line_of_ci_is_the_test_runner_s(tmp_path, system):
-    """CI reads how many tests ran off the end of the log."""
+    """CI reads the number of tests from the end of the log."""
     for name in ("Makefile", "scripts/test", "scripts/system-packages", "scripts/install-locked",
                  "scripts/make-venv", ".ci/run"):  # fmt: skip
         (tmp_path / name).parent.mkdir(exist_ok=True)

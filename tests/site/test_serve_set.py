@@ -1,7 +1,7 @@
-"""`make run` in a fresh checkout: what serving installs is enough, and all it writes is in var/.
+"""`make run` in a fresh checkout: its packages suffice, and it writes only to var/.
 
-The site runs in a copy of the checkout, with the packages of requirements-serve.txt alone and a
-umask that hides nothing.
+The site runs in a copy of the checkout, with only the packages of requirements-serve.txt and a
+permissive umask.
 """
 
 import json
@@ -80,7 +80,7 @@ def files_outside_var(checkout: Path) -> set[Path]:
 
 @pytest.fixture(scope="module")
 def site(serve_python, checkout) -> Iterator[tuple[str, str]]:
-    """The running site's address, and what it printed before it served."""
+    """The running site's URL, and its output during start-up."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -105,7 +105,7 @@ def site(serve_python, checkout) -> Iterator[tuple[str, str]]:
 
 
 def get(address: str) -> tuple[int, str]:
-    """Fetch a page, waiting for a server that is about to listen."""
+    """Fetch a page, waiting until the server listens."""
     deadline = time.monotonic() + SECONDS
     while True:
         try:

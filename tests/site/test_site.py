@@ -1,4 +1,4 @@
-"""Pages of the site itself, its headers, and what it needs to serve."""
+"""General pages, HTTP headers and health checks."""
 
 import re
 import subprocess
@@ -46,7 +46,7 @@ def test_pages_hold_no_inline_script_or_style_and_fetch_from_nowhere_else(
     client, active_model, address
 ):
     page = client.get(address).content.decode()
-    # Data for a script is none: a browser runs nothing of that type.
+    # JSON data is not a script: browsers do not run it.
     assert not re.search(r'<script(?![^>]*(?:\bsrc=|type="application/json"))', page)
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=", page)
     assert not re.search(r"""(?:src|href)=["'](?:https?:)?//""", page.split("<footer")[0])
@@ -117,7 +117,7 @@ def test_a_taken_port_is_said_so(unused_tcp_port_holder):
 
 @pytest.fixture
 def unused_tcp_port_holder():
-    """A port that something listens on."""
+    """A port that is in use."""
     import socket
 
     with socket.socket() as held:
