@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/bench_forum.py [--sizes 100 100000] [--repeats N] [--json F]
 
-Makes a database of its own in a temporary folder (SQLite) for each size, fills it with posts in
-Chinese and English, and asks for each page as a browser would. `--database URL` names an empty
-PostgreSQL database instead, and then takes one size.
+For each size, creates a temporary SQLite database, fills it with posts in Chinese and English, and
+requests each page as a browser would. `--database URL` uses an empty PostgreSQL database instead
+and allows one size only.
 """
 
 import random
@@ -42,7 +42,7 @@ def sentence(rng: random.Random) -> str:
 
 
 def make_people() -> list[Any]:
-    """Returns the accounts, of which the first two can sign in and write."""
+    """Return the accounts; the first two can sign in and write."""
     from accounts import roles, services
     from accounts.models import User
 
@@ -53,7 +53,7 @@ def make_people() -> list[Any]:
         )
         for n in range(2)
     ]  # fmt: skip
-    # A password takes long to hash, on purpose.
+    # Password hashing is slow by design, so one hash is reused.
     others = [
         User(email=f"doctor-{n}@example.org", display_name=f"Doctor {n}", hospital="Hospital",
              approval=User.Approval.APPROVED)
@@ -63,7 +63,7 @@ def make_people() -> list[Any]:
 
 
 def fill(count: int, people: list[Any]) -> None:
-    """Writes `count` posts: one long topic, and many of about ten posts each."""
+    """Write `count` posts: one long topic, and many topics of about ten posts each."""
     from forum import search
     from forum.models import Category, Post, Topic
 
@@ -154,7 +154,7 @@ def measure(count: int, repeats: int) -> dict[str, Any]:
 
         def ask(where: str = where) -> None:
             if browser.get(where).status_code != 200:
-                raise SystemExit(f"{where} is not answered")
+                raise SystemExit(f"{where} gave no page")
 
         found[name] = milliseconds(ask, repeats, warm_up=2)
         print(f"{count:>9,}  {name:<28}{found[name]['median']:>9.1f} ms", file=sys.stderr)

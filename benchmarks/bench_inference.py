@@ -1,9 +1,9 @@
-"""What a reading costs: the shipped bundle under LiteRT beside what one would pick instead.
+"""Cost of a reading: the shipped bundle under LiteRT, compared with the usual alternatives.
 
     python benchmarks/bench_inference.py [--bundle DIR] [--repeats N] [--json F]
 
-Every contestant runs in a process of its own, on one core, and reads the same drawn film one at a
-time, as a doctor sends them. No patient's film is needed.
+Each runtime runs in a separate process on one core and reads the same synthetic film repeatedly,
+one at a time, like uploads by doctors. No patient's film is needed.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def drawn_film(megapixels: float) -> bytes:
 
 
 def prepared(card: dict[str, Any]) -> Any:
-    """The film that every contestant reads, as the network takes it."""
+    """Return the film that every runtime reads, preprocessed for the network."""
     from mlcore.engine.serving import golden
     from mlcore.engine.serving.preprocess import Preprocessing, prepare
 
@@ -57,7 +57,7 @@ def prepared(card: dict[str, Any]) -> Any:
 
 
 def read_with(name: str, folder: Path) -> tuple[Callable[[], Any], Callable[[], float | None]]:
-    """Loads a contestant; returns what reads the film, and what tells its log-odds."""
+    """Load a runtime; return a function that reads the film, and one that returns its log-odds."""
     if name == "litert":
         from mlcore.engine.serving import bundle, runtime
 
@@ -87,7 +87,7 @@ def read_with(name: str, folder: Path) -> tuple[Callable[[], Any], Callable[[], 
 
 
 def contestant(name: str, folder: Path, repeats: int) -> dict[str, Any]:
-    """Runs in the contestant's own process: says when it is ready, then measures."""
+    """Report when the runtime is ready, then measure it; runs in a separate process."""
     read, log_odds = read_with(name, folder)
     read()
     print(READY, flush=True)
@@ -95,7 +95,7 @@ def contestant(name: str, folder: Path, repeats: int) -> dict[str, Any]:
 
 
 def web_process(folder: Path, repeats: int, film: bytes) -> dict[str, Any]:
-    """Runs in a process of its own: what gunicorn's worker loads, and a reading's whole way."""
+    """Measure a complete reading and what a gunicorn worker loads; runs in a separate process."""
     memory = {"python": resident_mb()}
     os.environ["DJANGO_SETTINGS_MODULE"] = "xraysite.settings.local"
     import xraysite.wsgi  # noqa: F401
@@ -113,7 +113,7 @@ def web_process(folder: Path, repeats: int, film: bytes) -> dict[str, Any]:
 
 
 def stages(film: bytes, loaded: Any, repeats: int) -> dict[str, dict[str, float]]:
-    """Times each stage from the file's bytes to what a reading stores."""
+    """Time each stage from the uploaded file to the data that a reading stores."""
     from mlcore.engine.films.film import read_film
     from mlcore.engine.serving.explain import encode_activation_map
     from mlcore.engine.serving.preprocess import Preprocessing, prepare
@@ -137,10 +137,10 @@ def stages(film: bytes, loaded: Any, repeats: int) -> dict[str, dict[str, float]
 
 
 def processor_and_work(folder: Path) -> dict[str, Any]:
-    """Runs in a process of its own: one core's peak, and what the network asks of it."""
+    """Measure one core's peak and the network's share of it; runs in a separate process."""
     import numpy as np
 
-    # Small enough for the core's own cache, where a product comes nearest to the peak.
+    # Small enough for the core's cache, where a matrix product comes nearest to the peak.
     side = 384
     left = np.random.default_rng(0).random((side, side), np.float32)
     best = min(_seconds(lambda: left @ left) for _ in range(300))
@@ -167,9 +167,9 @@ def _seconds(run: Callable[[], Any]) -> float:
 
 
 def macs(network: Any) -> int:
-    """Multiply-accumulates of one film in a Keras network's convolutions and dense layers.
+    """Return the multiply-accumulates of a Keras network's convolutions and dense layers per film.
 
-    Normalisation, pooling and activation are left out: together they are a few per cent.
+    Normalisation, pooling and activation are not counted; together they are a few per cent.
     """
     import math
 
@@ -180,7 +180,7 @@ def macs(network: Any) -> int:
         if isinstance(layer, keras.Model):
             total += macs(layer)
         elif isinstance(layer, keras.layers.DepthwiseConv2D | keras.layers.Conv2D):
-            # Each of the kernel's weights is used once at each place of the output.
+            # Each weight of the kernel is used once at each position of the output.
             _, height, width, _ = layer.output.shape
             total += height * width * math.prod(layer.kernel.shape)
         elif isinstance(layer, keras.layers.Dense):
@@ -189,7 +189,7 @@ def macs(network: Any) -> int:
 
 
 def in_own_process(part: str, options: argparse.Namespace, *, repeats: int) -> dict[str, Any]:
-    """Runs a part of this file in a fresh process; adds `cold_s`, from start to first answer."""
+    """Run a part of this file in a new process; add `cold_s`, from start to first prediction."""
     command = [
         sys.executable, __file__, "--part", part, "--bundle", options.bundle,
         "--repeats", repeats, "--film", options.film,
@@ -215,7 +215,7 @@ def in_own_process(part: str, options: argparse.Namespace, *, repeats: int) -> d
 
 
 def measured(options: argparse.Namespace) -> dict[str, Any]:
-    """Runs every part, one after another."""
+    """Run all parts, one after another."""
     found: dict[str, Any] = {"machine": machine(), "bundle": str(options.bundle)}
     found["contestants"] = {}
     for name in options.only:
@@ -228,7 +228,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
     found["work"] = in_own_process("work", options, repeats=1)
     litert = found["contestants"].get("litert")
     if litert:
-        # The best of each: another process's turn on the core is neither's doing.
+        # The best time of each, so that interruptions by other processes do not count.
         reached = 2 * found["work"]["macs"] / litert["best"] / 1e6
         found["work"]["network_gflops"] = reached
         found["work"]["share_of_peak"] = reached / found["work"]["peak_gflops"]
@@ -236,7 +236,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def report(found: dict[str, Any]) -> None:
-    """Prints the tables."""
+    """Print the tables."""
     say_machine(found["machine"])
     contestants = found["contestants"]
     own = contestants.get("litert")
@@ -245,7 +245,7 @@ def report(found: dict[str, Any]) -> None:
         ratio = f" ({result[key] / own[key]:.1f}x)" if own else ""
         return f"{result[key]:{form}}{ratio}"
 
-    print("\nOne film at a time, one core, prepared film to answer (beside LiteRT)\n")
+    print("\nOne film at a time, one core, preprocessed film to prediction (relative to LiteRT)\n")
     rows = [
         (CONTESTANTS[name], f"{result['best']:.2f}", beside(result, "median", ".2f"),
          beside(result, "p95", ".2f"),
@@ -257,7 +257,7 @@ def report(found: dict[str, Any]) -> None:
     if len(odds) > 1:
         print(f"\nThe same film's log-odds differ by {max(odds) - min(odds):.1e} at most.")
     web, work = found["web"], found["work"]
-    print(f"\nA whole reading, JPEG of {web['film_bytes'] / 1e6:.2f} MB to what is stored\n")
+    print(f"\nA complete reading: JPEG of {web['film_bytes'] / 1e6:.2f} MB to stored data\n")
     stage_rows = [
         (name, f"{times['best']:.2f}", f"{times['median']:.2f}", f"{times['p95']:.2f}")
         for name, times in (
@@ -277,26 +277,26 @@ def report(found: dict[str, Any]) -> None:
         print(
             f"One core multiplies float32 matrices at {work['peak_gflops']:.0f} GFLOP/s, the peak "
             f"in practice; the network runs at {work['network_gflops']:.0f}, "
-            f"{work['share_of_peak']:.0%} of it (both at their best)."
+            f"{work['share_of_peak']:.0%} of it (best times of both)."
         )
 
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     shipped = max((ROOT / "mlcore" / "bundles").glob("*/card.json")).parent
-    parser.add_argument("--bundle", type=Path, default=shipped, help="default: the shipped one")
-    parser.add_argument("--repeats", type=int, default=200, help="readings to time")
-    parser.add_argument("--starts", type=int, default=3, help="cold starts of each")
-    parser.add_argument("--megapixels", type=float, default=2.0, help="of the drawn film")
+    parser.add_argument("--bundle", type=Path, default=shipped, help="default: the shipped bundle")
+    parser.add_argument("--repeats", type=int, default=200, help="number of timed readings")
+    parser.add_argument("--starts", type=int, default=3, help="cold starts per runtime")
+    parser.add_argument("--megapixels", type=float, default=2.0, help="size of the synthetic film")
     parser.add_argument("--only", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS))
-    parser.add_argument("--json", type=Path, help="write every figure there")
+    parser.add_argument("--json", type=Path, help="file to write all figures to")
     parser.add_argument("--part", help=argparse.SUPPRESS)
     parser.add_argument("--film", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if min(options.repeats, options.starts) < 1 or options.megapixels <= 0.004:
         parser.error("--repeats and --starts must be 1 or more, --megapixels above 0.004")
     if not (options.bundle / "card.json").is_file():
-        parser.error(f"{options.bundle} holds no bundle")
+        parser.error(f"{options.bundle} does not contain a bundle")
     options.bundle = options.bundle.resolve()
     return options
 
@@ -314,7 +314,7 @@ def main() -> None:
         print(json.dumps(result))
         return
     with tempfile.TemporaryDirectory() as folder:
-        # Drawn here, so that no measured process holds what draws it.
+        # Drawn here, so that no measured process loads the code that draws it.
         options.film = Path(folder) / "film.jpeg"
         options.film.write_bytes(drawn_film(options.megapixels))
         found = measured(options)

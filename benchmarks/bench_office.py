@@ -2,10 +2,10 @@
 
     .venv/bin/python benchmarks/bench_office.py [--sizes 1000 1000000] [--repeats N] [--json F]
 
-Makes a database of its own in a temporary folder (SQLite) for each size, fills it with readings
-that nobody made (no films; activation maps of 8×8 cells as the shipped model's), asks for each
-page as a browser would, and prints the times and their ratio. `--database URL` names an empty
-PostgreSQL database instead, and then takes one size.
+For each size, creates a temporary SQLite database, fills it with generated readings (no films;
+activation maps of 8×8 cells like the shipped model's), requests each page as a browser would, and
+prints the times and their ratio. `--database URL` uses an empty PostgreSQL database instead and
+allows one size only.
 """
 
 import random
@@ -26,14 +26,14 @@ from sites import compare  # noqa: E402
 SEED = 11
 DOCTORS = 200
 YEARS = 5
-SHARE_OF_ONE_DOCTOR = 0.1  # so that one history has 100,000 readings of a million
+SHARE_OF_ONE_DOCTOR = 0.1  # so that one doctor's history has 100,000 of a million readings
 FAMILY = "陳林黃張李王吳劉蔡楊許鄭謝洪郭邱曾廖賴徐周葉蘇莊呂江何蕭羅高潘簡朱鍾彭游詹胡施沈"
 GIVEN = "怡君雅婷志明淑芬家豪欣宜俊傑美玲冠宇佳穎建宏惠雯承恩品妍宥翔子晴柏睿芯語宇恩詠"
 ADMIN = "/admin/diagnosis/reading/"
 
 
 def make_people() -> tuple[Any, list[Any]]:
-    """Returns a supervisor and the doctors."""
+    """Return a supervisor and the doctors."""
     from accounts import roles, services
 
     def account(name: str, role: str) -> Any:
@@ -46,7 +46,7 @@ def make_people() -> tuple[Any, list[Any]]:
 
 
 def make_readings(count: int, doctors: list[Any]) -> Iterator[Any]:
-    """Yields `count` readings over the last years, oldest first, as a hospital would have them."""
+    """Yield `count` realistic readings over the last years, oldest first."""
     from diagnosis.models import AgeScope, Agreement, Label, Reading
     from mlcore import inference
     from mlcore.models import ModelVersion
@@ -118,7 +118,7 @@ def fill(count: int, doctors: list[Any]) -> None:
 
 
 def pages(doctor: Any, count: int) -> dict[str, tuple[str, str]]:
-    """Returns who asks for which address, by what it is."""
+    """Return the user and the address of each page, by a description of the page."""
     from diagnosis.models import Reading
     from xraysite.common.paging import BOUND
 

@@ -1,10 +1,10 @@
-"""How fast training goes, and how much of its time it waits for films.
+"""Speed of training, and the fraction of its time that it waits for films.
 
     python benchmarks/bench_training.py [--data DIR] [--films N] [--image-size N] [--json F]
 
-The project's own training (films changed anew each epoch, then a step) beside the same network fed
-one ready batch from memory over and over: what is between them is the input pipeline's cost. Films
-are drawn, unless `--data` names a folder of class folders.
+Compares training (films augmented in each epoch, then a step) with the same network on one ready
+batch in memory; the difference is the cost of the input pipeline. Films are synthetic unless
+`--data` names a folder with class folders.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from measuring import machine, say_machine, table
 
 
 class Steps:
-    """Notes when each step of each epoch ends; implements `training.Progress`."""
+    """Records when each step of each epoch ends; implements `training.Progress`."""
 
     def __init__(self) -> None:
         self.ends: dict[int, list[float]] = {}
@@ -34,14 +34,14 @@ class Steps:
 
 
 def drawn(count: int, options: Any) -> Any:
-    """Returns a `TrainingSet` of drawn films, prepared as for training."""
+    """Return a `TrainingSet` of synthetic films, preprocessed as for training."""
     import numpy as np
 
     from mlcore.engine.serving.preprocess import prepare_bytes
     from mlcore.engine.training.training import TrainingSet
     from tests.films import synthetic_film
 
-    # Drawing is slow, and speed does not hang on what is drawn: a few films, used again.
+    # Drawing is slow and the content does not affect the speed, so a few films are reused.
     different = [
         prepare_bytes(
             synthetic_film(("NORMAL", "PNEUMONIA")[seed % 2], seed=seed, size=224),
@@ -55,7 +55,7 @@ def drawn(count: int, options: Any) -> Any:
 
 
 def real(root: Path, count: int, options: Any) -> Any:
-    """Returns a `TrainingSet` of `count` films of a folder, as many of each class as can be."""
+    """Return a `TrainingSet` of `count` films of a folder, with classes as equal as possible."""
     import numpy as np
 
     from mlcore.engine.data import dataset
@@ -72,7 +72,7 @@ def real(root: Path, count: int, options: Any) -> Any:
 
 
 def whole_training(options: Any, films: Any, validation: Any) -> dict[str, Any]:
-    """Trains; returns the films a second of every epoch after the first, and the share waited."""
+    """Train; return the films per second from the second epoch on, and the fraction waited."""
     from mlcore.engine.training import training
 
     steps = Steps()
@@ -80,7 +80,7 @@ def whole_training(options: Any, films: Any, validation: Any) -> dict[str, Any]:
         _, history = training.train(
             options, films, validation, state_folder=Path(folder), progress=steps
         )
-    # The first epoch builds the graph; from first to last step leaves validation out.
+    # The first epoch builds the graph. Timing from first to last step excludes validation.
     later = [ends for epoch, ends in steps.ends.items() if epoch > 1]
     seconds = sum(ends[-1] - ends[0] for ends in later)
     done = sum(len(ends) - 1 for ends in later)
@@ -92,7 +92,7 @@ def whole_training(options: Any, films: Any, validation: Any) -> dict[str, Any]:
 
 
 def steps_alone(options: Any, films: Any, repeats: int) -> float:
-    """Returns the films a second of the network, optimiser and loss on one ready batch."""
+    """Return the films per second of network, loss and optimizer on one ready batch."""
     import keras
     import numpy as np
 
@@ -119,7 +119,7 @@ def steps_alone(options: Any, films: Any, repeats: int) -> float:
 
 
 def changes_alone(options: Any, films: Any) -> float:
-    """Returns the films a second that one thread changes, as training changes them."""
+    """Return the films per second that one thread augments."""
     import numpy as np
 
     from mlcore.engine.training.augment import augment
@@ -163,7 +163,7 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def report(found: dict[str, Any]) -> None:
-    """Prints the table."""
+    """Print the table."""
     say_machine(found["machine"])
     print(
         f"\n{found['arch']} at {found['image_size']} pixels, batches of {found['batch_size']}, "
@@ -172,23 +172,23 @@ def report(found: dict[str, Any]) -> None:
     ready, whole = found["steps_alone_films_per_s"], found["training"]["films_per_s"]
     rows = [
         ("steps on one ready batch in memory", f"{ready:.0f}", "1.00"),
-        ("training: films changed, step, average", f"{whole:.0f}", f"{whole / ready:.2f}"),
-        ("changing films, one thread alone", f"{found['changes_alone_films_per_s']:.0f}",
+        ("training: augmentation, step, averaging", f"{whole:.0f}", f"{whole / ready:.2f}"),
+        ("augmentation alone, one thread", f"{found['changes_alone_films_per_s']:.0f}",
          f"{found['changes_alone_films_per_s'] / ready:.2f}"),
     ]  # fmt: skip
-    print(table(("", "films/s", "beside ready"), rows))
+    print(table(("", "films/s", "vs. ready batch"), rows))
     print(f"\nTraining waited for films {found['training']['waited']:.1%} of its time.")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="folder of class folders; drawn films without")
+    parser.add_argument("--data", type=Path, help="folder with class folders (default: synthetic)")
     parser.add_argument("--films", type=int, default=512)
     parser.add_argument("--arch", default="resnet_small")
     parser.add_argument("--image-size", type=int, default=128)
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--epochs", type=int, default=3, help="the first is not counted")
-    parser.add_argument("--json", type=Path, help="write every figure there")
+    parser.add_argument("--epochs", type=int, default=3, help="epochs; the first is not counted")
+    parser.add_argument("--json", type=Path, help="file to write all figures to")
     arguments = parser.parse_args()
     if arguments.epochs < 2:
         parser.error("--epochs must be 2 or more: the first is not counted")

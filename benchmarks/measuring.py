@@ -1,6 +1,6 @@
-"""What the benchmarks share: one core, honest memory, plain tables.
+"""Helpers shared by the benchmarks: one core, memory use, times and tables.
 
-Importing this puts the repository's root on the path, so that a benchmark runs from anywhere.
+Importing this module adds the repository's root to the path, so benchmarks run from any folder.
 """
 
 import os
@@ -14,26 +14,26 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-# Read by TensorFlow and Django when they are loaded, which is later.
+# TensorFlow and Django read these when they are imported later.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 
 def pin_to_one_core() -> None:
-    """Keeps this process on one processor core, where the system can."""
+    """Pin this process to one CPU core, if the system supports it."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    # For libraries that count the machine's cores and not those they may use.
+    # For libraries that count all cores of the machine, not only those they may use.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
         os.environ[name] = "1"
 
 
 def resident_mb() -> float:
-    """Returns how much memory this process holds now, in MB of 10^6 bytes."""
+    """Return the resident memory of this process in MB (10^6 bytes)."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:
-        # Elsewhere the peak stands in; macOS counts it in bytes, others in KiB.
+        # Other systems report only the peak: macOS in bytes, others in KiB.
         import resource
 
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -42,7 +42,7 @@ def resident_mb() -> float:
 
 
 def milliseconds(run: Callable[[], Any], repeats: int, *, warm_up: int = 5) -> dict[str, float]:
-    """Times `repeats` calls of `run` in milliseconds; see `summary`."""
+    """Time `repeats` calls of `run` in milliseconds; see `summary`."""
     for _ in range(warm_up):
         run()
     times = []
@@ -54,7 +54,7 @@ def milliseconds(run: Callable[[], Any], repeats: int, *, warm_up: int = 5) -> d
 
 
 def summary(times: Sequence[float]) -> dict[str, float]:
-    """Returns `best`, `median` and `p95`; of a single time, it is all three."""
+    """Return `best`, `median` and `p95`; all three are equal for a single time."""
     ordered = sorted(times)
     return {
         "best": ordered[0],
@@ -64,7 +64,7 @@ def summary(times: Sequence[float]) -> dict[str, float]:
 
 
 def machine() -> dict[str, Any]:
-    """Returns what the figures hang on besides the code."""
+    """Return a description of the machine and library versions that the figures depend on."""
     model = platform.processor() or platform.machine()
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
@@ -83,17 +83,17 @@ def machine() -> dict[str, Any]:
 
 
 def say_machine(found: dict[str, Any]) -> None:
-    """Prints the machine, and warns where it was busy with other work."""
+    """Print the machine, and a warning if it was busy with other work."""
     print(
         f"{found['processor']}, {found['cores']} cores, {found['system']}, "
         f"Python {found['python']}; load {found['load_1min']} before the run"
     )
     if found["load_1min"] > 0.5:
-        print("Other work was running: times are too long; trust the ratios, not the figures.")
+        print("Other work was running, so times are too long. Only the ratios are reliable.")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Returns a plain table; the first column stands left, the others right."""
+    """Return a plain-text table; the first column is left-aligned, the others right-aligned."""
     cells = [list(map(str, row)) for row in (head, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
     lines = []

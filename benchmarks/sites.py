@@ -1,4 +1,4 @@
-"""What the benchmarks of pages share: a site of its own for each size, one table over all sizes."""
+"""Helpers for the page benchmarks: a separate site for each size, one table for all sizes."""
 
 import argparse
 import json
@@ -48,13 +48,13 @@ def compare(
     what: str,
     measure: Callable[[int, int], dict[str, Any]],
 ) -> None:
-    """Is the whole of a benchmark's command line: measures each size in a process of its own.
+    """Run a benchmark's command line; each size is measured in a separate process.
 
     Args:
-        script: the benchmark's file, which is called again for each size.
-        what: what the sizes count, such as "readings".
-        measure: takes a size and how often each page is asked for; returns `ms`, the times by
-            page (see `measuring.summary`), and under `lines` what else is to be printed.
+        script: path of the benchmark, which is run again for each size.
+        what: unit of the sizes, such as "readings".
+        measure: takes a size and the number of requests per page; returns `ms`, the times by
+            page (see `measuring.summary`), and `lines`, further lines to print.
     """
     arguments = _arguments(about, sizes=sizes, repeats=repeats)
     if arguments.one:
@@ -73,7 +73,7 @@ def _arguments(about: str, *, sizes: list[int], repeats: int) -> argparse.Namesp
     parser = argparse.ArgumentParser(description=about.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=sizes)
     parser.add_argument("--repeats", type=int, default=repeats)
-    parser.add_argument("--database", help="address of an empty database; takes one size")
+    parser.add_argument("--database", help="URL of an empty database; allows one size only")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)

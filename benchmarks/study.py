@@ -1,11 +1,11 @@
-"""The model study's bench: one setting, several seeds, judged on films drawn elsewhere.
+"""Benchmark of the model study: one configuration, several seeds, a shifted test set.
 
     python benchmarks/study.py --data DIR --hold-out NORMAL2-IM --seeds 0 1 2 --json results.jsonl
 
-Trains on what is not held out and measures on what is. Holding out one numbering series of the
-normals imitates films taken under other settings; holding out an aetiology imitates another
-disease. The threshold comes from films of the training side that were set apart. One line of JSON
-for each seed is added to the file, with everything that decided the run.
+Trains on the films that are not held out and tests on those that are. Holding out one numbering
+series of the normal films imitates films taken under other settings; holding out an aetiology
+imitates another disease. The threshold is chosen on a validation part of the training films. Each
+seed appends one line of JSON to the file, with all settings of the run.
 """
 
 import argparse
@@ -37,7 +37,7 @@ Pixels = npt.NDArray[np.uint8]
 
 
 class Quiet:
-    """Says one line an epoch; implements `training.Progress`."""
+    """Prints one line per epoch; implements `training.Progress`."""
 
     def member(self, number: int, members: int) -> None:
         pass
@@ -56,7 +56,7 @@ class Quiet:
 
 
 def held_out(films: list[dataset.FilmRecord], kind: str, seed: int) -> npt.NDArray[np.bool_]:
-    """Marks the films to measure on: a fifth of the patients, or of one label what `kind` names."""
+    """Mark the test films: a fifth of the patients, or the films of one label that `kind` names."""
     group = np.array(dataset.groups(films))
     names = np.unique(group)
     fifth = np.random.default_rng([seed, 5]).permutation(names)[: len(names) // 5]
@@ -73,14 +73,14 @@ def held_out(films: list[dataset.FilmRecord], kind: str, seed: int) -> npt.NDArr
     else:
         chosen = series == kind
     label = labels[np.flatnonzero(chosen)[0]]
-    # Of the other label, whole patients; nobody is on both sides.
+    # Whole patients of the other label, so that no patient is in both parts.
     return np.where(labels == label, chosen, by_patient) | np.isin(group, group[chosen])
 
 
 def one_seed(
     films: list[Pixels], records: list[dataset.FilmRecord], args: argparse.Namespace, seed: int
 ) -> dict[str, Any]:
-    """Trains and measures once; returns a line of the results."""
+    """Train and test once; return one line of the results."""
     options = trainings.Options(
         arch=args.arch,
         image_size=args.size,
@@ -165,9 +165,9 @@ def main() -> None:
     add("--seeds", type=int, nargs="+", default=[0, 1, 2])
     add("--augment", default="{}", help="fields of Augmentation to change, as JSON")
     add("--corruptions", nargs="*", choices=corruptions.KINDS, default=["crop", "blur", "noise"])
-    add("--frame", action="store_true", help="also with the frame blacked out, and it alone")
+    add("--frame", action="store_true", help="also test the frame masked, and alone")
     add("--mixed-precision", action="store_true")
-    add("--json", type=Path, help="add the results to this file, a line for each seed")
+    add("--json", type=Path, help="file to append one line of results per seed to")
     args = parser.parse_args()
     manifest = dataset.scan(args.data)
     records = list(manifest.films)

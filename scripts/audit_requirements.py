@@ -1,7 +1,7 @@
-"""Check the locked requirements for known vulnerabilities, and fail where there is one.
+"""Check the locked requirements for known vulnerabilities, and fail if there are any.
 
-Where the advisories cannot be fetched (no network, a mirror without them), it prints that nothing
-was checked and passes: that is not a fault of the code.
+If the advisories cannot be fetched (no network, a mirror without them), it prints that nothing was
+checked and passes, because this is not a fault of the code.
 """
 
 import json
@@ -15,7 +15,7 @@ FILES = ("requirements-dev.txt", "requirements-node.txt")
 
 
 def audit(file: str) -> list[dict] | None:
-    """Return the advisories on each requirement of `file`, or None where none can be fetched."""
+    """Return the advisories on each requirement of `file`, or None if they cannot be fetched."""
     try:
         run = subprocess.run(
             [AUDIT, "--requirement", file, "--no-deps", "--disable-pip", "--format", "json",

@@ -1,8 +1,8 @@
-"""Fail if a text has no Traditional Chinese, is marked fuzzy or is not compiled.
+"""Fail if a text has no Traditional Chinese translation, is marked fuzzy or is not compiled.
 
-`locale/` has the texts of this project, which are collected from the code again here.
-`locale_overrides/` has texts of Django, allauth and other libraries, which no code of this project
-holds: `makemessages` would drop them from `locale/` as obsolete.
+`locale/` has the texts of this project, which this script collects from the code again.
+`locale_overrides/` has texts of Django, allauth and other libraries; they are not in this project's
+code, so `makemessages` would drop them from `locale/` as obsolete.
 """
 
 import subprocess
@@ -19,7 +19,7 @@ OVERRIDES = "locale_overrides" / MESSAGES
 
 def collected() -> set[tuple[str, str]]:
     """Return (context, text) of every translatable text in the code as it is now."""
-    # makemessages writes where it finds locale/; a scratch copy keeps the tree as it is.
+    # makemessages writes to locale/, so it runs on a temporary copy.
     with tempfile.TemporaryDirectory() as scratch:
         files = subprocess.run(
             ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z",

@@ -2,7 +2,7 @@
 
 usage: import_graph.py [PACKAGE ...]   (default: mlcore.engine and the five top-level packages)
 
-Imports for type checking count too: a cycle of them confuses a reader as much as any other.
+Imports for type checking count too, because such a cycle is equally confusing to readers.
 """
 
 import sys
@@ -20,7 +20,7 @@ def build() -> grimp.ImportGraph:
 
 
 def part_of(module: str, package: str) -> str | None:
-    """Return the direct child of `package` that holds `module`, None for a module outside it."""
+    """Return the direct child of `package` that holds `module`, or None if it is outside."""
     if not module.startswith(f"{package}."):
         return None
     return module[len(package) + 1 :].split(".")[0]

@@ -95,8 +95,8 @@ def lenient_model(
 ) -> ModelVersion:
     """The shipped network with a scope gate that lets every image through.
 
-    Synthetic films are not the paediatric films that the gate knows, and rightly end outside;
-    pages of films inside the scope are tested with this.
+    Synthetic films are rightly flagged by the real gate, so tests of pages for films inside the
+    scope use this model.
     """
     settings.BUNDLE_DIR = lenient_folder.parent
     return activated(lenient_bundle)
@@ -166,7 +166,7 @@ def as_ml_engineer(ml_engineer: User) -> Client:
 
 @pytest.fixture(scope="session")
 def serve_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of an environment that holds what requirements-serve.txt locks alone."""
+    """The interpreter of an environment with only the packages of requirements-serve.txt."""
     locked = locks.pins_for((locks.ROOT / "requirements-serve.txt").read_text())
     return locks.make_environment(tmp_path_factory.mktemp("serve") / "venv", locked)
 

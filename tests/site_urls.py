@@ -1,4 +1,4 @@
-"""Every URL pattern of the site, and an address for each."""
+"""Every URL pattern of the site, with a URL for each."""
 
 from collections.abc import Iterator
 

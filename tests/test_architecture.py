@@ -1,4 +1,4 @@
-"""Architecture rules: who may import whom, how long a module may be, what a process loads."""
+"""Architecture rules: allowed imports, module length, and what a web process loads."""
 
 import ast
 import importlib.util
@@ -123,7 +123,7 @@ def import_graph():
 
 
 def test_no_modules_import_each_other_in_a_cycle(import_graph):
-    """Imports for type checking included, which import-linter leaves out."""
+    """Includes imports for type checking, which import-linter ignores."""
     count, graph = import_graph
     imports = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
     assert len(imports) > 200

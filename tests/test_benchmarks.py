@@ -87,7 +87,7 @@ def test_training_compares_the_pipeline_and_ready_batches(source, tmp_path):
 def test_folder_without_a_bundle_is_reported(tmp_path):
     done = run("bench_inference", "--bundle", tmp_path, check=False)
     assert done.returncode == 2
-    assert "holds no bundle" in done.stderr
+    assert "does not contain a bundle" in done.stderr
 
 
 def test_forum_is_measured_at_two_sizes(tmp_path):

@@ -1,4 +1,4 @@
-"""A case shared on the real board: what other users can see of it."""
+"""A case shared on the real board: what other users can see."""
 
 import datetime
 import io

@@ -1,4 +1,4 @@
-"""The audit events of models, which mlcore cannot register: it knows no accounts."""
+"""Audit events of models; mlcore cannot register them because it does not depend on accounts."""
 
 from auditlog.registry import auditlog
 from django.utils.translation import gettext_lazy as _

@@ -34,7 +34,7 @@ def private_media_is_not_served(app_configs: Any, **kwargs: Any) -> list[CheckMe
 
 @register(Tags.security)
 def private_files_are_private(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Nobody but the site's own user, and a group that was granted it, reads patient data."""
+    """Check that only the site's user, and a group granted on purpose, can read patient data."""
     paths = private_files.private_folders()
     for database in settings.DATABASES.values():
         if database["ENGINE"] == "xraysite.sqlite":
@@ -43,7 +43,7 @@ def private_files_are_private(app_configs: Any, **kwargs: Any) -> list[CheckMess
         Warning(
             f"{path} is open to every user of this machine "
             f"(mode {stat.S_IMODE(path.stat().st_mode):04o}), and its mode could not be changed.",
-            hint="Let the site's user own it, on a file system that keeps modes.",
+            hint="Make the site's user its owner, on a file system that supports permissions.",
             id="xraysite.W003",
         )
         for path in paths
@@ -53,12 +53,12 @@ def private_files_are_private(app_configs: Any, **kwargs: Any) -> list[CheckMess
 
 @register()
 def bundle_names_are_unique(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """A bundle that was trained here hides a shipped one of the same name."""
+    """Check that no locally trained bundle hides a shipped one of the same name."""
     trained, shipped = Path(settings.BUNDLE_DIR), Path(settings.SHIPPED_BUNDLE_DIR)
     return [
         Warning(
             f"{trained / card.parent.name} hides the shipped bundle of the same name.",
-            hint="To use the shipped one, move the other to another folder.",
+            hint="To use the shipped bundle, move the other one to a different folder.",
             id="xraysite.W004",
         )
         for card in sorted(shipped.glob("*/card.json"))

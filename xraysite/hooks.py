@@ -1,4 +1,4 @@
-"""Connections between apps that know nothing of each other: readings and the discussion board."""
+"""Connections between apps that do not import each other: readings and the discussion board."""
 
 import uuid
 
@@ -14,13 +14,13 @@ from forum.models import Category, Post
 
 
 def connect() -> None:
-    """Give readings the board, and the board the check for patients' names."""
+    """Connect readings to the board, and the board to the check for patients' names."""
     board.connect(DiscussionBoard())
     personal_data.add_check(phi.check)
 
 
 class DiscussionBoard:
-    """The discussion board, as `diagnosis.board.Board` describes it."""
+    """Implementation of `diagnosis.board.Board` by the forum app."""
 
     def may_post(self, user: User) -> bool:
         return user.has_perm("forum.add_topic")

@@ -45,10 +45,10 @@ class OfficeSite(AdminSite):
 def _not_found_for_impossible_values(
     view: Callable[..., HttpResponseBase],
 ) -> Callable[..., HttpResponseBase]:
-    """Answer 404 where an address holds a value that no column can, such as the year 10**20.
+    """Return 404 if a URL contains a value that no column can hold, such as the year 10**20.
 
-    Django passes what stands in an admin address to the database as it is; Python's conversion or
-    the database then refuses it. Changes (POST) are not touched.
+    Django passes values in admin URLs to the database unchecked, and the conversion or the database
+    then raises an error. POST requests are not affected.
     """
 
     @wraps(view)

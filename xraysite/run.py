@@ -1,7 +1,7 @@
-"""`make run`: from an installed environment to a server on this machine, step by step.
+"""`make run`: set up the site in an installed environment and start a local server.
 
-Uses the server of production (gunicorn) with the local settings. Safe to repeat: what is there
-already is kept.
+Uses the production server (gunicorn) with the local settings. Can be repeated; existing data are
+kept.
 """
 
 import argparse
@@ -25,9 +25,9 @@ def fail(text: str) -> None:
 
 
 def require_free_port(host: str, port: int) -> None:
-    """Ends the program with what to do where `port` cannot be had."""
+    """Exit with instructions if `port` is not available."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As gunicorn does: a port that a closed connection still lingers on is free.
+        # Like gunicorn, treat a port with a lingering closed connection as free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -39,7 +39,7 @@ def require_free_port(host: str, port: int) -> None:
 
 
 def prepare() -> None:
-    """Makes database, static files, accounts and the active model ready."""
+    """Prepare the database, static files, accounts and the active model."""
     say("[1/4] Database: applying migrations ...")
     call_command("migrate", interactive=False, verbosity=0)
     say("[2/4] Static files: collecting ...")

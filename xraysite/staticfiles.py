@@ -1,4 +1,4 @@
-"""Storage for the static files that browsers are sent."""
+"""Storage for static files."""
 
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
@@ -12,7 +12,7 @@ class HashedStaticFilesStorage(CompressedManifestStaticFilesStorage):
     The hashed names are also put into the imports of this project's JavaScript modules, so that a
     browser never combines a new script with an old module from its cache. Django's own switch for
     this, `support_js_module_import_aggregation`, would rewrite the scripts of installed packages
-    as well, and django-htmx has one that imports a file which it does not contain.
+    as well, and one of django-htmx imports a file that the package does not contain.
     """
 
     patterns = (*CompressedManifestStaticFilesStorage.patterns, ("js/*.js", (IMPORT,)))

@@ -7,7 +7,7 @@ from django.views.i18n import set_language
 from diagnosis.admin.access_log import access_log_view
 from xraysite import views
 
-# The admin has no sign-in of its own: one door, one rate limit, one record.
+# The admin uses the site's sign-in page, so that all sign-ins share one rate limit and audit log.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 urlpatterns = [

@@ -112,7 +112,7 @@ def page(browser: Browser, site: str) -> Iterator[Page]:
 
 
 def settle(page: Page) -> None:
-    """Wait until every image of the page is there and can be shown.
+    """Wait until every image of the page is loaded and decoded.
 
     Leaving earlier would abort their requests.
     """

@@ -150,8 +150,8 @@ def write_bundle(root: Path, card: dict[str, Any], **files: bytes) -> ModelVersi
 
     Args:
         root: folder of bundles.
-        card: the bundle's card; it gets the input of the shipped network.
-        files: content of further files, by their name with `_` for its dot.
+        card: the bundle's card; its input is set to that of the shipped network.
+        files: content of further files, by their name with `_` instead of the dot.
     """
     source = registry.folder_of(SHIPPED)
     shipped = json.loads((source / bundle.CARD).read_text())

@@ -1,4 +1,4 @@
-"""The networks: how fine their maps are, that maps explain answers, that old bundles fit."""
+"""The networks: resolution and exactness of their maps, and compatibility with old bundles."""
 
 import json
 import os
@@ -64,7 +64,7 @@ print(max(float(np.abs(np.asarray(theirs[key]) - np.asarray(ours[key])).max()) f
 
 
 def run(code: str, *arguments: object) -> str:
-    """Runs code that needs Keras in a process of its own; returns the last line it prints."""
+    """Run code that needs Keras in a separate process; return the last line it prints."""
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
     ended = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)], cwd=ROOT, env=os.environ | quiet,
@@ -86,9 +86,9 @@ def test_the_map_has_a_cell_for_each_16_pixels(measured):
 
 
 def test_the_map_explains_the_answer_exactly(measured):
-    """Its mean is the film's log-odds, and it is Grad-CAM of the last features up to scale."""
+    """The mean is the film's log-odds, and the map is Grad-CAM of the last features up to scale."""
     found = measured
-    assert found["spread"] > 0.01  # no flat map, of which both would be true
+    assert found["spread"] > 0.01  # not a flat map, for which both would be trivially true
     assert found["mean_less_logit"] < 1e-5
     assert found["map_less_grad_cam"] < 1e-4
 

@@ -328,7 +328,7 @@ def test_image_alone_can_be_out_of_scope():
 
 @pytest.fixture
 def trained_here(tmp_path, settings):
-    """A site whose own folder of bundles holds `mine`, beside the shipped ones."""
+    """A site with the local bundle `mine` besides the shipped ones."""
     settings.BUNDLE_DIR = tmp_path / "bundles"
     shipped = bundle.read(registry.folder_of(SHIPPED))
     content = {name: (shipped.folder / name).read_bytes() for name in shipped.card["files"]}

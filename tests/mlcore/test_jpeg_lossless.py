@@ -164,7 +164,7 @@ def test_padding_after_the_last_sample_is_accepted(padding):
 
 @pytest.mark.parametrize("marker", [b"\xff\xd1", b"\xff\xd3"])
 def test_restart_markers_out_of_order(marker):
-    """As after the loss or the repetition of an interval."""
+    """For example, after an interval was lost or repeated."""
     stream = encode_jpeg_lossless(FILM, precision=8, rows_per_restart=10)
     with pytest.raises(JpegLosslessError, match="out of order"):
         decode(stream.replace(b"\xff\xd2", marker))

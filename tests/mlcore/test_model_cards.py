@@ -1,4 +1,4 @@
-"""The page of a model card shows every figure that the card has, and no others."""
+"""The page of a model card shows all of the card's figures and no others."""
 
 import html
 import re
@@ -21,7 +21,7 @@ NEW = {"answers", "shortcuts", "robustness", "failures"}
 
 @pytest.fixture
 def full_model(active_model) -> ModelVersion:
-    """A registered model whose card holds everything; there is no bundle behind it."""
+    """A registered model with a full card but without a bundle."""
     return ModelVersion.objects.create(
         name="pneumonia-9", bundle_sha256="ab" * 32, path="pneumonia-9", card=full_card()
     )

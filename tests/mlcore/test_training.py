@@ -1,4 +1,4 @@
-"""Training on drawn films: to the end, killed and resumed, and what the bundle then says."""
+"""Training on synthetic films: complete, interrupted and resumed, and the resulting bundle."""
 
 import csv
 import io
@@ -23,7 +23,7 @@ DRAWN = {
     "age_years": [1, 5], "view": ["PA"], "modality": ["DX"], "body_part": ["CHEST"],
     "sites": ["drawn by a computer"], "source": "tests/films.py", "licence": "Apache-2.0",
 }  # fmt: skip
-# Options under which a second run gives the same network to the bit.
+# Options that make a second run bit-identical.
 REPEATABLE = ("--deterministic", "--mixed-precision", "--patience", 1)
 
 
@@ -34,7 +34,7 @@ def manage(
     python: Path | str = sys.executable,
     **environment: str,
 ) -> subprocess.CompletedProcess:
-    """Run manage.py as a person does, with a database and folders of its own."""
+    """Run manage.py in a separate process, with its own database and folders."""
     folders = {"XRAYSITE_VAR": str(var), "BUNDLE_DIR": str(var / "b")}
     environment = os.environ | QUIET | environment | folders
     environment["DJANGO_SETTINGS_MODULE"] = "xraysite.settings.local"
@@ -59,7 +59,7 @@ def films(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def var(tmp_path_factory, films) -> Path:
-    """A site on which the real commands trained `drawn` for two epochs and activated it."""
+    """A site on which the commands trained the model `drawn` for two epochs and activated it."""
     var = tmp_path_factory.mktemp("var")
     manage("migrate", "-v0", var=var)
     (var / "said").write_text(train(var, films, "drawn", *REPEATABLE, epochs=2))
@@ -151,7 +151,7 @@ def test_predict_goes_on_after_a_bad_file(var, films, tmp_path):
 
 
 def test_without_tensorflow_evaluate_and_predict_still_run(var, films, tmp_path, serve_python):
-    """They serve through LiteRT: a machine that only serves has no TensorFlow."""
+    """Both commands use LiteRT, and a serving machine has no TensorFlow."""
     paths = sorted(films.rglob("*.jpeg"))[::24]
     found = {}
     for name, python in (("with", sys.executable), ("without", serve_python)):
@@ -175,7 +175,7 @@ def test_an_audit_finds_the_patient_on_both_sides(var, films, tmp_path):
     out = tmp_path / "audit.json"
     run = manage("audit_dataset", "--data", clean, "--json", out, var=var, check=False)
     audit = json.loads(out.read_text())
-    # The drawn sets number their patients alike, so the same names are on both sides.
+    # Both synthetic sets number patients alike, so the same names are in both splits.
     assert run.returncode == 1
     assert audit["leaks"]["patients"]
     assert audit["counts"]["train"] == {"NORMAL": 4, "PNEUMONIA": 4}
@@ -194,7 +194,7 @@ def test_a_folder_without_classes_is_said_so(command, var, tmp_path):
 
 
 def test_keras_and_litert_give_the_same_answers(var, films):
-    """The same film through the network that was trained and the one that is served."""
+    """Predict the same film with the trained and the serving network."""
     code = f"""
 import json, sys
 from pathlib import Path
@@ -276,7 +276,7 @@ def test_plots_are_pictures():
 
 @pytest.fixture(scope="module")
 def card(var, films):
-    """Of two networks trained for an epoch, with films outside the population."""
+    """The card of two networks trained for one epoch, with out-of-population films."""
     outside = write_dataset(films.parent / "outside", per_class=6, seed=900, size=96)
     output = train(var, films, "pair", "--members", 2, "--outliers", outside, epochs=20)
     assert "Network 2/2, epoch 20/20" in output
@@ -284,7 +284,7 @@ def card(var, films):
 
 
 class TestMembers:
-    """Two networks, each on other patients, averaged into one served graph."""
+    """Two networks trained on different patients and averaged into one serving graph."""
 
     def test_every_patient_that_is_not_held_out_was_asked_of_a_network_that_had_not_seen_it(
         self, card
@@ -366,7 +366,7 @@ def test_a_set_that_leaks_is_refused_unless_told(var, films, tmp_path):
 
 @pytest.mark.slow
 def test_two_workers_train_the_bundle_that_one_process_does(var, films):
-    """With `seed_cnn`: it has no dropout, whose choices depend on how a batch is divided."""
+    """Uses `seed_cnn`, which has no dropout; dropout depends on how a batch is divided."""
     arguments: tuple[object, ...] = (
         "train_model", "--data", films, "--epochs", 3, "--image-size", 64, "--seed", 3,
         "--arch", "seed_cnn", "--population", films.parent / "population.json",

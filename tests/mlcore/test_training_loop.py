@@ -16,7 +16,7 @@ def run(name: str, folder: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def resumed(tmp_path_factory) -> dict[str, Any]:
-    """What came of a run killed in its second epoch and started again."""
+    """Results of a run that was killed in its second epoch and resumed."""
     folder = tmp_path_factory.mktemp("resumed") / "state"
     killed = start("killed", folder)
     killed.communicate(timeout=200)
@@ -68,7 +68,7 @@ def test_a_batch_depends_on_seed_epoch_and_index_alone(resumed):
 
 
 def assert_same(one: dict[str, Any], several: dict[str, Any]) -> None:
-    """Check that two trainings agree, but for the order in which floats are added.
+    """Check that two runs agree, except for the order in which floats are summed.
 
     Adam divides by the size of a gradient, so a difference of 1e-7 of a tiny gradient moves its
     weight: measured were 2e-6 on losses and 1e-5 on log-odds. Replicas that normalize alone, or

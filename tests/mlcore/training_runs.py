@@ -1,4 +1,4 @@
-"""Training runs on tiny synthetic films, each in a process of its own: they load TensorFlow.
+"""Training runs on tiny synthetic films, in separate processes because they load TensorFlow.
 
     python -m tests.mlcore.training_runs RUN FOLDER
 
@@ -59,7 +59,7 @@ class Killed(BaseException):
 
 
 class Report:
-    """Implements `training.Progress`; notes what it was told."""
+    """Implements `training.Progress`; records its calls."""
 
     def __init__(self) -> None:
         self.resumed_after = self.steps = 0
@@ -117,7 +117,7 @@ def train(
 
 
 def outcome(model: Any, history: list[Any]) -> str:
-    """Return a hash of all that must not change, to the bit."""
+    """Return a hash of all results that must be bit-identical."""
     figures = [(r.loss, r.accuracy, r.auc, r.val_loss, r.val_accuracy, r.val_auc) for r in history]
     content = repr(figures).encode() + b"".join(w.tobytes() for w in model.get_weights())
     return hashlib.sha256(content).hexdigest()
@@ -168,7 +168,7 @@ def run_killed(folder: Path) -> None:
 
 
 def run_resumed(folder: Path) -> dict[str, Any]:
-    """Resume what `run_killed` left, and compare with a run that nothing interrupted."""
+    """Resume the run that `run_killed` left, and compare it with an uninterrupted run."""
     report = Report()
     found: dict[str, Any] = {"resumed": outcome(*train(folder, report=report))}
     found |= {"resumed_after": report.resumed_after, "steps": report.steps}
@@ -274,7 +274,7 @@ def run_alone(folder: Path) -> dict[str, Any]:
 
 
 def run_worker(folder: Path) -> dict[str, Any]:
-    """Be one of the workers that TF_CONFIG names; the same training as `run_alone`."""
+    """Train as one of the workers in TF_CONFIG, like `run_alone`."""
     from mlcore.engine.training import backend
 
     distribution = backend.prepare("workers", deterministic=False)
@@ -289,7 +289,7 @@ def run_worker(folder: Path) -> dict[str, Any]:
 
 
 def run_other_worker(folder: Path) -> str:
-    """Be a worker that has other films than the rest."""
+    """Train as a worker whose films differ from those of the others."""
     from mlcore.engine.training import backend
 
     distribution = backend.prepare("workers", deterministic=False)

@@ -173,8 +173,9 @@ def test_training_names_missing_packages_and_how_to_install_them(
     done = manage(serve_python, checkout, "train_model", "--data", films, "--name", "mine")
     assert done.returncode == 1
     assert done.stderr == (
-        "CommandError: Training needs TensorFlow and Keras; not installed here: tensorflow, "
-        "keras, matplotlib. To install what training needs: make install-train\n"
+        "CommandError: Training needs packages that are not installed: tensorflow, keras, "
+        "matplotlib. Install TensorFlow, Keras and the other training packages with: "
+        "make install-train\n"
     )
     assert done.stdout == ""
     assert not (checkout / "var" / "bundles").exists()

@@ -10,12 +10,12 @@ from django.utils.formats import date_format, get_format_modules
 
 
 def long_date(value: date | datetime | None) -> str:
-    """Return a day as sentences have it: "27 November 2026", "2026 年 11 月 27 日"."""
+    """Return a date for use in a sentence: "27 November 2026", "2026 年 11 月 27 日"."""
     return _formatted(value, "LONG_DATE_FORMAT")
 
 
 def long_datetime(value: datetime | None) -> str:
-    """Return a time as sentences have it: "27 November 2026, 14:05"."""
+    """Return a date and time for use in a sentence: "27 November 2026, 14:05"."""
     return _formatted(value, "LONG_DATETIME_FORMAT")
 
 

@@ -1,4 +1,4 @@
-"""Removal of NUL characters from requests: PostgreSQL stores none, and no person types one."""
+"""Removal of NUL characters from requests, because PostgreSQL cannot store them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 
 class NullCharactersMiddleware:
-    """Strips NUL characters from query strings and forms, and answers 404 for a path with one.
+    """Strips NUL characters from query strings and forms; a path with one gets a 404.
 
     Forms are cleaned once Django has checked the CSRF token, which parses them; list the
     middleware after `CsrfViewMiddleware`. A view that is exempt from that check may still want to
@@ -38,7 +38,7 @@ class NullCharactersMiddleware:
 
 
 def without_null_characters(data: QueryDict) -> QueryDict:
-    """Return `data`, or a copy without NUL characters where it has any."""
+    """Return `data`, or a copy without NUL characters if it contains any."""
     if not any(NUL in text for key, values in data.lists() for text in (key, *values)):
         return data
     cleaned = QueryDict(mutable=True, encoding=data.encoding)

@@ -1,7 +1,8 @@
-"""Keep what the site writes from the machine's other users, whatever the umask.
+"""Deny other users of the machine access to the site's files, regardless of the umask.
 
-Folders are made 0700 and databases 0600. Of what exists, the access of others is taken away when a
-process starts: the group's too, unless the mode shows that somebody granted it on purpose.
+Folders are created with mode 0700 and databases with 0600. When a process starts, existing ones
+lose the access of other users, and of the group unless the mode shows that it was granted on
+purpose.
 """
 
 import logging
@@ -15,14 +16,14 @@ logger = logging.getLogger(__name__)
 
 OTHERS = stat.S_IRWXO
 GROUP_AND_OTHERS = stat.S_IRWXG | stat.S_IRWXO
-# What SQLite keeps beside a database. It gives new ones the mode of the database.
+# Files that SQLite keeps beside a database. New ones get the mode of the database.
 SQLITE_SUFFIXES = ("", "-wal", "-shm", "-journal")
 
 
 def make_folder(path: Path) -> None:
     """Create a folder and its missing parents for this user alone (0700).
 
-    A folder that exists is left as it is.
+    An existing folder is not changed.
     """
     missing = []
     while not path.is_dir():
@@ -33,7 +34,7 @@ def make_folder(path: Path) -> None:
 
 
 def close_to_others(path: Path) -> None:
-    """Take the access of group and others away from an existing file or folder.
+    """Remove the access of group and others from an existing file or folder.
 
     Outside the checkout's own `var/`, a mode that admits the group but not the others, such as
     0750 or 0640, is an operator's decision and stays.
@@ -48,10 +49,10 @@ def close_to_others(path: Path) -> None:
 
 
 def prepare_folders() -> None:
-    """Make the folders in which patient data is kept, or close those that exist to others.
+    """Create the folders for patient data, or restrict access to existing ones.
 
-    A folder that cannot be prepared is logged, and one that stays open is reported by the system
-    check `xraysite.W003`: commands that need none of them still run.
+    A folder that cannot be prepared is only logged, so that commands that do not need it still run.
+    The system check `xraysite.W003` reports folders that other users can access.
     """
     for folder in private_folders():
         try:
@@ -76,14 +77,14 @@ def private_folders() -> list[Path]:
 
 
 def prepare_database(path: Path) -> None:
-    """Create the file of an SQLite database as 0600, or close an existing one to others.
+    """Create an SQLite database with mode 0600, or restrict access to an existing one.
 
-    To be called before SQLite opens the file: SQLite would create it readable by everybody, as
-    the usual umask allows. Where this fails, SQLite reports what is wrong with the path.
+    Call this before SQLite opens the file; under the usual umask, SQLite would make it readable by
+    everybody. If this fails, SQLite reports what is wrong with the path.
     """
     path = path.resolve()
     try:
-        # Never opened when it exists: closing it would drop the locks that SQLite holds on it.
+        # An existing file is not opened: closing it would drop SQLite's locks on it.
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError:
         for file in database_files(path):

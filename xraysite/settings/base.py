@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from xraysite.common import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
-# Everything that the site writes. Made 0700 by `xraysite.common.private_files`.
+# Everything that the site writes. `xraysite.common.private_files` sets its mode to 0700.
 VAR_DIR = env.directory("XRAYSITE_VAR", default=BASE_DIR / "var")
 
 INSTALLED_APPS = [
@@ -93,18 +93,18 @@ CRISPY_TEMPLATE_PACK = "bootstrap5"
 DATABASES = {"default": env.database("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'db.sqlite3'}")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# In the database, so that a rate limit is one limit for every process and machine. Its `add` is
-# atomic, which the locks of allauth's rate limits rest upon; that of the file-based cache is not.
+# In the database, so that all processes and machines share one rate limit. Its `add` is atomic, as
+# the locks of allauth's rate limits require; that of the file-based cache is not.
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
         "LOCATION": "xraysite_cache",
-        # Far more than a flood of sign-ins can leave behind: what is culled is forgotten.
+        # Far more than a flood of sign-ins can create: culled entries would reset their limits.
         "OPTIONS": {"MAX_ENTRIES": 20_000},
     }
 }
 
-# Films live here under their SHA-256. No address serves this folder: `diagnosis.serving` does.
+# Films are stored here under their SHA-256. Only `diagnosis.serving` serves them; no URL maps here.
 PRIVATE_MEDIA_ROOT = env.directory("PRIVATE_MEDIA_ROOT", default=VAR_DIR / "private")
 STORAGES = {
     "default": {
@@ -125,24 +125,24 @@ FILE_UPLOAD_HANDLERS = [
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",
 ]
-# On the films' disk, and as private: a film of some size is kept here until it is read.
+# On the films' disk and equally private: larger uploads are kept here until they are read.
 FILE_UPLOAD_TEMP_DIR = PRIVATE_MEDIA_ROOT / "uploads"
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 
-# How long a record is kept that its doctor deleted, but did not make by mistake.
+# Retention period of deleted readings, except those created by mistake.
 RETENTION_YEARS = env.whole_number("RETENTION_YEARS", default=7)
 
 # --- The model --------------------------------------------------------------------------------
 
-# The bundle that comes with this version, and reads films until another is activated.
+# The bundle shipped with this version. It is active until another one is activated.
 SHIPPED_MODEL = "pneumonia-2"
 SHIPPED_BUNDLE_DIR = BASE_DIR / "mlcore" / "bundles"
-# Bundles trained here. A bundle is looked up here first, then among the shipped ones.
+# Locally trained bundles. A bundle is looked up here first, then among the shipped ones.
 BUNDLE_DIR = env.directory("BUNDLE_DIR", default=VAR_DIR / "bundles")
 INFERENCE_TIMEOUT_S = 10
 
-# --- People -----------------------------------------------------------------------------------
+# --- Accounts ---------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["accounts.backends.ApprovedAccountBackend"]
@@ -159,7 +159,7 @@ LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "home"
 
-# Whether strangers may ask for an account. A supervisor decides on each in any case.
+# Whether anybody may apply for an account. A supervisor reviews every application.
 SIGNUP_OPEN = env.env.bool("SIGNUP_OPEN", default=True)
 
 ACCOUNT_ADAPTER = "accounts.allauth.adapters.AccountAdapter"
@@ -177,7 +177,7 @@ ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 ACCOUNT_CONFIRM_EMAIL_ON_GET = False
-# Whoever opens the link in the browser that signed up is led to the status page.
+# Opening the link in the browser that signed up redirects to the status page.
 ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
 ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_PREVENT_ENUMERATION = True
@@ -186,12 +186,12 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = "[xraysite] "
 ACCOUNT_SESSION_REMEMBER = None
 ACCOUNT_USER_DISPLAY = "accounts.models.display_name"
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False
-# A colleague's unlocked screen is not enough to take the account over by another address.
+# Ask for the password again, so that an unlocked screen is not enough to take over an account.
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
-# What is not named here keeps allauth's own limit. A hospital may be one address to us.
+# Other actions keep allauth's limits. A whole hospital may share one IP address.
 ACCOUNT_RATE_LIMITS: dict[str, str] | bool = {
     "login_failed": "20/m/ip,5/5m/key",
-    # Wherever they come from: what NIST SP 800-63B allows in a row, in an hour.
+    # From any address: the number of consecutive failures that NIST SP 800-63B allows, per hour.
     "login_failed_anywhere": "100/h/key",
     "reset_password": "20/h/ip,5/h/key",
     "signup": "20/h/ip",
@@ -211,10 +211,10 @@ MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = "xraysite"
 USERSESSIONS_TRACK_ACTIVITY = False
 
-# Unless "stay signed in" was ticked; then they end after SESSION_COOKIE_AGE.
+# Unless "Stay signed in" was ticked; such sessions end after SESSION_COOKIE_AGE.
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SESSION_COOKIE_AGE = 14 * 24 * 3600
-# Whatever was ticked: a session that nobody uses ends, and one of staff ends with the shift.
+# Regardless of that choice, inactive sessions end, and staff sessions end after a shift.
 SESSION_IDLE_SECONDS = env.env.int("SESSION_IDLE_MINUTES", default=30) * 60
 STAFF_SESSION_SECONDS = env.env.int("STAFF_SESSION_HOURS", default=8) * 3600
 SESSION_COOKIE_HTTPONLY = True
@@ -224,17 +224,17 @@ CSRF_COOKIE_SAMESITE = "Lax"
 
 EMAIL_CONFIG = env.env.email_url("EMAIL_URL", default="consolemail://")
 vars().update(EMAIL_CONFIG)
-EMAIL_TIMEOUT = 10  # seconds, for which a page may wait
+EMAIL_TIMEOUT = 10  # seconds; a page may wait this long
 DEFAULT_FROM_EMAIL = env.env.str("DEFAULT_FROM_EMAIL", default="xraysite@localhost")
 
-# Whose word on a client's address counts: networks, or "unix" for a proxy at a Unix socket.
+# Proxies whose client addresses are trusted: networks, or "unix" for a proxy at a Unix socket.
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 
 # --- Language and time ------------------------------------------------------------------------
 
 LANGUAGE_CODE = "zh-hant"
 LANGUAGES = [("zh-hant", _("Traditional Chinese")), ("en", _("English"))]
-# The first has the texts of this project, the second better ones for what libraries say.
+# The first has the texts of this project, the second improved texts of libraries.
 LOCALE_PATHS = [BASE_DIR / "locale", BASE_DIR / "locale_overrides"]
 FORMAT_MODULE_PATH = "xraysite.formats"
 LANGUAGE_COOKIE_SAMESITE = "Lax"
@@ -248,7 +248,7 @@ STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 
-# --- What a browser may do with our pages -----------------------------------------------------
+# --- Content security policy ------------------------------------------------------------------
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -280,11 +280,11 @@ SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
-# --- What is kept of who did what -------------------------------------------------------------
+# --- Audit log --------------------------------------------------------------------------------
 
 AUDITLOG_INCLUDE_ALL_MODELS = False
 AUDITLOG_LOGENTRY_MODEL = "accounts.AuditEntry"
-AUDITLOG_CID_HEADER = None  # a stranger's header has no place in the log
+AUDITLOG_CID_HEADER = None  # do not log a header that clients can set
 
 LOGGING = {
     "version": 1,

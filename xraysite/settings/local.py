@@ -1,4 +1,4 @@
-"""One person's machine: no environment needed, nothing leaves the loopback interface."""
+"""Settings for a single user's machine: no environment needed, loopback interface only."""
 
 from django.core.management.utils import get_random_secret_key
 
@@ -13,7 +13,7 @@ if DEBUG:
 ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
 INTERNAL_IPS = ["127.0.0.1"]
 
-# Passkeys work over plain HTTP on the machine's own name, as browsers allow.
+# Browsers allow passkeys over plain HTTP on localhost.
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = True
 
 # Demo accounts and their printed passwords exist in this mode only.
@@ -21,7 +21,7 @@ DEMO_ACCOUNTS = True
 
 
 def _local_secret_key() -> str:
-    """Return this installation's own key, made at the first start and kept in var/."""
+    """Return this installation's key, generated at the first start and stored in var/."""
     path = VAR_DIR / "secret_key"
     if not path.exists():
         private_files.make_folder(VAR_DIR)

@@ -1,4 +1,4 @@
-"""A hospital's server. Refuses to start where a secret or a host name is missing."""
+"""Settings for a hospital's server, which does not start without a secret and a host name."""
 
 from xraysite.common import env
 
@@ -6,7 +6,7 @@ from .base import *  # noqa: F403
 
 DEBUG = False
 SECRET_KEY = env.secret("SECRET_KEY")
-# Keys that this site had before; the audit log's older rows are sealed with them.
+# Earlier keys of this site; older rows of the audit log are sealed with them.
 SECRET_KEY_FALLBACKS = env.env.list("SECRET_KEY_FALLBACKS", default=[])
 ALLOWED_HOSTS = env.env.list("ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS")
@@ -22,6 +22,6 @@ LANGUAGE_COOKIE_SECURE = True
 SESSION_COOKIE_NAME = "__Host-sessionid"
 CSRF_COOKIE_NAME = "__Host-csrftoken"
 
-# Set only where a proxy of ours always sets (and never passes on) the header.
+# Set this only if your proxy always sets the header itself and never passes on the client's.
 if env.env.bool("BEHIND_TLS_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

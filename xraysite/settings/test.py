@@ -1,4 +1,4 @@
-"""The tests: own database, own folders, fast password hashing, nothing from the environment."""
+"""Settings for tests: separate database and folders, fast password hashing, no environment."""
 
 import atexit
 import shutil
@@ -35,7 +35,7 @@ DATABASES = {
     "default": env.database("TEST_DATABASE_URL", default=f"sqlite:///{_TMP / 'db.sqlite3'}")
 }
 if DATABASES["default"]["ENGINE"].endswith("sqlite"):
-    # A file, not memory: a browser still fetching pictures and the test share it without locks.
+    # A file instead of memory, so that a browser still loading images does not lock out the test.
     DATABASES["default"]["TEST"] = {"NAME": str(_TMP / "test.sqlite3")}
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

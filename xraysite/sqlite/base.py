@@ -7,10 +7,10 @@ from xraysite.common import private_files
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Django's SQLite backend, which creates a database as 0600 whatever the umask.
+    """Django's SQLite backend, creating databases with mode 0600 regardless of the umask.
 
-    In the backend, because each way to create a database leads through it: `migrate`, the server,
-    a shell, a test database, a file that was removed while the site runs.
+    Done in the backend because every database is created through it: by `migrate`, the server, a
+    shell or the tests, or after the file was removed while the site runs.
     """
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Image corruptions of other machines, screens and messengers, in three severities.
+"""Image corruptions as other equipment, screens or messaging apps cause, in three severities.
 
 Based on MedMNIST-C (Di Salvo, Doerrich, Ledig 2024); applied before preprocessing.
 """

@@ -1,6 +1,6 @@
 """The error for files that are not readable films, and its sentences.
 
-The sentences are the only wording of a refusal. Commands print them in English; the interface
+Each refusal is worded only here. Commands print the sentences in English; the interface
 translates them (`diagnosis.validators`) by passing `FilmError.sentence` to gettext.
 """
 

@@ -118,9 +118,9 @@ def resnet_small(
         size: side of the input in pixels.
         widths: channels of the three stages, at strides 4, 8 and 16.
         blocks: residual blocks of each stage.
-        dropout: share of the last stage's channels dropped in training, whole channels at a
-            time, so that the evidence does not hang on one of them.
-        seed: of the dropout.
+        dropout: fraction of the last stage's channels dropped in training, whole channels at a
+            time, so that the evidence does not depend on one of them.
+        seed: seed of the dropout.
     """
     film = keras.Input((size, size, 1), name="film")
     x = _convolution(24, 3, 2, "stem_conv")(film)
@@ -143,14 +143,14 @@ def resnet_small(
 def seed_cnn(*, size: int, filters: int = 32, units: int = 128, seed: int = 0) -> Network:
     """Build the CNN of common tutorials: two convolutions with pooling, flatten, dense.
 
-    The baseline of the model study. It keeps no place of what it saw, so its evidence map is
-    flat: the film's log-odds in every cell.
+    The baseline of the model study. It discards positions, so its evidence map is flat: the
+    film's log-odds in every cell.
 
     Args:
         size: side of the input in pixels; the tutorials use 64.
-        filters: of each 3x3 convolution.
-        units: of the dense layer.
-        seed: takes part for the common interface; the network has no dropout.
+        filters: number of filters of each 3x3 convolution.
+        units: number of units of the dense layer.
+        seed: accepted for a common interface; unused, because the network has no dropout.
     """
     del seed
     film = keras.Input((size, size, 1), name="film")
@@ -173,7 +173,8 @@ def averaged(members: Sequence[Network]) -> Network:
     """Combine trained networks into one that averages their log-odds and evidence maps.
 
     The mean of the averaged map is still the film's log-odds. The descriptor is the first
-    member's: a distance needs one space. One member is returned as it is.
+    member's, because distances are only meaningful within one feature space. A single member is
+    returned unchanged.
 
     Raises:
         ValueError: no members, or they take films of different sizes.

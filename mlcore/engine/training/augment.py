@@ -48,7 +48,7 @@ class Augmentation:
     erase: float = 0.3
 
     def to_card(self) -> dict[str, float]:
-        """Returns the fields for the card."""
+        """Return the fields for the card."""
         return asdict(self)
 
 

@@ -1,6 +1,6 @@
 """The devices that train a network: one, the GPUs of a machine, or several machines.
 
-TensorFlow is imported only where a strategy or determinism is asked for, so that a network can
+TensorFlow is imported only if a strategy or determinism is requested, so that a network can
 be trained on one device with any Keras backend.
 """
 
@@ -38,7 +38,7 @@ class MultiWorkerModel(keras.Model):
 
 
 def _as_vectors(logs: dict[str, Any]) -> dict[str, Any]:
-    """Give each figure an axis: Keras averages those of the workers along the first one."""
+    """Add an axis to each metric: Keras averages those of the workers along the first one."""
     return {name: ops.reshape(value, (1,)) for name, value in logs.items()}
 
 
@@ -63,7 +63,7 @@ class Distribution:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process writes files. Of several workers, one does."""
+        """Whether this process writes files; of several workers, only one does."""
         return self.strategy.extended.should_checkpoint if self.strategy else True
 
     @property
@@ -78,7 +78,7 @@ class Distribution:
     def synchronize(self, network: keras.Model) -> None:
         """Compute the batch statistics of normalization layers over all replicas.
 
-        Otherwise each replica normalizes its share alone, and the result depends on their number.
+        Otherwise each replica normalizes only its share, and the result depends on their number.
         """
         for layer in network.layers:
             if isinstance(layer, layers.BatchNormalization):
@@ -88,7 +88,7 @@ class Distribution:
         """Wait for all workers and check that each passes the same `state`.
 
         Raises:
-            ValueError: The workers differ. Without this check they would wait for each other
+            ValueError: the workers differ. Without this check they would wait for each other
                 forever, or train on different films.
         """
         if not self.has_workers:
@@ -100,7 +100,7 @@ class Distribution:
         if len(set(self.strategy.gather(number, axis=0).numpy().tolist())) > 1:
             raise ValueError(
                 "The workers do not have the same options, films or saved state. Start the same "
-                "command on each, with --data and --out on a disk that all of them share."
+                "command on each, with --data and --out on a disk that they all share."
             )
 
 
@@ -113,11 +113,11 @@ def prepare(strategy: str, *, deterministic: bool) -> Distribution:
     Args:
         strategy: `"none"`, `"mirrored"` (the GPUs of this machine) or `"workers"` (the machines
             that the environment variable `TF_CONFIG` names).
-        deterministic: Whether the same run gives the same weights to the bit, at some cost in
-            speed. Holds until the process ends.
+        deterministic: whether the same run gives bit-identical weights, at some cost in speed.
+            Remains in effect until the process ends.
 
     Raises:
-        ValueError: The strategy is unknown, or it needs another Keras backend.
+        ValueError: the strategy is unknown, or it needs another Keras backend.
     """
     if strategy not in STRATEGIES:
         raise ValueError(f"Unknown strategy {strategy!r}. Known: {', '.join(STRATEGIES)}.")

@@ -44,7 +44,7 @@ class TrainingSet:
 
 
 class FilmBatches(keras.utils.PyDataset):
-    """Films in their order, as they are; the last batch may be smaller."""
+    """Unchanged films in their order; the last batch may be smaller."""
 
     def __init__(self, data: TrainingSet, batch_size: int) -> None:
         super().__init__()
@@ -62,18 +62,18 @@ class AugmentedBatches(keras.utils.PyDataset):
     """Shuffled and augmented films in full batches, with class weights as sample weights.
 
     A batch depends on the seed, the epoch and its index alone, not on which batches were made
-    before it or on how many threads make them. So a resumed run sees the films that an
-    uninterrupted one would have seen.
+    before it or on the number of threads. So a resumed run sees the same batches as an
+    uninterrupted one.
 
     Args:
-        data: The training films. Those that do not fill a batch are left out of the epoch; fewer
+        data: the training films. Those that do not fill a batch are left out of the epoch; fewer
             than one batch make one.
-        options: Batch size, augmentation, class balance and seed.
+        options: batch size, augmentation, class balance and seed.
 
     Attributes:
-        epoch: The epoch to make batches of, from 1. The training loop sets it: `fit` calls
-            `on_epoch_end` once before the first epoch too, so counting those calls would be wrong.
-        made: When each batch of the epoch was started and ready, in seconds of
+        epoch: the epoch to make batches for, from 1. The training loop sets it: `fit` calls
+            `on_epoch_end` before the first epoch too, so those calls must not be counted.
+        made: start and end of the preparation of each batch of the epoch, in seconds of
             `time.perf_counter`.
     """
 

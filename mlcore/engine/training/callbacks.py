@@ -1,4 +1,4 @@
-"""Callbacks of `keras.Model.fit`: what an epoch was like, and how a killed run goes on."""
+"""Callbacks of `keras.Model.fit`: progress reports, saved state and resuming."""
 
 import json
 import shutil
@@ -20,14 +20,14 @@ MONITOR = "val_cross_entropy"
 
 @dataclass(frozen=True)
 class EpochResult:
-    """One line of `history.csv`.
+    """The metrics of one epoch: a line of `history.csv`.
 
     Attributes:
         epoch: from 1.
         loss, accuracy, auc: running means over the epoch's augmented films.
         val_loss, val_accuracy, val_auc: on validation films, with the averaged weights.
-        seconds: that the epoch took, validation included.
-        waited: seconds of those in which the network waited for films.
+        seconds: duration of the epoch, including validation.
+        waited: seconds of the epoch that the network spent waiting for films.
     """
 
     epoch: int
@@ -42,25 +42,25 @@ class EpochResult:
 
 
 class Progress(Protocol):
-    """What a run reports; the command owns the console."""
+    """Receives the progress of a run; implemented by the command, which owns the console."""
 
     def member(self, number: int, members: int) -> None:
-        """Network `number` (from 1) of `members` starts."""
+        """Called when network `number` (from 1) of `members` starts."""
 
     def resumed(self, epoch: int) -> None:
-        """The run resumes after `epoch` epochs of an earlier one."""
+        """Called when the run resumes after `epoch` epochs of an earlier one."""
 
     def step(
         self, epoch: int, done: int, steps: int, loss: float, accuracy: float, auc: float
     ) -> None:
-        """A step of epoch `epoch` (from 1) is done; running figures of the epoch so far."""
+        """Called after each step of epoch `epoch` (from 1), with the running metrics so far."""
 
     def epoch(self, result: EpochResult) -> None:
-        """An epoch is done and its state is on disk."""
+        """Called when an epoch is finished and its state is on disk."""
 
 
 class EpochRecorder(keras.callbacks.Callback):
-    """Start each epoch from its number alone, time it, and append its figures to `history`."""
+    """Set each epoch's random state by its number, time it, and append its metrics to `history`."""
 
     def __init__(
         self, batches: AugmentedBatches, history: list[EpochResult], progress: Progress
@@ -72,8 +72,8 @@ class EpochRecorder(keras.callbacks.Callback):
         self.batches.epoch = epoch + 1
         self.batches.made.clear()
         for layer in self.model.layers:
-            # The random state of a dropout layer is a seed and how often it was used. Keras does
-            # not save it with the weights, so it is set to what so many steps make of it.
+            # The random state of a dropout layer is a seed and a counter of its uses. Keras does
+            # not save it with the weights, so the counter is set from the number of steps.
             if generator := getattr(layer, "seed_generator", None):
                 seed = keras.ops.convert_to_numpy(generator.state)[0]
                 generator.state.assign([seed, epoch * len(self.batches)])
@@ -104,7 +104,7 @@ class EpochRecorder(keras.callbacks.Callback):
 class ResumedEarlyStopping(keras.callbacks.EarlyStopping):
     """Early stopping that knows the epochs of an interrupted run.
 
-    Keras's own starts to count from zero when a run is resumed.
+    The callback of Keras starts to count from zero when a run is resumed.
     """
 
     def __init__(self, patience: int, history: list[EpochResult]) -> None:
@@ -123,22 +123,22 @@ class EpochBackup(keras.callbacks.Callback):
     Weights, optimizer and averages are saved and restored by `keras.callbacks.BackupAndRestore`.
     That callback overwrites its two files one after the other: a process killed in between
     would repeat an epoch on top of itself. It also keeps neither the history nor the best
-    epoch. So each epoch gets a folder of its own here, renamed into place once it is complete;
-    the last epoch is kept, and the best one where it decides.
+    epoch. So here each epoch gets a separate folder, which is renamed into place once it is
+    complete. The last epoch is kept, and with `keep_best` the best one as well.
 
     Args:
-        folder: Where to save; made if missing.
-        identity: What decides a run: two with the same identity end the same.
-        keep_best: Whether the epoch with the lowest validation loss is the result.
-        progress: Told once an epoch is on disk.
-        distribution: Of several workers, the chief saves and all of them resume.
+        folder: where to save; created if missing.
+        identity: everything that determines the result of a run.
+        keep_best: whether the epoch with the lowest validation loss is the result.
+        progress: notified when an epoch is on disk.
+        distribution: the devices; of several workers, the chief saves and all resume.
 
     Attributes:
-        history: The finished epochs.
-        finished: Whether early stopping ended the run.
+        history: the finished epochs.
+        finished: whether early stopping ended the run.
 
     Raises:
-        ValueError: The folder has the state of a run with another identity.
+        ValueError: the folder contains the state of a run with another identity.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class EpochBackup(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self.folder, self.keep_best = folder, keep_best
-        # As JSON gives it back, so that it can be compared.
+        # Converted like the saved JSON, so that the two can be compared.
         self.identity = json.loads(json.dumps(identity))
         self.progress, self.distribution = progress, distribution
         self.history: list[EpochResult] = []

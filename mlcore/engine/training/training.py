@@ -41,20 +41,20 @@ def train(
     """Train a network and return it, in float32 and with its averaged weights, with its history.
 
     Args:
-        options: What decides the run.
-        training: Films to learn from.
-        validation: Films to measure each epoch on.
-        state_folder: Where to save the state after each epoch, and to resume from.
-        progress: Told of every step and epoch.
-        initial: A network whose weights to start from, of the same architecture and size.
-        distribution: Devices to divide each batch among; by default one.
+        options: the training options.
+        training: the training films.
+        validation: the films that each epoch is evaluated on.
+        state_folder: folder for the state after each epoch, from which a run resumes.
+        progress: notified of every step and epoch.
+        initial: network with initial weights, of the same architecture and size.
+        distribution: devices among which each batch is divided; defaults to one device.
 
     Returns:
         The network and one result for each epoch. Of several workers, only the chief returns
-        the best epoch's network if `options.patience` is set; the others, the last one's.
+        the best epoch's network if `options.patience` is set; the others return the last one's.
 
     Raises:
-        ValueError: A class is missing, or the saved state is of other options or films.
+        ValueError: a class is missing, or the saved state has other options or films.
     """
     for name, part in (("training", training), ("validation", validation)):
         if len(np.unique(part.labels)) != 2:
@@ -95,7 +95,7 @@ def train(
 def _callbacks(
     options: Options, batches: AugmentedBatches, backup: EpochBackup, progress: Progress
 ) -> list[keras.callbacks.Callback]:
-    # `fit` calls them in this order: the state to save includes what the others decided.
+    # `fit` calls callbacks in this order: the saved state includes what earlier ones decided.
     callbacks = [keras.callbacks.SwapEMAWeights()]
     if options.patience:
         callbacks.append(ResumedEarlyStopping(options.patience, list(backup.history)))
@@ -103,7 +103,7 @@ def _callbacks(
 
 
 def _network(options: Options, *, mixed: bool) -> keras.Model:
-    """Build the network under a precision of its own, whatever the process has set."""
+    """Build the network with its own precision, independent of the process's setting."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
     try:
@@ -115,7 +115,7 @@ def _network(options: Options, *, mixed: bool) -> keras.Model:
 def _compiled(
     network: keras.Model, options: Options, steps: int, distribution: Distribution
 ) -> keras.Model:
-    """Return a model that shares the network's layers, answers its log-odds, and can be fitted."""
+    """Return a compiled model that shares the network's layers and outputs its log-odds."""
     model = distribution.model_class(network.input, network.output["logit"])
     model.compile(
         optimizer=keras.optimizers.AdamW(

@@ -26,13 +26,13 @@ def receipts_folder() -> Path:
 
 class Command(BaseCommand):
     help = (
-        "Says what a data set holds, what is doubtful in it, what gives the class away, and "
-        "whether its splits leak: a patient, a copy or a near-copy on two sides. Exits with 1 on "
-        "a leak; else leaves a receipt that training may ask for."
+        "Audit a data set: content, suspect files, duplicates, features outside the lungs that "
+        "predict the class, and leaks (a patient or a copy of a film in more than one split). "
+        "Exits with status 1 on a leak; otherwise writes the receipt that train_model requires."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--data", type=Path, required=True, help="folder of class folders")
+        parser.add_argument("--data", type=Path, required=True, help="folder with class folders")
         parser.add_argument("--json", type=Path, help="file to write the audit to")
         parser.add_argument(
             "--html",

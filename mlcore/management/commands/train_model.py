@@ -80,7 +80,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add = parser.add_argument
-        add("--data", type=Path, required=True, help="folder of class folders")
+        add("--data", type=Path, required=True, help="folder with class folders")
         add("--name", required=True, help="name of the new model")
         add("--epochs", type=int, default=15)
         add("--image-size", type=int, default=128, help="multiple of 16, at least 32")
@@ -166,7 +166,7 @@ class Command(BaseCommand):
         if missing:
             raise CommandError(
                 f"Training needs packages that are not installed: {', '.join(missing)}. "
-                "Install TensorFlow, Keras and what else training needs with: make install-train"
+                "Install TensorFlow, Keras and the other training packages with: make install-train"
             )
 
     def _refuse_nonsense(self, options: dict[str, Any]) -> None:
@@ -298,8 +298,8 @@ def _faults(found: dict[str, Any]) -> list[str]:
     if leaks["found"]:
         faults.append(
             f"The data set's own split leaks: {len(leaks['patients'])} patients, "
-            f"{len(leaks['exact'])} exact and {len(leaks['near'])} near-duplicate pairs are on "
-            "two sides."
+            f"{len(leaks['exact'])} exact and {len(leaks['near'])} near-duplicate pairs are in "
+            "more than one split."
         )
     if conflicts := len(found["label_conflicts"]):
         faults.append(f"{conflicts} films are in the data set with both labels.")

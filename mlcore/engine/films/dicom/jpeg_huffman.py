@@ -112,8 +112,8 @@ class HuffmanTable:
     def _runs(self) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         """Return values, number of codes and number of bits of the run in each window.
 
-        Where the first code does not fit into the window, with its extra bits, the number of
-        codes is 0 and the number of bits that of this code, at least 1.
+        If the first code and its extra bits do not fit into the window, the number of codes is 0,
+        and the number of bits is that of this code (at least 1).
         """
         values = np.zeros((1 << _WINDOW, _LONGEST_RUN), np.uint16)
         lengths = np.zeros(1 << _WINDOW, np.uint8)

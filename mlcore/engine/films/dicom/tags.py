@@ -12,8 +12,8 @@ from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 
-# pydicom converts values on access and raises whatever goes wrong there; warnings too, in
-# processes that turn warnings into errors.
+# pydicom converts values on access and may raise any of these, including warnings in processes
+# that turn warnings into errors.
 PYDICOM_ERRORS = (
     ArithmeticError,
     AssertionError,
