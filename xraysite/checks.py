@@ -38,7 +38,11 @@ def private_files_are_private(app_configs: Any, **kwargs: Any) -> list[CheckMess
     paths = private_files.private_folders()
     for database in settings.DATABASES.values():
         if database["ENGINE"] == "xraysite.sqlite":
-            paths += private_files.database_files(Path(database["NAME"]))
+            files = private_files.database_files(Path(database["NAME"]))
+            # Checks run before the first connection, which would close them.
+            for file in files:
+                private_files.try_to_close(file)
+            paths += files
     return [
         Warning(
             f"{path} is open to every user of this machine "

@@ -60,8 +60,8 @@ def prepare_folders() -> None:
         except OSError as error:
             logger.warning("%s cannot be made: %s", folder, error.strerror)
             continue
-        _try_to_close(folder)
-    _try_to_close(Path(settings.VAR_DIR, "secret_key"))
+        try_to_close(folder)
+    try_to_close(Path(settings.VAR_DIR, "secret_key"))
 
 
 def private_folders() -> list[Path]:
@@ -88,7 +88,7 @@ def prepare_database(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError:
         for file in database_files(path):
-            _try_to_close(file)
+            try_to_close(file)
     except OSError:
         return
 
@@ -99,7 +99,8 @@ def database_files(path: Path) -> list[Path]:
     return [file for file in candidates if file.exists()]
 
 
-def _try_to_close(path: Path) -> None:
+def try_to_close(path: Path) -> None:
+    """Close a file or folder to others; log if its mode cannot be changed."""
     try:
         close_to_others(path)
     except FileNotFoundError:
