@@ -144,7 +144,7 @@ def test_a_shared_case_is_seen_and_then_revoked(
     page.goto(f"{site}/readings/{reading.pk}/delete/")
     expect(page.locator("main")).to_contain_text("discussion board")
     page.locator("main form button[type=submit]").first.click()
-    expect(page.locator("main")).to_contain_text("withdrawn for good")
+    expect(page.locator("main")).to_contain_text("withdrawn permanently")
     their_page.reload()
     expect(their_page.locator("#post-1")).to_contain_text("was withdrawn")
     expect(their_page.locator("#post-1 .post-body img")).to_have_count(0)
