@@ -153,7 +153,7 @@ def test_shared_case_is_visible_until_withdrawn(
     page.goto(f"{site}/readings/{reading.pk}/delete/")
     expect(page.locator("main")).to_contain_text("discussion board")
     page.locator("main form button[type=submit]").first.click()
-    expect(page.locator("main")).to_contain_text("withdrawn for good")
+    expect(page.locator("main")).to_contain_text("withdrawn permanently")
     colleague_page.reload()
     expect(colleague_page.locator("#post-1")).to_contain_text("was withdrawn")
     expect(colleague_page.locator("#post-1 .post-body img")).to_have_count(0)
