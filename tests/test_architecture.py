@@ -56,13 +56,13 @@ PAGES = [
 ]
 
 
-def test_the_modules_that_answer_requests_are_found():
+def test_modules_that_handle_requests_are_found():
     apps = {path.relative_to(ROOT).parts[0] for path in PAGES}
     assert apps >= {"accounts", "diagnosis", "forum", "mlcore", "xraysite"}
 
 
 @pytest.mark.parametrize("path", PAGES, ids=ids)
-def test_no_page_reaches_readings_but_by_the_one_door(path):
+def test_views_access_readings_through_querysets_only(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Attribute):
             reached = ast.unparse(node.value)
@@ -102,7 +102,7 @@ print("loaded:", sorted(heavy & set(sys.modules)))
 """
 
 
-def test_a_web_process_never_loads_what_trains():
+def test_a_web_process_never_loads_training_code():
     """Inspect a process that reads a film and shows it."""
     run = subprocess.run(
         [sys.executable, "-c", WEB_PROCESS],

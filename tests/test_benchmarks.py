@@ -26,7 +26,7 @@ def run(name: str, *arguments: object, check: bool = True) -> subprocess.Complet
     return done
 
 
-def test_inference_sets_litert_beside_keras(tmp_path):
+def test_inference_compares_litert_with_keras(tmp_path):
     out = tmp_path / "figures.json"
     printed = run(
         "bench_inference", "--repeats", 3, "--starts", 1, "--megapixels", 0.1,
@@ -47,7 +47,7 @@ def test_inference_sets_litert_beside_keras(tmp_path):
         assert said in printed
 
 
-def test_the_work_of_a_network_is_counted_as_on_paper():
+def test_multiply_accumulates_match_a_hand_calculation():
     code = """
 import sys
 sys.path.insert(0, "benchmarks")
@@ -67,7 +67,7 @@ print(macs(keras.Model(film, inner(film))))
 
 
 @pytest.mark.parametrize("source", ["drawn", "folder"])
-def test_training_sets_the_pipeline_beside_ready_batches(source, tmp_path):
+def test_training_compares_the_pipeline_with_ready_batches(source, tmp_path):
     out = tmp_path / "figures.json"
     extra: tuple[object, ...] = ()
     if source == "folder":
@@ -84,7 +84,7 @@ def test_training_sets_the_pipeline_beside_ready_batches(source, tmp_path):
     assert 0 <= found["training"]["waited"] < 1
 
 
-def test_a_folder_without_a_bundle_is_said_so(tmp_path):
+def test_a_folder_without_a_bundle_is_reported(tmp_path):
     done = run("bench_inference", "--bundle", tmp_path, check=False)
     assert done.returncode == 2
     assert "does not contain a bundle" in done.stderr

@@ -42,7 +42,7 @@ def test_a_notebook_is_committed_without_outputs(path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
-def test_a_notebook_imports_the_engine_and_no_other_room(path):
+def test_a_notebook_imports_only_the_engine(path):
     for cell in cells(path):
         if cell["cell_type"] != "code":
             continue
@@ -61,7 +61,7 @@ def test_a_notebook_imports_the_engine_and_no_other_room(path):
 
 @pytest.mark.xdist_group("notebook")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
-def test_a_notebook_runs_on_drawn_films(path, tmp_path):
+def test_a_notebook_runs_on_synthetic_films(path, tmp_path):
     environment = os.environ | {"TMPDIR": str(tmp_path), "TOUR_EPOCHS": "12"}
     environment.pop("XRAYSITE_DATA", None)
     done = subprocess.run(

@@ -24,7 +24,7 @@ INLINE = re.compile(r"""<style\b|\sstyle\s*=\s*["']|\son[a-z]+\s*=\s*["']|javasc
 INLINE_SCRIPT = re.compile(r'<script\b(?![^>]*(?:\bsrc=|type="application/json"))', re.I)
 
 
-def test_there_is_something_to_look_at():
+def test_static_files_are_found():
     assert PACKAGES
     assert len(TEMPLATES) > 50
     assert len(STYLES) > 5
@@ -67,7 +67,7 @@ def test_a_style_sheet_loads_nothing_from_elsewhere(path):
 
 
 @pytest.mark.parametrize("path", [*STYLES, *SCRIPTS], ids=relative)
-def test_nothing_points_to_a_source_map_that_is_not_there(path):
+def test_no_file_refers_to_a_missing_source_map(path):
     # collectstatic fails on a missing source map.
     assert "sourceMappingURL" not in path.read_text()
 

@@ -103,7 +103,7 @@ def test_every_act_from_every_state(act, state, as_supervisor, supervisor):
     ],
 )
 @pytest.mark.parametrize("language", ["en", "zh-hant", ""])
-def test_the_person_is_told_in_their_language_and_it_is_on_record(
+def test_a_decision_is_emailed_in_the_users_language_and_audited(
     act, start, event, english, chinese, language, commits
 ):
     user = DoctorFactory(approval=start, language=language, display_name="O'Brien & Söhne")
@@ -134,7 +134,7 @@ def test_a_new_doctor_can_work_at_once(commits, active_model):
 
 @pytest.mark.parametrize("reason", ["", "   "])
 @pytest.mark.parametrize("act", ["reject", "suspend"])
-def test_a_decision_against_somebody_needs_a_reason(act, reason, as_supervisor, supervisor):
+def test_rejecting_or_suspending_requires_a_reason(act, reason, as_supervisor, supervisor):
     user = DoctorFactory(approval="PENDING" if act == "reject" else "APPROVED")
     before = user.approval
     response = decide(as_supervisor, user, act, reason=reason)
@@ -156,7 +156,7 @@ def test_an_unverified_address_is_not_approved(as_supervisor):
     assert user.approval == "PENDING"
 
 
-def test_nobody_decides_about_themselves(as_supervisor, supervisor, root):
+def test_nobody_reviews_their_own_account(as_supervisor, supervisor, root):
     for browser, person in ((as_supervisor, supervisor), (signed_in(root), root)):
         for act in ACTS:
             response = browser.post(
@@ -168,7 +168,7 @@ def test_nobody_decides_about_themselves(as_supervisor, supervisor, root):
         assert person.is_staff
 
 
-def test_only_a_superuser_decides_about_a_superuser(as_supervisor, root):
+def test_only_a_superuser_reviews_a_superuser(as_supervisor, root):
     decide(as_supervisor, root, "suspend")
     root.refresh_from_db()
     assert root.approval == "APPROVED"
@@ -179,7 +179,7 @@ def test_only_a_superuser_decides_about_a_superuser(as_supervisor, root):
 
 
 @pytest.mark.parametrize("role", ["supervisor", "ml_staff", "surgeon", ""])
-def test_a_supervisor_makes_doctors_and_nothing_else(role, as_supervisor, supervisor):
+def test_a_supervisor_can_only_assign_the_doctor_role(role, as_supervisor, supervisor):
     user = UserFactory(approval="PENDING")
     page = as_supervisor.get(f"/admin/accounts/user/{user.pk}/approve/").content.decode()
     assert 'value="supervisor"' not in page
@@ -194,7 +194,7 @@ def test_a_supervisor_makes_doctors_and_nothing_else(role, as_supervisor, superv
 @pytest.mark.parametrize(
     ("role", "is_staff"), [("doctor", False), ("supervisor", True), ("ml_staff", True)]
 )
-def test_a_superuser_gives_any_role(role, is_staff, root):
+def test_a_superuser_can_assign_any_role(role, is_staff, root):
     user = UserFactory(approval="PENDING")
     decide(signed_in(root), user, "approve", role=role)
     user.refresh_from_db()
@@ -202,7 +202,7 @@ def test_a_superuser_gives_any_role(role, is_staff, root):
     assert user.is_staff == is_staff
 
 
-def test_a_role_takes_the_place_of_the_one_before(root):
+def test_a_new_role_replaces_the_previous_one(root):
     user = SupervisorFactory()
     decide(signed_in(root), user, "role", role="doctor")
     user.refresh_from_db()
@@ -214,7 +214,7 @@ def test_a_role_takes_the_place_of_the_one_before(root):
 
 
 @pytest.mark.parametrize("act", ["role", "reinstate"])
-def test_a_supervisor_neither_makes_nor_unmakes_another(act, as_supervisor):
+def test_a_supervisor_cannot_assign_or_remove_supervisors(act, as_supervisor):
     other = SupervisorFactory(approval="APPROVED" if act == "role" else "SUSPENDED")
     before = other.approval
     decide(as_supervisor, other, act)
@@ -222,7 +222,7 @@ def test_a_supervisor_neither_makes_nor_unmakes_another(act, as_supervisor):
     assert (other.approval, services.roles_of(other)) == (before, ["supervisor"])
 
 
-def test_a_supervisor_shuts_a_stolen_supervisors_account(as_supervisor):
+def test_a_supervisor_can_suspend_a_compromised_supervisor_account(as_supervisor):
     other = SupervisorFactory()
     decide(as_supervisor, other, "suspend")
     other.refresh_from_db()
@@ -231,7 +231,7 @@ def test_a_supervisor_shuts_a_stolen_supervisors_account(as_supervisor):
 
 @pytest.mark.parametrize("person", ["doctor", "ml_engineer"])
 @pytest.mark.parametrize("act", ACTS)
-def test_nobody_else_decides(act, person, request):
+def test_other_users_cannot_decide(act, person, request):
     state = next(state for state, its_act in [*LEADS_TO, ("APPROVED", "role")] if its_act == act)
     user = MLStaffFactory(approval=state)
     by = request.getfixturevalue(person)
@@ -251,7 +251,7 @@ def test_nobody_else_decides(act, person, request):
     assert (user.approval, services.roles_of(user)) == (state, ["ml_staff"])
 
 
-def test_a_suspended_supervisor_decides_nothing(supervisor):
+def test_a_suspended_supervisor_cannot_decide(supervisor):
     browser = signed_in(supervisor)
     user = UserFactory(approval="PENDING")
     User.objects.filter(pk=supervisor.pk).update(approval="SUSPENDED")
@@ -261,7 +261,7 @@ def test_a_suspended_supervisor_decides_nothing(supervisor):
     assert user.approval == "PENDING"
 
 
-def test_two_supervisors_who_agree_both_get_an_answer(as_supervisor):
+def test_two_supervisors_with_the_same_decision_both_get_a_response(as_supervisor):
     user = UserFactory(approval="PENDING")
     second = signed_in(SupervisorFactory())
     second.get(f"/admin/accounts/user/{user.pk}/approve/")
@@ -274,7 +274,7 @@ def test_two_supervisors_who_agree_both_get_an_answer(as_supervisor):
     assert AuditEntry.objects.filter(what="approved").count() == rows
 
 
-def test_two_supervisors_who_disagree_both_get_an_answer(as_supervisor):
+def test_two_supervisors_with_opposite_decisions_both_get_a_response(as_supervisor):
     user = UserFactory(approval="PENDING")
     second = signed_in(SupervisorFactory())
     decide(as_supervisor, user, "approve")
@@ -285,7 +285,7 @@ def test_two_supervisors_who_disagree_both_get_an_answer(as_supervisor):
     assert (user.approval, user.approval_reason) == ("APPROVED", "")
 
 
-def test_decisions_at_the_same_moment_make_one(commits):
+def test_simultaneous_decisions_are_made_once(commits):
     user = UserFactory(approval="PENDING")
     supervisors = [SupervisorFactory() for _ in range(6)]
     start = threading.Barrier(len(supervisors))
@@ -322,7 +322,7 @@ def test_decisions_at_the_same_moment_make_one(commits):
     assert len(mail.outbox) == 1 + rejections
 
 
-def test_suspending_ends_every_session_at_once(commits, active_model):
+def test_suspending_ends_every_session_immediately(commits, active_model):
     user = DoctorFactory()
     browsers = [stranger(), stranger()]
     for browser in browsers:
@@ -354,7 +354,7 @@ def test_an_account_suspended_between_password_and_second_factor_stays_out(commi
     assert browser.get("/readings/").headers["Location"].startswith("/accounts/login/")
 
 
-def test_a_dead_mail_server_undoes_no_decision_and_is_spoken_of(commits, monkeypatch):
+def test_a_mail_failure_keeps_the_decision_and_is_reported(commits, monkeypatch):
     user = UserFactory(approval="PENDING")
     browser = signed_in(SupervisorFactory())
 
@@ -370,7 +370,7 @@ def test_a_dead_mail_server_undoes_no_decision_and_is_spoken_of(commits, monkeyp
     assert user.approval == "APPROVED"
 
 
-def test_no_mail_goes_out_where_the_decision_was_not_stored(commits, monkeypatch):
+def test_no_email_is_sent_if_the_decision_was_not_stored(commits, monkeypatch):
     user = UserFactory(approval="PENDING")
 
     def fail(*args, **kwargs):
@@ -384,7 +384,7 @@ def test_no_mail_goes_out_where_the_decision_was_not_stored(commits, monkeypatch
     assert (user.approval, user.groups.count(), mail.outbox) == ("PENDING", 0, [])
 
 
-def test_the_queue_shows_who_waits_longest_first_with_a_badge(as_supervisor):
+def test_the_queue_shows_the_longest_waiting_first_with_a_badge(as_supervisor):
     waiting = [UserFactory(approval="PENDING", display_name=f"Applicant {n}") for n in (1, 2)]
     UserFactory(approval="PENDING", verified=False, display_name="Unproved")
     page = as_supervisor.get("/admin/accounts/user/?state=waiting")
@@ -404,7 +404,7 @@ def test_nobody_else_sees_the_badge(person, request):
     assert "count-badge" not in browser.get("/admin/").content.decode()
 
 
-def test_no_badge_where_nobody_waits(as_supervisor):
+def test_no_badge_without_pending_accounts(as_supervisor):
     assert "count-badge" not in as_supervisor.get("/admin/").content.decode()
 
 
@@ -430,7 +430,7 @@ def test_the_list_costs_the_same_for_any_number(as_supervisor, django_assert_max
         as_supervisor.get("/admin/accounts/user/?state=waiting")
 
 
-def test_a_supervisor_sees_particulars_and_edits_nothing(as_supervisor):
+def test_a_supervisor_sees_details_but_cannot_edit(as_supervisor):
     user = DoctorFactory(licence_number="L-4711", display_name="Lin")
     page = page_of(as_supervisor, user)
     assert "L-4711" in page
@@ -447,7 +447,7 @@ def test_a_supervisor_sees_particulars_and_edits_nothing(as_supervisor):
 
 
 @pytest.mark.parametrize(("role", "is_staff"), [("doctor", False), ("supervisor", True)])
-def test_a_superuser_makes_an_account_by_hand(role, is_staff, root, active_model):
+def test_a_superuser_creates_an_account_in_the_admin(role, is_staff, root, active_model):
     browser = signed_in(root)
     response = browser.post(
         "/admin/accounts/user/add/",
@@ -472,7 +472,7 @@ def test_the_page_of_a_new_account_asks_for_its_role(root):
         assert f'<option value="{role}"' in page
 
 
-def test_a_new_superuser_gets_into_the_admin(root):
+def test_a_new_superuser_can_open_the_admin(root):
     user = DoctorFactory()
     answers = {"email": user.email, "display_name": user.display_name, "is_active": "on"}
     address = f"/admin/accounts/user/{user.pk}/change/"
@@ -484,7 +484,7 @@ def test_a_new_superuser_gets_into_the_admin(root):
     assert (user.is_superuser, user.is_staff) == (False, False)
 
 
-def test_even_a_superuser_finds_no_secret_in_the_admin(root):
+def test_the_admin_shows_no_secrets_even_to_superusers(root):
     page = signed_in(root).get("/admin/").content.decode()
     for model in ("mfa/authenticator", "usersessions/usersession", "account/emailaddress"):
         assert f"/admin/{model}/" not in page
@@ -500,7 +500,7 @@ def test_the_list_by_role(role, root):
     assert list(listed) == [people[role]]
 
 
-def test_an_address_that_a_superuser_writes_can_sign_in(root):
+def test_an_address_set_by_a_superuser_can_sign_in(root):
     user = DoctorFactory()
     browser = signed_in(root)
     response = browser.post(
@@ -517,20 +517,20 @@ def test_an_address_that_a_superuser_writes_can_sign_in(root):
     assert user.emailaddress_set.count() == 1
 
 
-def test_a_superuser_made_at_the_console_can_sign_in():
+def test_a_superuser_created_on_the_console_can_sign_in():
     User.objects.create_superuser("root@example.org", PASSWORD, display_name="Root")
     browser = stranger()
     sign_in(browser, "root@example.org")
     assert "_auth_user_id" in browser.session
 
 
-def test_the_admin_has_no_sign_in_of_its_own(client):
+def test_the_admin_uses_the_sites_sign_in(client):
     response = client.get("/admin/login/?next=/admin/")
     assert response.headers["Location"].startswith("/accounts/login/")
     response = client.post("/admin/login/", {"username": "x", "password": "y"})
     assert response.headers["Location"].startswith("/accounts/login/")
 
 
-def test_an_account_that_is_not_there(as_supervisor):
+def test_a_missing_account_returns_404(as_supervisor):
     for act in ACTS:
         assert as_supervisor.get(f"/admin/accounts/user/999999/{act}/").status_code == 404

@@ -105,7 +105,7 @@ def test_a_row_shows_its_change_and_its_seal(as_supervisor, supervisor, doctor):
     assert "icon-yes" in text
 
 
-def test_nobody_adds_changes_or_deletes_a_row(supervisor):
+def test_rows_cannot_be_added_changed_or_deleted(supervisor):
     root = UserFactory(is_staff=True, is_superuser=True)
     record_access(root, what="page", by=root)
     row = AuditEntry.objects.latest("sequence")

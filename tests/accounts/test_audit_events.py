@@ -37,5 +37,5 @@ def test_an_event_fits_its_column():
     assert max(map(len, EVENTS)) <= 32
 
 
-def test_an_event_of_an_older_version_is_shown_as_it_is_stored():
+def test_an_event_of_an_older_version_is_shown_unchanged():
     assert name_of("long gone") == "long gone"

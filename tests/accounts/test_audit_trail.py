@@ -51,7 +51,7 @@ def verify(*arguments: str) -> str:
     return out.getvalue()
 
 
-def test_a_log_of_ordinary_use_is_whole(log):
+def test_a_log_of_ordinary_use_is_intact(log):
     said = verify()
     assert f"intact: {len(log)} rows" in said
     assert f"Head: {len(log)}:{log[-1].seal}" in said
@@ -73,7 +73,7 @@ def test_a_log_of_ordinary_use_is_whole(log):
         ("actor_pk", None),
     ],
 )
-def test_a_row_changed_by_hand_is_named_and_no_other(log, column, value):
+def test_only_the_altered_row_is_reported(log, column, value):
     by_hand(altered(column), value)
     out = StringIO()
     with pytest.raises(CommandError, match="is damaged"):
@@ -83,7 +83,7 @@ def test_a_row_changed_by_hand_is_named_and_no_other(log, column, value):
     assert named == ({4, 5} if column == "seal" else {4}), out.getvalue()
 
 
-def test_an_account_put_in_place_of_another_is_named(log):
+def test_a_replaced_account_is_reported(log):
     other = UserFactory()
     by_hand("UPDATE accounts_auditentry SET actor_id = %s WHERE sequence = 4", other.pk)
     assert len(found := list(verify_log())) == 1
@@ -92,29 +92,29 @@ def test_an_account_put_in_place_of_another_is_named(log):
 
 
 @pytest.mark.parametrize("gone", [1, 3])
-def test_a_row_taken_away_is_named(log, gone):
+def test_a_removed_row_is_reported(log, gone):
     by_hand("DELETE FROM accounts_auditentry WHERE sequence = %s", gone)
     assert list(verify_log()) == [f"Row {gone} is missing."]
 
 
-def test_rows_taken_away_at_the_end_are_named(log):
+def test_rows_removed_at_the_end_are_reported(log):
     by_hand("DELETE FROM accounts_auditentry WHERE sequence >= 4")
     assert list(verify_log()) == [f"Rows 4 to {len(log)} are missing."]
 
 
-def test_taking_the_head_back_too_is_noticed(log):
+def test_restoring_an_old_head_is_detected(log):
     by_hand("DELETE FROM accounts_auditentry WHERE sequence >= 4")
     by_hand("UPDATE accounts_audithead SET sequence = 3, seal = %s", log[2].seal)
     assert any("head of the log" in sentence for sentence in verify_log())
 
 
-def test_emptying_the_log_is_noticed(log):
+def test_emptying_the_log_is_detected(log):
     by_hand("DELETE FROM accounts_auditentry")
     by_hand("DELETE FROM accounts_audithead")
     assert any("emptied" in sentence for sentence in verify_log())
 
 
-def test_an_old_copy_of_rows_and_head_is_noticed_with_a_head_noted_elsewhere(log):
+def test_a_restored_old_log_is_detected_with_a_recorded_head(log):
     old = AuditHead.objects.get()
     recording.record_access(User.objects.get(), what="film")
     noted = str(AuditHead.objects.get())
@@ -129,7 +129,7 @@ def test_an_old_copy_of_rows_and_head_is_noticed_with_a_head_noted_elsewhere(log
         verify("--head", noted)
 
 
-def test_a_row_put_in_by_hand_is_named(log):
+def test_an_inserted_row_is_reported(log):
     columns = ", ".join(
         field.column for field in AuditEntry._meta.concrete_fields
         if field.name not in {"id", "sequence"}
@@ -143,7 +143,7 @@ def test_a_row_put_in_by_hand_is_named(log):
     assert all(sentence.startswith(f"Row {len(log) + 1} ") for sentence in found)
 
 
-def test_two_rows_exchanged_are_noticed(log):
+def test_swapped_rows_are_detected(log):
     by_hand("UPDATE accounts_auditentry SET sequence = 1003 WHERE sequence = 3")
     by_hand("UPDATE accounts_auditentry SET sequence = 3 WHERE sequence = 4")
     by_hand("UPDATE accounts_auditentry SET sequence = 4 WHERE sequence = 1003")
@@ -151,14 +151,14 @@ def test_two_rows_exchanged_are_noticed(log):
     assert {"3", "4"} <= named
 
 
-def test_whoever_lacks_the_key_cannot_make_a_seal(log):
+def test_a_seal_cannot_be_forged_without_the_key(log):
     with override_settings(SECRET_KEY="another key, of somebody who has the database only"):
         recording.record_access(User.objects.get(), what="film")
     found = list(verify_log())
     assert any(f"Row {len(log) + 1} " in sentence for sentence in found)
 
 
-def test_a_changed_key_keeps_the_old_rows_good(log, settings):
+def test_old_rows_stay_valid_after_a_key_change(log, settings):
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
     settings.SECRET_KEY = "the next key, which the site got in the yearly change"
     recording.record_access(User.objects.get(), what="film")
@@ -168,7 +168,7 @@ def test_a_changed_key_keeps_the_old_rows_good(log, settings):
     assert named >= set(range(1, len(log) + 1))
 
 
-def test_nothing_in_the_program_changes_or_deletes_a_row(log):
+def test_the_code_cannot_change_or_delete_rows(log):
     row = log[3]
     for attempt in (
         row.save,
@@ -184,7 +184,7 @@ def test_nothing_in_the_program_changes_or_deletes_a_row(log):
     assert list(verify_log()) == []
 
 
-def test_rows_outlive_the_account_they_speak_of(log):
+def test_rows_outlive_their_account(log):
     doctor = User.objects.get()
     doctor.delete()
     rows = AuditEntry.objects.filter(what="sign-in")
@@ -194,7 +194,7 @@ def test_rows_outlive_the_account_they_speak_of(log):
     assert list(verify_log()) == []
 
 
-def test_who_deletes_their_own_account_is_still_named():
+def test_the_actor_who_deleted_their_own_account_is_still_named():
     root = User.objects.create_superuser("root@example.org", PASSWORD, display_name="Root")
     with set_actor(root):
         root.delete()
@@ -224,13 +224,13 @@ def test_changes_of_a_service_carry_its_name_and_reason(log):
     assert row.changes == {"approval": ["APPROVED", "SUSPENDED"]}
 
 
-def test_what_is_done_at_the_console_says_whose_console(log):
+def test_changes_on_the_console_name_the_system_user(log):
     by_nobody = [row.additional_data for row in log if row.actor is None]
     assert by_nobody
     assert {detail["console"] for detail in by_nobody} == {getpass.getuser()}
 
 
-def test_a_failed_sign_in_names_the_account_that_was_tried_and_no_password(client):
+def test_a_failed_sign_in_records_the_account_but_no_password(client):
     doctor = DoctorFactory()
     for typed in (doctor.email, "nobody@example.org"):
         client.post("/accounts/login/", {"login": typed, "password": "my secret words"})
@@ -252,13 +252,13 @@ def test_a_password_typed_as_the_address_is_not_kept(client):
 
 
 @pytest.mark.parametrize("head", ["12", "x:" + "0" * 64, "12:abc"])
-def test_a_head_that_is_none_is_refused(head):
+def test_an_invalid_head_is_refused(head):
     with pytest.raises(CommandError, match="A head looks like"):
         verify("--head", head)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_rows_written_at_once_make_one_chain():
+def test_concurrent_rows_form_one_chain():
     doctor = UserFactory()
     before = AuditEntry.objects.count()
 

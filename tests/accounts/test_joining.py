@@ -76,7 +76,7 @@ def test_signing_up_verifying_and_waiting():
     assert 'class="sidebar"' not in page
 
 
-def test_signing_in_before_the_address_is_verified_mails_the_link_again():
+def test_signing_in_before_verification_resends_the_link():
     sign_up(stranger())
     browser = stranger()
     response = sign_in(browser, APPLICANT["email"])
@@ -88,14 +88,14 @@ def test_signing_in_before_the_address_is_verified_mails_the_link_again():
     assert sign_in(browser, APPLICANT["email"]).headers["Location"] == "/accounts/status/"
 
 
-def test_looking_at_the_mailed_link_verifies_nothing():
+def test_opening_the_emailed_link_by_get_verifies_nothing():
     sign_up(stranger())
     stranger().get(link_in(mail.outbox[0]))
     assert not EmailAddress.objects.filter(verified=True).exists()
 
 
 @pytest.mark.parametrize("name", ["display_name", "email", "password1", "hospital", "department"])
-def test_what_is_needed_is_asked_for(name):
+def test_required_fields_are_enforced(name):
     response = sign_up(stranger(), **{name: ""})
     assert response.status_code == 200
     assert name in response.context["form"].errors
@@ -106,7 +106,7 @@ def test_what_is_needed_is_asked_for(name):
     ("password", "why"),
     [("short", "too short"), ("password1234", "too common"), ("837261948372", "entirely numeric")],
 )
-def test_a_weak_password_is_refused_in_words(password, why):
+def test_a_weak_password_shows_an_error(password, why):
     response = sign_up(stranger(), password1=password, password2=password)
     assert why in str(response.context["form"].errors["password1"])
     assert not User.objects.exists()
@@ -117,7 +117,7 @@ def test_a_mistyped_password_is_refused():
     assert "password2" in response.context["form"].errors
 
 
-def test_a_stranger_cannot_write_their_own_approval():
+def test_an_applicant_cannot_approve_themselves():
     sign_up(
         stranger(), approval="APPROVED", is_staff="on", is_superuser="on", groups="1", verified="on"
     )
@@ -136,12 +136,12 @@ def test_the_mail_and_the_account_are_in_the_language_of_the_form(language, stor
     assert ("您好" in mail.outbox[0].body) == (stored == "zh-hant")
 
 
-def test_the_mail_to_an_unproved_address_carries_nothing_a_stranger_wrote():
+def test_the_email_to_an_unverified_address_contains_no_user_input():
     sign_up(stranger(), display_name="Buy at http://evil.example")
     assert "evil" not in mail.outbox[0].body + mail.outbox[0].subject
 
 
-def test_supervisors_are_told_in_their_language_once_the_address_is_verified():
+def test_supervisors_are_notified_in_their_language_after_verification():
     SupervisorFactory(email="a@example.org", language="en")
     SupervisorFactory(email="b@example.org", language="zh-hant")
     SupervisorFactory(email="c@example.org", approval=User.Approval.SUSPENDED)
@@ -200,7 +200,7 @@ def test_an_address_that_has_an_account_gets_the_same_answer_in_the_same_time(la
 
 
 @pytest.mark.parametrize("state", User.Approval.values)
-def test_a_wrong_password_looks_the_same_whoever_is_asked_for(laboured, state):
+def test_a_wrong_password_looks_the_same_for_every_account(laboured, state):
     user = DoctorFactory(approval=state)
     pages = []
     for email in (user.email, "nobody@example.org"):
@@ -223,7 +223,7 @@ def test_two_sign_ups_with_one_address_at_the_same_moment_make_one_account(monke
     assert mail.outbox[0].subject == "[xraysite] 您已有帳號"
 
 
-def test_a_dead_mail_server_loses_no_application(dead_mail_server):
+def test_a_mail_failure_keeps_the_application(dead_mail_server):
     browser = stranger()
     page = sign_up(browser)
     assert page.headers["Location"] == "/accounts/confirm-email/"
@@ -231,7 +231,7 @@ def test_a_dead_mail_server_loses_no_application(dead_mail_server):
     assert User.objects.filter(email=APPLICANT["email"]).exists()
 
 
-def test_a_dead_mail_server_keeps_nobody_from_verifying(request):
+def test_a_mail_failure_does_not_prevent_verification(request):
     SupervisorFactory()
     browser = stranger()
     sign_up(browser)
@@ -241,7 +241,7 @@ def test_a_dead_mail_server_keeps_nobody_from_verifying(request):
     assert User.objects.waiting().count() == 1
 
 
-def test_an_address_that_another_account_never_proved_is_not_taken_over():
+def test_an_unverified_address_of_another_account_is_not_taken_over():
     squatter = User.objects.create_user("mine@example.org", PASSWORD, display_name="S")
     owner = DoctorFactory()
     browser = signed_in(owner)
@@ -268,7 +268,7 @@ def walled_in(state: str):
 
 
 @pytest.mark.parametrize("state", ["PENDING", "REJECTED"])
-def test_every_address_but_those_named_sends_it_to_the_status_page(state, active_model):
+def test_all_other_urls_redirect_applicants_to_the_status_page(state, active_model):
     _, browser = walled_in(state)
     tried = 0
     for name, _pattern in named_patterns():
@@ -288,7 +288,7 @@ def test_every_address_but_those_named_sends_it_to_the_status_page(state, active
     assert tried > 60
 
 
-def test_addresses_of_objects_are_closed_to_it_too(reading):
+def test_object_urls_are_closed_to_applicants_too(reading):
     _, browser = walled_in("PENDING")
     for path in ("", "film/", "heatmap/", "report/", "edit/", "delete/"):
         response = browser.get(f"/readings/{reading.pk}/{path}")
@@ -296,11 +296,11 @@ def test_addresses_of_objects_are_closed_to_it_too(reading):
     assert browser.get("/models/pneumonia-2/").headers["Location"] == "/accounts/status/"
 
 
-def test_everything_that_is_open_to_it_exists():
+def test_all_urls_open_to_applicants_exist():
     assert {name for name, _ in named_patterns()} >= OPEN_WITHOUT_APPROVAL
 
 
-def test_even_a_supervisor_in_waiting_gets_nowhere():
+def test_a_pending_supervisor_has_no_access():
     user = UserFactory(approval="PENDING", is_staff=True, is_superuser=True)
     browser = signed_in(user)
     assert browser.get("/admin/").headers["Location"] == "/accounts/status/"
@@ -308,7 +308,7 @@ def test_even_a_supervisor_in_waiting_gets_nowhere():
     assert browser.get("/admin/accounts/user/").headers["Location"] == "/accounts/status/"
 
 
-def test_it_holds_no_permission():
+def test_a_pending_account_has_no_permissions():
     assert DoctorFactory().has_perm("diagnosis.add_reading")
     for state in ("PENDING", "REJECTED", "SUSPENDED"):
         assert DoctorFactory(approval=state).get_all_permissions() == set()

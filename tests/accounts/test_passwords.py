@@ -82,7 +82,7 @@ def test_the_sign_in_page_leads_to_joining_and_to_a_new_password():
 @pytest.mark.parametrize(
     ("language", "subject"), [("en", "Reset your password"), ("zh-hant", "重設您的密碼")]
 )
-def test_a_forgotten_password_is_replaced_through_a_mail_in_ones_language(language, subject):
+def test_a_forgotten_password_is_reset_by_email_in_the_users_language(language, subject):
     doctor = DoctorFactory(language=language)
     old = stranger()
     sign_in(old, doctor.email)
@@ -104,7 +104,7 @@ def test_a_forgotten_password_is_replaced_through_a_mail_in_ones_language(langua
 
 
 @pytest.mark.parametrize(("minutes", "works"), [(59, True), (61, False)])
-def test_a_link_is_worth_nothing_after_an_hour(minutes, works):
+def test_a_reset_link_expires_after_an_hour(minutes, works):
     doctor = DoctorFactory()
     ask_for_reset(stranger(), doctor.email)
     address = link_in(mail.outbox[0])
@@ -122,7 +122,7 @@ def test_a_link_is_worth_nothing_after_an_hour(minutes, works):
     assert check_password(NEW if works else PASSWORD, doctor.password)
 
 
-def test_nobody_learns_whether_there_is_such_an_account():
+def test_the_response_does_not_reveal_whether_an_account_exists():
     doctor = DoctorFactory()
     answers = []
     for email in (doctor.email, "nobody@example.org"):
@@ -140,7 +140,7 @@ def test_nobody_learns_whether_there_is_such_an_account():
     assert "key" not in mail.outbox[1].body
 
 
-def test_a_new_password_opens_no_suspended_account():
+def test_a_new_password_does_not_reinstate_a_suspended_account():
     doctor = DoctorFactory(approval="SUSPENDED")
     browser = stranger()
     ask_for_reset(browser, doctor.email)
@@ -167,7 +167,7 @@ def test_changing_the_password_ends_other_sessions_and_is_mailed():
     assert not any(NEW in str(row.changes) for row in AuditEntry.objects.all())
 
 
-def test_a_new_address_counts_once_it_is_verified():
+def test_a_new_address_takes_effect_when_verified():
     doctor = DoctorFactory(email="old@example.org", language="en")
     browser = stranger()
     sign_in(browser, doctor.email)
@@ -200,7 +200,7 @@ def test_an_unlocked_screen_is_not_enough_to_change_the_address():
     assert wrong.context["form"].errors
 
 
-def test_another_persons_address_is_not_told_from_a_free_one():
+def test_an_address_in_use_looks_like_a_free_one():
     other = DoctorFactory()
     browser = stranger()
     sign_in(browser, DoctorFactory().email)
@@ -229,7 +229,7 @@ def test_another_persons_address_is_not_told_from_a_free_one():
 # Many tries
 
 
-def test_after_five_failed_tries_even_the_right_password_has_to_wait(limits):
+def test_after_five_failures_even_the_right_password_must_wait(limits):
     doctor = DoctorFactory()
     browser = stranger()
     for _ in range(5):
@@ -248,7 +248,7 @@ def test_an_unknown_address_is_locked_in_the_same_way(limits):
     assert too_many(sign_in(browser, "nobody@example.org", "wrong"))
 
 
-def test_a_stranger_elsewhere_locks_nobody_out(limits):
+def test_failures_from_another_address_lock_nobody_out(limits):
     doctor = DoctorFactory()
     thief = stranger()
     for _ in range(6):
@@ -258,7 +258,7 @@ def test_a_stranger_elsewhere_locks_nobody_out(limits):
 
 
 @pytest.mark.parametrize("trusted", [False, True])
-def test_the_address_is_that_of_the_client_and_nobody_writes_their_own(limits, settings, trusted):
+def test_the_client_address_cannot_be_forged(limits, settings, trusted):
     settings.TRUSTED_PROXIES = ["127.0.0.1"] if trusted else []
     doctor = DoctorFactory()
     answers = [
@@ -272,7 +272,7 @@ def test_the_address_is_that_of_the_client_and_nobody_writes_their_own(limits, s
     assert too_many(answers[-1]) == (not trusted)
 
 
-def test_an_account_is_not_guessed_at_from_everywhere(limits):
+def test_guesses_from_many_addresses_are_limited_per_account(limits):
     doctor = DoctorFactory()
     for n in range(100):
         stranger().post("/accounts/login/", {"login": doctor.email, "password": "wrong"},
@@ -294,14 +294,14 @@ def test_one_address_cannot_try_many_accounts(limits):
     assert too_many(sign_in(browser, "one-more@example.org", "wrong"))
 
 
-def test_right_passwords_do_not_use_the_tries_up(limits):
+def test_successful_sign_ins_do_not_count_as_failures(limits):
     doctor = DoctorFactory()
     for _ in range(25):
         browser = stranger()
         assert sign_in(browser, doctor.email).headers["Location"] == "/"
 
 
-def test_many_mails_to_one_address_are_refused_in_words(limits):
+def test_too_many_emails_to_one_address_show_an_error(limits):
     for _ in range(5):
         assert ask_for_reset(stranger(), "a@example.org").status_code == 302
     response = ask_for_reset(stranger(), "a@example.org")
@@ -317,7 +317,7 @@ def test_many_sign_ups_from_one_address_are_refused(limits):
     assert User.objects.count() == 20
 
 
-def test_a_proxy_at_a_socket_keeps_nobody_out(settings):
+def test_a_proxy_at_a_unix_socket_locks_nobody_out(settings):
     """Without an address and a trusted proxy, all users share one limit, and no error occurs."""
     doctor = DoctorFactory()
     browser = stranger()
@@ -325,5 +325,5 @@ def test_a_proxy_at_a_socket_keeps_nobody_out(settings):
     assert UserSession.objects.get(user=doctor).ip == adapters.NO_ADDRESS
 
 
-def test_the_limits_are_counted_where_every_process_sees_them():
+def test_rate_limits_are_shared_between_processes():
     assert base.CACHES["default"]["BACKEND"] == "django.core.cache.backends.db.DatabaseCache"

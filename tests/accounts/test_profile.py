@@ -108,7 +108,7 @@ def bomb() -> bytes:
     ],
     ids=["empty", "svg", "pdf", "gif", "large", "cut", "cut-png", "thin", "animated", "bomb"],
 )
-def test_what_is_no_picture_is_refused_in_words(as_doctor, doctor, data, said):
+def test_a_file_that_is_not_an_image_shows_an_error(as_doctor, doctor, data, said):
     with translation.override("en"), pytest.raises(PictureError, match=said):
         avatars.reencode(data)
     page = post_picture(as_doctor, data)
@@ -118,7 +118,7 @@ def test_what_is_no_picture_is_refused_in_words(as_doctor, doctor, data, said):
     assert not doctor.avatar
 
 
-def test_a_file_that_is_also_something_else_loses_that(as_doctor, doctor):
+def test_a_polyglot_file_keeps_only_its_pixels(as_doctor, doctor):
     post_picture(as_doctor, picture() + b"<script>alert(1)</script>", "me.html")
     doctor.refresh_from_db()
     assert doctor.avatar.name.endswith(".webp")
@@ -155,7 +155,7 @@ def test_a_picture_is_shown_replaced_and_removed(
     assert AuditEntry.objects.filter(what="picture-changed").count() == 3
 
 
-def test_a_picture_that_cannot_be_noted_is_not_kept(as_doctor, doctor, monkeypatch):
+def test_a_picture_is_not_kept_if_saving_the_account_fails(as_doctor, doctor, monkeypatch):
     kept = []
     monkeypatch.setattr(avatars, "_replace", lambda user, name: kept.append(name) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -183,7 +183,7 @@ def test_initials(name, shown):
     assert initials(UserFactory(display_name=name)) == shown
 
 
-def test_times_are_shown_in_ones_own_zone(active_model, doctor, as_doctor):
+def test_times_are_shown_in_the_users_time_zone(active_model, doctor, as_doctor):
     import datetime
 
     reading = ReadingFactory(doctor=doctor)
@@ -196,7 +196,7 @@ def test_times_are_shown_in_ones_own_zone(active_model, doctor, as_doctor):
     assert "2026-03-01 15:30" in as_doctor.get(address).content.decode()
 
 
-def test_a_zone_that_is_none_breaks_no_page(doctor, as_doctor, active_model):
+def test_an_unknown_time_zone_breaks_no_page(doctor, as_doctor, active_model):
     for zone in ("Mars/Olympus", "../../etc/passwd", "\0"):
         doctor.time_zone = zone
         assert zone_of(doctor) is None
@@ -212,12 +212,12 @@ def test_a_zone_that_is_none_breaks_no_page(doctor, as_doctor, active_model):
     ("said", "shown"),
     [(FIREFOX, "Firefox on Windows"), (IPHONE, "Safari on iPhone"), ("curl/8", "Unknown browser")],
 )
-def test_a_device_in_words(said, shown):
+def test_user_agents_are_described(said, shown):
     with translation.override("en"):
         assert device_of(said) == shown
 
 
-def test_the_own_sessions_are_listed_and_ended(active_model):
+def test_own_sessions_can_be_listed_and_ended(active_model):
     doctor = DoctorFactory()
     here, there = (
         Client(headers={"user-agent": FIREFOX, "accept-language": "en"}),
@@ -235,7 +235,7 @@ def test_the_own_sessions_are_listed_and_ended(active_model):
     assert here.get("/readings/").status_code == 200
 
 
-def test_all_others_are_ended_at_once(active_model):
+def test_all_other_sessions_can_be_ended(active_model):
     doctor = DoctorFactory()
     browsers = [Client() for _ in range(3)]
     for browser in browsers:
@@ -244,7 +244,7 @@ def test_all_others_are_ended_at_once(active_model):
     assert [browser.get("/readings/").status_code for browser in browsers] == [200, 302, 302]
 
 
-def test_nobody_ends_anothers_session(active_model, as_other_doctor):
+def test_sessions_of_other_users_cannot_be_ended(active_model, as_other_doctor):
     doctor = DoctorFactory()
     browser = Client()
     browser.post("/accounts/login/", {"login": doctor.email, "password": PASSWORD})
@@ -263,7 +263,7 @@ def test_the_licence_number_is_shown_and_not_changed(doctor):
     assert doctor.licence_number == "醫字第 1 號"
 
 
-def test_a_picture_may_come_with_the_sign_up_and_a_bad_one_stops_nothing_silently():
+def test_a_picture_can_be_uploaded_at_sign_up_and_a_bad_one_shows_an_error():
     browser = Client(headers={"accept-language": "en"})
     asked = {
         "display_name": "Mei", "email": "mei@example.org", "password1": PASSWORD,

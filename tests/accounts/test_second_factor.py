@@ -57,7 +57,7 @@ def is_in(client: Client) -> bool:
     return "_auth_user_id" in client.session
 
 
-def test_a_supervisor_without_one_is_led_to_set_one_up_and_then_on(commits, active_model):
+def test_a_supervisor_without_a_factor_is_redirected_to_set_one_up(commits, active_model):
     browser = by_password(SupervisorFactory())
     assert is_in(browser)
     wanted = "/admin/diagnosis/reading/"
@@ -73,7 +73,7 @@ def test_a_supervisor_without_one_is_led_to_set_one_up_and_then_on(commits, acti
     assert browser.get("/accounts/second-factor/").headers["Location"] == wanted
 
 
-def test_nothing_else_opens_before(active_model, reading):
+def test_no_other_page_opens_without_a_second_factor(active_model, reading):
     for person in (SupervisorFactory(), MLStaffFactory(), UserFactory(is_superuser=True)):
         browser = Client()
         browser.force_login(person)
@@ -88,7 +88,7 @@ def test_nothing_else_opens_before(active_model, reading):
         assert closed > 200
 
 
-def test_signing_in_asks_for_the_code_and_takes_each_once():
+def test_each_code_is_accepted_once_at_sign_in():
     supervisor = SupervisorFactory()
     secret = with_app(supervisor)
     browser = by_password(supervisor)
@@ -108,7 +108,7 @@ def test_signing_in_asks_for_the_code_and_takes_each_once():
     assert events.count("second-factor-given") == 1
 
 
-def test_a_recovery_code_stands_in_once():
+def test_a_recovery_code_works_once():
     doctor = DoctorFactory()
     with_app(doctor)
     codes = RecoveryCodes.activate(doctor).get_unused_codes()
@@ -136,14 +136,14 @@ def test_guessing_codes_is_stopped(settings):
     assert "Too many" in page.content.decode()
 
 
-def test_doctors_choose_for_themselves():
+def test_two_factor_authentication_is_optional_for_doctors():
     doctor = DoctorFactory()
     browser = by_password(doctor)
     assert browser.get("/readings/").status_code == 200
     assert browser.get("/accounts/second-factor/").headers["Location"] == "/accounts/2fa/"
 
 
-def test_a_session_from_before_the_factor_has_to_give_it():
+def test_an_older_session_must_pass_a_new_factor():
     supervisor = SupervisorFactory()
     old = by_password(supervisor)
     secret = with_app(supervisor)
@@ -157,7 +157,7 @@ def test_a_session_from_before_the_factor_has_to_give_it():
     assert old.get("/admin/").status_code == 200
 
 
-def test_a_factor_that_was_removed_opens_nothing_any_more():
+def test_a_removed_factor_no_longer_works():
     supervisor = SupervisorFactory()
     browser = signed_in(supervisor)
     assert browser.get("/admin/").status_code == 200
@@ -167,14 +167,14 @@ def test_a_factor_that_was_removed_opens_nothing_any_more():
     assert "reauthenticate" in browser.get("/admin/").headers["Location"]
 
 
-def test_recovery_codes_alone_are_no_factor():
+def test_recovery_codes_alone_are_not_a_factor():
     supervisor = SupervisorFactory()
     RecoveryCodes.activate(supervisor)
     browser = by_password(supervisor)
     assert browser.get("/admin/").headers["Location"] == "/accounts/second-factor/"
 
 
-def test_another_persons_factor_is_not_ones_own():
+def test_a_factor_of_another_user_does_not_count():
     supervisor, other = SupervisorFactory(), SupervisorFactory()
     with_app(supervisor)
     browser = Client()
@@ -186,7 +186,7 @@ def test_another_persons_factor_is_not_ones_own():
     assert "reauthenticate" in browser.get("/admin/").headers["Location"]
 
 
-def test_a_superuser_helps_who_lost_theirs():
+def test_a_superuser_can_reset_a_lost_factor():
     root, supervisor = UserFactory(is_superuser=True, is_staff=True), SupervisorFactory()
     with_app(supervisor)
     RecoveryCodes.activate(supervisor)
@@ -199,7 +199,7 @@ def test_a_superuser_helps_who_lost_theirs():
     assert AuditEntry.objects.filter(what="second-factor-reset").count() == 1
 
 
-def test_at_the_console_too(capsys):
+def test_a_factor_can_be_reset_on_the_console(capsys):
     root, doctor = UserFactory(is_superuser=True, is_staff=True), DoctorFactory()
     with_app(doctor)
     with pytest.raises(CommandError, match="is not a superuser"):
@@ -225,7 +225,7 @@ def test_secrets_cannot_be_read_in_the_database():
     assert is_in(browser)
 
 
-def test_a_changed_key_keeps_the_factors(settings):
+def test_factors_survive_a_key_change(settings):
     doctor = DoctorFactory()
     secret = with_app(doctor)
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
@@ -236,7 +236,7 @@ def test_a_changed_key_keeps_the_factors(settings):
 
 
 @pytest.mark.parametrize("language", ["en", "zh-hant"])
-def test_every_page_of_it_shows(language, active_model):
+def test_every_two_factor_page_renders(language, active_model):
     supervisor = SupervisorFactory(language=language)
     browser = signed_in(supervisor)
     browser.cookies["django_language"] = language
@@ -248,7 +248,7 @@ def test_every_page_of_it_shows(language, active_model):
         assert not re.search(r"<script(?![^>]*(?:src=|application/json))", text)
 
 
-def test_setting_up_and_removing_is_on_record(commits, active_model):
+def test_setting_up_and_removing_a_factor_is_audited(commits, active_model):
     doctor = DoctorFactory()
     browser = confirmed(by_password(doctor))
     secret = browser.get("/accounts/2fa/totp/activate/").context["form"].secret

@@ -33,7 +33,7 @@ def later(clock, **span: int) -> None:
     clock.shift(datetime.timedelta(**span))
 
 
-def test_a_session_in_use_goes_on_and_an_unused_one_ends(clock, active_model):
+def test_an_active_session_continues_and_an_inactive_one_ends(clock, active_model):
     browser = enter(DoctorFactory())
     for _ in range(5):
         later(clock, minutes=29)
@@ -57,7 +57,7 @@ def test_without_remembering_the_session_ends_with_the_browser(active_model):
     assert enter(DoctorFactory()).session.get_expire_at_browser_close() is True
 
 
-def test_the_time_is_a_setting(clock, active_model, settings):
+def test_the_timeout_is_configurable(clock, active_model, settings):
     settings.SESSION_IDLE_SECONDS = 120
     browser = enter(DoctorFactory())
     later(clock, seconds=119)
@@ -66,7 +66,7 @@ def test_the_time_is_a_setting(clock, active_model, settings):
     assert browser.get("/readings/").status_code == 302
 
 
-def test_staff_sign_in_again_after_eight_hours_whatever_they_do(clock, active_model):
+def test_staff_must_sign_in_again_after_eight_hours(clock, active_model):
     browser, doctor = enter(SupervisorFactory()), enter(DoctorFactory())
     for _ in range(32):
         later(clock, minutes=14, seconds=50)
@@ -78,7 +78,7 @@ def test_staff_sign_in_again_after_eight_hours_whatever_they_do(clock, active_mo
     assert doctor.get("/readings/").status_code == 200
 
 
-def test_asking_for_the_time_left_is_no_use_and_staying_is(clock, active_model):
+def test_asking_for_the_time_left_does_not_extend_the_session(clock, active_model):
     browser = enter(DoctorFactory())
     later(clock, minutes=28)
     answer = browser.get("/accounts/session/").json()
@@ -93,7 +93,7 @@ def test_asking_for_the_time_left_is_no_use_and_staying_is(clock, active_model):
     assert browser.get("/accounts/session/").json() == {"signed_in": False}
 
 
-def test_staff_are_told_that_staying_does_not_help(clock, active_model):
+def test_staff_are_told_that_the_session_cannot_be_extended(clock, active_model):
     browser = enter(SupervisorFactory())
     for _ in range(17):
         later(clock, minutes=28)
@@ -103,14 +103,14 @@ def test_staff_are_told_that_staying_does_not_help(clock, active_model):
     assert answer["seconds_left"] == 4 * 60
 
 
-def test_a_stranger_learns_nothing(client):
+def test_an_anonymous_user_gets_no_session_state(client):
     assert client.get("/accounts/session/").json() == {"signed_in": False}
     for method in (client.get, client.post):
         answer = method("/accounts/session/stay/")
         assert answer.headers["Location"].startswith("/accounts/login/")
 
 
-def test_last_use_is_noted_at_most_once_a_minute(clock, active_model):
+def test_activity_is_stored_at_most_once_a_minute(clock, active_model):
     browser = enter(DoctorFactory())
     first = UserSession.objects.get().last_seen_at
     later(clock, seconds=30)

@@ -16,7 +16,7 @@ def sign_in(client, email: str, password: str = PASSWORD):
     return client.post("/accounts/login/", {"login": email, "password": password})
 
 
-def test_an_approved_doctor_gets_in_and_is_greeted(client, active_model):
+def test_an_approved_doctor_can_sign_in_and_is_greeted(client, active_model):
     doctor = DoctorFactory(display_name="王怡君")
     response = sign_in(client, doctor.email.upper())
     assert response.headers["Location"] == "/"
@@ -25,7 +25,7 @@ def test_an_approved_doctor_gets_in_and_is_greeted(client, active_model):
     assert "王怡君" in page
 
 
-def test_a_suspended_account_does_not_get_in(client):
+def test_a_suspended_account_cannot_sign_in(client):
     user = DoctorFactory(approval=User.Approval.SUSPENDED)
     response = sign_in(client, user.email)
     assert response.headers["Location"] == "/accounts/inactive/"
@@ -36,7 +36,7 @@ def test_a_suspended_account_does_not_get_in(client):
 
 
 @pytest.mark.parametrize("state", ["PENDING", "REJECTED"])
-def test_an_account_nobody_approved_gets_to_its_status_page_alone(client, state):
+def test_an_unapproved_account_only_sees_its_status_page(client, state):
     user = DoctorFactory(approval=state)
     assert sign_in(client, user.email).headers["Location"] == "/accounts/status/"
     assert client.get("/readings/").headers["Location"] == "/accounts/status/"
@@ -61,7 +61,7 @@ def test_suspending_ends_a_session_at_once(client):
     assert client.get("/readings/").status_code == 302
 
 
-def test_signing_in_and_out_is_on_record(client):
+def test_signing_in_and_out_is_audited(client):
     doctor = DoctorFactory()
     sign_in(client, doctor.email)
     client.post("/accounts/logout/")
@@ -70,7 +70,7 @@ def test_signing_in_and_out_is_on_record(client):
     assert {row.actor for row in rows} == {doctor}
 
 
-def test_no_password_is_on_record():
+def test_no_password_is_audited():
     user = UserFactory()
     user.set_password("another long one")
     user.save()
@@ -101,7 +101,7 @@ def test_a_person_without_name_or_role_is_refused():
         User.objects.create_user("")
 
 
-def test_the_roles_are_there_after_migrating():
+def test_roles_exist_after_migrating():
     for role, permissions in roles.PERMISSIONS.items():
         held = Group.objects.get(name=role).permissions.values_list(
             "content_type__app_label", "content_type__model", "codename"
@@ -109,7 +109,7 @@ def test_the_roles_are_there_after_migrating():
         assert set(held) == set(permissions)
 
 
-def test_demo_accounts_are_made_once(capsys, settings):
+def test_demo_accounts_are_created_once(capsys, settings):
     call_command("create_demo_accounts")
     first = capsys.readouterr().out
     call_command("create_demo_accounts")
@@ -128,7 +128,7 @@ def test_demo_accounts_exist_in_local_mode_only(settings):
     assert not User.objects.exists()
 
 
-def test_the_profile_changes_the_own_account_alone(as_doctor, doctor, other_doctor):
+def test_the_profile_changes_only_the_users_own_account(as_doctor, doctor, other_doctor):
     changed = {"display_name": "王醫師", "hospital": "H", "department": "", "language": "en"}
     response = as_doctor.post(
         "/accounts/profile/", changed | {"email": "x@x.org", "is_staff": "on", "approval": "X"}
@@ -141,7 +141,7 @@ def test_the_profile_changes_the_own_account_alone(as_doctor, doctor, other_doct
     assert (doctor.email, doctor.is_staff, doctor.approval) == (before, False, "APPROVED")
 
 
-def test_the_chosen_language_comes_with_signing_in(client):
+def test_the_profile_language_applies_after_sign_in(client):
     doctor = DoctorFactory(language="en")
     sign_in(client, doctor.email)
     assert client.cookies["django_language"].value == "en"

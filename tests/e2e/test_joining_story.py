@@ -45,7 +45,7 @@ def office(browser: Browser, site: str):
     context.close()
 
 
-def test_from_asking_to_being_out(page: Page, office: Page, site: str, settings):
+def test_from_sign_up_to_suspension(page: Page, office: Page, site: str, settings):
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
     # Signing up
     page.goto(f"{site}/accounts/signup/")

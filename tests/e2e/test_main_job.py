@@ -100,7 +100,7 @@ def test_a_dicom_file_fills_the_form(page: Page, site, site_doctor, films):
     assert Reading.objects.get().film_format == "DICOM"
 
 
-def test_what_is_no_film_is_refused_and_what_was_typed_stays(site, site_doctor, films, page):
+def test_a_file_that_is_not_a_film_is_refused_and_typed_values_stay(site, site_doctor, films, page):
     sign_in(page, site, site_doctor.email)
     page.goto(f"{site}/readings/new/")
     page.locator("input[name=patient_name]").fill("陳小明")

@@ -162,7 +162,7 @@ def test_a_system_set_to_dark_gets_dark_pages(page: Page, site):
     expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
 
 
-def test_nothing_is_cut_off_at_twice_the_size(page: Page, site, site_doctor, readings):
+def test_nothing_is_cut_off_at_200_percent_zoom(page: Page, site, site_doctor, readings):
     # At 200 % zoom, a window of 1280 pixels is laid out like one of 640.
     page.set_viewport_size({"width": 640, "height": 450})
     enter(page, site, site_doctor)
@@ -172,7 +172,7 @@ def test_nothing_is_cut_off_at_twice_the_size(page: Page, site, site_doctor, rea
 
 
 @pytest.mark.parametrize("language", ["en", "zh-hant"])
-def test_outside_the_scope_no_plain_answer_is_anywhere(
+def test_no_page_shows_a_label_for_an_out_of_scope_reading(
     browser, site, site_doctor, readings, language
 ):
     context = new_context(browser, language=language)
@@ -231,7 +231,7 @@ def test_the_viewer_by_keyboard_and_mouse(page: Page, site, site_doctor, reading
     expect(page.locator("[data-image]")).to_have_css("filter", re.compile(r"invert\(1\)"))
 
 
-def test_the_delete_dialog_names_the_record_and_can_be_left(page: Page, site, readings):
+def test_the_delete_dialog_names_the_record_and_can_be_cancelled(page: Page, site, readings):
     reading = readings[Label.NORMAL]
     enter(page, site, reading.doctor)
     visit(page, f"{site}/readings/")

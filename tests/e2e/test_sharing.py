@@ -73,7 +73,7 @@ def post(page: Page) -> None:
     page.wait_for_url("**/about/?case=1")
 
 
-def test_boxes_are_drawn_moved_and_taken_away(page: Page, site, reading, board):
+def test_boxes_can_be_drawn_moved_and_removed(page: Page, site, reading, board):
     open_form(page, site, reading)
     expect(page.locator("[data-field]")).to_be_hidden()
     drag(page, (0.7, 0.02), (0.9, 0.12))
@@ -99,7 +99,7 @@ def test_boxes_are_drawn_moved_and_taken_away(page: Page, site, reading, board):
     assert drawn[41:79, 620:].max() > 0
 
 
-def test_the_keyboard_is_enough(page: Page, site, reading, board):
+def test_boxes_can_be_edited_by_keyboard(page: Page, site, reading, board):
     open_form(page, site, reading)
     page.locator("[data-canvas]").focus()
     page.keyboard.press("Enter")
@@ -123,7 +123,7 @@ def test_the_keyboard_is_enough(page: Page, site, reading, board):
     assert len(boxes(page)) == 2, "and going back keeps them"
 
 
-def test_lines_that_are_no_boxes_stay_for_their_writer(page: Page, site, reading, board):
+def test_invalid_box_lines_are_kept_for_correction(page: Page, site, reading, board):
     open_form(page, site, reading)
     page.locator("[data-field]").evaluate("field => { field.value = '1 1 5 5\\nno box'; }")
     page.get_by_role("button", name="Preview post").click()
@@ -132,7 +132,7 @@ def test_lines_that_are_no_boxes_stay_for_their_writer(page: Page, site, reading
     expect(page.locator("[data-canvas]")).to_be_hidden()
 
 
-def test_without_a_script_boxes_are_written(browser, site, reading, board):
+def test_boxes_can_be_typed_without_javascript(browser, site, reading, board):
     context = browser.new_context(java_script_enabled=False, locale="en-US")
     page = context.new_page()
     open_form(page, site, reading)
@@ -145,9 +145,7 @@ def test_without_a_script_boxes_are_written(browser, site, reading, board):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize(("language", "width"), [("en", 1440), ("zh-hant", 360), ("en", 360)])
-def test_the_pages_fit_and_can_be_used_by_everybody(
-    browser, site, reading, board, language, width, theme
-):
+def test_the_pages_fit_and_are_accessible(browser, site, reading, board, language, width, theme):
     context = new_context(browser, language=language, width=width)
     page = context.new_page()
     page.emulate_media(color_scheme=theme)

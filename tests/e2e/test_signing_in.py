@@ -59,7 +59,7 @@ def short_sessions(settings):
     settings.SESSION_IDLE_SECONDS = 9
 
 
-def test_a_warning_comes_before_the_end_and_staying_keeps_the_form(
+def test_a_warning_precedes_expiry_and_staying_keeps_the_form(
     short_sessions, page: Page, site: str, site_doctor
 ):
     sign_in(page, site, site_doctor.email)
@@ -75,9 +75,7 @@ def test_a_warning_comes_before_the_end_and_staying_keeps_the_form(
     expect(page.locator("input[name=patient_name]")).to_have_value("陳小明")
 
 
-def test_the_warning_before_an_end_that_cannot_be_put_off_focuses_its_button(
-    short_sessions, page: Page, site: str, site_doctor
-):
+def test_the_final_warning_focuses_its_button(short_sessions, page: Page, site: str, site_doctor):
     # The server's response to staff whose session has reached its maximum length.
     answer = {"signed_in": True, "seconds_left": 2, "can_stay": False, "token": "", "account": 0}
     page.route("**/accounts/session/", lambda route: route.fulfill(json=answer))
@@ -88,7 +86,7 @@ def test_the_warning_before_an_end_that_cannot_be_put_off_focuses_its_button(
     expect(page.locator("#session-dialog")).to_be_hidden()
 
 
-def test_after_the_end_the_page_is_covered_and_goes_on_after_signing_in(
+def test_an_expired_page_is_covered_and_continues_after_sign_in(
     browser: Browser, settings, site: str, site_doctor
 ):
     settings.SESSION_IDLE_SECONDS = 9

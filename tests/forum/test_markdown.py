@@ -68,7 +68,7 @@ def harm_in(markup: str) -> list[str]:
 
 
 @pytest.mark.parametrize("body", HOSTILE)
-def test_nothing_hostile_comes_through(body):
+def test_hostile_markup_is_removed(body):
     shown = render(body, pictures={}, names=["x"])
     assert harm_in(shown) == []
     assert "//evil" not in shown.replace("[x](//evil.example/)", "")
@@ -84,18 +84,18 @@ def test_nothing_hostile_comes_through(body):
         max_size=25,
     ).map("".join)
 )  # fmt: skip
-def test_no_mixture_comes_through(body):
+def test_no_mixture_of_fragments_is_unsafe(body):
     assert harm_in(render(body, pictures={}, names=["x", "<b>"])) == []
 
 
-def test_links_out_open_safely_and_links_within_stay():
+def test_external_links_open_safely_and_internal_ones_stay():
     out = render("https://example.org/a and [here](/forum/3/)", pictures={})
     assert 'rel="nofollow ugc noopener noreferrer"' in out
     assert 'target="_blank"' in out
     assert '<a href="/forum/3/">here</a>' in out
 
 
-def test_what_people_expect_of_markdown():
+def test_common_markdown_is_rendered():
     shown = render(
         "## Head\n\n1. a\n2. b\n\n~~no~~ `code`\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n> q",
         pictures={},
@@ -104,7 +104,7 @@ def test_what_people_expect_of_markdown():
         assert part in shown
 
 
-def test_a_mention_is_set_off_but_not_in_code_or_links():
+def test_a_mention_is_highlighted_except_in_code_and_links():
     shown = render("@王怡君 `@王怡君` [@王怡君](/x/)", pictures={}, names=["王怡君"])
     assert shown.count('<span class="mention">@王怡君</span>') == 1
 
@@ -118,6 +118,6 @@ def test_only_the_posts_own_pictures_are_shown():
     assert picture_ids(body) == [known.pk, other]
 
 
-def test_deep_nesting_ends():
+def test_deep_nesting_is_bounded():
     assert harm_in(render("> " * 5000 + "x", pictures={})) == []
     assert harm_in(render("[" * 5000, pictures={})) == []

@@ -47,7 +47,7 @@ def test_moving(as_supervisor, as_doctor, topic):
     assert "topic-moved" in events()
 
 
-def test_a_hidden_topic_is_gone_for_all_but_supervisors(
+def test_a_hidden_topic_is_visible_to_supervisors_only(
     as_supervisor, as_doctor, as_other_doctor, topic
 ):
     as_supervisor.post(f"/forum/{topic.pk}/hide/", {"reason": "off topic"})
@@ -119,13 +119,13 @@ class TestReports:
         as_doctor.post(f"/forum/posts/{post.pk}/report/", {"reason": "advertising"})
         return Report.objects.get()
 
-    def test_it_waits_in_the_admin(self, as_supervisor, report):
+    def test_a_report_is_listed_in_the_admin(self, as_supervisor, report):
         assert "Open reports" in as_supervisor.get("/admin/").content.decode()
         assert "advertising" in as_supervisor.get("/admin/forum/report/").content.decode()
         page = as_supervisor.get(f"/admin/forum/report/{report.pk}/change/").content.decode()
         assert "suspect words" in page
 
-    def test_hiding_decides_and_tells(self, as_supervisor, doctor, report):
+    def test_hiding_resolves_reports_and_notifies(self, as_supervisor, doctor, report):
         as_supervisor.post(
             f"/admin/forum/report/{report.pk}/change/", {"do": "hide", "reason": "advertising"}
         )
@@ -137,7 +137,7 @@ class TestReports:
         assert {"post-reported", "post-hidden", "report-decided"} <= set(events())
         assert list(verify_log()) == []
 
-    def test_leaving_decides_and_tells(self, as_supervisor, doctor, report):
+    def test_keeping_resolves_reports_and_notifies(self, as_supervisor, doctor, report):
         as_supervisor.post(f"/admin/forum/report/{report.pk}/change/", {"do": "leave"})
         report.refresh_from_db()
         assert report.outcome == Report.Outcome.LEFT
@@ -145,16 +145,16 @@ class TestReports:
         decided = as_supervisor.get("/admin/forum/report/?state=decided").content.decode()
         assert "advertising" in decided
 
-    def test_hiding_without_a_reason_decides_nothing(self, as_supervisor, report):
+    def test_hiding_without_a_reason_resolves_nothing(self, as_supervisor, report):
         as_supervisor.post(f"/admin/forum/report/{report.pk}/change/", {"do": "hide"})
         report.refresh_from_db()
         assert report.handled_at is None
 
-    def test_a_second_report_of_the_same_person_is_the_first(self, doctor, report):
+    def test_a_repeated_report_returns_the_first(self, doctor, report):
         again = moderation.report_post(reporter=doctor, post_id=report.post_id, reason="again")
         assert again.pk == report.pk
 
-    def test_nobody_else_learns_who_reported(self, as_other_doctor, doctor, report):
+    def test_only_supervisors_see_the_reporter(self, as_other_doctor, doctor, report):
         page = as_other_doctor.get(f"/forum/{report.post.topic_id}/").content.decode()
         assert "advertising" not in page
 

@@ -43,18 +43,18 @@ class TestMentions:
             ("O'Brien <b>", "@O'Brien <b> hello"),
         ],
     )
-    def test_somebody_is_meant(self, name, text):
+    def test_mentions_are_resolved(self, name, text):
         user = factories.DoctorFactory(display_name=name)
         assert mentioned_in(text) == {name: user}
 
     @pytest.mark.parametrize(
         "text", ["@Chenx", "a@Chen", "é@Chen", "_@Chen", "chen@Chen.tw", "@ Chen", "@chen2"]
     )
-    def test_nobody_is_meant(self, text):
+    def test_text_without_mentions_resolves_to_nobody(self, text):
         factories.DoctorFactory(display_name="Chen")
         assert mentioned_in(text) == {}
 
-    def test_the_longest_name_counts(self):
+    def test_the_longest_name_wins(self):
         factories.DoctorFactory(display_name="Chen")
         longer = factories.DoctorFactory(display_name="Chen Wei")
         assert mentioned_in("@Chen Wei") == {"Chen Wei": longer}
@@ -66,7 +66,7 @@ class TestMentions:
         inserts = {person["insert"] for person in suggestions("陳怡", by=factories.DoctorFactory())}
         assert inserts == {f"陳怡君#{one.pk}", f"陳怡君#{other.pk}"}
 
-    def test_whoever_is_not_approved_is_neither_meant_nor_suggested(self, doctor):
+    def test_unapproved_users_are_neither_mentioned_nor_suggested(self, doctor):
         factories.DoctorFactory(display_name="Gone", approval=User.Approval.SUSPENDED)
         assert mentioned_in("@Gone") == {}
         assert suggestions("Go", by=doctor) == []
@@ -78,13 +78,15 @@ class TestMentions:
         assert [person["name"] for person in people] == ["Chen Li", "Li Chen"]
         assert "email" not in str(people)
 
-    def test_a_mention_tells_and_is_set_off(self, as_other_doctor, other_doctor, doctor, topic):
+    def test_a_mention_notifies_and_is_highlighted(
+        self, as_other_doctor, other_doctor, doctor, topic
+    ):
         board.reply(doctor, topic, f"@{other_doctor.display_name} 你看")
         assert told(other_doctor) == [("MENTION", 2)]
         page = as_other_doctor.get(f"/forum/{topic.pk}/").content.decode()
         assert f'<span class="mention">@{other_doctor.display_name}</span>' in page
 
-    def test_an_edit_tells_whom_it_newly_mentions_once(self, doctor, other_doctor, topic):
+    def test_an_edit_notifies_newly_mentioned_users_once(self, doctor, other_doctor, topic):
         post = topic.posts.get()
         for version, body in enumerate(("@%s", "@%s again"), start=1):
             services.edit_post(
@@ -95,13 +97,13 @@ class TestMentions:
             )
         assert told(other_doctor) == [("MENTION", 1)]
 
-    def test_nobody_is_told_of_mentioning_themselves(self, doctor, topic):
+    def test_mentioning_oneself_does_not_notify(self, doctor, topic):
         board.reply(doctor, topic, f"@{doctor.display_name}")
         assert told(doctor) == []
 
 
 class TestFollowing:
-    def test_who_writes_follows_and_hears_of_replies_once_until_they_look(
+    def test_authors_follow_and_are_notified_once_until_they_read(
         self, as_doctor, doctor, other_doctor, topic
     ):
         board.reply(other_doctor, topic)
@@ -112,7 +114,7 @@ class TestFollowing:
         board.reply(other_doctor, topic)
         assert told(doctor) == [("REPLY", 2), ("REPLY", 4)]
 
-    def test_who_left_hears_nothing_even_after_writing_again(
+    def test_unfollowing_stays_in_effect_after_another_post(
         self, as_doctor, doctor, other_doctor, topic
     ):
         as_doctor.post(f"/forum/{topic.pk}/follow/", {"follow": "0"})
@@ -128,13 +130,13 @@ class TestFollowing:
         board.reply(doctor, topic)
         assert told(other_doctor) == [("REPLY", 2)]
 
-    def test_a_mention_is_not_told_twice(self, doctor, other_doctor, topic):
+    def test_a_mention_notifies_once(self, doctor, other_doctor, topic):
         board.reply(other_doctor, topic, f"@{doctor.display_name}")
         assert told(doctor) == [("MENTION", 2)]
 
 
 class TestUnread:
-    def test_a_topic_is_unread_until_it_is_looked_at(self, as_other_doctor, doctor, topic):
+    def test_a_topic_is_unread_until_it_is_opened(self, as_other_doctor, doctor, topic):
         assert "new-mark" in as_other_doctor.get("/forum/").content.decode()
         assert "右下肺" in as_other_doctor.get("/forum/?show=unread").content.decode()
         as_other_doctor.get(f"/forum/{topic.pk}/")
@@ -159,7 +161,7 @@ class TestUnread:
         assert notifications.unread_count(other_doctor) == 0
         assert "new-mark" not in as_other_doctor.get("/forum/").content.decode()
 
-    def test_what_was_written_before_the_account_is_not_new(self, topic):
+    def test_posts_older_than_the_account_are_not_new(self, topic):
         newcomer = factories.DoctorFactory()
         assert "new-mark" not in signed_in(newcomer).get("/forum/").content.decode()
 
@@ -172,7 +174,7 @@ class TestUnread:
         page = as_other_doctor.get("/forum/notifications/").content.decode()
         assert "mentioned you" in page
 
-    def test_what_is_hidden_is_not_told_of(
+    def test_hidden_posts_do_not_notify(
         self, as_other_doctor, other_doctor, doctor, supervisor, topic
     ):
         board.reply(doctor, topic, f"@{other_doctor.display_name}")
@@ -198,7 +200,7 @@ class TestMail:
         topic = board.open_topic(doctor, title="Secret title")
         return board.reply(doctor, topic, f"@{other_doctor.display_name} secret words")
 
-    def test_one_a_day_by_default(self, later, mention, doctor, other_doctor):
+    def test_a_daily_digest_by_default(self, later, mention, doctor, other_doctor):
         later.shift(datetime.timedelta(minutes=3))
         send()
         assert [m.to for m in mail.outbox] == [[other_doctor.email]]
@@ -214,13 +216,13 @@ class TestMail:
         send()
         assert len(mail.outbox) == 2
 
-    def test_a_mail_quotes_nothing(self, later, mention):
+    def test_emails_do_not_quote_posts(self, later, mention):
         later.shift(datetime.timedelta(minutes=3))
         send()
         sent = mail.outbox[0].subject + mail.outbox[0].body
         assert "secret" not in sent.lower()
 
-    def test_at_once_each(self, later, mention, doctor, other_doctor):
+    def test_immediate_emails_one_per_notification(self, later, mention, doctor, other_doctor):
         notifications.set_mail(user=other_doctor, mail=Member.Mail.AT_ONCE)
         board.reply(doctor, mention.topic, f"@{other_doctor.display_name} again")
         send()
@@ -230,25 +232,25 @@ class TestMail:
         assert len(mail.outbox) == 2
         assert doctor.display_name in mail.outbox[0].subject
 
-    def test_none_where_none_is_wanted(self, later, mention, other_doctor):
+    def test_no_emails_if_the_user_wants_none(self, later, mention, other_doctor):
         notifications.set_mail(user=other_doctor, mail=Member.Mail.NEVER)
         later.shift(datetime.timedelta(days=3))
         send()
         assert mail.outbox == []
 
-    def test_none_for_what_was_read(self, later, mention, other_doctor):
+    def test_no_emails_for_read_posts(self, later, mention, other_doctor):
         signed_in(other_doctor).get(f"/forum/{mention.topic_id}/")
         later.shift(datetime.timedelta(days=3))
         send()
         assert mail.outbox == []
 
-    def test_none_to_an_account_that_is_out(self, later, mention, other_doctor):
+    def test_no_emails_to_a_suspended_account(self, later, mention, other_doctor):
         User.objects.filter(pk=other_doctor.pk).update(approval=User.Approval.SUSPENDED)
         later.shift(datetime.timedelta(days=3))
         send()
         assert mail.outbox == []
 
-    def test_what_a_mail_server_refused_is_due_again(self, later, mention, monkeypatch):
+    def test_a_refused_email_is_due_again(self, later, mention, monkeypatch):
         later.shift(datetime.timedelta(minutes=3))
 
         def refuse(*args, **kwargs):
@@ -260,13 +262,13 @@ class TestMail:
                 send()
         assert mailing.send_due(site="https://x.example.org") == (1, 0)
 
-    def test_in_the_readers_language(self, later, mention, other_doctor):
+    def test_emails_are_in_the_recipients_language(self, later, mention, other_doctor):
         User.objects.filter(pk=other_doctor.pk).update(language="zh-hant")
         later.shift(datetime.timedelta(minutes=3))
         send()
         assert "討論區" in mail.outbox[0].subject
 
-    def test_the_choice_is_made_on_the_page(self, as_doctor, doctor):
+    def test_email_preferences_are_set_on_the_page(self, as_doctor, doctor):
         as_doctor.post("/forum/notifications/", {"mail": "NEVER"})
         assert notifications.member(doctor).mail == "NEVER"
         assert as_doctor.post("/forum/notifications/", {"mail": "x"}).status_code == 200

@@ -18,7 +18,7 @@ def test_identity_numbers_are_found(number):
 @pytest.mark.parametrize(
     "text", ["A123456788", "A323456789", "XA123456789", "A1234567890", "123456789", "AB123", ""]
 )
-def test_what_is_none_is_not_found(text):
+def test_invalid_identity_numbers_are_not_found(text):
     assert personal_data.id_numbers(text) == []
 
 
@@ -57,14 +57,14 @@ def test_a_warning_comes_before_the_post_and_its_button_posts(as_doctor, topic):
     assert topic.posts.count() == 2
 
 
-def test_a_confirmation_is_of_one_text(as_doctor, topic):
+def test_a_confirmation_applies_to_one_text_only(as_doctor, topic):
     seal = personal_data.seal("A123456789")
     sent = board.form(body="A123456789 and F131104093", confirmed=seal)
     as_doctor.post(f"/forum/{topic.pk}/reply/", sent)
     assert topic.posts.count() == 1
 
 
-def test_titles_and_edits_are_looked_at_too(as_doctor, topic):
+def test_titles_and_edits_are_checked_too(as_doctor, topic):
     from forum.models import Category, Topic
 
     sent = board.form(title="A123456789", category=Category.objects.first().pk)
@@ -78,7 +78,7 @@ def test_titles_and_edits_are_looked_at_too(as_doctor, topic):
     assert post.version == 1
 
 
-def test_other_apps_are_asked(as_doctor, doctor, topic, monkeypatch):
+def test_checks_of_other_apps_are_run(as_doctor, doctor, topic, monkeypatch):
     asked = []
 
     def check(author, text):

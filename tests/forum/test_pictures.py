@@ -27,7 +27,7 @@ def topic(doctor):
     return board.open_topic(doctor)
 
 
-def test_metadata_is_gone_and_size_bounded(as_doctor, doctor):
+def test_metadata_is_removed_and_size_limited(as_doctor, doctor):
     marked = PngInfo()
     marked.add_text("Patient", "CHEN XIAOMING")
     data = board.picture(size=(4000, 1000), pnginfo=marked)
@@ -41,7 +41,7 @@ def test_metadata_is_gone_and_size_bounded(as_doctor, doctor):
         assert not set(stored.info) & {"exif", "icc_profile", "xmp"}
 
 
-def test_exif_is_gone_and_turned_upright(as_doctor):
+def test_exif_is_removed_and_the_image_rotated_upright(as_doctor):
     exif = Image.Exif()
     exif[0x0112], exif[0x010E] = 6, "CHEN XIAOMING"
     address = send(as_doctor, board.picture("JPEG", exif=exif)).json()["url"]
@@ -59,14 +59,14 @@ def test_exif_is_gone_and_turned_upright(as_doctor):
         (board.picture()[:60], "The picture is damaged. Choose another."),
     ],
 )
-def test_what_is_no_picture_is_refused_in_words(as_doctor, data, said):
+def test_a_file_that_is_not_an_image_shows_an_error(as_doctor, data, said):
     response = send(as_doctor, data)
     assert response.status_code == 422
     assert response.json()["error"] == said
     assert not Picture.objects.exists()
 
 
-def test_one_that_is_far_too_large_is_said_to_be_and_loses_no_text(as_doctor, topic, settings):
+def test_a_far_too_large_image_shows_an_error_and_keeps_the_text(as_doctor, topic, settings):
     settings.FILM_MAX_BYTES = 1000
     huge = board.picture(size=(900, 900), compress_level=0)
     response = send(as_doctor, huge)
@@ -78,14 +78,16 @@ def test_one_that_is_far_too_large_is_said_to_be_and_loses_no_text(as_doctor, to
     assert "10 MB" in page
 
 
-def test_it_is_its_owners_alone_until_it_is_posted(as_doctor, as_other_doctor, doctor, topic):
+def test_an_image_is_private_until_it_is_posted(as_doctor, as_other_doctor, doctor, topic):
     address = send(as_doctor, board.picture()).json()["url"]
     assert as_other_doctor.get(address).status_code == 404
     board.reply(doctor, topic, f"![x]({address})")
     assert as_other_doctor.get(address).status_code == 200
 
 
-def test_nobody_posts_anothers_waiting_picture(as_doctor, other_doctor, as_other_doctor, topic):
+def test_an_unposted_image_of_another_user_cannot_be_posted(
+    as_doctor, other_doctor, as_other_doctor, topic
+):
     address = send(as_doctor, board.picture()).json()["url"]
     board.reply(other_doctor, topic, f"![x]({address})")
     assert as_other_doctor.get(address).status_code == 404
@@ -93,7 +95,7 @@ def test_nobody_posts_anothers_waiting_picture(as_doctor, other_doctor, as_other
     assert "cannot be shown" in page
 
 
-def test_it_goes_with_its_post(as_doctor, as_other_doctor, doctor, topic):
+def test_an_image_is_removed_with_its_post(as_doctor, as_other_doctor, doctor, topic):
     address = send(as_doctor, board.picture()).json()["url"]
     post = board.reply(doctor, topic, f"![x]({address})")
     services.delete_post(author=doctor, post_id=post.pk)
@@ -102,14 +104,14 @@ def test_it_goes_with_its_post(as_doctor, as_other_doctor, doctor, topic):
     assert as_other_doctor.get(address).status_code == 200
 
 
-def test_the_answer_cannot_be_taken_for_a_page(as_doctor):
+def test_an_image_response_cannot_run_as_a_page(as_doctor):
     response = as_doctor.get(send(as_doctor, board.picture()).json()["url"])
     assert response.headers["Content-Type"] == "image/webp"
     assert "sandbox" in response.headers["Content-Security-Policy"]
     assert "no-store" in response.headers["Cache-Control"]
 
 
-def test_without_a_script_it_comes_with_the_form(as_doctor, topic):
+def test_an_image_can_be_uploaded_without_javascript(as_doctor, topic):
     fields = board.form(body="look", picture=SimpleUploadedFile("my [film].png", board.picture()))
     as_doctor.post(f"/forum/{topic.pk}/reply/", fields)
     post = topic.posts.get(number=2)
@@ -117,7 +119,7 @@ def test_without_a_script_it_comes_with_the_form(as_doctor, topic):
     assert post.pictures.count() == 1
 
 
-def test_a_bad_picture_in_the_form_loses_no_text(as_doctor, topic):
+def test_a_bad_image_in_the_form_keeps_the_text(as_doctor, topic):
     fields = board.form(body="my words", picture=SimpleUploadedFile("x.png", b"nonsense"))
     page = as_doctor.post(f"/forum/{topic.pk}/reply/", fields).content.decode()
     assert "my words" in page
@@ -125,14 +127,14 @@ def test_a_bad_picture_in_the_form_loses_no_text(as_doctor, topic):
     assert topic.posts.count() == 1
 
 
-def test_no_more_than_some_wait(as_doctor, monkeypatch):
+def test_the_number_of_unposted_images_is_limited(as_doctor, monkeypatch):
     monkeypatch.setattr(pictures, "MAX_WAITING", 2)
     for _ in range(2):
         assert send(as_doctor, board.picture()).status_code == 201
     assert send(as_doctor, board.picture()).status_code == 422
 
 
-def test_what_was_never_posted_is_swept_after_a_week(
+def test_unposted_images_are_removed_after_a_week(
     as_doctor, doctor, topic, django_capture_on_commit_callbacks
 ):
     kept = send(as_doctor, board.picture()).json()["url"]
@@ -171,7 +173,7 @@ class TestCases:
         assert "<img" not in page.split('id="posts"')[1].split("composer")[0]
         assert as_ml_engineer.get(f"/forum/pictures/{shared.picture_id}/").status_code == 404
 
-    def test_the_same_submission_makes_it_once(self, shared, doctor):
+    def test_the_same_submission_posts_once(self, shared, doctor):
         again = DiscussionBoard().post_case(
             author=doctor,
             category=Category.objects.first().pk,
@@ -184,7 +186,7 @@ class TestCases:
         assert again == shared
         assert Picture.objects.count() == 1
 
-    def test_withdrawn_it_is_gone_for_everybody_and_the_post_says_so(
+    def test_a_withdrawn_image_is_removed_and_the_post_says_so(
         self, shared, as_doctor, as_supervisor, django_capture_on_commit_callbacks
     ):
         stored = Picture.objects.get().file

@@ -60,7 +60,7 @@ def test_a_new_title_is_found(doctor, topic):
     assert found("浸潤") == []
 
 
-def test_what_is_deleted_or_hidden_is_not_found_until_it_is_back(doctor, supervisor, topic):
+def test_deleted_or_hidden_posts_are_not_found_until_restored(doctor, supervisor, topic):
     post = board.reply(doctor, topic, "unicorn")
     services.delete_post(author=doctor, post_id=post.pk)
     assert found("unicorn") == []
@@ -76,14 +76,14 @@ def test_what_is_deleted_or_hidden_is_not_found_until_it_is_back(doctor, supervi
     assert found("unicorn") == ["unicorn"]
 
 
-def test_the_page_shows_what_was_found_and_says_when_nothing_was(as_other_doctor, topic):
+def test_the_page_shows_results_or_says_that_there_are_none(as_other_doctor, topic):
     page = as_other_doctor.get("/forum/", {"q": "浸潤"}).content.decode()
     assert "右下肺浸潤 CT" in page
     assert "1 post found" in " ".join(page.split())
     assert "No results" in as_other_doctor.get("/forum/", {"q": "獨角獸"}).content.decode()
 
 
-def test_the_index_can_be_made_anew(doctor, supervisor, topic):
+def test_the_index_can_be_rebuilt(doctor, supervisor, topic):
     hidden = board.reply(doctor, topic, "unicorn")
     moderation.hide_post(by=supervisor, post_id=hidden.pk, reason="r")
     search.clear()

@@ -80,7 +80,7 @@ def plan(sql: str, parameters: tuple) -> str:
         ),
     ],
 )
-def test_lists_are_read_off_an_index_in_its_order(topic, rows, index):
+def test_lists_are_read_in_index_order(topic, rows, index):
     sql, parameters = rows().query.sql_with_params()
     used = plan(sql, parameters)
     assert re.search(rf"USING INDEX {index}(?!\w)", used), used

@@ -66,7 +66,7 @@ def test_a_topic_sent_twice_is_opened_once(as_doctor):
     assert Topic.objects.count() == 1
 
 
-def test_the_id_of_somebody_elses_form_is_refused_and_the_text_kept(as_other_doctor, topic):
+def test_another_users_submission_id_is_refused_and_the_text_kept(as_other_doctor, topic):
     taken = topic.posts.get().submission
     response = as_other_doctor.post(
         f"/forum/{topic.pk}/reply/", board.form(submission=str(taken), body="my words")
@@ -77,7 +77,7 @@ def test_the_id_of_somebody_elses_form_is_refused_and_the_text_kept(as_other_doc
 
 
 @pytest.mark.parametrize("body", ["", "   \n ", "\x00"])
-def test_an_empty_post_is_refused_in_words(as_doctor, topic, body):
+def test_an_empty_post_shows_an_error(as_doctor, topic, body):
     response = as_doctor.post(f"/forum/{topic.pk}/reply/", board.form(body=body))
     assert response.status_code == 200
     (said,) = response.context["form"].errors["body"]
@@ -104,7 +104,7 @@ def test_a_script_gets_the_new_posts_and_an_empty_form(as_doctor, other_doctor, 
     assert "<html" not in answer
 
 
-def test_a_script_far_behind_is_led_to_the_page_of_the_post(as_doctor, doctor, topic):
+def test_a_script_far_behind_is_redirected_to_the_post(as_doctor, doctor, topic):
     for number in range(30):
         board.reply(doctor, topic, f"reply {number}")
     response = as_doctor.post(
@@ -113,7 +113,7 @@ def test_a_script_far_behind_is_led_to_the_page_of_the_post(as_doctor, doctor, t
     assert response.headers["HX-Redirect"] == f"/forum/{topic.pk}/?page=2#post-32"
 
 
-def test_an_edit_keeps_the_text_before_and_says_edited(as_doctor, as_other_doctor, topic):
+def test_an_edit_keeps_the_previous_text_and_is_marked(as_doctor, as_other_doctor, topic):
     post = topic.posts.get()
     sent = {"body": "new words", "title": "New title", "version": 1, "action": "post"}
     response = as_doctor.post(f"/forum/posts/{post.pk}/edit/", sent, follow=True)
@@ -141,7 +141,7 @@ def test_an_edit_of_an_old_version_is_refused_with_both_texts(as_doctor, doctor,
     assert post.body == "from this tab"
 
 
-def test_a_deleted_post_leaves_a_tombstone_and_can_be_brought_back(
+def test_a_deleted_post_leaves_a_placeholder_and_can_be_restored(
     as_doctor, as_other_doctor, as_supervisor, doctor, topic
 ):
     post = board.reply(doctor, topic, "said too much")
@@ -155,7 +155,7 @@ def test_a_deleted_post_leaves_a_tombstone_and_can_be_brought_back(
     assert "said too much" in text_of(as_other_doctor.get(f"/forum/{topic.pk}/"))
 
 
-def test_nobody_edits_or_deletes_for_another(as_other_doctor, as_supervisor, topic):
+def test_posts_of_other_users_cannot_be_edited_or_deleted(as_other_doctor, as_supervisor, topic):
     post = topic.posts.get()
     for browser in (as_other_doctor, as_supervisor):
         assert browser.post(f"/forum/posts/{post.pk}/edit/", {"body": "x"}).status_code == 404
@@ -164,7 +164,7 @@ def test_nobody_edits_or_deletes_for_another(as_other_doctor, as_supervisor, top
     assert post.is_standing
 
 
-def test_a_locked_topic_takes_nothing_but_from_supervisors(
+def test_a_locked_topic_accepts_posts_from_supervisors_only(
     as_doctor, as_supervisor, doctor, supervisor, topic
 ):
     post = topic.posts.get()
@@ -181,7 +181,7 @@ def test_a_locked_topic_takes_nothing_but_from_supervisors(
     assert topic.posts.count() == 2
 
 
-def test_a_closed_category_takes_no_topics(as_doctor, doctor):
+def test_a_closed_category_accepts_no_topics(as_doctor, doctor):
     category = Category.objects.first()
     Category.objects.filter(pk=category.pk).update(is_closed=True)
     answer = as_doctor.post("/forum/new/", board.form(title="T", category=category.pk))
@@ -191,7 +191,7 @@ def test_a_closed_category_takes_no_topics(as_doctor, doctor):
     assert not Topic.objects.exists()
 
 
-def test_whoever_is_not_approved_writes_nothing(topic):
+def test_unapproved_users_cannot_write(topic):
     stranger = factories.UserFactory()
     with pytest.raises(PermissionDenied):
         board.reply(stranger, topic)
@@ -246,14 +246,14 @@ class TestDrafts:
         assert f'<option value="{category.pk}" selected>' in page
         assert Draft.objects.count() == 1
 
-    def test_an_emptied_draft_is_thrown_away(self, as_doctor, topic):
+    def test_an_emptied_draft_is_deleted(self, as_doctor, topic):
         as_doctor.post("/forum/draft/", {"topic": topic.pk, "body": "x"})
         assert as_doctor.post("/forum/draft/", {"topic": topic.pk, "body": " "}).json() == {
             "saved": False
         }
         assert not Draft.objects.exists()
 
-    def test_nobody_sees_another_ones_draft(self, as_doctor, as_other_doctor, as_supervisor, topic):
+    def test_drafts_are_private(self, as_doctor, as_other_doctor, as_supervisor, topic):
         as_doctor.post("/forum/draft/", {"topic": topic.pk, "body": "private words"})
         for browser in (as_other_doctor, as_supervisor):
             assert "private words" not in text_of(browser.get(f"/forum/{topic.pk}/"))
@@ -281,7 +281,7 @@ def test_the_link_to_a_post_leads_to_its_page(as_doctor, doctor, topic):
 @pytest.mark.parametrize(
     ("page", "shown"), [("0", 1), ("-3", 1), ("99", 2), ("x", 1), ("9" * 40, 2), ("²", 1)]
 )
-def test_a_page_that_is_none_shows_the_nearest(as_doctor, doctor, topic, page, shown):
+def test_an_invalid_page_number_shows_the_nearest_page(as_doctor, doctor, topic, page, shown):
     for _ in range(25):
         board.reply(doctor, topic)
     text = text_of(as_doctor.get(f"/forum/{topic.pk}/", {"page": page}))
@@ -291,7 +291,7 @@ def test_a_page_that_is_none_shows_the_nearest(as_doctor, doctor, topic, page, s
 
 
 @pytest.mark.django_db(transaction=True)
-def test_posts_written_at_once_get_different_numbers():
+def test_concurrent_posts_get_different_numbers():
     roles.install(apps)
     board.with_categories()
     people = factories.DoctorFactory.create_batch(4)
@@ -321,7 +321,7 @@ def test_a_reply_that_fails_leaves_nothing(doctor, topic, monkeypatch):
     assert (topic.post_count, topic.posts.count()) == (1, 1)
 
 
-def test_submissions_are_unique_even_past_the_service(doctor, topic):
+def test_submissions_are_unique_in_the_database(doctor, topic):
     from django.db import IntegrityError
 
     same = uuid.uuid4()

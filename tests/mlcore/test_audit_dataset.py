@@ -101,7 +101,7 @@ def test_every_fault_is_found(found):
     assert sum(found["films_per_patient"]["patients_by_films"].values()) == found["patients"]
 
 
-def test_what_is_no_film_is_suspect_and_no_drawn_film_is(found):
+def test_non_films_are_suspect_and_synthetic_films_are_not(found):
     suspects = {
         entry["path"]: {reason["code"] for reason in entry["reasons"]}
         for entry in found["suspects"]
@@ -113,7 +113,7 @@ def test_what_is_no_film_is_suspect_and_no_drawn_film_is(found):
     assert found["films"] == found["counts"]["train"]["PNEUMONIA"] + 8 + 11 + 8
 
 
-def test_a_grey_film_stored_in_colour_or_on_a_wide_black_sheet_is_no_suspect():
+def test_a_grey_film_in_colour_or_with_black_margins_is_not_suspect():
     film = draw_film("PNEUMONIA", seed=4, size=128)
     sheet = np.zeros((400, 400), np.uint8)
     sheet[100:228, 100:228] = film
@@ -123,7 +123,7 @@ def test_a_grey_film_stored_in_colour_or_on_a_wide_black_sheet_is_no_suspect():
         assert audit_films.doubts(audit_films.measure(read_film(data), data)) == ()
 
 
-def test_a_frame_that_gives_the_class_away_is_measured(tmp_path):
+def test_a_frame_that_predicts_the_class_is_measured(tmp_path):
     write_dataset(tmp_path, per_class=16, size=96)
     clean = audit.audited(dataset.scan(tmp_path))["shortcuts"]
     assert clean["frame"]["auc_ci"][0] < 0.6
@@ -138,7 +138,7 @@ def test_a_frame_that_gives_the_class_away_is_measured(tmp_path):
     assert marked_set["aspect"] == {"auc": 0.5, "higher_in": None}
 
 
-def test_shape_and_exposure_that_give_the_class_away_are_measured(tmp_path):
+def test_shape_and_exposure_that_predict_the_class_are_measured(tmp_path):
     for label, shape, exposure in (("NORMAL", (96, 128), 0.7), ("PNEUMONIA", (128, 96), 1.0)):
         (tmp_path / label).mkdir()
         for seed in range(4):
@@ -153,7 +153,7 @@ def test_shape_and_exposure_that_give_the_class_away_are_measured(tmp_path):
     assert result["grey"]["mean"]["summary"]["NORMAL"]["mean"] < 110
 
 
-def test_one_patient_a_class_leaves_the_frame_undefined(tmp_path, own_var):
+def test_the_frame_auc_is_undefined_with_one_patient_per_class(tmp_path, own_var):
     write_dataset(tmp_path / "set", per_class=2, size=96, patients=1)
     out = tmp_path / "audit.json"
     call_command("audit_dataset", data=tmp_path / "set", json=out, stdout=io.StringIO())
@@ -236,7 +236,7 @@ def test_no_receipt_is_written_for_a_leak_or_for_another_set(faulty, found, tmp_
         audit.write_receipt(tmp_path, clean, found)
 
 
-def test_what_cannot_be_done_is_said_before_the_work(tmp_path, own_var):
+def test_invalid_options_fail_before_the_audit(tmp_path, own_var):
     with pytest.raises(CommandError, match="is not a folder"):
         call_command("audit_dataset", data=tmp_path / "gone")
     films = write_dataset(tmp_path / "set", per_class=2, size=96)

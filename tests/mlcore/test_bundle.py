@@ -39,7 +39,7 @@ def active(bundles) -> ModelVersion:
     return ModelVersion.objects.get(is_active=True)
 
 
-def test_the_shipped_bundle_is_whole_and_gives_its_golden_answers():
+def test_the_shipped_bundle_is_complete_and_gives_its_golden_predictions():
     found = bundle.read(registry.folder_of(SHIPPED))
     assert bundle.missing_for_service(found.card) == []
     session = Session(found.tflite)
@@ -49,7 +49,7 @@ def test_the_shipped_bundle_is_whole_and_gives_its_golden_answers():
         assert found.card["metrics"][name]["n"] > 100
 
 
-def test_the_map_is_fine_enough_to_tell_a_doctor_where():
+def test_the_map_is_fine_enough_to_locate_findings():
     found = bundle.read(registry.folder_of(SHIPPED))
     size = found.card["input_size"]
     output = Session(found.tflite).run(np.zeros((size, size, 1), np.float32))
@@ -58,14 +58,14 @@ def test_the_map_is_fine_enough_to_tell_a_doctor_where():
 
 
 @pytest.mark.parametrize("name", ["model.tflite", "model.keras", "golden.json", "history.csv"])
-def test_an_altered_file_is_noticed(bundles, name):
+def test_an_altered_file_is_detected(bundles, name):
     with (bundles / SHIPPED / name).open("ab") as file:
         file.write(b" ")
     with pytest.raises(bundle.BundleError, match=f"{name} does not match the SHA-256"):
         bundle.read(bundles / SHIPPED)
 
 
-def test_a_missing_file_is_noticed(bundles):
+def test_a_missing_file_is_detected(bundles):
     (bundles / SHIPPED / "golden.json").unlink()
     with pytest.raises(bundle.BundleError, match=r"golden\.json is missing"):
         bundle.read(bundles / SHIPPED)
@@ -81,13 +81,13 @@ def test_a_card_cannot_name_a_file_outside(bundles):
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format_version": 99}', "{"])
-def test_a_card_that_is_none(bundles, content):
+def test_an_invalid_card_is_refused(bundles, content):
     (bundles / SHIPPED / "card.json").write_text(content)
     with pytest.raises(bundle.BundleError, match=r"card\.json"):
         bundle.read(bundles / SHIPPED)
 
 
-def test_golden_answers_that_differ_are_noticed(bundles):
+def test_different_golden_predictions_are_detected(bundles):
     found = bundle.read(bundles / SHIPPED)
     session = Session(found.tflite)
 
@@ -138,7 +138,7 @@ def test_a_file_that_cannot_be_read_is_damaged(bundles):
     assert error.value.code == "damaged"
 
 
-def test_a_bundle_is_written_whole_or_not_at_all(tmp_path):
+def test_a_bundle_is_written_completely_or_not_at_all(tmp_path):
     with pytest.raises(bundle.BundleError, match="lacks"):
         bundle.write(tmp_path, {"name": "half"}, {"model.tflite": b"x"})
     assert list(tmp_path.iterdir()) == []
@@ -149,7 +149,7 @@ def test_a_bundle_is_never_overwritten(bundles):
         bundle.write(bundles, {"name": SHIPPED}, {})
 
 
-def test_bytes_that_are_no_network():
+def test_bytes_that_are_not_a_network_are_refused():
     with pytest.raises(SessionError):
         Session(b"not a network at all")
 
@@ -182,7 +182,7 @@ def test_a_missing_active_bundle(bundles, film):
 
 
 @pytest.mark.django_db
-def test_a_bundle_exchanged_for_another_is_noticed(bundles, film):
+def test_a_replaced_bundle_is_detected(bundles, film):
     active(bundles)
     ModelVersion.objects.update(bundle_sha256="0" * 64)
     registry.forget_loaded()
@@ -192,7 +192,7 @@ def test_a_bundle_exchanged_for_another_is_noticed(bundles, film):
 
 
 @pytest.mark.django_db
-def test_an_answer_that_cannot_be_right_is_no_answer(bundles, film, monkeypatch):
+def test_an_impossible_output_is_rejected(bundles, film, monkeypatch):
     active(bundles)
 
     def nan(self, pixels):
@@ -205,7 +205,7 @@ def test_an_answer_that_cannot_be_right_is_no_answer(bundles, film, monkeypatch)
 
 
 @pytest.mark.parametrize("output", ["probability", "activation_map", "scope_score"])
-def test_a_network_that_answers_nan_is_caught(bundles, output, monkeypatch):
+def test_a_nan_output_is_rejected(bundles, output, monkeypatch):
     found = bundle.read(bundles / SHIPPED)
     session = Session(found.tflite)
     real = session._runner
@@ -264,7 +264,7 @@ def test_an_unknown_model_is_not_activated(bundles):
 
 
 @pytest.mark.django_db
-def test_registering_never_changes_what_reads_films(bundles):
+def test_registering_never_changes_the_active_model(bundles):
     version = active(bundles)
     unfit = rewritten(bundles, card={"threshold": {"value": 0.01, "chosen_on": "test"}})
     with pytest.raises(registry.NameInUse, match=SHIPPED):
@@ -274,7 +274,7 @@ def test_registering_never_changes_what_reads_films(bundles):
 
 
 @pytest.mark.django_db
-def test_rolling_back_activates_the_one_before(bundles):
+def test_rolling_back_activates_the_previous_model(bundles):
     first = active(bundles)
     shutil.copytree(bundles / SHIPPED, bundles / "second")
     path = bundles / "second" / "card.json"
@@ -315,7 +315,7 @@ def test_the_rule_of_the_card(stated, reasons):
         assert label == ("OUT_OF_SCOPE" if reasons else plain)
 
 
-def test_the_picture_alone_can_be_out_of_scope():
+def test_the_image_alone_can_be_out_of_scope():
     card = bundle.read(registry.folder_of(SHIPPED)).card
     label, why = inference.decide(
         card,
@@ -367,7 +367,7 @@ def test_a_model_registered_elsewhere_keeps_its_whole_path(trained_here, tmp_pat
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", ["mine", SHIPPED])
-def test_a_name_is_given_once_over_both_folders(trained_here, tmp_path, name):
+def test_a_name_is_unique_across_both_folders(trained_here, tmp_path, name):
     with pytest.raises(CommandError, match=f"named '{name}' already exists in"):
         call_command("train_model", data=tmp_path, name=name, out=tmp_path / "out")
 

@@ -32,13 +32,13 @@ def test_it_is_scikit_learns_logistic_regression():
     assert found.bias == pytest.approx(oracle.intercept_[0], abs=1e-3)
 
 
-def test_films_told_apart_perfectly_still_have_a_calibration():
+def test_perfectly_separated_films_can_be_calibrated():
     found = calibration.fit(np.array([0, 0, 1, 1]), np.array([-2.0, -1, 1, 2]))
     assert 0 < found.temperature < 1
     assert np.isfinite(found.bias)
 
 
-def test_a_network_that_runs_against_the_labels_is_refused():
+def test_a_negatively_correlated_network_is_refused():
     labels, logits = overconfident(3, 1.0, 0.0)
     with pytest.raises(ValueError, match="learnt nothing"):
         calibration.fit(labels, -logits)

@@ -49,7 +49,7 @@ def test_auc_and_its_resamples_are_those_of_scikit_learn():
     assert found.interval == pytest.approx(tuple(np.percentile(slow, [2.5, 97.5])))
 
 
-def test_a_better_model_is_told_from_one_that_is_the_same():
+def test_a_better_model_differs_significantly_and_an_equal_one_does_not():
     labels, first = drawn(600, skill=1, seed=1)
     _, second = drawn(600, skill=3, seed=2)
     better = compare.auc_difference(labels, first, second)
@@ -62,7 +62,7 @@ def test_a_better_model_is_told_from_one_that_is_the_same():
     assert turned.interval == pytest.approx((-better.interval[1], -better.interval[0]))
 
 
-def test_of_equal_models_few_are_called_different():
+def test_equal_models_are_rarely_significantly_different():
     called = 0
     for seed in range(100):
         labels, first = drawn(120, skill=1, seed=2 * seed)
@@ -116,7 +116,7 @@ def test_only_shared_films_count_and_each_model_keeps_its_threshold():
     assert (found.accuracy.only_first, found.accuracy.only_second) == (0, 1)
 
 
-def test_films_of_one_label_or_none_in_common_compare_nothing():
+def test_films_of_one_label_or_no_shared_films_cannot_be_compared():
     labels, p = np.array([0, 1]), np.array([0.1, 0.9])
     for other in (films(labels, p, 50), films(labels[:1], p[:1])):
         with pytest.raises(compare.NothingInCommonError):
@@ -158,7 +158,7 @@ def test_predictions_are_read_by_split_and_copies_count_once():
         (f"{HEADER}test,{sha(1)},NORMAL,,0,0\ntest,{sha(1)},PNEUMONIA,,0,0\n", "two labels"),
     ],
 )
-def test_predictions_that_cannot_be_are_refused(content, message):
+def test_impossible_predictions_are_refused(content, message):
     content = content.encode() if isinstance(content, str) else content
     with pytest.raises(compare.PredictionsError, match=message):
         compare.read_predictions(content)

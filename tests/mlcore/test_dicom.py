@@ -39,7 +39,7 @@ class TestPixels:
     @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
     @pytest.mark.parametrize("bits", [8, 12, 16])
     @pytest.mark.parametrize("syntax", LOSSLESS)
-    def test_every_lossless_syntax_gives_the_very_pixels_back(self, syntax, bits, photometric):
+    def test_every_lossless_syntax_preserves_the_pixels(self, syntax, bits, photometric):
         film = read_film(
             encode_dicom(FILM, transfer_syntax=syntax, bits=bits, photometric=photometric)
         )
@@ -113,7 +113,7 @@ class TestTone:
         expected = np.clip((LEVELS * 2 - 1000 - 1047.5) / 2047 + 0.5, 0, 1) * 255
         assert np.abs(pixels - expected).max() <= 1
 
-    def test_a_negative_slope_turns_the_film(self):
+    def test_a_negative_slope_inverts_the_film(self):
         assert np.array_equal(shown(bits=12, rescale=(-1.0, 4095.0)), 255 - FILM)
 
     @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def _narrow(dataset: Dataset) -> None:
 
 
 class TestHeader:
-    def test_all_of_it(self):
+    def test_every_header_value_is_read(self):
         assert header(age="018M", body_part="chest") == DicomHeader(
             patient_name="Doe Jane",
             patient_id="A123",
@@ -197,7 +197,7 @@ class TestHeader:
             body_part="CHEST",
         )
 
-    def test_a_file_that_says_nothing(self):
+    def test_a_header_without_patient_details(self):
         empty = header(
             modality=None,
             patient_name=None,

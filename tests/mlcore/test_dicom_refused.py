@@ -53,7 +53,7 @@ class TestRefusals:
         wider = edited_dicom(FILM, lambda ds: ds.update({"Columns": 100}), transfer_syntax=syntax)
         assert refused(wider).code == "corrupt"
 
-    def test_a_deflated_file_that_swells(self):
+    def test_a_deflated_file_that_expands_too_much(self):
         small = encode_dicom(FILM, transfer_syntax="deflated")
         meta = 132 + 12 + struct.unpack("<I", small[140:144])[0]
         squeeze = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
@@ -61,7 +61,7 @@ class TestRefusals:
         assert len(bomb) < 2**20
         assert refused(small[:meta] + bomb).code == "too_large"
 
-    def test_an_rle_stream_that_swells(self):
+    def test_an_rle_stream_that_expands_too_much(self):
         bomb = struct.pack("<16I", 1, 64, *[0] * 14) + b"\x81\xff" * 2**20  # 128 MB
 
         def swell(dataset: Dataset) -> None:

@@ -56,7 +56,7 @@ def test_a_cold_map_draws_nothing_and_a_hot_one_does():
     assert opacity(0.95) > 200
 
 
-def test_hot_stands_where_the_evidence_is():
+def test_the_hottest_area_is_where_the_evidence_is():
     values = np.zeros((14, 14))
     values[3, 10] = 1.0
     picture = Image.open(io.BytesIO(explain.render_heatmap(values, 140, 140)))
@@ -66,7 +66,7 @@ def test_hot_stands_where_the_evidence_is():
     assert abs(column - 105) <= 6
 
 
-def test_a_map_comes_back_as_it_was_stored():
+def test_a_stored_map_is_restored_unchanged():
     values = np.random.default_rng(0).random((14, 14))
     stored = explain.encode_activation_map(values)
     assert len(stored) < 1000
@@ -74,6 +74,6 @@ def test_a_map_comes_back_as_it_was_stored():
 
 
 @pytest.mark.parametrize("bad", [np.ones(3), np.full((2, 2), 1.5), np.full((2, 2), np.nan)])
-def test_what_is_no_map_is_refused(bad):
+def test_an_invalid_map_is_refused(bad):
     with pytest.raises(ValueError, match=r"in \[0, 1\]"):
         explain.encode_activation_map(bad)

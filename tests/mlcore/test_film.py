@@ -31,7 +31,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
 
 @pytest.mark.parametrize("name", sorted(set(ENCODERS) - LOSSY - {"png_1bit"}))
-def test_a_lossless_encoding_gives_the_very_pixels_back(name):
+def test_a_lossless_encoding_preserves_the_pixels(name):
     film = read_film(encode(FILM, name))
     assert np.array_equal(film.pixels, FILM)
 
@@ -61,7 +61,7 @@ def test_one_bit_pictures_become_black_and_white():
         ("webp", "WEBP", 8),
     ],
 )
-def test_a_film_says_what_it_was(name, format, bits):
+def test_a_film_states_its_source_format(name, format, bits):
     data = encode(FILM, name)
     film = read_film(data)
     assert (film.format, film.source_bits) == (format, bits)
@@ -90,7 +90,7 @@ def test_exif_orientation_is_applied(orientation):
     assert np.array_equal(read_film(buffer.getvalue()).pixels, upright)
 
 
-def test_a_broken_exif_block_does_not_cost_the_film():
+def test_a_damaged_exif_block_does_not_prevent_reading():
     image, buffer = Image.fromarray(FILM), io.BytesIO()
     image.save(buffer, "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     assert read_film(buffer.getvalue()).pixels.shape == FILM.shape
@@ -154,7 +154,7 @@ class TestSixteenBits:
         own = np.rint((FILM - FILM.min()) * (255 / np.ptp(FILM)))
         assert np.abs(film.pixels - own).max() <= 1
 
-    def test_levels_that_are_no_numbers_are_damage(self):
+    def test_non_finite_levels_count_as_damage(self):
         levels = FILM.astype("<f4")
         levels[5, 5] = np.nan
         assert refused(_tiff(levels.tobytes(), bits=32, sample_format=3)).code == "corrupt"
@@ -189,7 +189,7 @@ def test_reading_a_picture_imports_neither_pydicom_nor_django():
 
 
 class TestRendering:
-    def test_a_film_is_drawn_anew_as_a_grey_jpeg(self):
+    def test_a_film_is_rendered_as_a_grey_jpeg(self):
         drawn = Image.open(io.BytesIO(render_film(read_film(encode(FILM, "png16")))))
         assert (drawn.format, drawn.mode, drawn.size) == ("JPEG", "L", (128, 96))
         assert np.abs(np.asarray(drawn).astype(int) - FILM).mean() < 3

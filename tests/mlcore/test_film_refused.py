@@ -115,13 +115,13 @@ def test_other_files_are_named(start, code, detail):
     assert detail in error.detail.values()
 
 
-def test_a_text_that_begins_like_a_bitmap_is_no_bitmap():
+def test_a_text_that_starts_like_a_bitmap_is_not_a_bitmap():
     assert refused(b"BM is short for bone marrow. " * 9).code == "not_an_image"
 
 
 @pytest.mark.parametrize("name", ["jpeg", "jpeg_progressive", "png", "bmp", "webp"])
 @pytest.mark.parametrize("lost", [1, 2, 40, 0.2, 0.5, 0.9])
-def test_a_file_that_was_cut_off_is_called_so(name, lost):
+def test_a_truncated_file_is_reported_as_truncated(name, lost):
     data = encode(FILM, name)
     kept = len(data) - (lost if isinstance(lost, int) else int(lost * len(data)))
     if name == "png" and lost in (1, 2):

@@ -61,7 +61,7 @@ class TestAbstention:
         ours = (fresh if label == 0 else 1 - fresh) <= limit
         assert np.array_equal(ours, sets[:, label, 0])
 
-    def test_what_it_promises_holds_on_new_films(self):
+    def test_the_coverage_guarantee_holds_on_new_films(self):
         labels, p = sample(2000, seed=3)
         fitted = conformal.fit(labels, p, threshold=0.5, coverage=0.95)
         fresh, q = sample(20000, seed=4)
@@ -71,13 +71,13 @@ class TestAbstention:
             assert wrong.sum() / (fresh == label).sum() < 0.062
         assert 0.03 < (~sure).mean() < 0.4
 
-    def test_no_answer_contradicts_the_threshold(self):
+    def test_no_result_contradicts_the_threshold(self):
         labels, p = sample(500, seed=5)
         for threshold in (0.01, 0.4, 0.6, 0.999):
             fitted = conformal.fit(labels, p, threshold=threshold)
             assert fitted.lower <= threshold <= fitted.upper
 
-    def test_too_few_films_to_promise_leave_every_film_undecided(self):
+    def test_with_too_few_films_the_model_always_abstains(self):
         fitted = conformal.fit([0, 1, 0, 1], [0.1, 0.9, 0.2, 0.8], threshold=0.5)
         assert fitted.is_unsure([0.0, 0.5, 1.0]).all()
 
@@ -101,7 +101,7 @@ class TestFolds:
         record(f"person{n}", "PNEUMONIA", "virus", 1) for n in range(1, 91)
     ]
 
-    def test_a_fold_is_a_run_of_patients_and_no_patient_is_parted(self):
+    def test_a_fold_has_consecutive_patients_and_splits_none(self):
         fold = folds.blocks(self.films, 4)
         by_patient: dict[str, set[int]] = {}
         for film, number in zip(self.films, fold, strict=True):
@@ -161,7 +161,7 @@ class TestProbe:
     field = np.zeros((56, 56), bool)
     field[14:42, 8:24] = field[14:42, 32:48] = True
 
-    def test_each_probe_hides_what_it_names(self):
+    def test_each_probe_masks_the_named_region(self):
         film = np.full((100, 200), 200, np.uint8)
         shown = {name: probe.masked(film, name, self.field) > 0 for name in probe.PROBES}
         assert shown["none"].all()
@@ -175,7 +175,7 @@ class TestProbe:
         with pytest.raises(ValueError, match="Unknown probe"):
             probe.masked(film, "nose", self.field)
 
-    def test_a_network_that_looks_at_the_frame_is_found_out(self):
+    def test_a_network_that_uses_the_frame_is_detected(self):
         rng = np.random.default_rng(0)
         labels = np.arange(40) % 2
         films = rng.integers(100, 150, (40, 64, 64)).astype(np.uint8)
@@ -213,7 +213,7 @@ class TestCorruptions:
     film = chest_film(seed=2, size=200)
 
     @pytest.mark.parametrize("kind", corruptions.KINDS)
-    def test_each_is_graded_and_says_the_same_each_time(self, kind):
+    def test_each_corruption_is_graded_and_reproducible(self, kind):
         before = self.film.copy()
         done = [corruptions.corrupt(self.film, kind, s, seed=4) for s in (1, 2, 3)]
         again = corruptions.corrupt(self.film, kind, 3, seed=4)
@@ -230,20 +230,20 @@ class TestCorruptions:
         assert np.array_equal(some[3], corruptions.any_of(self.film, 3))
         assert len({film.tobytes() for film in some}) > 8
 
-    def test_an_unknown_one_is_refused(self):
+    def test_an_unknown_corruption_is_refused(self):
         with pytest.raises(ValueError, match="Received: 'rain'"):
             corruptions.corrupt(self.film, "rain", 1, seed=0)
 
 
 class TestOutliers:
-    def test_pictures_are_of_the_size_asked_for_and_differ(self):
+    def test_synthetic_images_have_the_requested_size_and_differ(self):
         rng = np.random.default_rng(0)
         made = [outliers.synthetic(rng, size=64) for _ in range(60)]
         assert all(picture.shape == (64, 64) for picture in made)
         assert all(picture.dtype == np.uint8 for picture in made)
         assert len({picture.tobytes() for picture in made}) == 60
 
-    def test_a_turned_film_is_never_upright(self):
+    def test_a_rotated_film_is_never_upright(self):
         film = chest_film(seed=3, size=64)
         rng = np.random.default_rng(1)
         not_upright = [film[::-1], *(np.rot90(film, quarters) for quarters in (1, 2, 3))]
@@ -254,7 +254,7 @@ class TestOutliers:
             seen.add(found)
         assert seen == {0, 1, 2, 3}
 
-    def test_a_broken_film_keeps_its_size_and_not_its_order(self):
+    def test_a_shuffled_film_keeps_its_size_but_not_its_order(self):
         first, second = chest_film(seed=3, size=64), chest_film(seed=4, size=64)
         rng = np.random.default_rng(1)
         for _ in range(30):
@@ -264,7 +264,7 @@ class TestOutliers:
                 assert np.abs(broken.astype(int) - film).mean() > 10
 
 
-def test_failures_are_told_in_words_surest_first():
+def test_failures_are_described_most_confident_first():
     films = [chest_film(seed=seed, size=64) for seed in range(20)]
     films[3][:8] = 255
     labels = np.zeros(20, int)

@@ -72,13 +72,13 @@ def test_counts_and_shares_at_the_threshold():
 
 
 @pytest.mark.parametrize("value", [0, 1])
-def test_with_one_class_a_figure_is_nan_and_says_so(value):
+def test_with_one_class_metrics_are_nan_with_a_warning(value):
     labels = np.full(5, value)
     with pytest.warns(UndefinedMetricWarning, match="AUC is undefined"):
         assert math.isnan(metrics.auc(labels, np.linspace(0, 1, 5)))
 
 
-def test_what_is_no_label_or_no_number_is_refused():
+def test_invalid_labels_and_scores_are_refused():
     with pytest.raises(ValueError, match="Labels must be 0 or 1"):
         metrics.auc(np.array([0, 2]), np.array([0.1, 0.2]))
     with pytest.raises(ValueError, match="finite"):

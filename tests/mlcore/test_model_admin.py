@@ -77,7 +77,7 @@ def test_ml_staff_see_models_in_the_admin_and_nothing_else(reading, as_ml_engine
     assert as_ml_engineer.get(f"/admin/diagnosis/reading/{reading.pk}/change/").status_code == 403
 
 
-def test_new_ml_staff_get_into_the_admin(db):
+def test_new_ml_staff_can_open_the_admin(db):
     for role in roles.PERMISSIONS:
         account = services.create_account(
             email=f"{role}@example.org", display_name=role, password="x" * 20, role=role
@@ -85,7 +85,7 @@ def test_new_ml_staff_get_into_the_admin(db):
         assert account.is_staff == (role != roles.DOCTOR)
 
 
-def test_ml_staff_of_an_older_installation_are_let_in(ml_engineer, doctor):
+def test_ml_staff_of_an_older_installation_can_open_the_admin(ml_engineer, doctor):
     import importlib
 
     ml_engineer.is_staff = False
@@ -97,7 +97,7 @@ def test_ml_staff_of_an_older_installation_are_let_in(ml_engineer, doctor):
     assert (ml_engineer.is_staff, doctor.is_staff) == (True, False)
 
 
-def test_activation_asks_first_and_is_on_record(
+def test_activation_asks_for_confirmation_and_is_audited(
     active_model, other_model, as_ml_engineer, ml_engineer
 ):
     page = as_ml_engineer.get(activate(other_model)).content.decode()
@@ -115,7 +115,7 @@ def test_activation_asks_first_and_is_on_record(
     assert table.count("<tr>") == 2, "the heading and one activation"
 
 
-def test_rolling_back_asks_first_and_is_not_done_twice(
+def test_rolling_back_asks_for_confirmation_and_happens_once(
     active_model, other_model, as_ml_engineer, ml_engineer
 ):
     registry.activate(other_model)
@@ -131,7 +131,7 @@ def test_rolling_back_asks_first_and_is_not_done_twice(
     assert registry.active_version() == active_model
 
 
-def test_with_nothing_to_go_back_to_it_says_so(active_model, as_ml_engineer):
+def test_rolling_back_without_an_earlier_model_shows_a_message(active_model, as_ml_engineer):
     for response in (
         as_ml_engineer.get(ROLL_BACK, follow=True),
         as_ml_engineer.post(ROLL_BACK, follow=True),
@@ -140,7 +140,7 @@ def test_with_nothing_to_go_back_to_it_says_so(active_model, as_ml_engineer):
     assert ROLL_BACK not in as_ml_engineer.get(LIST).content.decode()
 
 
-def test_supervisors_look_and_do_not_choose(active_model, other_model, as_supervisor):
+def test_supervisors_can_view_but_not_activate_models(active_model, other_model, as_supervisor):
     for address in (activate(other_model), ROLL_BACK):
         assert as_supervisor.get(address).status_code == 403
         assert as_supervisor.post(address).status_code == 403
@@ -150,7 +150,7 @@ def test_supervisors_look_and_do_not_choose(active_model, other_model, as_superv
     assert registry.active_version() == active_model
 
 
-def test_a_damaged_a_lost_and_an_unfit_bundle_are_refused_in_words(
+def test_a_damaged_missing_or_unfit_bundle_shows_an_error(
     active_model, other_model, third_model, as_ml_engineer
 ):
     with (other_model.folder / "model.tflite").open("ab") as file:
@@ -166,7 +166,7 @@ def test_a_damaged_a_lost_and_an_unfit_bundle_are_refused_in_words(
     assert registry.active_version() == active_model
 
 
-def test_two_who_activate_at_once_get_an_answer_not_an_error(
+def test_concurrent_activations_cause_no_error(
     active_model, other_model, as_ml_engineer, monkeypatch
 ):
     def taken(version):
@@ -200,7 +200,9 @@ def test_two_chosen_models_are_compared_on_the_same_films(other_model, third_mod
     assert same == text, "seeded: the same figures each time"
 
 
-def test_models_that_answer_alike_are_not_called_different(active_model, tmp_path, as_supervisor):
+def test_models_with_similar_predictions_are_not_called_different(
+    active_model, tmp_path, as_supervisor
+):
     pair = [
         write_bundle(tmp_path, full_card(name), predictions_csv=predictions())
         for name in ("first", "second")
@@ -209,7 +211,9 @@ def test_models_that_answer_alike_are_not_called_different(active_model, tmp_pat
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
-def test_two_models_are_asked_for(count, active_model, other_model, third_model, as_supervisor):
+def test_a_comparison_requires_two_models(
+    count, active_model, other_model, third_model, as_supervisor
+):
     keys = [active_model.pk, other_model.pk, third_model.pk][:count]
     sent = {"action": "compare_chosen", "_selected_action": keys, "index": "0"}
     response = as_supervisor.post(LIST, sent, follow=True)
@@ -221,14 +225,14 @@ def test_two_models_are_asked_for(count, active_model, other_model, third_model,
 
 
 @pytest.mark.parametrize("query", ["?first=1&second=1", "?first=x&second=", "?first=1&second=99"])
-def test_a_pair_that_is_none_is_asked_for_again(query, active_model, as_supervisor):
+def test_an_invalid_pair_shows_the_form_again(query, active_model, as_supervisor):
     query = query.replace("=1", f"={active_model.pk}")
     response = as_supervisor.get(f"{LIST}compare/{query}")
     assert response.status_code == 200
     assert said(response) == "Choose two models to compare."
 
 
-def test_why_two_models_cannot_be_compared_is_said(
+def test_the_page_explains_why_models_cannot_be_compared(
     active_model, other_model, third_model, tmp_path, as_supervisor
 ):
     early = write_bundle(tmp_path, early_card())
@@ -251,7 +255,7 @@ def test_why_two_models_cannot_be_compared_is_said(
     assert "has no predictions.csv" in compare(as_supervisor, other_model, third_model)
 
 
-def test_the_admin_speaks_chinese_too(active_model, other_model, third_model, ml_engineer):
+def test_the_admin_is_translated_into_chinese(active_model, other_model, third_model, ml_engineer):
     client = signed_in(ml_engineer)
     client.defaults["HTTP_ACCEPT_LANGUAGE"] = "zh-hant"
     text = compare(client, other_model, third_model)

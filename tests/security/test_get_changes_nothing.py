@@ -52,7 +52,7 @@ def test_get_and_head_change_nothing(person, people, reading):
 
 
 @pytest.mark.parametrize("person", ["doctor", "supervisor", "root", None])
-def test_no_form_is_taken_without_its_token(person, people, reading):
+def test_forms_without_a_csrf_token_are_rejected(person, people, reading):
     user, plain = people[person]
     strict = Client(enforce_csrf_checks=True, headers={"accept-language": "en"})
     strict.cookies = plain.cookies
@@ -64,7 +64,7 @@ def test_no_form_is_taken_without_its_token(person, people, reading):
     assert state() == before
 
 
-def test_a_form_is_taken_with_its_token(doctor):
+def test_forms_with_a_csrf_token_are_accepted(doctor):
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(doctor)
     strict.get("/accounts/profile/")
@@ -91,7 +91,7 @@ def with_session(key: str) -> Client:
     return thief
 
 
-def test_a_session_id_planted_before_signing_in_is_worth_nothing_afterwards(doctor):
+def test_a_session_id_planted_before_sign_in_is_useless_afterwards(doctor):
     browser = Client()
     browser.post("/i18n/set/", {"language": "en"})
     session = browser.session
@@ -105,7 +105,7 @@ def test_a_session_id_planted_before_signing_in_is_worth_nothing_afterwards(doct
     assert answer.headers["Location"] == "/accounts/login/?next=/accounts/profile/"
 
 
-def test_a_session_id_is_worth_nothing_after_signing_out(reading, doctor):
+def test_a_session_id_is_useless_after_sign_out(reading, doctor):
     browser = signed_in(doctor)
     address = f"/readings/{reading.pk}/"
     key = browser.session.session_key

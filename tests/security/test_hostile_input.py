@@ -66,7 +66,7 @@ def _errors_are_answers(people):
 
 
 @pytest.mark.parametrize("person", PERSONS)
-def test_every_form_bears_every_hostile_input(person, people, reading):
+def test_every_form_withstands_hostile_input(person, people, reading):
     user, browser = people[person]
     forms = forms_of(browser, list(addresses(reading, user or reading.doctor).values()))
     assert len(forms) >= 3
@@ -83,7 +83,7 @@ def test_every_form_bears_every_hostile_input(person, people, reading):
 
 
 @pytest.mark.parametrize("person", PERSONS)
-def test_every_form_bears_each_field_alone(person, people, reading):
+def test_every_form_withstands_hostile_input_in_each_field(person, people, reading):
     """Other fields keep their values, so that one bad field does not hide another."""
     user, browser = people[person]
     forms = forms_of(browser, list(addresses(reading, user or reading.doctor).values()))
@@ -100,7 +100,7 @@ def test_every_form_bears_each_field_alone(person, people, reading):
 
 
 @pytest.mark.parametrize("person", ["doctor", "supervisor", "root"])
-def test_every_page_bears_hostile_queries(person, people, reading):
+def test_every_page_withstands_hostile_queries(person, people, reading):
     user, browser = people[person]
     keys = ["q", "page", "p", "o", "next", "label", "result", "date_from", "size", "format", "e"]
     found = []
@@ -111,7 +111,7 @@ def test_every_page_bears_hostile_queries(person, people, reading):
     assert found == []
 
 
-def test_after_signing_in_nobody_is_led_elsewhere(client, doctor):
+def test_sign_in_does_not_redirect_to_other_sites(client, doctor):
     for there in ("https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:x"):
         response = client.post(
             "/accounts/login/", {"login": doctor.email, "password": PASSWORD, "next": there}
@@ -130,7 +130,7 @@ def stored_markup(reading: Reading) -> list[str]:
     ]
 
 
-def test_markup_that_is_stored_comes_out_as_text_everywhere(active_model, people, film_bytes):
+def test_stored_markup_is_escaped_everywhere(active_model, people, film_bytes):
     """Enter markup into every text field of a user, then view every page as every user."""
     doctor, browser = people["doctor"]
     short = MARKUP[:70]

@@ -50,7 +50,7 @@ def faults_of_text(name: str, page: str) -> list[str]:
 
 
 @pytest.mark.parametrize("person", ["doctor", "supervisor", "ml_engineer", "root", None])
-def test_every_page_is_sealed_against_the_outside(person, people, reading):
+def test_every_page_has_its_security_headers(person, people, reading):
     user, browser = people[person]
     found, looked_at = [], 0
     for name, address in addresses(reading, user or reading.doctor).items():
@@ -62,7 +62,7 @@ def test_every_page_is_sealed_against_the_outside(person, people, reading):
 
 
 @pytest.mark.parametrize("person", ["doctor", "supervisor", "root"])
-def test_no_page_holds_a_key_or_a_password(person, people, reading, settings):
+def test_no_page_contains_a_key_or_a_password(person, people, reading, settings):
     user, browser = people[person]
     looked_at = 0
     for name, address in addresses(reading, user).items():

@@ -82,7 +82,7 @@ def test_the_deployment_check_is_silent(tmp_path):
     assert "no issues (0 silenced)" in done.stdout
 
 
-def test_what_a_browser_gets_in_production(tmp_path):
+def test_production_responses(tmp_path):
     done = run(tmp_path, "-c", LOOK, SECRET_KEY=GOOD_KEY)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()

@@ -38,13 +38,13 @@ def test_another_database_is_refused(monkeypatch):
         ("django-insecure-" + "abcdefgh" * 10, "too weak"),
     ],
 )
-def test_a_weak_secret_stops_the_start(monkeypatch, value, said):
+def test_a_weak_secret_prevents_start_up(monkeypatch, value, said):
     monkeypatch.setenv("KEY", value)
     with pytest.raises(ImproperlyConfigured, match=said):
         env.secret("KEY")
 
 
-def test_a_good_secret_is_taken(monkeypatch):
+def test_a_good_secret_is_accepted(monkeypatch):
     monkeypatch.setenv("KEY", "0123456789" * 6)
     assert env.secret("KEY") == "0123456789" * 6
 

@@ -172,7 +172,7 @@ def test_the_old_way_breaks_with_the_next_release(index, project, fresh_python):
     assert "coverlib[toml]" in broken.stderr
 
 
-def test_locking_again_moves_nothing_until_asked(index, project):
+def test_locking_again_changes_nothing_unless_asked(index, project):
     lock(index, project)
     before = [(project / name).read_text() for name in LOCKS]
     release_all(index, "2.0")
@@ -184,7 +184,7 @@ def test_locking_again_moves_nothing_until_asked(index, project):
         assert "website==1.0" in (project / name).read_text()
 
 
-def test_a_lock_that_lacks_something_is_not_taken_for_installed(index, project, python):
+def test_an_incomplete_lock_fails_to_install(index, project, python):
     lock(index, project)
     text = (project / "requirements-serve.txt").read_text()
     start = text.index("toolbox==")
@@ -196,7 +196,7 @@ def test_a_lock_that_lacks_something_is_not_taken_for_installed(index, project, 
     assert "make clean" in done.stderr
 
 
-def test_a_file_that_was_exchanged_is_not_installed(index, project, python):
+def test_a_replaced_file_is_not_installed(index, project, python):
     lock(index, project)
     index.release("toolbox", "1.0", "Summary: not what was locked")
     done = install(python, "requirements-serve.txt", index, project)

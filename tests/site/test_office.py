@@ -112,7 +112,7 @@ def test_of_many_doctors_those_with_most_readings_are_shown(active_model, as_sup
     assert "And 2 doctors with fewer readings." in words
 
 
-def test_what_waits_is_counted_and_leads_to_it(busy, as_supervisor):
+def test_pending_work_is_counted_and_linked(busy, as_supervisor):
     page = office(as_supervisor)
     assert "0 accounts awaiting approval" in words_of(page)
     applicant = User.objects.create_user("new@example.org", display_name="New")
@@ -135,7 +135,7 @@ def test_the_model_and_who_activated_it(active_model, as_supervisor, supervisor,
     assert f"activated by {ml_engineer.display_name}" in words
 
 
-def test_a_disk_that_fills_stands_out(active_model, as_supervisor, monkeypatch):
+def test_a_nearly_full_disk_is_highlighted(active_model, as_supervisor, monkeypatch):
     usage = namedtuple("usage", "total used free")
     for used, due in ((50, 0), (95, 1)):
         gb = 2**30
@@ -146,7 +146,7 @@ def test_a_disk_that_fills_stands_out(active_model, as_supervisor, monkeypatch):
         assert f"{used}.0 GB used on this disk ({used}%)" in words_of(page).replace("\xa0", " ")
 
 
-def test_without_a_reading_no_share_is_made_up(active_model, as_supervisor):
+def test_without_readings_no_proportion_is_shown(active_model, as_supervisor):
     words = words_of(office(as_supervisor))
     assert "0 readings from" in words
     assert "no readings in this period" in words
@@ -158,7 +158,7 @@ def test_without_a_model_the_office_opens(as_supervisor):
     assert "X-rays cannot be read." in words_of(office(as_supervisor))
 
 
-def test_ml_staff_see_figures_and_nobodys_name(busy, as_ml_engineer, doctor, other_doctor):
+def test_ml_staff_see_statistics_without_names(busy, as_ml_engineer, doctor, other_doctor):
     page = office(as_ml_engineer)
     words = words_of(page)
     assert "1 of 8 readings" in words
@@ -172,7 +172,7 @@ def test_ml_staff_see_figures_and_nobodys_name(busy, as_ml_engineer, doctor, oth
         assert hidden not in page.replace("Deleted readings are not counted", "")
 
 
-def test_staff_without_a_role_see_no_figure(busy, client):
+def test_staff_without_a_role_see_no_statistics(busy, client):
     nobody = User.objects.create_user(
         "staff@example.org", is_staff=True, approval=User.Approval.APPROVED
     )
@@ -180,7 +180,7 @@ def test_staff_without_a_role_see_no_figure(busy, client):
     assert "office-chart" not in office(signed_in(nobody))
 
 
-def test_the_office_speaks_chinese(busy, supervisor):
+def test_the_office_is_translated_into_chinese(busy, supervisor):
     client = signed_in(supervisor)
     client.defaults["HTTP_ACCEPT_LANGUAGE"] = "zh-hant"
     words = words_of(office(client))

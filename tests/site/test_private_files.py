@@ -86,7 +86,7 @@ def var(migrated, tmp_path) -> Path:
     return shutil.copytree(migrated, tmp_path / "var")
 
 
-def test_migrate_makes_a_database_that_nobody_else_reads(migrated):
+def test_migrate_creates_a_private_database(migrated):
     found = modes(migrated)
     assert found.pop("db.sqlite3") == 0o600
     assert found.pop("secret_key") == 0o600
@@ -104,7 +104,7 @@ def test_an_existing_installation_is_closed_at_the_next_start(var):
     assert set(found.values()) == {0o600}
 
 
-def test_what_a_group_was_granted_on_purpose_stays(var):
+def test_deliberate_group_access_is_kept(var):
     var.chmod(0o2750)
     (var / "db.sqlite3").chmod(0o640)
     assert python("-c", LOOK, var=var, umask=0).split()[0] == "0o640"
@@ -167,7 +167,7 @@ def test_films_and_their_folders_are_private(tmp_path):
     assert set(found.values()) == {0o700}
 
 
-def test_a_folder_that_stays_open_is_reported(tmp_path, settings, monkeypatch):
+def test_a_folder_open_to_others_is_reported(tmp_path, settings, monkeypatch):
     """For example, on a disk without permissions, or if another user owns the folder."""
     settings.VAR_DIR = tmp_path / "var"
     settings.VAR_DIR.mkdir()

@@ -53,7 +53,7 @@ def test_missing_packages_are_installed_as_root(tmp_path, system):
     ]  # fmt: skip
 
 
-def test_what_is_there_is_not_installed_again(tmp_path, system):
+def test_installed_packages_are_not_installed_again(tmp_path, system):
     for program in ("chromium", "msgfmt", "xgettext", "apt-get"):
         system(program)
     system("fc-list", "echo Noto Sans CJK TC")
@@ -62,7 +62,7 @@ def test_what_is_there_is_not_installed_again(tmp_path, system):
 
 
 @pytest.mark.parametrize("user", ["1000", "0"], ids=["no rights", "no Debian"])
-def test_without_the_right_to_install_it_says_what_is_not_tested(system, user):
+def test_without_permission_to_install_untested_parts_are_listed(system, user):
     system("id", f"echo {user}")
     if user != "0":
         system("apt-get")

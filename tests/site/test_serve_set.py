@@ -167,7 +167,7 @@ def test_the_commands_that_serve_need_nothing_more(site, serve_python, checkout,
     assert 0 <= audit["shortcuts"]["frame"]["auc"] <= 1, "fitted by scikit-learn"
 
 
-def test_training_says_what_it_lacks_and_how_to_get_it(site, serve_python, checkout, films):
+def test_training_reports_missing_packages(site, serve_python, checkout, films):
     done = manage(serve_python, checkout, "train_model", "--data", films, "--name", "mine")
     assert done.returncode == 1
     assert done.stderr == (

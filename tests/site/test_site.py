@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.mark.parametrize("language", ["en", "zh-hant"])
 @pytest.mark.parametrize("address", ["/", "/about/", "/accounts/login/"])
-def test_open_pages_speak_both_languages(client, active_model, address, language):
+def test_public_pages_exist_in_both_languages(client, active_model, address, language):
     page = client.get(address, headers={"accept-language": language})
     assert page.status_code == 200
     assert f'lang="{language}"'.lower() in page.content.decode().lower()
@@ -31,7 +31,7 @@ def test_the_language_can_be_switched(client, active_model):
         assert words in page.split("<main")[1]
 
 
-def test_a_browser_may_run_nothing_but_our_own(client, active_model):
+def test_the_policy_allows_only_our_scripts(client, active_model):
     response = client.get("/")
     policy = response.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
@@ -84,7 +84,7 @@ def test_films_in_a_served_folder_are_an_error(settings):
     assert [e.id for e in site_checks.private_media_is_not_served(None)] == ["xraysite.E001"]
 
 
-def test_a_cache_of_one_process_is_warned_of(settings):
+def test_a_cache_of_one_process_causes_a_warning(settings):
     assert [w.id for w in site_checks.cache_is_shared(None)] == ["xraysite.W001"]
     settings.CACHES = {
         "default": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache"}
@@ -101,7 +101,7 @@ def test_a_damaged_active_model_is_an_error(active_model):
     assert [error.id for error in errors] == ["xraysite.E002"]
 
 
-def test_a_taken_port_is_said_so(unused_tcp_port_holder):
+def test_a_port_in_use_is_reported(unused_tcp_port_holder):
     port = unused_tcp_port_holder
     run = subprocess.run(
         [sys.executable, "-m", "xraysite.run", "--port", str(port)],
