@@ -388,7 +388,7 @@ def answer_of(response: Any, address: str) -> Answer:
     except Resolver404:
         return location.path
     if name in {LOGIN, ADMIN_LOGIN} and not address.startswith("/accounts/"):
-        assert parse_qs(location.query)["next"][0].startswith(address), "it leads back afterwards"
+        assert parse_qs(location.query)["next"][0].startswith(address), "redirects back afterwards"
     return name
 
 

@@ -111,7 +111,7 @@ def test_the_posted_image_equals_the_preview(share, reading, as_other_doctor):
     after = np.asarray(Image.open(io.BytesIO(shown)))
     assert np.array_equal(before, after)
     assert max(after.shape) == 800
-    assert not after[:80, :320].any(), "what was blackened is black"
+    assert not after[:80, :320].any(), "redacted pixels are black"
     assert after[200:].any()
 
 

@@ -75,7 +75,7 @@ def test_every_act_from_every_state(act, state, as_supervisor, supervisor):
     assert asked.status_code == (200 if offered else 302)
     assert (address in page_of(as_supervisor, user)) == offered
     user.refresh_from_db()
-    assert user.approval == state, "looking decided"
+    assert user.approval == state, "the GET request resolved the report"
 
     assert decide(as_supervisor, user, act).status_code == 302
     user.refresh_from_db()
@@ -397,7 +397,7 @@ def test_the_queue_shows_the_longest_waiting_first_with_a_badge(as_supervisor):
 
 
 @pytest.mark.parametrize("person", ["doctor", "ml_engineer"])
-def test_nobody_else_sees_the_badge(person, request):
+def test_only_deciders_see_the_badge(person, request):
     UserFactory(approval="PENDING")
     browser = signed_in(request.getfixturevalue(person))
     assert "count-badge" not in browser.get("/models/").content.decode()

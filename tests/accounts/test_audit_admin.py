@@ -39,7 +39,7 @@ def days(db):
         yield signed_in(supervisor)
 
 
-def test_the_newest_event_comes_first_with_who_what_and_where(as_supervisor, doctor):
+def test_the_newest_event_comes_first_with_its_details(as_supervisor, doctor):
     record_access(doctor, what="film", by=doctor)
     page = as_supervisor.get(LIST)
     text = page.content.decode()

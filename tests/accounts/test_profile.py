@@ -76,7 +76,7 @@ def test_nothing_else_of_the_file_is_kept_and_it_stands_upright():
     assert b"secret" not in out
     assert not opened(out).getexif()
     red, _, blue = opened(out).convert("RGB").getpixel((128, 20))
-    assert red > 150 > blue, "what was left is above after turning"
+    assert red > 150 > blue, "the left side is at the top after rotation"
 
 
 def animated() -> bytes:

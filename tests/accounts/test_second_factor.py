@@ -102,7 +102,7 @@ def test_each_code_is_accepted_once_at_sign_in():
     assert browser.get("/admin/").status_code == 200
     again = by_password(supervisor)
     again.post("/accounts/2fa/authenticate/", {"code": code})
-    assert not is_in(again), "a code was taken twice"
+    assert not is_in(again), "a code was accepted twice"
     events = list(AuditEntry.objects.order_by("sequence").values_list("what", flat=True))
     assert events.count("second-factor-failed") == 2
     assert events.count("second-factor-given") == 1

@@ -31,7 +31,7 @@ def table(browser, **query: object) -> list[dict[str, str]]:
     response = browser.get(f"{LIST}export/", query)
     assert response.status_code == 200
     text = b"".join(response.streaming_content).decode()
-    assert text.startswith("\ufeff"), "Excel takes it for UTF-8"
+    assert text.startswith("\ufeff"), "Excel recognises UTF-8"
     return list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"))))
 
 
@@ -99,7 +99,7 @@ def test_the_list_filters_by_model_without_loading_cards(
     assert not any("activation_map" in query["sql"] for query in asked.captured_queries)
 
 
-def test_the_calendar_goes_from_years_to_days(active_model, as_supervisor, doctor):
+def test_date_links_lead_from_years_to_days(active_model, as_supervisor, doctor):
     first, second = ReadingFactory.create_batch(2, doctor=doctor)
     when(first, datetime.datetime(2024, 11, 30, 23, 59))
     when(second, datetime.datetime(2026, 2, 1, 0, 1))
@@ -216,7 +216,7 @@ def test_the_export_keeps_few_rows_in_memory(active_model, as_supervisor, doctor
     monkeypatch.setattr(export, "CHUNK_SIZE", 2)
     made = export.rows(Reading.objects.all())
     next(made)
-    assert fetched == [2], "the rest is asked for as it is sent"
+    assert fetched == [2], "the rest is queried while it is sent"
     assert len(list(made)) == 4
     assert as_supervisor.get(f"{LIST}export/").streaming
 

@@ -92,7 +92,7 @@ def test_every_filter_sort_and_day_uses_an_index(readings, as_supervisor, doctor
         index = expected_index(link)
         found = plans(lambda link=link: as_supervisor.get(LIST + link))
         count, page, *ends = found
-        assert "CO-ROUTINE subquery" in count, "counted to the bound only"
+        assert "CO-ROUTINE subquery" in count, "counted up to the limit only"
         if "created_at__" in link or index not in {"reading_newest", "reading_shown"}:
             assert_by_index(count, index, why=link)
         else:
@@ -132,7 +132,7 @@ def test_every_query_of_a_history_uses_an_index(readings, as_doctor):
         count, page = plans(lambda query=query: as_doctor.get(f"/readings/{query}"))
         assert_by_index(page, index, why=query)
         assert "SEARCH diagnosis_reading USING" in count[0]
-        assert "COVERING INDEX reading_own" in count[0], "rows are not needed to count them"
+        assert "COVERING INDEX reading_own" in count[0], "counting must not load rows"
 
 
 @pytest.mark.parametrize(

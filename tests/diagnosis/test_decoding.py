@@ -73,7 +73,7 @@ def test_an_inspected_film_is_read_like_any_other(active_model, as_doctor):
     assert one == other
 
 
-def test_few_inspected_films_are_kept_and_none_after_the_form(active_model, as_doctor):
+def test_inspected_films_are_limited_and_dropped_after_the_form(active_model, as_doctor):
     for seed in range(4):
         other = encode_dicom(draw_film("NORMAL", seed=seed, size=128))
         as_doctor.post("/readings/new/inspect/", {"film": upload_of(other)})
@@ -82,7 +82,7 @@ def test_few_inspected_films_are_kept_and_none_after_the_form(active_model, as_d
     assert len(validators._INSPECTED._cache) == 1
 
 
-def test_missing_renderings_are_made_again_with_one_decode(reading, as_doctor, decoded):
+def test_missing_renderings_are_rebuilt_with_one_decode(reading, as_doctor, decoded):
     for side in (VIEWER_SIDE, THUMBNAIL_SIDE):
         storages["films"].delete(storage.rendering_name(reading.film_sha256, side))
     for view in ("film/", "film/?size=thumb", "film/"):

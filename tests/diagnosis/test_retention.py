@@ -108,7 +108,7 @@ def test_a_supervisor_restores_with_a_reason(reading, as_doctor, supervisor):
         (None, 20, False),
     ],
 )
-def test_what_may_be_purged(reason, years_ago, allowed, reading, supervisor):
+def test_conditions_for_purging(reason, years_ago, allowed, reading, supervisor):
     made = timezone.now() - datetime.timedelta(days=365.25 * years_ago)
     Reading.objects.update(created_at=made)
     reading.refresh_from_db()

@@ -41,7 +41,7 @@ def test_the_doctors_reading_is_shown_on_every_page(pneumonia, as_doctor, as_sup
         assert "You: Normal" in as_doctor.get(address).content.decode()
     page = as_supervisor.get(f"/readings/{pneumonia.pk}/").content.decode()
     assert "thymus, not<br>consolidation" in page
-    assert "/own-reading/" not in page, "a supervisor states nothing in the doctor's place"
+    assert "/own-reading/" not in page, "a supervisor cannot record the doctor's assessment"
 
 
 def test_every_change_of_the_doctors_reading_is_audited(pneumonia, as_doctor, doctor):

@@ -283,7 +283,7 @@ def test_sharing_works_without_scripts(reading, as_doctor, board):
     assert re.search(r'<textarea[^>]*name="boxes"', page)
     assert "What do you see?" in page
     preview = send(as_doctor, reading, "preview", body="*first* <b>\n\nsecond").content.decode()
-    assert "<p>*first* &lt;b&gt;" in preview, "as the board shows it"
+    assert "<p>*first* &lt;b&gt;" in preview, "as displayed on the board"
     assert "Questions" in preview
     sent = hidden_fields(preview)
     assert sent["body"] == "*first* <b>\n\nsecond"
@@ -510,5 +510,5 @@ def test_one_image_is_withdrawn_without_the_reading(reading, as_doctor, board):
     assert withdraw not in page
     assert address(reading, f"share/{second.picture_id}/withdraw/") in page
     for method in (as_doctor.get, as_doctor.post):
-        assert method(withdraw).status_code == 404, "it is done once"
+        assert method(withdraw).status_code == 404, "done only once"
     assert not Reading.objects.get().is_hidden

@@ -37,7 +37,7 @@ def test_pinned_topics_come_first(as_supervisor, as_doctor, doctor, topic):
     assert {"topic-pinned", "topic-unpinned"} <= set(events())
 
 
-def test_moving(as_supervisor, as_doctor, topic):
+def test_a_topic_can_be_moved(as_supervisor, as_doctor, topic):
     there = Category.objects.last()
     do(as_supervisor, topic, "move", category=there.pk)
     assert "右下肺" in as_doctor.get(f"/forum/?category={there.pk}").content.decode()
@@ -103,7 +103,7 @@ def test_erasing_removes_text_versions_and_pictures_for_good(
     entry = AuditEntry.objects.get(what="post-erased")
     assert "patient data" in str(entry.additional_data)
     logged = str(list(AuditEntry.objects.values_list("changes", "object_repr")))
-    assert "A123456789" not in logged, "what is erased must not live on in the log"
+    assert "A123456789" not in logged, "erased text must not remain in the log"
 
 
 def upload():

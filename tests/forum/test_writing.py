@@ -206,7 +206,7 @@ def test_quoting_begins_the_reply_with_the_post(as_other_doctor, doctor, topic):
     assert "#2" in page
 
 
-def test_preview_is_what_the_post_will_be(as_doctor, topic):
+def test_the_preview_equals_the_post(as_doctor, topic):
     body = "# Head\n\n- a\n- b\n\n<b>raw</b> @nobody"
     shown = text_of(as_doctor.post("/forum/preview/", {"body": body})).strip()
     as_doctor.post(f"/forum/{topic.pk}/reply/", board.form(body=body))
@@ -227,7 +227,7 @@ def test_without_a_script_the_form_previews_and_keeps_the_text(as_doctor, topic)
 
 
 class TestDrafts:
-    def test_a_draft_survives_a_closed_tab_and_goes_when_it_is_posted(self, as_doctor, topic):
+    def test_a_draft_survives_a_closed_tab_and_is_deleted_on_posting(self, as_doctor, topic):
         saved = as_doctor.post("/forum/draft/", {"topic": topic.pk, "body": "half a thou"})
         assert saved.json() == {"saved": True}
         page = text_of(as_doctor.get(f"/forum/{topic.pk}/"))

@@ -16,7 +16,7 @@ def overconfident(seed: int, temperature: float, bias: float, n: int = 4000):
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
 @pytest.mark.parametrize("bias", [-1.0, 0.0, 2.0])
-def test_the_calibration_that_made_the_films_is_found(temperature, bias):
+def test_the_true_calibration_is_recovered(temperature, bias):
     labels, logits = overconfident(1, temperature, bias)
     found = calibration.fit(labels, logits)
     assert found.temperature == pytest.approx(temperature, rel=0.1)

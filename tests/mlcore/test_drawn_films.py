@@ -83,7 +83,7 @@ def test_write_dataset_names_films_as_the_public_set_does(tmp_path: Path):
     assert len({name.rsplit("_", 1)[0] for name in pneumonia}) == 5
 
 
-def test_write_dataset_writes_readable_films_and_none_twice(tmp_path: Path):
+def test_write_dataset_writes_distinct_readable_films(tmp_path: Path):
     roots = [
         write_dataset(tmp_path / str(seed), per_class=3, seed=seed, size=64) for seed in (0, 1)
     ]

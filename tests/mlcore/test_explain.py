@@ -22,14 +22,14 @@ def reference():
     return levels, explain.Reference.fit(levels + rng.normal(0, 1, (200, 14, 14)))
 
 
-def test_a_film_like_those_without_the_disease_stays_clear(reference):
+def test_a_film_like_the_reference_stays_clear(reference):
     levels, fitted = reference
     shown = fitted.local_evidence(levels)
     assert shown.max() == 0
     assert shown.dtype == np.float32
 
 
-def test_what_goes_beyond_them_shows_where_it_is(reference):
+def test_evidence_above_the_reference_is_shown_in_place(reference):
     levels, fitted = reference
     raised = levels.copy()
     raised[5, 6] += 8

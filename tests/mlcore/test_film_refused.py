@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
 
 @pytest.mark.parametrize("name", sorted(hostile_files()))
-def test_a_hostile_file_is_refused_for_what_it_is(name):
+def test_a_hostile_file_is_refused_with_the_right_code(name):
     file = hostile_files()[name]
     started = time.process_time()
     error = refused(file.data)

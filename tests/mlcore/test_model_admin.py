@@ -102,7 +102,7 @@ def test_activation_asks_for_confirmation_and_is_audited(
 ):
     page = as_ml_engineer.get(activate(other_model)).content.decode()
     assert "instead of" in page
-    assert registry.active_version() == active_model, "a look changes nothing"
+    assert registry.active_version() == active_model, "viewing changes nothing"
     response = as_ml_engineer.post(activate(other_model), follow=True)
     assert said(response) == "pneumonia-9 reads films from now on."
     assert registry.active_version() == other_model
@@ -176,7 +176,7 @@ def test_concurrent_activations_cause_no_error(
     assert "meanwhile" in said(as_ml_engineer.post(activate(other_model), follow=True))
 
 
-def test_what_is_active_or_unknown_is_not_activated(active_model, as_ml_engineer):
+def test_active_or_unknown_models_are_not_activated(active_model, as_ml_engineer):
     assert "already active" in said(as_ml_engineer.post(activate(active_model), follow=True))
     assert as_ml_engineer.post(f"{LIST}999/activate/").status_code == 404
     assert as_ml_engineer.put(activate(active_model)).status_code == 405

@@ -95,7 +95,7 @@ def addresses(reading: Reading, person: User) -> dict[str, str]:
             address = own_address(name, reading)
         if address is not None:
             found[name] = address
-    assert len(found) > 60, "the walk over the addresses has gone wrong"
+    assert len(found) > 60, "the crawl over the URLs failed"
     return found
 
 

@@ -48,7 +48,7 @@ def test_get_and_head_change_nothing(person, people, reading):
         changed = [table for table in after if before[table] != after[table]]
         assert changed == [], f"GET {address} ({name}) changed {changed}"
         before = after
-    assert shown >= (20 if user is None else 60), "too few pages were shown for this to mean much"
+    assert shown >= (20 if user is None else 60), "too few pages were shown for a meaningful test"
 
 
 @pytest.mark.parametrize("person", ["doctor", "supervisor", "root", None])

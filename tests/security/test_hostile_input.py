@@ -172,7 +172,7 @@ def test_stored_markup_is_escaped_everywhere(active_model, people, film_bytes):
             if page is not None:
                 looked_at += MARK in page
                 assert f"<{MARK}" not in page.lower(), f"{address} for {user}"
-    assert looked_at >= 8, "the markup was on too few pages for this test to mean anything"
+    assert looked_at >= 8, "the markup was on too few pages for a meaningful test"
     assert AuditEntry.objects.filter(object_repr__contains=MARK).exists()
 
 

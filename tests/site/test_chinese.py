@@ -111,7 +111,7 @@ REFUSED_INSIDE = {
 
 
 @pytest.mark.parametrize("address", REFUSED)
-def test_refused_forms_of_strangers(address, untranslated):
+def test_rejected_forms_of_anonymous_users(address, untranslated):
     browser = stranger("zh-hant")
     for fields in ({}, REFUSED[address]):
         text = words_of(browser.post(address, fields))
@@ -121,7 +121,7 @@ def test_refused_forms_of_strangers(address, untranslated):
 
 
 @pytest.mark.parametrize("address", REFUSED_INSIDE)
-def test_refused_forms_of_ones_own_account(address, untranslated):
+def test_rejected_forms_of_the_users_account(address, untranslated):
     user = DoctorFactory(language="zh-hant")
     browser = chinese(user)
     RecoveryCodes.activate(user)

@@ -18,7 +18,7 @@ TEXTS = {lock: (ROOT / lock).read_text() for lock in LOCKS}
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_a_lock_names_every_requirement_of_what_it_locks(lock):
+def test_a_lock_names_every_requirement_of_its_packages(lock):
     assert gaps(TEXTS[lock]) == []
 
 
@@ -222,7 +222,7 @@ def test_a_replaced_file_is_not_installed(index, project, python):
         ("install-train", ["dev"], "requirements-dev.txt"),
     ],
 )
-def test_make_installs_one_lock_and_never_a_part_of_what_is_there(tmp_path, target, held, lock):
+def test_make_installs_one_lock_and_keeps_a_larger_set(tmp_path, target, held, lock):
     """Otherwise `make run` would update only half of a developer's environment."""
     (tmp_path / "scripts").mkdir()
     shutil.copy(ROOT / "Makefile", tmp_path)

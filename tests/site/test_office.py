@@ -63,7 +63,7 @@ def test_the_figures_state_their_period_and_their_number(busy, as_supervisor):
     first = timezone.localdate() - datetime.timedelta(days=29)
     assert f"8 readings from {first:%-d %B %Y} to {timezone.localdate():%-d %B %Y}" in words
     assert "peak: 6 in one day" in words
-    assert "12.5% 1 of 8 readings" in words, "unsure, and outside the scope"
+    assert "12.5% 1 of 8 readings" in words, "inconclusive and out of scope"
     assert "50.0% 2 of 4 readings where both decided on normal or pneumonia" in words
     assert "Model normal, doctor pneumonia: 1. Model pneumonia, doctor normal: 1." in words
 
@@ -126,7 +126,9 @@ def test_pending_work_is_counted_and_linked(busy, as_supervisor):
         assert as_supervisor.get(address).context["cl"].result_count == 1
 
 
-def test_the_model_and_who_activated_it(active_model, as_supervisor, supervisor, ml_engineer):
+def test_the_active_model_and_its_activator_are_shown(
+    active_model, as_supervisor, supervisor, ml_engineer
+):
     assert "activated from the command line" in words_of(office(as_supervisor))
     browser = signed_in(ml_engineer)
     type(active_model).objects.update(is_active=False)

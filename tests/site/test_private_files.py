@@ -128,7 +128,7 @@ def test_a_database_in_another_folder_is_as_private(tmp_path):
     var = tmp_path / "var"
     assert python("-c", LOOK, "migrate", var=var, umask=0, **environment).split() == ["0o600"] * 3
     assert mode(var) == 0o700
-    assert mode(tmp_path / "data") == 0o755, "this folder is not the site's own"
+    assert mode(tmp_path / "data") == 0o755, "this folder does not belong to the site"
     database.chmod(0o644)
     assert python("-c", LOOK, var=var, umask=0, **environment).split() == ["0o600"] * 3
 
@@ -186,7 +186,7 @@ def test_a_folder_open_to_others_is_reported(tmp_path, settings, monkeypatch):
     assert f"{database} is open" in warning.msg
 
 
-def test_a_folder_that_cannot_be_made_stops_no_command(tmp_path, settings, caplog):
+def test_a_folder_that_cannot_be_created_stops_no_command(tmp_path, settings, caplog):
     (tmp_path / "file").touch()
     settings.VAR_DIR = tmp_path / "file" / "var"
     private_files.prepare_folders()

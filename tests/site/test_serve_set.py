@@ -137,7 +137,7 @@ def test_the_site_serves(site):
         assert shown in text
 
 
-def test_what_the_site_writes_is_in_var_and_private(site, checkout):
+def test_the_sites_files_are_in_var_and_private(site, checkout):
     get(f"{site[0]}/accounts/login/")
     var = checkout / "var"
     found = {path: stat.S_IMODE(path.stat().st_mode) for path in (var, *var.glob("*"))}
