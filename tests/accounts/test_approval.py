@@ -423,7 +423,9 @@ def test_the_list_by_state(state, as_supervisor):
     assert not listed & {user for name, user in made.items() if name != state}
 
 
-def test_the_list_costs_the_same_for_any_number(as_supervisor, django_assert_max_num_queries):
+def test_the_list_takes_the_same_number_of_queries_at_any_size(
+    as_supervisor, django_assert_max_num_queries
+):
     for _ in range(30):
         UserFactory(approval="PENDING")
     with django_assert_max_num_queries(20):

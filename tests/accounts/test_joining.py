@@ -159,7 +159,7 @@ def test_supervisors_are_notified_in_their_language_after_verification():
     )
 
 
-def test_another_address_of_an_applicant_is_no_second_application():
+def test_another_address_of_an_applicant_is_not_a_second_application():
     SupervisorFactory(email="a@example.org")
     browser = stranger()
     user = applicant(browser)
@@ -172,7 +172,7 @@ def test_another_address_of_an_applicant_is_no_second_application():
     assert ["a@example.org"] not in [m.to for m in mail.outbox[sent:]]
 
 
-def test_an_address_that_has_an_account_gets_the_same_answer_in_the_same_time(laboured):
+def test_an_address_with_an_account_gets_the_same_response_in_the_same_time(laboured):
     DoctorFactory(email=APPLICANT["email"], language="en")
     known, unknown = stranger(), stranger()
     drawn = draw_film("NORMAL", seed=1, size=300)
@@ -212,7 +212,7 @@ def test_a_wrong_password_looks_the_same_for_every_account(laboured, state):
     assert pages[0][:2] == (200, ["hashed"])
 
 
-def test_two_sign_ups_with_one_address_at_the_same_moment_make_one_account(monkeypatch):
+def test_concurrent_sign_ups_with_one_address_create_one_account(monkeypatch):
     """Both forms pass validation before either account is stored; only one is stored."""
     UserFactory(email=APPLICANT["email"])
     monkeypatch.setattr(
@@ -318,7 +318,7 @@ def test_a_pending_account_has_no_permissions():
     ("language", "words"),
     [("en", "Your account was not approved"), ("zh-TW", "您的帳號未獲核准")],
 )
-def test_a_rejected_applicant_reads_why(language, words):
+def test_a_rejected_applicant_sees_the_reason(language, words):
     user = UserFactory(approval="REJECTED", approval_reason="No such <licence>.")
     browser = stranger(language)
     browser.force_login(user)

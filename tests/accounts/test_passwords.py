@@ -70,7 +70,7 @@ def test_signing_up_alone_is_not_remembered():
     assert browser.session.get_expire_at_browser_close()
 
 
-def test_the_sign_in_page_leads_to_joining_and_to_a_new_password():
+def test_the_sign_in_page_links_to_sign_up_and_password_reset():
     page = stranger().get("/accounts/login/").content.decode()
     assert 'href="/accounts/signup/"' in page
     assert 'href="/accounts/password/reset/"' in page

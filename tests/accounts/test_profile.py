@@ -64,7 +64,7 @@ def test_a_picture_becomes_a_small_square(kind, mode):
         assert green > 180 > 90 > max(red, blue)
 
 
-def test_nothing_else_of_the_file_is_kept_and_it_stands_upright():
+def test_only_upright_pixels_of_the_file_are_kept():
     exif = Image.Exif()
     exif[0x0112] = 6  # rotated by 90 degrees
     exif[0x010E] = "Ward 7, bed 2"
@@ -163,7 +163,7 @@ def test_a_picture_is_not_kept_if_saving_the_account_fails(as_doctor, doctor, mo
     assert not default_storage.exists(kept[0])
 
 
-def test_a_stranger_sees_no_pictures(client, as_doctor, doctor):
+def test_anonymous_users_see_no_pictures(client, as_doctor, doctor):
     post_picture(as_doctor, picture())
     address = f"/accounts/{doctor.pk}/avatar/"
     assert client.get(address).headers["Location"] == f"/accounts/login/?next={address}"

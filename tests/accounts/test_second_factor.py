@@ -121,7 +121,7 @@ def test_a_recovery_code_works_once():
     assert AuditEntry.objects.filter(what="recovery-code-used").count() == 1
 
 
-def test_guessing_codes_is_stopped(settings):
+def test_code_guessing_is_rate_limited(settings):
     settings.ACCOUNT_RATE_LIMITS = {"login_failed": "5/5m/key"}
     doctor = DoctorFactory()
     secret = with_app(doctor)

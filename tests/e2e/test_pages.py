@@ -156,7 +156,7 @@ def test_the_dark_theme_is_as_legible_and_is_remembered(page: Page, site, site_d
     assert faults(page, site, looked_at) == {}
 
 
-def test_a_system_set_to_dark_gets_dark_pages(page: Page, site):
+def test_a_dark_system_preference_gives_dark_pages(page: Page, site):
     page.emulate_media(color_scheme="dark")
     visit(page, site)
     expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")

@@ -71,7 +71,7 @@ class TestMentions:
         assert mentioned_in("@Gone") == {}
         assert suggestions("Go", by=doctor) == []
 
-    def test_completion_finds_within_the_name_beginnings_first(self, as_doctor):
+    def test_completion_matches_anywhere_and_prefers_prefixes(self, as_doctor):
         factories.DoctorFactory(display_name="Li Chen", hospital="H")
         factories.DoctorFactory(display_name="Chen Li")
         people = as_doctor.get("/forum/people/", {"q": "chen"}).json()["people"]

@@ -162,7 +162,7 @@ class TestCases:
             submission=uuid.UUID(int=7),
         )
 
-    def test_it_opens_a_topic_with_the_picture(self, shared, as_other_doctor):
+    def test_sharing_opens_a_topic_with_the_image(self, shared, as_other_doctor):
         page = as_other_doctor.get(shared.url, follow=True).content.decode()
         assert 'alt="A film of a chest"' in page
         assert as_other_doctor.get(f"/forum/pictures/{shared.picture_id}/").status_code == 200

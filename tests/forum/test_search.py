@@ -26,12 +26,12 @@ def topic(doctor):
     ["右下", "下肺", "肺浸", "浸潤", "右下肺浸潤", "潤", "右", "CT", "ct", "fever", "feve", "wbc",
      "fever 浸潤", "12k", "Two Days", "右下肺 CT"],
 )  # fmt: skip
-def test_finds(topic, words):
+def test_matching_words_are_found(topic, words):
     assert found(words) == ["Fever for two days, ＷＢＣ 12k"]
 
 
 @pytest.mark.parametrize("words", ["左下", "右肺", "下浸", "ever", "fever 左下", "潤肺"])
-def test_does_not_find(topic, words):
+def test_other_words_are_not_found(topic, words):
     assert found(words) == []
 
 
@@ -95,7 +95,7 @@ def test_the_index_can_be_rebuilt(doctor, supervisor, topic):
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=60))
-def test_any_two_characters_in_a_row_of_a_text_are_among_its_tokens(text):
+def test_any_two_adjacent_characters_of_a_text_form_a_token(text):
     tokens = f" {search.tokens_of(text)} "
     for phrase, is_beginning in search._terms(text):
         wanted = f" {' '.join(phrase)}" + ("" if is_beginning else " ")
@@ -104,7 +104,7 @@ def test_any_two_characters_in_a_row_of_a_text_are_among_its_tokens(text):
 
 @settings(max_examples=60, deadline=None)
 @given(words=st.text(max_size=60, alphabet=st.characters(exclude_categories=["Cs"])))
-def test_any_words_are_a_search(words):
+def test_any_text_is_a_valid_search(words):
     sql, query = search._statement(search._terms(words) or [(["w"], True)])
     assert "%s" in sql
     assert not set(query) & set("';\\")

@@ -212,7 +212,7 @@ def test_the_command_writes_both_reports_and_fails_on_the_leak(faulty, tmp_path,
     assert not list(tmp_path.glob(".*"))
 
 
-def test_a_clean_set_gets_a_receipt_for_itself_alone(tmp_path, own_var):
+def test_a_clean_set_gets_a_receipt_for_itself_only(tmp_path, own_var):
     films = write_dataset(tmp_path / "set", per_class=4, size=96)
     manifest = dataset.scan(films)
     assert not audit.has_receipt(own_var, manifest)

@@ -107,7 +107,7 @@ def rewritten(bundles, *, card=None, files=None):
     return bundle.write(bundles / "other", kept | (card or {}), content | (files or {})).folder
 
 
-def test_a_bundle_that_was_written_again_unchanged_is_served(bundles):
+def test_an_unchanged_copy_of_a_bundle_is_served(bundles):
     """This shows that the next test's bundles are refused because of their change."""
     assert registry.load(rewritten(bundles)).name == SHIPPED
 

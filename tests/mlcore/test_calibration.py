@@ -24,7 +24,7 @@ def test_the_true_calibration_is_recovered(temperature, bias):
     assert metrics.ece(labels, found.probabilities(logits)) < 0.03
 
 
-def test_it_is_scikit_learns_logistic_regression():
+def test_calibration_equals_scikit_learns_logistic_regression():
     labels, logits = overconfident(2, 2.0, 0.5)
     oracle = LogisticRegression(C=1e6).fit(logits[:, np.newaxis], labels)
     found = calibration.fit(labels, logits)

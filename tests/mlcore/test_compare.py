@@ -33,7 +33,7 @@ def films(
     }
 
 
-def test_auc_and_its_resamples_are_those_of_scikit_learn():
+def test_auc_and_its_resamples_equal_scikit_learns():
     labels, first = drawn(120, skill=1, seed=1)
     _, second = drawn(120, skill=2, seed=2)
     found = compare.auc_difference(labels, first, second, resamples=60, seed=5)

@@ -289,6 +289,6 @@ class TestHeader:
     def test_study_dates(self, written, date):
         assert header(study_date=written).study_date == date
 
-    def test_acquisition_date_stands_in(self):
+    def test_acquisition_date_is_the_fallback(self):
         found = header(study_date=None, AcquisitionDate="20251231").study_date
         assert found == datetime.date(2025, 12, 31)

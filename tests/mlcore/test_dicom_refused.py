@@ -36,7 +36,7 @@ class TestRefusals:
         film = read_film(encode_dicom(FILM, modality=modality))
         assert np.array_equal(film.pixels, FILM)
 
-    def test_a_ct_slice_that_calls_itself_something_else(self):
+    def test_a_ct_slice_with_another_stated_modality(self):
         error = refused(encode_dicom(FILM, modality="OT", SOPClassUID="1.2.840.10008.5.1.4.1.1.2"))
         assert error.detail == {"modality": "CT"}
 
@@ -224,7 +224,7 @@ class TestRandomBytes:
 
     @quick
     @given(st.integers(0, 400), st.binary(max_size=300))
-    def test_noise_after_a_sound_start(self, kept, noise):
+    def test_noise_after_a_valid_start(self, kept, noise):
         check_outcome(self.files["explicit"][: 132 + kept] + noise)
 
 

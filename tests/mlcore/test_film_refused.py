@@ -33,7 +33,7 @@ def test_a_hostile_file_is_refused_with_the_right_code(name):
     assert time.process_time() - started < SLOW_IS
 
 
-def test_a_refusal_brings_the_numbers_of_its_message():
+def test_a_refusal_provides_the_numbers_of_its_message():
     assert refused(bomb_png(9_000)).detail == {"megapixels": 81.0, "limit": 64.0}
     large = refused(encode(FILM, "bmp"), max_bytes=4096)
     assert large.code == "too_large"

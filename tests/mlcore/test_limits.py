@@ -143,7 +143,7 @@ class TestLocalContrast:
         flat = np.full((50, 60), 90, np.uint8)
         assert set(np.unique(prepare_bytes(flat, size=64, spec=self.spec))) == {128}
 
-    def test_a_card_names_what_its_algorithm_reads(self):
+    def test_a_card_contains_the_parameters_of_its_algorithm(self):
         for spec in (self.spec, Preprocessing(id=EQUALISE, histogram_margin=0.1)):
             entry = {"id": spec.id, "parameters": spec.parameters()}
             assert Preprocessing.from_card(entry) == spec

@@ -21,7 +21,7 @@ def drawn(seed: int, n: int = 300) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_auc_brier_and_roc_are_scikit_learns(seed):
+def test_auc_brier_and_roc_equal_scikit_learns(seed):
     labels, scores = drawn(seed)
     assert metrics.auc(labels, scores) == pytest.approx(oracle.roc_auc_score(labels, scores))
     assert metrics.brier(labels, scores) == pytest.approx(oracle.brier_score_loss(labels, scores))
