@@ -125,7 +125,7 @@ def test_a_restored_old_log_is_detected_with_a_recorded_head(log):
         old.sequence, old.seal, old.own_seal,
     )  # fmt: skip
     assert list(verify_log()) == []
-    with pytest.raises(CommandError, match="not whole"):
+    with pytest.raises(CommandError, match="is damaged"):
         verify("--head", noted)
 
 

@@ -40,7 +40,7 @@ def test_perfectly_separated_films_can_be_calibrated():
 
 def test_a_negatively_correlated_network_is_refused():
     labels, logits = overconfident(3, 1.0, 0.0)
-    with pytest.raises(ValueError, match="learnt nothing"):
+    with pytest.raises(ValueError, match="learned nothing"):
         calibration.fit(labels, -logits)
 
 

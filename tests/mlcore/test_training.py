@@ -115,7 +115,7 @@ def test_a_name_that_is_taken_is_refused(var, films, tmp_path):
 
     (var / "b" / "taken").mkdir()
     assert "already exists" in refused("taken")
-    assert "active model is named 'drawn'" in refused("drawn", "--out", tmp_path)
+    assert "active model is already named 'drawn'" in refused("drawn", "--out", tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -310,7 +310,7 @@ class TestMembers:
         run = manage("evaluate_model", "--data", other, "--model", "pair", "--split", "test",
                      var=var, check=False)  # fmt: skip
         assert run.returncode == 1
-        assert "is not the folder that pair was trained on" in run.stderr
+        assert "is not the data set that pair was trained on" in run.stderr
 
     def test_predictions_name_no_patient_and_reproduce_the_figures(self, card, var):
         import csv
@@ -332,7 +332,7 @@ class TestMembers:
         run = manage("train_model", "--data", films, "--name", "x", "--image-size", 64,
                      "--from", "no-such", var=var, check=False)  # fmt: skip
         assert run.returncode == 1
-        assert "No bundle at" in run.stderr
+        assert "There is no bundle at" in run.stderr
 
 
 def test_the_same_seed_gives_a_bit_identical_network(var, films):
@@ -360,7 +360,7 @@ def test_a_leaking_data_set_is_refused_unless_forced(var, films, tmp_path):
     film = next((both / "NORMAL").iterdir())
     (both / "PNEUMONIA" / "person9_virus_1.jpeg").write_bytes(film.read_bytes())
     run = manage("train_model", "--data", both, "--name", "x", var=var, check=False)
-    assert "under both labels" in run.stderr
+    assert "with both labels" in run.stderr
 
 
 @pytest.mark.slow
