@@ -125,7 +125,7 @@ def test_restored_old_copy_is_detected_by_a_head_kept_elsewhere(log):
         old.sequence, old.seal, old.own_seal,
     )  # fmt: skip
     assert list(verify_log()) == []
-    with pytest.raises(CommandError, match="not whole"):
+    with pytest.raises(CommandError, match="is damaged"):
         verify("--head", noted)
 
 

@@ -73,7 +73,7 @@ def test_an_inspected_film_is_read_like_any_other(active_model, as_doctor):
     assert one == other
 
 
-def test_few_inspected_films_are_kept_and_none_after_the_form(active_model, as_doctor):
+def test_inspected_films_are_limited_and_dropped_after_the_form(active_model, as_doctor):
     for seed in range(4):
         other = encode_dicom(synthetic_film("NORMAL", seed=seed, size=128))
         as_doctor.post("/readings/new/inspect/", {"film": upload_of(other)})

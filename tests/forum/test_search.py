@@ -26,12 +26,12 @@ def topic(doctor):
     ["右下", "下肺", "肺浸", "浸潤", "右下肺浸潤", "潤", "右", "CT", "ct", "fever", "feve", "wbc",
      "fever 浸潤", "12k", "Two Days", "右下肺 CT"],
 )  # fmt: skip
-def test_finds(topic, words):
+def test_matching_words_are_found(topic, words):
     assert found(words) == ["Fever for two days, ＷＢＣ 12k"]
 
 
 @pytest.mark.parametrize("words", ["左下", "右肺", "下浸", "ever", "fever 左下", "潤肺"])
-def test_does_not_find(topic, words):
+def test_other_words_are_not_found(topic, words):
     assert found(words) == []
 
 

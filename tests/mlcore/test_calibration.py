@@ -40,7 +40,7 @@ def test_separable_data_has_a_finite_calibration():
 
 def test_inverted_logits_are_refused():
     labels, logits = overconfident(3, 1.0, 0.0)
-    with pytest.raises(ValueError, match="learnt nothing"):
+    with pytest.raises(ValueError, match="learned nothing"):
         calibration.fit(labels, -logits)
 
 

@@ -123,7 +123,7 @@ class TestFolds:
     def test_too_few_patients_are_refused(self):
         with pytest.raises(ValueError, match="fewer members"):
             folds.blocks(self.films[:2] + self.films[-1:], 2)
-        with pytest.raises(ValueError, match="two folds"):
+        with pytest.raises(ValueError, match="at least 2"):
             folds.blocks(self.films, 1)
 
 

@@ -83,7 +83,7 @@ def test_invalid_labels_and_scores_are_refused():
         metrics.auc(np.array([0, 2]), np.array([0.1, 0.2]))
     with pytest.raises(ValueError, match="finite"):
         metrics.auc(np.array([0, 1]), np.array([0.1, np.nan]))
-    with pytest.raises(ValueError, match="one length"):
+    with pytest.raises(ValueError, match="equal length"):
         metrics.auc(np.array([0, 1]), np.array([0.1]))
 
 

@@ -78,7 +78,7 @@ def train(var: Path, films: Path, name: str, *more: object, epochs: int) -> str:
     return run.stdout
 
 
-def test_training_writes_a_whole_bundle_and_activates_nothing(var, films):
+def test_training_writes_a_complete_bundle_and_activates_nothing(var, films):
     folder = var / "b" / "drawn"
     card = json.loads((folder / "card.json").read_text())
     assert card["labels"] == ["NORMAL", "PNEUMONIA"]
@@ -97,7 +97,7 @@ def test_training_writes_a_whole_bundle_and_activates_nothing(var, films):
     assert re.search(r"epoch 2/2: loss [\d.]+, accuracy [\d.]+, AUC [\d.]+; validation: ", said)
 
 
-def test_a_population_that_is_not_stated_whole_is_refused(var, films, tmp_path):
+def test_an_incomplete_population_is_refused(var, films, tmp_path):
     path = tmp_path / "population.json"
     for content, said in (("{", "cannot be read as JSON"), ('{"view": []}', "age_years")):
         path.write_text(content)
@@ -116,11 +116,11 @@ def test_a_name_that_is_taken_is_refused(var, films, tmp_path):
 
     (var / "b" / "taken").mkdir()
     assert "already exists" in refused("taken")
-    assert "active model is named 'drawn'" in refused("drawn", "--out", tmp_path)
+    assert "active model is already named 'drawn'" in refused("drawn", "--out", tmp_path)
     assert not list(tmp_path.iterdir())
 
 
-def test_evaluate_says_the_same_each_time(var, films, tmp_path):
+def test_evaluate_model_is_reproducible(var, films, tmp_path):
     for attempt in ("a", "b"):
         manage("evaluate_model", "--data", films, "--json", tmp_path / attempt, var=var)
     first, second = (json.loads((tmp_path / name).read_text()) for name in ("a", "b"))
@@ -134,7 +134,7 @@ def test_evaluate_says_the_same_each_time(var, films, tmp_path):
     assert first["model"] == "drawn"
 
 
-def test_predict_goes_on_after_a_bad_file(var, films, tmp_path):
+def test_predict_image_continues_after_a_bad_file(var, films, tmp_path):
     good = next((films / "NORMAL").iterdir())
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"not a film")
@@ -168,7 +168,7 @@ def test_without_tensorflow_evaluate_and_predict_still_run(var, films, tmp_path,
     assert {prediction["model"] for prediction in predictions} == {"drawn"}
 
 
-def test_an_audit_finds_the_patient_on_both_sides(var, films, tmp_path):
+def test_an_audit_finds_a_patient_in_both_splits(var, films, tmp_path):
     clean = tmp_path / "clean"
     for split, start in (("train", 0), ("test", 500)):
         write_dataset(clean / split, per_class=4, seed=start, size=96)
@@ -185,7 +185,7 @@ def test_an_audit_finds_the_patient_on_both_sides(var, films, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["audit_dataset", "train_model", "evaluate_model"])
-def test_a_folder_without_classes_is_said_so(command, var, tmp_path):
+def test_a_folder_without_classes_is_reported(command, var, tmp_path):
     extra = ("--name", "x") if command == "train_model" else ()
     run = manage(command, "--data", tmp_path, *extra, var=var, check=False)
     assert run.returncode == 1
@@ -257,7 +257,7 @@ np.testing.assert_allclose(ours - float(bias[0]), cells * theirs, rtol=1e-3, ato
     assert run.returncode == 0, run.stderr
 
 
-def test_plots_are_pictures():
+def test_plots_are_images():
     from PIL import Image
 
     from mlcore.engine.evaluation import plots
@@ -286,9 +286,7 @@ def card(var, films):
 class TestMembers:
     """Two networks trained on different patients and averaged into one serving graph."""
 
-    def test_every_patient_that_is_not_held_out_was_asked_of_a_network_that_had_not_seen_it(
-        self, card
-    ):
+    def test_every_development_patient_has_an_out_of_fold_prediction(self, card):
         counts = card["data"]["counts"]
         development = sum(sum(counts[split].values()) for split in ("train", "validation"))
         assert card["metrics"]["validation"]["n"] == development
@@ -298,7 +296,7 @@ class TestMembers:
         assert card["conformal"]["lower"] <= card["threshold"]["value"]
         assert card["threshold"]["value"] <= card["conformal"]["upper"]
 
-    def test_the_command_on_the_card_gives_the_card_again(self, card, var, films, tmp_path):
+    def test_the_command_on_the_card_reproduces_the_card(self, card, var, films, tmp_path):
         typed = card["commands"]["robustness"].replace("DIR", str(films)).split()[1:]
         manage(*typed, "--shortcut-probe", "--json", tmp_path / "again", var=var)
         again = json.loads((tmp_path / "again").read_text())
@@ -313,7 +311,7 @@ class TestMembers:
         run = manage("evaluate_model", "--data", other, "--model", "pair", "--split", "test",
                      var=var, check=False)  # fmt: skip
         assert run.returncode == 1
-        assert "is not the folder that pair was trained on" in run.stderr
+        assert "is not the data set that pair was trained on" in run.stderr
 
     def test_predictions_name_no_patient_and_give_the_figures_again(self, card, var):
         text = (var / "b" / "pair" / "predictions.csv").read_text()
@@ -325,7 +323,7 @@ class TestMembers:
         right = [c == (row["label"] == "PNEUMONIA") for c, row in zip(called, test, strict=True)]
         assert sum(right) / len(right) == card["metrics"]["test"]["accuracy"]
 
-    def test_a_bundle_is_where_training_goes_on_from(self, card, var, films):
+    def test_training_can_continue_from_a_bundle(self, card, var, films):
         output = train(var, films, "onward", "--members", 2, "--from", "pair", epochs=1)
         assert "not active" in output
         onward = json.loads((var / "b" / "onward" / "card.json").read_text())
@@ -333,10 +331,10 @@ class TestMembers:
         run = manage("train_model", "--data", films, "--name", "x", "--image-size", 64,
                      "--from", "no-such", var=var, check=False)  # fmt: skip
         assert run.returncode == 1
-        assert "No bundle at" in run.stderr
+        assert "There is no bundle at" in run.stderr
 
 
-def test_the_same_seed_gives_the_same_network_to_the_bit(var, films):
+def test_the_same_seed_gives_a_bit_identical_network(var, films):
     train(var, films, "again", *REPEATABLE, epochs=2)
     digests = []
     for name in ("drawn", "again"):
@@ -346,7 +344,7 @@ def test_the_same_seed_gives_the_same_network_to_the_bit(var, films):
     assert digests[0] == digests[1]
 
 
-def test_a_set_that_leaks_is_refused_unless_told(var, films, tmp_path):
+def test_a_leaking_data_set_is_refused_unless_forced(var, films, tmp_path):
     leaking = tmp_path / "leaking"
     for split in ("train", "val", "test"):
         write_dataset(leaking / split, per_class=4, seed=0, size=96)
@@ -361,11 +359,11 @@ def test_a_set_that_leaks_is_refused_unless_told(var, films, tmp_path):
     film = next((both / "NORMAL").iterdir())
     (both / "PNEUMONIA" / "person9_virus_1.jpeg").write_bytes(film.read_bytes())
     run = manage("train_model", "--data", both, "--name", "x", var=var, check=False)
-    assert "under both labels" in run.stderr
+    assert "with both labels" in run.stderr
 
 
 @pytest.mark.slow
-def test_two_workers_train_the_bundle_that_one_process_does(var, films):
+def test_two_workers_train_the_same_bundle_as_one_process(var, films):
     """Uses `seed_cnn`, which has no dropout; dropout depends on how a batch is divided."""
     arguments: tuple[object, ...] = (
         "train_model", "--data", films, "--epochs", 3, "--image-size", 64, "--seed", 3,

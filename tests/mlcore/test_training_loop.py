@@ -80,7 +80,7 @@ def assert_same(one: dict[str, Any], several: dict[str, Any]) -> None:
     assert several["logits"] == pytest.approx(one["logits"], abs=2e-3)
 
 
-def test_two_devices_learn_what_one_does(tmp_path):
+def test_two_devices_give_the_same_result_as_one(tmp_path):
     found = run("mirrored", tmp_path)
     assert found["replicas"] == 2
     assert_same(found["one"], found["two"])
@@ -97,7 +97,7 @@ def run_workers(name: str, folder: Path) -> list[Any]:
 
 
 @pytest.mark.slow
-def test_two_workers_learn_what_one_process_does(tmp_path):
+def test_two_workers_give_the_same_result_as_one_process(tmp_path):
     alone = run("alone", tmp_path / "alone")
     chief, other = run_workers("worker", tmp_path / "together")
     assert [chief["is_chief"], other["is_chief"]] == [True, False]

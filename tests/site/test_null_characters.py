@@ -26,7 +26,7 @@ def test_data_without_null_characters_is_returned_unchanged():
     assert without_null_characters(data) is data
 
 
-def test_null_characters_go_from_names_and_values():
+def test_null_characters_are_removed_from_names_and_values():
     cleaned = without_null_characters(QueryDict("a%00b=x%00y&a%00b=z&c="))
     assert dict(cleaned.lists()) == {"ab": ["xy", "z"], "c": [""]}
     with pytest.raises(AttributeError, match="immutable"):
@@ -43,7 +43,7 @@ def test_a_path_with_a_null_character_is_not_found(as_supervisor, path):
     assert as_supervisor.get(path).status_code == 404
 
 
-def test_admin_lists_take_filters_with_null_characters(as_root):
+def test_admin_lists_accept_filters_with_null_characters(as_root):
     for path in ADMIN_LISTS:
         for name in FILTERS:
             refused = path == "/admin/diagnosis/reading/" and name in NOT_OFFERED_BY_READINGS

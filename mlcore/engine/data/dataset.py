@@ -111,8 +111,8 @@ def identify(stem: str) -> tuple[str, str]:
     Supports the names of the paediatric set (`person1000_bacteria_2931`, `IM-0115-0001`,
     `NORMAL2-IM-0381-0001`) and of NIH ChestX-ray (`00001281_000`). A person number is one patient
     regardless of the aetiology: 808 numbers occur with both, and keeping two patients together is
-    better than leaking one. The two IM series are numbered independently. Any other name is a
-    patient of its own.
+    better than leaking one. The two IM series are numbered independently. Any other name is
+    treated as a separate patient.
 
     Returns:
         (patient, series): series is "bacteria", "virus", "IM", "NORMAL2-IM", "NIH" or "".
