@@ -104,7 +104,7 @@ def test_activation_asks_for_confirmation_and_is_audited(
     assert "instead of" in page
     assert registry.active_version() == active_model, "viewing changes nothing"
     response = as_ml_engineer.post(activate(other_model), follow=True)
-    assert said(response) == "pneumonia-9 reads films from now on."
+    assert said(response) == "pneumonia-9 is now the active model."
     assert registry.active_version() == other_model
     rows = AuditEntry.objects.get_for_model(ModelVersion).filter(actor=ml_engineer)
     changed = {row.object_repr: row.changes["is_active"] for row in rows}
@@ -220,7 +220,7 @@ def test_a_comparison_requires_two_models(
     assert response.status_code == 200
     if count:
         assert said(response) == "Choose two models to compare."
-    else:  # said by Django
+    else:  # a message of Django
         assert "Items must be selected" in said(response)
 
 
