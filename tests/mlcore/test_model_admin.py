@@ -123,7 +123,7 @@ def test_rolling_back_asks_for_confirmation_and_happens_once(
     assert f'name="expected" value="{active_model.pk}"' in page
     sent = {"expected": active_model.pk}
     answer = said(as_ml_engineer.post(ROLL_BACK, sent, follow=True))
-    assert f"{active_model.name} reads films" in answer
+    assert f"{active_model.name} is now the active model" in answer
     assert registry.active_version() == active_model
     assert AuditEntry.objects.get_for_model(ModelVersion).filter(actor=ml_engineer).count() == 2
     again = said(as_ml_engineer.post(ROLL_BACK, sent, follow=True))
@@ -173,7 +173,7 @@ def test_concurrent_activations_cause_no_error(
         raise IntegrityError("mlcore_one_active_model")
 
     monkeypatch.setattr(registry, "activate", taken)
-    assert "meanwhile" in said(as_ml_engineer.post(activate(other_model), follow=True))
+    assert "in the meantime" in said(as_ml_engineer.post(activate(other_model), follow=True))
 
 
 def test_active_or_unknown_models_are_not_activated(active_model, as_ml_engineer):
