@@ -13,7 +13,7 @@ from diagnosis.models.reading import Reading
 class Review(models.Model):
     """A doctor's own assessment of a reading's film.
 
-    It makes disagreement between doctors and model countable.
+    It is used to count disagreements between doctors and the model.
     """
 
     reading = models.OneToOneField(

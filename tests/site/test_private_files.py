@@ -1,5 +1,6 @@
 """Files of the site are private, whatever the umask."""
 
+import errno
 import os
 import shutil
 import stat
@@ -167,6 +168,10 @@ def test_films_and_their_folders_are_private(tmp_path):
     assert set(found.values()) == {0o700}
 
 
+def refused(path: Path, mode: int) -> None:
+    raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
+
+
 def test_folder_that_stays_open_is_reported(tmp_path, settings, monkeypatch):
     """For example on a file system without modes, or in another user's folder."""
     settings.VAR_DIR = tmp_path / "var"
@@ -182,6 +187,10 @@ def test_folder_that_stays_open_is_reported(tmp_path, settings, monkeypatch):
     database.chmod(0o604)
     other = {"ENGINE": "xraysite.sqlite", "NAME": str(database)}
     monkeypatch.setitem(settings.DATABASES, "other", other)
+    assert site_checks.private_files_are_private(None) == [], "closed by the check"
+    assert modes(settings.VAR_DIR)["db.sqlite3"] == 0o600
+    database.chmod(0o604)
+    monkeypatch.setattr(Path, "chmod", refused)
     (warning,) = site_checks.private_files_are_private(None)
     assert f"{database} is open" in warning.msg
 
