@@ -86,6 +86,15 @@ def test_refusal_messages_are_distinct(language):
     assert all(has_chinese) if language == "zh-hant" else not any(has_chinese)
 
 
+def test_the_kind_of_an_archive_is_translated(as_doctor):
+    response = as_doctor.post(
+        "/readings/new/inspect/",
+        {"film": upload_of(HOSTILE["zip"].data)},
+        headers={"accept-language": "zh-hant"},
+    )
+    assert "ZIP 壓縮檔" in response.json()["error"]
+
+
 def test_predict_image_prints_the_sentence_that_a_doctor_sees(active_model, as_doctor, tmp_path):
     for name, hostile in HOSTILE.items():
         file = tmp_path / name
