@@ -18,6 +18,9 @@ from mlcore import dataset_report
 from mlcore.engine.data import audit, audit_films, dataset
 from tests.films import encode, synthetic_film, write_dataset
 
+# One worker makes the faulty data set and audits it, for all tests.
+pytestmark = pytest.mark.xdist_group("audit-dataset")
+
 
 def page_of_text() -> bytes:
     page = Image.new("L", (400, 500), 255)
