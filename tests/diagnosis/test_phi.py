@@ -75,7 +75,7 @@ def test_patient_numbers_in_text(number, text, is_found, make, doctor):
 def test_deleted_readings_are_searched_too(make, doctor):
     reading = make("陳小明")
     retention.hide_reading(doctor=doctor, reading_id=reading.pk, reason="NOT_NEEDED")
-    assert found(doctor, "陳小明")
+    assert len(found(doctor, "陳小明")) == 1
 
 
 def test_other_doctors_patients_are_not_found_in_a_text(make, doctor, other_doctor, supervisor):

@@ -22,6 +22,9 @@ from mlcore.engine.serving.preprocess import Preprocessing, prepare_bytes
 from mlcore.engine.training.preprocessed import PreprocessedFilms
 from tests.films import encode, synthetic_film, write_dataset
 
+# One worker makes the faulty data set and audits it, for all tests.
+pytestmark = pytest.mark.xdist_group("audit-dataset")
+
 
 def page_of_text() -> bytes:
     page = Image.new("L", (400, 500), 255)

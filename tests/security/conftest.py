@@ -14,3 +14,12 @@ def people(doctor, supervisor, ml_engineer):
     board.reply(supervisor, board.open_case(doctor))
     browsers = {name: (user, signed_in(user)) for name, user in users.items()}
     return browsers | {None: (None, Client(headers={"accept-language": "en"}))}
+
+
+@pytest.fixture
+def contexts_are_not_kept(monkeypatch):
+    """Keep the test client from copying the context of each template.
+
+    On a page with many options, copying takes as long as rendering.
+    """
+    monkeypatch.setattr("django.test.client.store_rendered_templates", lambda *args, **more: None)

@@ -6,6 +6,8 @@ import pytest
 
 from tests.security.crawl import addresses
 
+pytestmark = pytest.mark.usefixtures("contexts_are_not_kept")
+
 INLINE = re.compile(r"<style|\sstyle=|\son[a-z]+\s*=\s*[\"']")
 SCRIPT = re.compile(r"<script(?P<attributes>[^>]*)>")
 ELSEWHERE = re.compile(

@@ -19,6 +19,8 @@ from xraysite import checks as site_checks
 from xraysite.common import private_files
 from xraysite.sqlite.base import DatabaseWrapper
 
+# One worker migrates, for all tests.
+pytestmark = pytest.mark.xdist_group("private-files")
 UMASKS = (0o000, 0o022)
 PRODUCTION = {
     "DJANGO_SETTINGS_MODULE": "xraysite.settings.production",
