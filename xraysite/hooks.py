@@ -53,15 +53,15 @@ class DiscussionBoard:
             if earlier.author_id != author.pk or not earlier.pictures.filter(is_case=True).exists():
                 raise ValueError("The submission's id belongs to another post.")
             return _shared(earlier)
-        shelf = Category.objects.filter(pk=category, is_closed=False).first()
-        if shelf is None:
+        chosen = Category.objects.filter(pk=category, is_closed=False).first()
+        if chosen is None:
             raise ValueError(f"No open category {category!r}.")
         stored = pictures.add_picture(owner=author, data=picture, is_case=True)
         shown = f"![{markdown.label(alternative)}]({reverse('forum:picture', args=[stored.pk])})"
         try:
             topic = services.open_topic(
                 author=author,
-                category=shelf,
+                category=chosen,
                 title=title,
                 body=f"{body.rstrip()}\n\n{shown}\n",
                 submission=submission,

@@ -1,4 +1,4 @@
-"""The search index, and the shelves that the board begins with."""
+"""The search index, and the initial categories."""
 
 from django.db import migrations
 

@@ -25,7 +25,7 @@ from forum.views.base import (
 from xraysite.common.paging import BoundedPaginator
 
 TOPICS_A_PAGE = 25
-SHELVES = ("unread", "followed", "own")
+SHOWN = ("unread", "followed", "own")
 F = TypeVar("F", bound=PostForm)
 
 
@@ -34,7 +34,7 @@ class TopicListView(MembersOnlyMixin, View):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         words = " ".join(request.GET.get("q", "").split())
-        context = self._chosen() | {"words": words, "shelves": SHELVES}
+        context = self._chosen() | {"words": words}
         context |= self._found(words, context) if words else self._listed(context)
         asked = request.GET.copy()
         asked.pop("page", None)
@@ -46,23 +46,23 @@ class TopicListView(MembersOnlyMixin, View):
         categories = list(Category.objects.all())
         asked = self.request.GET.get("category", "")
         chosen = next((one for one in categories if str(one.pk) == asked), None)
-        shelf = self.request.GET.get("show", "")
+        shown = self.request.GET.get("show", "")
         return {
             "categories": categories,
             "category": chosen,
-            "shelf": shelf if shelf in SHELVES else "",
+            "shown": shown if shown in SHOWN else "",
         }
 
     def _listed(self, chosen: dict[str, Any]) -> dict[str, Any]:
         topics = Topic.objects.visible_to(self.person)
         if chosen["category"]:
             topics = topics.filter(category=chosen["category"])
-        if chosen["shelf"] == "unread":
+        if chosen["shown"] == "unread":
             since = notifications.member(self.person).all_read_at
             topics = topics.unread_by(self.person, all_read_at=since)
-        elif chosen["shelf"] == "followed":
+        elif chosen["shown"] == "followed":
             topics = topics.followed_by(self.person)
-        elif chosen["shelf"] == "own":
+        elif chosen["shown"] == "own":
             topics = topics.filter(author=self.person)
         people = topics.select_related("category", "author", "last_author").in_order()
         page = BoundedPaginator(people, TOPICS_A_PAGE).get_page(self.request.GET.get("page"))
