@@ -77,7 +77,8 @@ def fill(count: int, people: list[Any]) -> None:
     topics = Topic.objects.bulk_create(
         [
             Topic(
-                category=rng.choice(categories), title=sentence(rng)[:150], author=rng.choice(people),
+                category=rng.choice(categories), title=sentence(rng)[:150],
+                author=rng.choice(people),
                 last_author=rng.choice(people), post_count=size,
                 last_activity_at=now - timedelta(minutes=rng.randint(1, 500_000)),
                 is_pinned=n < 3, hidden_at=now if rng.random() < 0.01 and n else None,
