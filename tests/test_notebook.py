@@ -75,4 +75,4 @@ def test_notebook_runs_on_synthetic_films(path, tmp_path):
     assert len(shown) >= 6
     assert "patients on two sides: by patient 0" in said
     assert "worst difference" in said
-    assert "after one byte was cut off: model.tflite is not the file" in said
+    assert "after one byte was cut off: model.tflite does not match the SHA-256" in said
