@@ -292,7 +292,7 @@ class TestMembers:
         assert card["metrics"]["validation"]["n"] == development
         assert card["metrics"]["test"]["n"] == sum(counts["test"].values())
         assert card["members"] == 2
-        assert "2 networks" in card["threshold"]["how"]
+        assert "2 ensemble members" in card["threshold"]["how"]
         assert card["conformal"]["lower"] <= card["threshold"]["value"]
         assert card["threshold"]["value"] <= card["conformal"]["upper"]
 
