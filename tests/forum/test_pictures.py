@@ -58,10 +58,7 @@ SVG = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
     [
         (b"", "The submitted file is empty."),
         (b"no picture", "This file is not a JPEG, PNG or WebP image."),
-        (
-            b"<svg xmlns='http://www.w3.org/2000/svg'/>",
-            "This file is not a JPEG, PNG or WebP image.",
-        ),
+        (SVG, "This file is not a JPEG, PNG or WebP image."),
         (board.picture()[:60], "The image file is damaged. Upload another one."),
     ],
 )
