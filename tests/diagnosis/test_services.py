@@ -158,7 +158,7 @@ def test_a_film_that_cannot_be_written_leaves_nothing(
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(storage.os, "fsync", full)
+    monkeypatch.setattr("xraysite.common.atomic_write.os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         submit(doctor, film_bytes)
     assert Reading.objects.count() == 0
