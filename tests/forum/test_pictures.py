@@ -61,6 +61,7 @@ SVG = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
         (SVG, "This file is not a JPEG, PNG or WebP image."),
         (board.picture()[:60], "The image file is damaged. Upload another one."),
     ],
+    ids=["empty", "text", "svg", "truncated"],
 )
 def test_invalid_image_is_refused_with_a_message(as_doctor, data, said):
     response = send(as_doctor, data)
