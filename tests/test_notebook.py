@@ -54,9 +54,9 @@ def test_notebook_imports_only_the_engine(path):
             else:
                 continue
             for name in names:
-                room = name.partition(".")[0]
-                assert room not in {"django", "accounts", "diagnosis", "xraysite", "tests"}
-                assert room != "mlcore" or name.startswith("mlcore.engine")
+                package = name.partition(".")[0]
+                assert package not in {"django", "accounts", "diagnosis", "xraysite", "tests"}
+                assert package != "mlcore" or name.startswith("mlcore.engine")
 
 
 @pytest.mark.xdist_group("notebook")
@@ -73,6 +73,6 @@ def test_notebook_runs_on_synthetic_films(path, tmp_path):
     shown = [entry for cell in outputs for entry in cell if "image/png" in entry.get("data", {})]
     said = "".join(entry.get("text", "") for cell in outputs for entry in cell)
     assert len(shown) >= 6
-    assert "patients on two sides: by patient 0" in said
-    assert "worst difference" in said
-    assert "after one byte was cut off: model.tflite does not match the SHA-256" in said
+    assert "patients in two splits: split by patient 0, by film " in said
+    assert "largest difference" in said
+    assert "after one byte was cut off: model.tflite does not match" in said

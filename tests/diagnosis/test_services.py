@@ -2,6 +2,7 @@
 
 import datetime
 import hashlib
+import os
 import uuid
 from pathlib import Path
 
@@ -158,7 +159,7 @@ def test_a_film_that_cannot_be_written_leaves_nothing(
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(storage.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         submit(doctor, film_bytes)
     assert Reading.objects.count() == 0

@@ -238,7 +238,7 @@ def test_delete_dialog_names_the_reading_and_can_be_cancelled(page: Page, site, 
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text(reading.patient_name)
     expect(dialog).to_contain_text("2026-01-02")
-    dialog.get_by_label("Made by mistake").check()
+    dialog.get_by_label("Created by mistake").check()
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     expect(trigger).to_be_focused()

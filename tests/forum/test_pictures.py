@@ -50,14 +50,18 @@ def test_exif_is_removed_and_orientation_applied(as_doctor):
     assert Image.open(io.BytesIO(shown)).size == (40, 60)
 
 
+SVG = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
         (b"", "The submitted file is empty."),
-        (b"no picture", "This is no JPEG, PNG or WebP picture."),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "This is no JPEG, PNG or WebP picture."),
-        (board.picture()[:60], "The picture is damaged. Choose another."),
+        (b"no picture", "This file is not a JPEG, PNG or WebP image."),
+        (SVG, "This file is not a JPEG, PNG or WebP image."),
+        (board.picture()[:60], "The image file is damaged. Upload another one."),
     ],
+    ids=["empty", "text", "svg", "truncated"],
 )
 def test_invalid_image_is_refused_with_a_message(as_doctor, data, said):
     response = send(as_doctor, data)

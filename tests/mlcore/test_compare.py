@@ -39,7 +39,7 @@ def test_auc_difference_equals_scikit_learn():
     found = compare.auc_difference(labels, first, second, resamples=60, seed=5)
     assert found.first == pytest.approx(roc_auc_score(labels, first))
     assert found.second == pytest.approx(roc_auc_score(labels, second))
-    counts = compare._drawn_again(labels, 60, np.random.default_rng(5))
+    counts = compare._resampled(labels, 60, np.random.default_rng(5))
     assert (counts[:, labels].sum(axis=1) == labels.sum()).all()
     slow = [
         roc_auc_score(labels, second, sample_weight=row)
@@ -145,14 +145,14 @@ def test_predictions_are_read_by_split_without_duplicates():
     [
         (b"", "header"),
         (b"split,label\n", "header"),
-        (b"\xff\xfe", "no CSV"),
+        (b"\xff\xfe", "Invalid CSV"),
         (f"{HEADER}train,{sha(1)},NORMAL,,0.5,0\n", "unknown split"),
         (f"{HEADER}test,{sha(1)},TB,,0.5,0\n", "unknown split or label"),
-        (f"{HEADER}test,film.jpeg,NORMAL,,0.5,0\n", "no SHA-256"),
+        (f"{HEADER}test,film.jpeg,NORMAL,,0.5,0\n", "invalid SHA-256"),
         (f"{HEADER}test,{sha(1)},NORMAL,,much,0\n", "could not convert"),
-        (f"{HEADER}test,{sha(1)},NORMAL,,1.2,0\n", "cannot be"),
-        (f"{HEADER}test,{sha(1)},NORMAL,,nan,0\n", "cannot be"),
-        (f"{HEADER}test,{sha(1)},NORMAL,,0.5,inf\n", "cannot be"),
+        (f"{HEADER}test,{sha(1)},NORMAL,,1.2,0\n", "out of range"),
+        (f"{HEADER}test,{sha(1)},NORMAL,,nan,0\n", "out of range"),
+        (f"{HEADER}test,{sha(1)},NORMAL,,0.5,inf\n", "out of range"),
         (f"{HEADER}test,{sha(1)},NORMAL\n", "6 values"),
         (f"{HEADER}test,{sha(1)},NORMAL,,0.5,0,0\n", "6 values"),
         (f"{HEADER}test,{sha(1)},NORMAL,,0,0\ntest,{sha(1)},PNEUMONIA,,0,0\n", "two labels"),
