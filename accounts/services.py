@@ -93,7 +93,6 @@ REJECT = Act("reject", frozenset({_State.PENDING}), _State.REJECTED)
 SUSPEND = Act("suspend", frozenset({_State.APPROVED}), _State.SUSPENDED)
 REINSTATE = Act("reinstate", frozenset({_State.SUSPENDED}), _State.APPROVED)
 CHANGE_ROLE = Act("role", frozenset({_State.APPROVED}), _State.APPROVED)
-ACTS = (APPROVE, REJECT, SUSPEND, REINSTATE, CHANGE_ROLE)
 
 
 @dataclass

@@ -63,7 +63,7 @@ def real(root: Path, count: int, options: Any) -> Any:
     from mlcore.engine.training.training import TrainingSet
 
     films = PreprocessedFilms(options.image_size, options.preprocessing)
-    manifest = dataset.scan(root, on_film=films.add)
+    manifest = dataset.scan(root, measured=False, on_film=films.add)
     by_label = [[film for film in manifest.films if film.label == label]
                 for label in dataset.LABELS]  # fmt: skip
     chosen = [film for films in by_label for film in films[: count // 2]]

@@ -169,7 +169,7 @@ def main() -> None:
     add("--mixed-precision", action="store_true")
     add("--json", type=Path, help="file to append one line of results per seed to")
     args = parser.parse_args()
-    manifest = dataset.scan(args.data)
+    manifest = dataset.scan(args.data, measured=False)
     records = list(manifest.films)
     films = list(FilmFiles([manifest.root / record.path for record in records]))
     lines = [one_seed(films, records, args, seed) for seed in args.seeds]

@@ -83,11 +83,6 @@ def connect(board: Board) -> None:
     _boards[:] = [board]
 
 
-def disconnect() -> None:
-    """Leave readings without a board; sharing is then unavailable."""
-    _boards.clear()
-
-
 def is_connected() -> bool:
     """Return whether a board is connected."""
     return bool(_boards)

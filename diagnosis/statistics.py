@@ -89,7 +89,7 @@ class ReadingCounts:
 
     @property
     def disagreements_percent(self) -> float | None:
-        """Percentage of disagreements among the compared readings; None if there are none."""
+        """Percentage of disagreements among the compared readings; None without any."""
         return _percent(self.disagreements, self.compared)
 
 

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from forum import moderation, pages
 from forum.models import Category, Report
 from forum.querysets import MODERATE
+from xraysite.common.admin import ReadOnlyAdmin
 from xraysite.common.forms import ReasonForm
 from xraysite.common.paging import BoundedPaginator
 
@@ -57,7 +58,7 @@ class StateFilter(admin.SimpleListFilter):
 
 
 @admin.register(Report)
-class ReportAdmin(admin.ModelAdmin):
+class ReportAdmin(ReadOnlyAdmin):
     """The report queue. A report is resolved, never edited or deleted."""
 
     list_display = ["what", "reason", "reporter", "created_at", "outcome", "handled_by"]
@@ -75,15 +76,6 @@ class ReportAdmin(admin.ModelAdmin):
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super().has_view_permission(request, obj) and request.user.has_perm(MODERATE)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     @admin.display(description=_("post"))
     def what(self, report: Report) -> SafeString:

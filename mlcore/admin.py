@@ -24,6 +24,7 @@ from mlcore.cards import presentation
 from mlcore.comparison import CannotCompare, compare
 from mlcore.models import ModelVersion
 from mlcore.templatetags.card_values import figure
+from xraysite.common.admin import ReadOnlyAdmin
 
 CHANGELIST = "admin:mlcore_modelversion_changelist"
 
@@ -47,7 +48,7 @@ NOT_COMPARED: dict[str, Promise] = {
 
 
 @admin.register(ModelVersion)
-class ModelVersionAdmin(admin.ModelAdmin):
+class ModelVersionAdmin(ReadOnlyAdmin):
     """The registered models; they are added with `manage.py` only."""
 
     list_display = [
@@ -82,15 +83,6 @@ class ModelVersionAdmin(admin.ModelAdmin):
             ]
         }
         js = [Script("js/models.js", type="module")]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     @staticmethod
     def may_activate(request: HttpRequest) -> bool:

@@ -9,7 +9,7 @@ class XraysiteConfig(AppConfig):
         from xraysite import audit, checks, hooks  # noqa: F401 - checks register
         from xraysite.common import private_files
 
-        private_files.prepare_folders()
+        private_files.prepare()
         audit.register()
         hooks.connect()
 

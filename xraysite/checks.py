@@ -35,14 +35,6 @@ def private_media_is_not_served(app_configs: Any, **kwargs: Any) -> list[CheckMe
 @register(Tags.security)
 def private_files_are_private(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Check that only the site's user, and a group granted on purpose, can read patient data."""
-    paths = private_files.private_folders()
-    for database in settings.DATABASES.values():
-        if database["ENGINE"] == "xraysite.sqlite":
-            files = private_files.database_files(Path(database["NAME"]))
-            # Checks run before the first connection, which would close them.
-            for file in files:
-                private_files.try_to_close(file)
-            paths += files
     return [
         Warning(
             f"{path} is open to every user of this machine "
@@ -50,8 +42,8 @@ def private_files_are_private(app_configs: Any, **kwargs: Any) -> list[CheckMess
             hint="Make the site's user its owner, on a file system that supports permissions.",
             id="xraysite.W003",
         )
-        for path in paths
-        if path.exists() and path.stat().st_mode & private_files.OTHERS
+        for path in private_files.private_paths()
+        if path.stat().st_mode & private_files.OTHERS
     ]
 
 

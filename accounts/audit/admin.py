@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.audit.models import AuditEntry, is_mac
 from accounts.audit.registry import EVENTS, name_of
+from xraysite.common.admin import ReadOnlyAdmin
 from xraysite.common.client_address import is_address
 from xraysite.common.paging import BoundedPaginator
 
@@ -110,7 +111,7 @@ def day_of(word: str) -> datetime | None:
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(admin.ModelAdmin):
+class AuditEntryAdmin(ReadOnlyAdmin):
     """Every event, newest first."""
 
     list_display = ["when", "who", "event", "about", "summary", "address"]
@@ -133,15 +134,6 @@ class AuditEntryAdmin(admin.ModelAdmin):
         "sequence", "when", "who", "event", "about", "all_changes", "detail",
         "address", "sealed",
     ]  # fmt: skip
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEntry]:
         return super().get_queryset(request).defer("serialized_data", "changes_text")

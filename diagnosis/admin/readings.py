@@ -23,6 +23,7 @@ from diagnosis import export
 from diagnosis.admin import retention
 from diagnosis.admin.changelist import DoctorFilter, HiddenFilter, ModelFilter, ReadingChangeList
 from diagnosis.models import Agreement, Reading
+from xraysite.common.admin import ReadOnlyAdmin
 from xraysite.common.csv_export import csv_response
 from xraysite.common.paging import BoundedPaginator
 
@@ -34,7 +35,7 @@ LOOKUPS = {
 
 
 @admin.register(Reading)
-class ReadingAdmin(admin.ModelAdmin):
+class ReadingAdmin(ReadOnlyAdmin):
     """Every reading of every doctor, read-only."""
 
     actions = [retention.purge_selected]
@@ -161,15 +162,6 @@ class ReadingAdmin(admin.ModelAdmin):
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("diagnosis.oversee_reading")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

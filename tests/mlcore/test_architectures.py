@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 MEASURE = """
 import json, sys
 import keras, numpy as np, tensorflow as tf
-from mlcore.engine.serving import explain
 from mlcore.engine.training import architectures
+from tests.mlcore.activation_maps import grad_cam
 
 def gradient_of_the_logit(network, film):
     evidence, logit = network.get_layer("evidence"), network.get_layer("logit")
@@ -37,7 +37,7 @@ for name in sys.argv[1:]:
     answer = {key: np.asarray(value) for key, value in network(film).items()}
     features, gradient, (kernel, bias) = gradient_of_the_logit(network, film)
     cells = answer["evidence"].shape[1:3]
-    camera = len(gradient) ** 2 * explain.grad_cam(features, gradient) + bias
+    camera = len(gradient) ** 2 * grad_cam(features, gradient) + bias
     found[name] = {
         "cells": cells,
         "smallest": architectures.build(name, size=32).output["evidence"].shape[1:3],

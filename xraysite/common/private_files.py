@@ -48,20 +48,30 @@ def close_to_others(path: Path) -> None:
         path.chmod(mode & ~GROUP_AND_OTHERS)
 
 
-def prepare_folders() -> None:
-    """Create the folders for patient data, or restrict access to existing ones.
+def prepare() -> None:
+    """Create the folders for patient data, and deny others what exists already.
 
     A folder that cannot be prepared is only logged, so that commands that do not need it still run.
-    The system check `xraysite.W003` reports folders that other users can access.
+    The system check `xraysite.W003` reports what other users can still access.
     """
     for folder in private_folders():
         try:
             make_folder(folder)
         except OSError as error:
             logger.warning("%s cannot be made: %s", folder, error.strerror)
-            continue
-        try_to_close(folder)
-    try_to_close(Path(settings.VAR_DIR, "secret_key"))
+    for path in (*private_paths(), Path(settings.VAR_DIR, "secret_key")):
+        _try_to_close(path)
+
+
+def private_paths() -> list[Path]:
+    """Return the existing folders and SQLite files that hold patient data."""
+    files = [
+        file
+        for database in settings.DATABASES.values()
+        if database["ENGINE"] == "xraysite.sqlite"
+        for file in database_files(Path(database["NAME"]).resolve())
+    ]
+    return [folder for folder in private_folders() if folder.exists()] + files
 
 
 def private_folders() -> list[Path]:
@@ -88,7 +98,7 @@ def prepare_database(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError:
         for file in database_files(path):
-            try_to_close(file)
+            _try_to_close(file)
     except OSError:
         return
 
@@ -99,8 +109,7 @@ def database_files(path: Path) -> list[Path]:
     return [file for file in candidates if file.exists()]
 
 
-def try_to_close(path: Path) -> None:
-    """Close a file or folder to others; log if its mode cannot be changed."""
+def _try_to_close(path: Path) -> None:
     try:
         close_to_others(path)
     except FileNotFoundError:

@@ -43,7 +43,7 @@ def audited(manifest: Manifest, *, on_progress: Progress | None = None) -> dict[
     """Audit a data set; the result is JSON-serialisable once NaN is replaced by null.
 
     Args:
-        manifest: the result of `dataset.scan`.
+        manifest: the result of `dataset.scan`, with measurements.
         on_progress: called with (stage, done, total).
 
     Returns:

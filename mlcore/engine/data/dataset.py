@@ -81,7 +81,7 @@ class Manifest:
         root: the data set's folder.
         films: the readable films, sorted by path.
         unreadable: the files that are not readable films.
-        measures: the measurements of each film for the audit, by path.
+        measures: the measurements of each film for the audit, by path; empty if not measured.
     """
 
     root: Path
@@ -174,14 +174,16 @@ def _class_folder_parents(root: Path) -> list[tuple[Path, str]]:
 def scan(
     root: Path,
     *,
+    measured: bool = True,
     on_film: Callable[[FilmRecord, Film], None] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     workers: int = 4,
 ) -> Manifest:
-    """Read and measure every file of a data set.
+    """Read every file of a data set.
 
     Args:
         root: see `find_files`.
+        measured: whether to measure each film, which `audit.audited` needs.
         on_film: called with each film while it is decoded, from several threads at once. Training
             preprocesses films here, because decoding them again would take minutes.
         on_progress: called with (files read, total files).
@@ -206,7 +208,8 @@ def scan(
         except OSError as error:
             return Unreadable(relative, "unreadable", str(error))
         record = _record(film, path, relative, label, split)
-        measures[relative] = measure(film, data)
+        if measured:
+            measures[relative] = measure(film, data)
         if on_film:
             on_film(record, film)
         return record

@@ -209,7 +209,7 @@ def _luma(image: Image.Image) -> Image.Image:
 
 
 def _orientation(image: ImageFile) -> int:
-    """Return the EXIF orientation, 1 to 8; 1 if there is none or it cannot be read."""
+    """Return the EXIF orientation, 1 to 8; 1 if it is missing or cannot be read."""
     try:
         orientation = image.getexif().get(_ORIENTATION, 1)
     except _PILLOW_ERRORS:  # a damaged EXIF block does not make the film unusable

@@ -77,7 +77,7 @@ class Command(BaseCommand):
             if split is None:
                 return [(path, label) for path, label, _ in dataset.find_files(data)]
             self.stderr.write("Reading the folder to reproduce the split ...")
-            manifest = dataset.scan(data)
+            manifest = dataset.scan(data, measured=False)
         except dataset.DatasetError as error:
             raise CommandError(str(error)) from error
         manifest = _as_split(manifest, seed=model.card["training"]["arguments"]["seed"])
