@@ -13,6 +13,9 @@ NOTICES: dict[str, str] = {
         "The patient's name in the file cannot be decoded reliably, so it was left empty: its "
         "character set is missing or wrong."
     ),
+    "patient_id_undecodable": gettext_noop(
+        "The patient number in the file cannot be decoded reliably, so it was left empty."
+    ),
     "exam_date_in_future": gettext_noop(
         "The exam date in the file is in the future, so it was left empty."
     ),
