@@ -118,7 +118,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "xraysite.staticfiles.HashedStaticFilesStorage"},
 }
 
-FILM_MAX_BYTES = 32 * 2**20
+FILM_MAX_BYTES = 64 * 2**20
 FILM_MAX_PIXELS = 64_000_000
 FILE_UPLOAD_HANDLERS = [
     "xraysite.common.uploads.LimitedUploadHandler",

@@ -25,4 +25,8 @@ NOTICES: dict[str, str] = {
     "age_contradicts_birth_date": gettext_noop(
         "The age in the file contradicts its birth date, so it was left empty."
     ),
+    "window_set_aside": gettext_noop(
+        "The display window in the file would show the X-ray in hardly any grey levels, so it was "
+        "set aside; the range of the image itself is shown."
+    ),
 }

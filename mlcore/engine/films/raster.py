@@ -11,6 +11,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,16 +19,19 @@ from PIL import Image, ImageChops
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
-from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, TiffImageFile
+from PIL.TiffImagePlugin import (
+    BITSPERSAMPLE,
+    PHOTOMETRIC_INTERPRETATION,
+    SAMPLEFORMAT,
+    TiffImageFile,
+)
 from PIL.WebPImagePlugin import WebPImageFile
 
-from mlcore.engine.films import grey
+from mlcore.engine.films import deep, grey, jpeg, tiff
 from mlcore.engine.films.errors import FilmError, check_size
 
 _PLUGINS: dict[str, Callable[[io.BytesIO], ImageFile]] = {
-    "JPEG": JpegImageFile,
     "PNG": PngImageFile,
     "BMP": BmpImageFile,
     "TIFF": TiffImageFile,
@@ -54,23 +58,31 @@ _PILLOW_ERRORS = (
 # In Pillow's messages about intact files of an unsupported variant, such as a 12-bit JPEG.
 _VARIANT_WORDS = ("unsupported", "unknown pixel mode", "not available", "cannot handle")
 _ORIENTATION = 0x0112
-# Progressive JPEGs have about ten scans, and every scan costs a pass over all pixels.
-_MAX_SCANS = 100
+
+Raster = tuple[npt.NDArray[np.uint8], int, str]
 
 
-def read_raster(data: bytes, format: str, *, max_pixels: int) -> tuple[npt.NDArray[np.uint8], int]:
+def read_raster(data: bytes, format: str, *, max_pixels: int) -> Raster:
     """Decode a file whose format has been identified.
 
     Returns:
-        Upright uint8 pixels (height, width), higher is whiter, and the bits per sample in the file.
+        Upright uint8 pixels (height, width), higher is whiter; the bits per sample in the file;
+        and how it stores colours, in DICOM's terms.
 
     Raises:
         FilmError: animated, too_many_pixels, too_small, truncated, unsupported or corrupt.
     """
+    if format == "JPEG":
+        return _read_jpeg(data, max_pixels)
     _check_before_parsing(data, format, max_pixels)
     try:
+        if format == "TIFF":
+            tiff.check_main_image(data)
+            data = tiff.readable_by_pillow(data)
         image = _PLUGINS[format](io.BytesIO(data))
         frames_follow = bool(getattr(image, "is_animated", False))
+    except FilmError:
+        raise
     except _PILLOW_ERRORS as error:
         raise _refusal(data, format, error) from error
     with image:
@@ -79,9 +91,30 @@ def read_raster(data: bytes, format: str, *, max_pixels: int) -> tuple[npt.NDArr
         check_size(*image.size, max_pixels)
         try:
             bits = _bits(image, data)
-            return _upright_grey(image), bits
+            photometric = _photometric(image)
+            if bits == 16 and deep.has_deep_colours(image):
+                plane = deep.grey_of_colours(image, _PLUGINS[format](io.BytesIO(data)))
+                return _upright(plane, _orientation(image)), bits, photometric
+            return _upright_grey(image), bits, photometric
         except _PILLOW_ERRORS as error:
             raise _refusal(data, format, error) from error
+
+
+def _read_jpeg(data: bytes, max_pixels: int) -> Raster:
+    """Decode a JPEG, which ends at its own end marker, whatever a phone wrote after it."""
+    try:
+        stream = jpeg.parse(data)
+        check_size(stream.width, stream.height, max_pixels)
+        jpeg.check_process(stream, "JPEG")
+        image = jpeg.decode(data, stream, luma=True)
+        colours = {1: "MONOCHROME2", 3: "YBR_FULL"}.get(stream.components, "CMYK")
+        return _upright(_grey(image), _orientation(image)), 8, colours
+    except jpeg.DamagedJpegError as error:
+        raise FilmError("truncated" if error.cut else "corrupt", format="JPEG") from error
+    except FilmError:
+        raise
+    except _PILLOW_ERRORS as error:
+        raise _refusal(data, "JPEG", error) from error
 
 
 def refuse_gif(data: bytes) -> FilmError:
@@ -101,8 +134,6 @@ def _check_before_parsing(data: bytes, format: str, max_pixels: int) -> None:
     """Reject files that Pillow would spend much time on, or accept although they are damaged."""
     if _is_cut(data, format):
         raise FilmError("truncated", format=format)
-    if format == "JPEG" and data.count(b"\xff\xda") > _MAX_SCANS:
-        raise FilmError("corrupt", format=format)
     if format == "WEBP":
         # The decoder allocates the whole canvas when it opens the file.
         width, height, animated = _webp_canvas(data)
@@ -116,8 +147,6 @@ def _is_cut(data: bytes, format: str) -> bool:
 
     Decoders fill a missing lower part with grey, and no reading may be based on that.
     """
-    if format == "JPEG":
-        return data.rfind(b"\xff\xd9") <= data.rfind(b"\xff\xda")
     if format == "PNG":
         return data.rfind(b"IEND") < 0
     if format == "WEBP":
@@ -161,13 +190,22 @@ def _bits(image: ImageFile, data: bytes) -> int:
     return 1 if image.mode == "1" else 8
 
 
+def _photometric(image: ImageFile) -> str:
+    if image.mode == "P":
+        return "PALETTE COLOR"
+    if image.mode in ("CMYK", "LAB"):
+        return image.mode
+    if image.mode == "YCbCr":
+        return "YBR_FULL"
+    if len(image.getbands()) >= 3:
+        return "RGB"
+    return "MONOCHROME1" if _white_is_zero(image) else "MONOCHROME2"
+
+
 def _upright_grey(image: ImageFile) -> npt.NDArray[np.uint8]:
-    if isinstance(image, JpegImageFile) and image.mode == "RGB":
-        # Decode the luma plane only; the size stays full.
-        image.draft("L", image.size)
     image.load()
     orientation = _orientation(image)  # after load: the TIFF plugin rotates the image itself
-    return np.ascontiguousarray(_oriented(_grey(image), orientation))
+    return _upright(_grey(image), orientation)
 
 
 def _grey(image: ImageFile) -> npt.NDArray[np.uint8]:
@@ -176,11 +214,20 @@ def _grey(image: ImageFile) -> npt.NDArray[np.uint8]:
         plane = grey.from_uint16(np.asarray(image).astype(np.uint16, copy=False))
         return ~plane if _white_is_zero(image) else plane
     if image.mode in ("I", "F"):
-        plane = grey.from_wide(np.asarray(image))
+        plane = grey.from_wide(_unwrapped(image))
         return ~plane if _white_is_zero(image) else plane
     if image.mode == "P":
         return grey.looked_up(_palette_grey(image), np.asarray(image))
     return np.asarray(_luma(image))
+
+
+def _unwrapped(image: ImageFile) -> npt.NDArray[Any]:
+    """Return 32-bit values; Pillow reads unsigned ones as signed."""
+    plane = np.asarray(image)
+    is_tiff = isinstance(image, TiffImageFile) and image.mode == "I"
+    if is_tiff and _bits(image, b"") == 32 and image.tag_v2.get(SAMPLEFORMAT, (1,))[0] == 1:
+        return plane.view(np.uint32)
+    return plane
 
 
 def _white_is_zero(image: ImageFile) -> bool:
@@ -215,6 +262,10 @@ def _orientation(image: ImageFile) -> int:
     except _PILLOW_ERRORS:  # a damaged EXIF block does not make the film unusable
         return 1
     return orientation if orientation in range(1, 9) else 1
+
+
+def _upright(plane: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
+    return np.ascontiguousarray(_oriented(plane, orientation))
 
 
 def _oriented(plane: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:

@@ -98,13 +98,13 @@ def _is_surely_utf8(text: str) -> bool:
     """
     if not _consists_of_letters(text):
         return False
-    wide = any("\u0800" <= char for char in text)
+    wide = any(char >= "\u0800" for char in text)
     return wide or _looks_latin(text) or bool(_TWO_BYTE_SCRIPTS.search(text))
 
 
 def _looks_latin(text: str) -> bool:
     """Return whether text is plausible in a Latin script: accented letters among plain ones."""
-    if not _consists_of_letters(text) or _CAPITAL_INSIDE.search(text):
+    if not _consists_of_letters(text) or _CAPITAL_INSIDE.search(text) or set(text) & set("ªº"):
         return False
     components = [part for part in re.split(r"[\^=\s]", text) if not part.isascii()]
     return all(re.search("[A-Za-z]", part) for part in components)

@@ -7,7 +7,7 @@ import re
 
 from pydicom.dataset import Dataset
 
-from mlcore.engine.films.dicom import names
+from mlcore.engine.films.dicom import names, views
 from mlcore.engine.films.dicom.tags import numbers, text, tidy
 from mlcore.engine.films.header import DicomHeader, completed_years
 
@@ -36,8 +36,8 @@ def read_header(dataset: Dataset) -> DicomHeader:
         age_years=_age_years(dataset, birth, exam, notices),
         study_date=exam,
         modality=_code(dataset, "Modality"),
-        view_position=_code(dataset, "ViewPosition"),
-        body_part=_code(dataset, "BodyPartExamined"),
+        view_position=views.view(dataset),
+        body_part=views.body_part(dataset),
         pixel_spacing_mm=_pixel_spacing(dataset),
         charset=tidy("\\".join(names.charset_labels(dataset))),
         notices=tuple(notices),
