@@ -71,6 +71,6 @@ def _layout(arguments: Any) -> str:
 
 def _set_layout(image: ImageFile, layout: str) -> None:
     image.tile = [
-        tile._replace(args=layout if isinstance(tile.args, str) else (layout, *tile.args[1:]))
+        tile._replace(args=(layout, *tile.args[1:]) if isinstance(tile.args, tuple) else layout)
         for tile in image.tile
     ]

@@ -118,7 +118,8 @@ def read_film(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_
         megabytes = -(-len(data) * 10 // 2**20) / 10
         raise FilmError("too_large", megabytes=megabytes, limit=round(max_bytes / 2**20, 1))
     format = _identify(data)
-    header, notices = None, ()
+    header = None
+    notices: tuple[str, ...] = ()
     if format == "DICOM":
         # Imported on demand: pydicom takes 0.2 s and 20 MB.
         from mlcore.engine.films.dicom.reader import read_dicom

@@ -159,7 +159,7 @@ def check_process(stream: Stream, name: str) -> None:
         raise FilmError("unsupported", format=name)
 
 
-def decode(data: bytes, stream: Stream, *, luma: bool) -> Image.Image:
+def decode(data: bytes, stream: Stream, *, luma: bool) -> JpegImageFile:
     """Decode a stream that `parse` and `check_process` have accepted.
 
     Args:

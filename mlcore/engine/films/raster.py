@@ -224,10 +224,10 @@ def _grey(image: ImageFile) -> npt.NDArray[np.uint8]:
 def _unwrapped(image: ImageFile) -> npt.NDArray[Any]:
     """Return 32-bit values; Pillow reads unsigned ones as signed."""
     plane = np.asarray(image)
-    is_tiff = isinstance(image, TiffImageFile) and image.mode == "I"
-    if is_tiff and _bits(image, b"") == 32 and image.tag_v2.get(SAMPLEFORMAT, (1,))[0] == 1:
-        return plane.view(np.uint32)
-    return plane
+    if not isinstance(image, TiffImageFile) or image.mode != "I" or _bits(image, b"") != 32:
+        return plane
+    is_unsigned = image.tag_v2.get(SAMPLEFORMAT, (1,))[0] == 1
+    return plane.view(np.uint32) if is_unsigned else plane
 
 
 def _white_is_zero(image: ImageFile) -> bool:

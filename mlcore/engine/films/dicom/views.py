@@ -122,8 +122,8 @@ def body_part(dataset: Dataset) -> str | None:
         if part
     ]
     if not found:
-        found = [_part_named(text(dataset, keyword) or "") for keyword in _IMAGE_STRINGS[:1]]
-    return next((part for part in found if part and part != "CHEST"), found[0] if found else None)
+        return _part_named(text(dataset, _IMAGE_STRINGS[0]) or "")
+    return next((part for part in found if part != "CHEST"), found[0])
 
 
 def part_in(written: str) -> str:
