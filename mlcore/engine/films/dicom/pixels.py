@@ -36,7 +36,9 @@ from mlcore.engine.films.dicom.tags import PYDICOM_ERRORS, integer, text
 from mlcore.engine.films.errors import FilmError
 
 _LOSSLESS = frozenset({JPEGLossless, JPEGLosslessSV1})
-_LOSSY = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit})
+# Retired, but still in archives: spectral selection and full progression (PS3.5 of 2004, 10.4).
+_PROGRESSIVE = frozenset({UID("1.2.840.10008.1.2.4.53"), UID("1.2.840.10008.1.2.4.55")})
+_LOSSY = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit}) | _PROGRESSIVE
 _PLUGINS = {
     **dict.fromkeys(JPEGLSTransferSyntaxes, "pyjpegls"),
     **dict.fromkeys(JPEG2000TransferSyntaxes, "pylibjpeg"),
@@ -63,7 +65,7 @@ def check_syntax(dataset: Dataset) -> None:
         decodable = False
     if not decodable:
         raise FilmError("unsupported", format=f"DICOM, {syntax.name}")
-    if syntax == JPEGExtended12Bit and (integer(dataset, "BitsStored") or 8) > 8:
+    if syntax in _LOSSY - {JPEGBaseline8Bit} and (integer(dataset, "BitsStored") or 8) > 8:
         raise FilmError("jpeg_12_bit")
 
 
