@@ -141,9 +141,7 @@ class TestDates:
         assert header(study_date=f"{datetime.date.today():%Y%m%d}").study_date
 
     def test_acquisition_date_gives_date_and_age(self):
-        found = header(
-            age=None, birth_date="20220102", study_date=None, AcquisitionDate="20250102"
-        )
+        found = header(age=None, birth_date="20220102", study_date=None, AcquisitionDate="20250102")
         assert (found.study_date, found.age_years) == (datetime.date(2025, 1, 2), 3)
         moment = header(study_date=None, AcquisitionDateTime="20250102131500.5+0800")
         assert moment.study_date == datetime.date(2025, 1, 2)

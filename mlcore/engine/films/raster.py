@@ -11,7 +11,6 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +22,6 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import (
     BITSPERSAMPLE,
     PHOTOMETRIC_INTERPRETATION,
-    SAMPLEFORMAT,
     TiffImageFile,
 )
 from PIL.WebPImagePlugin import WebPImageFile
@@ -76,8 +74,10 @@ def read_raster(data: bytes, format: str, *, max_pixels: int) -> Raster:
         return _read_jpeg(data, max_pixels)
     _check_before_parsing(data, format, max_pixels)
     try:
+        wraps = False
         if format == "TIFF":
             tiff.check_main_image(data)
+            wraps = tiff.is_unsigned_32_bit(data)
             data = tiff.readable_by_pillow(data)
         image = _PLUGINS[format](io.BytesIO(data))
         frames_follow = bool(getattr(image, "is_animated", False))
@@ -95,7 +95,7 @@ def read_raster(data: bytes, format: str, *, max_pixels: int) -> Raster:
             if bits == 16 and deep.has_deep_colours(image):
                 plane = deep.grey_of_colours(image, _PLUGINS[format](io.BytesIO(data)))
                 return _upright(plane, _orientation(image)), bits, photometric
-            return _upright_grey(image), bits, photometric
+            return _upright_grey(image, wraps=wraps), bits, photometric
         except _PILLOW_ERRORS as error:
             raise _refusal(data, format, error) from error
 
@@ -202,32 +202,29 @@ def _photometric(image: ImageFile) -> str:
     return "MONOCHROME1" if _white_is_zero(image) else "MONOCHROME2"
 
 
-def _upright_grey(image: ImageFile) -> npt.NDArray[np.uint8]:
+def _upright_grey(image: ImageFile, *, wraps: bool) -> npt.NDArray[np.uint8]:
     image.load()
     orientation = _orientation(image)  # after load: the TIFF plugin rotates the image itself
-    return _upright(_grey(image), orientation)
+    return _upright(_grey(image, wraps=wraps), orientation)
 
 
-def _grey(image: ImageFile) -> npt.NDArray[np.uint8]:
-    """Convert any mode to grey; transparent areas become black."""
+def _grey(image: ImageFile, *, wraps: bool = False) -> npt.NDArray[np.uint8]:
+    """Convert any mode to grey; transparent areas become black.
+
+    Args:
+        image: a loaded image.
+        wraps: values are unsigned 32-bit integers, which Pillow reads as signed ones.
+    """
     if image.mode.startswith("I;16"):
         plane = grey.from_uint16(np.asarray(image).astype(np.uint16, copy=False))
         return ~plane if _white_is_zero(image) else plane
     if image.mode in ("I", "F"):
-        plane = grey.from_wide(_unwrapped(image))
+        values = np.asarray(image)
+        plane = grey.from_wide(values.view(np.uint32) if wraps else values)
         return ~plane if _white_is_zero(image) else plane
     if image.mode == "P":
         return grey.looked_up(_palette_grey(image), np.asarray(image))
     return np.asarray(_luma(image))
-
-
-def _unwrapped(image: ImageFile) -> npt.NDArray[Any]:
-    """Return 32-bit values; Pillow reads unsigned ones as signed."""
-    plane = np.asarray(image)
-    if not isinstance(image, TiffImageFile) or image.mode != "I" or _bits(image, b"") != 32:
-        return plane
-    is_unsigned = image.tag_v2.get(SAMPLEFORMAT, (1,))[0] == 1
-    return plane.view(np.uint32) if is_unsigned else plane
 
 
 def _white_is_zero(image: ImageFile) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mlcore.engine.films.errors import FilmError
 
-_WIDTH, _HEIGHT = 256, 257
+_WIDTH, _HEIGHT, _BITS, _SAMPLE_FORMAT = 256, 257, 258, 339
 _NEW_SUBFILE_TYPE, _SUBFILE_TYPE, _SUB_DIRECTORIES = 254, 255, 330
 _DNG_VERSION = 50706
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
@@ -58,20 +58,30 @@ def check_main_image(data: bytes) -> None:
         raise FilmError("thumbnail", format="TIFF")
 
 
-def readable_by_pillow(data: bytes) -> bytes:
-    """Return a big-endian BigTIFF as a classic TIFF, and any other file as it is.
+def is_unsigned_32_bit(data: bytes) -> bool:
+    """Return whether the pixels are unsigned integers of 32 bits."""
+    main = read_directory(data)
+    is_integer = (main.first(_SAMPLE_FORMAT) or 1) == 1
+    return is_integer and main.integers(_BITS) == [32]
 
-    Pillow reads BigTIFF only in little endian. The pixels stay where they are; the directory is
-    written anew behind them.
+
+def readable_by_pillow(data: bytes) -> bytes:
+    """Return a file that Pillow can read: a big-endian one with another directory, if need be.
+
+    Pillow reads BigTIFF only in little endian, and no unsigned 32-bit pixels in big endian: they
+    are declared signed. The pixels stay where they are; the directory is written anew behind them.
 
     Raises:
         ValueError, struct.error: the directory is damaged.
     """
-    if not data.startswith(b"MM\0+"):
+    deep = data.startswith(b"MM") and is_unsigned_32_bit(data)
+    if not data.startswith(b"MM\0+") and not deep:
         return data
     narrow = {16: 4, 17: 9, 18: 13}
     entries, values = [], b""
     main = read_directory(data)
+    if deep:
+        main.entries[_SAMPLE_FORMAT] = 3, 1, struct.pack(">H", 2)
     base = len(data) + len(data) % 2
     extra = base + 2 + 12 * len(main.entries) + 4
     for tag, (kind, count, value) in sorted(main.entries.items()):

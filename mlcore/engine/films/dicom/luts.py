@@ -39,7 +39,7 @@ def first_lut(dataset: Dataset, keyword: str, *, is_signed: bool) -> Lut | None:
 
     Two bytes may hold one 16-bit entry, one entry of 8 bits, or two entries of 8 bits (correction
     proposal CP-522). Many tables use fewer bits than they state; then white is the highest level
-    of the bits that are used.
+    that is used.
 
     Args:
         dataset: the data set.
@@ -64,13 +64,13 @@ def first_lut(dataset: Dataset, keyword: str, *, is_signed: bool) -> Lut | None:
     entries = _entries(item, count, is_big_endian=big)
     if not 1 <= bits <= 16:
         raise ValueError(f"A table must have 8 to 16 bits per entry; received {bits}.")
-    used = max(1, int(entries.max()).bit_length())
-    return Lut(entries.astype(np.float64), first, 2.0 ** _depth(bits, used) - 1)
+    return Lut(entries.astype(np.float64), first, _white(bits, int(entries.max())))
 
 
-def _depth(stated: int, used: int) -> int:
-    """Return the bits of the output: those used if the table states more than a bit too many."""
-    return used if used < stated - 1 or used > stated else stated
+def _white(bits: int, highest: int) -> float:
+    """Return the level of white: the highest that is used if the table states too many bits."""
+    top = 2**bits - 1
+    return float(highest if highest > top or 4 * highest <= top + 1 else top)
 
 
 def _entries(item: Dataset, count: int, *, is_big_endian: bool) -> npt.NDArray[np.uint16]:
