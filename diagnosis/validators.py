@@ -7,10 +7,11 @@ from django.conf import settings
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 
 from mlcore.engine.films.errors import FilmError
 from mlcore.engine.films.film import Film, read_film
+from mlcore.engine.films.notices import NOTICES
 
 # Decoded films of inspections whose form has not been sent yet. In this process only and at most
 # two, 64 MB each at the pixel limit; another worker decodes the film again.
@@ -41,6 +42,11 @@ def refusal(error: FilmError) -> ValidationError:
         for name, value in error.detail.items()
     }
     return ValidationError(gettext_lazy(error.sentence), code=error.code, params=params)
+
+
+def notices(film: Film) -> list[str]:
+    """Return, in the reader's language, what of the film could not be trusted."""
+    return [gettext(NOTICES[code]) for code in film.notices]
 
 
 def too_large() -> ValidationError:

@@ -34,7 +34,7 @@ from diagnosis.services.readings import (
     submit_reading,
 )
 from diagnosis.serving import no_such_reading
-from diagnosis.validators import keep_inspected
+from diagnosis.validators import keep_inspected, notices
 from mlcore.engine.films.film import render_film
 from mlcore.inference import ModelUnavailable
 
@@ -182,6 +182,7 @@ class InspectFilmView(DoctorsOnlyMixin, View):
                 "width": upload.film.width,
                 "height": upload.film.height,
                 "fields": header_fields(upload),
+                "notices": notices(upload.film),
             }
         )
 
