@@ -102,6 +102,21 @@ def test_twelve_bits_have_their_own_sentence():
     assert "12 bits" in str(error)
 
 
+@pytest.mark.parametrize(("process", "kind"), [(0xC3, "lossless JPEG"), (0xF7, "JPEG-LS")])
+def test_other_processes_are_named(process, kind):
+    data = bytearray(encoded())
+    data[data.index(b"\xff\xc0") + 1] = process
+    assert refused(bytes(data)).detail == {"format": kind}
+
+
+def test_zeros_in_an_even_area_are_the_data():
+    even = FILM.copy()
+    even[64:] = 0
+    buffer = io.BytesIO()
+    Image.fromarray(np.tile(even, (4, 4))).save(buffer, "JPEG", quality=50, optimize=True)
+    assert read_film(buffer.getvalue()).width == 1024
+
+
 def test_extended_process_with_eight_bits_is_read():
     data = bytearray(encoded())
     data[data.index(b"\xff\xc0") + 1] = 0xC1

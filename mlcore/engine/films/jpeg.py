@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import ceil
 
@@ -18,11 +19,12 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from mlcore.engine.films.errors import FilmError
 
-_SOI, _EOI, _SOS, _DRI, _DHT, _JPG, _DAC = 0xD8, 0xD9, 0xDA, 0xDD, 0xC4, 0xC8, 0xCC
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {_DHT, _JPG, _DAC}
-_BASELINE, _EXTENDED, _PROGRESSIVE = 0xC0, 0xC1, 0xC2
+_RESTARTS, _SOI, _EOI, _SOS, _DRI, _DHT, _JPG, _DAC = 0xD0, 0xD8, 0xD9, 0xDA, 0xDD, 0xC4, 0xC8, 0xCC
+_BASELINE, _EXTENDED, _PROGRESSIVE, _LOSSLESS, _JPEG_LS = 0xC0, 0xC1, 0xC2, 0xC3, 0xF7
 _END_OF_SCAN = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
+_ZEROS = re.compile(rb"\0{32}")
+_FRAMES = frozenset({*range(0xC0, 0xD0), _JPEG_LS}) - {_DHT, _JPG, _DAC}
 # Real files have fewer than 300, of which most are ICC profiles; a progressive one has ten scans.
 _MAX_SEGMENTS = 1000
 MAX_SCANS = 100
@@ -41,7 +43,8 @@ class Stream:
     """The structure of a JPEG stream.
 
     Attributes:
-        process: the frame marker: 0xC0 baseline, 0xC1 extended, 0xC2 progressive, ...
+        process: the frame marker: 0xC0 baseline, 0xC1 extended, 0xC2 progressive; of any other
+            the scans are left out.
         precision: bits per sample.
         width: in pixels.
         height: in pixels.
@@ -78,40 +81,61 @@ def parse(data: bytes) -> Stream:
     Raises:
         DamagedJpegError: no end marker, no frame, or more segments or scans than any real file.
     """
-    stream, at, first = Stream(), 2, 0
-    for _ in range(_MAX_SEGMENTS):
-        at = data.find(b"\xff", at)
-        if at < 0 or at + 2 > len(data):
-            break
-        marker = data[at + 1]
+    stream, first = Stream(), 0
+    for marker, start, end, following in _segments(data, 2):
+        body = data[start + 4 : end]
         if marker == _EOI:
-            stream.end = at + 2
+            stream.end = end
             if not stream.scans:
                 raise DamagedJpegError("The stream contains no scan.")
             return stream
-        if marker in (0x00, 0x01, 0xFF) or 0xD0 <= marker <= _SOI:
-            at += 1 if marker == 0xFF else 2
-            continue
-        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        if end > len(data) or end < at + 4:
-            break
         if marker in _FRAMES:
-            _read_frame(stream, marker, data[at + 4 : end])
-        if marker == _DRI and end == at + 6:
-            stream.interval = int.from_bytes(data[at + 4 : end], "big")
+            _read_frame(stream, marker, body)
+            if marker not in (_BASELINE, _EXTENDED, _PROGRESSIVE):
+                return stream  # no scan of it is read
+        if marker == _DRI and len(body) == 2:
+            stream.interval = int.from_bytes(body, "big")
         if marker == _SOS:
-            stop = _END_OF_SCAN.search(data, end)
-            if stop is None:
-                break
             if not stream.process or len(stream.scans) >= MAX_SCANS:
                 raise DamagedJpegError("A scan without a frame, or too many scans.")
-            restarts = _restarts(stream, data[at + 4 : end])
-            stream.scans.append((data[first:end], data[end : stop.start()], restarts))
-            first = end = stop.start()
-        at = end
-    else:
-        raise DamagedJpegError(f"More than {_MAX_SEGMENTS} segments.")
+            restarts = _restarts(stream, body)
+            stream.scans.append((data[first:end], data[end:following], restarts))
+            first = following
     raise DamagedJpegError("The stream has no end marker.", cut=True)
+
+
+def _segments(data: bytes, at: int) -> Iterator[tuple[int, int, int, int]]:
+    """Walk through marker segments, as far as they are complete.
+
+    Yields:
+        The marker, where it begins, where its segment ends, and where the next marker is found:
+        after the entropy-coded data if the segment begins a scan.
+
+    Raises:
+        DamagedJpegError: there are more segments than in any real file.
+    """
+    for _ in range(_MAX_SEGMENTS):
+        at = data.find(b"\xff", at)
+        if at < 0 or at + 2 > len(data):
+            return
+        marker = data[at + 1]
+        if marker == _EOI:
+            yield marker, at, at + 2, at + 2
+            return
+        if marker in (0x00, 0x01, 0xFF) or _RESTARTS <= marker <= _SOI:
+            at += 1 if marker == 0xFF else 2
+            continue
+        end = following = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if end > len(data) or end < at + 4:
+            return
+        if marker == _SOS:
+            stop = _END_OF_SCAN.search(data, end)
+            following = stop.start() if stop else len(data)
+            if stop is None and following > end:
+                return
+        yield marker, at, end, following
+        at = following
+    raise DamagedJpegError(f"More than {_MAX_SEGMENTS} segments.")
 
 
 def _read_frame(stream: Stream, marker: int, body: bytes) -> None:
@@ -155,8 +179,9 @@ def check_process(stream: Stream, name: str) -> None:
     """
     if stream.precision == 12 and stream.process in (_EXTENDED, _PROGRESSIVE):
         raise FilmError("jpeg_12_bit")
+    kinds = {_LOSSLESS: "lossless JPEG", _JPEG_LS: "JPEG-LS"}
     if stream.precision != 8 or stream.process not in (_BASELINE, _EXTENDED, _PROGRESSIVE):
-        raise FilmError("unsupported", format=name)
+        raise FilmError("unsupported", format=kinds.get(stream.process, name))
 
 
 def decode(data: bytes, stream: Stream, *, luma: bool) -> JpegImageFile:
@@ -172,6 +197,7 @@ def decode(data: bytes, stream: Stream, *, luma: bool) -> JpegImageFile:
         OSError, SyntaxError, ValueError, ...: by Pillow, for invalid headers.
     """
     _check_refinement(stream)
+    _check_zeros(stream)
     image = JpegImageFile(io.BytesIO(data[: stream.end]))
     if luma and image.mode == "RGB":
         image.draft("L", image.size)  # the size stays full
@@ -270,6 +296,36 @@ def _tail(coded: bytes, count: int) -> list[bytes]:
         steps.append(coded[at - size : at])
         at -= size
     return steps[::-1]
+
+
+def _check_zeros(stream: Stream) -> None:
+    """Check that no part of a sequential image has been overwritten with zeros.
+
+    The first symbol of a Huffman table has the code of zeros only. Many of them in a row are
+    blocks that equal the one before, if these symbols mean "no difference" and "end of block";
+    otherwise no encoder writes them.
+
+    Raises:
+        DamagedJpegError: there is a run of zeros that is none of equal blocks.
+    """
+    if stream.process == _PROGRESSIVE:
+        return
+    first_symbols: dict[int, int] = {}
+    for header, coded, _ in stream.scans:
+        first_symbols |= _first_symbols(header)
+        if any(first_symbols.values()) and _ZEROS.search(coded.rstrip(b"\0")):
+            raise DamagedJpegError("Part of the image is overwritten with zeros.")
+
+
+def _first_symbols(header: bytes) -> dict[int, int]:
+    """Return the first symbol of each Huffman table that the segments define."""
+    found = {}
+    for marker, start, end, _ in _segments(header, 0):
+        body = header[start + 4 : end] if marker == _DHT else b""
+        while len(body) > 17:
+            found[body[0]] = body[17]
+            body = body[17 + sum(body[1:17]) :]
+    return found
 
 
 def _check_refinement(stream: Stream) -> None:
