@@ -137,4 +137,4 @@ def display_name(user: User) -> str:
 
 
 # Django discovers models here.
-from accounts.audit.models import AuditEntry, AuditHead  # noqa: E402, F401
+from accounts.audit.models import AuditEntry, AuditHead, AuditMention  # noqa: E402, F401

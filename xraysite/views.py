@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from diagnosis import access_log
 from diagnosis.forms.readings import DeletionForm
 from diagnosis.models import Reading
 from diagnosis.services.sharing import with_sharing
@@ -30,8 +31,11 @@ def home(request: HttpRequest) -> HttpResponse:
 def _dashboard(request: HttpRequest) -> dict[str, Any]:
     own = Reading.objects.own_of(request.user)
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    recent = list(with_sharing(own.select_related("review")).defer("activation_map")[:5])
+    if recent:
+        access_log.record_list(recent, what="list")
     return {
-        "recent": with_sharing(own.select_related("review")).defer("activation_map")[:5],
+        "recent": recent,
         "counts": {
             "today": own.filter(created_at__gte=midnight).count(),
             "week": own.filter(created_at__gte=midnight - timedelta(days=6)).count(),

@@ -1,5 +1,6 @@
 """The supervisors' admin of readings: view, export, restore and purge, never change."""
 
+from functools import partial
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -18,8 +19,8 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET
 
-from accounts.audit.recording import record_access, record_event
-from diagnosis import export
+from accounts.audit.recording import origin_of, record_access, record_event, record_shown
+from diagnosis import access_log, export
 from diagnosis.admin import retention
 from diagnosis.admin.changelist import DoctorFilter, HiddenFilter, ModelFilter, ReadingChangeList
 from diagnosis.models import Agreement, Reading
@@ -169,8 +170,8 @@ class ReadingAdmin(ReadOnlyAdmin):
         response = super().changelist_view(request, extra_context)
         shown = getattr(response, "context_data", {}).get("cl")
         if shown is not None:
-            keys = [str(reading.pk) for reading in shown.result_list]
-            self._record(request, "admin list", {"readings": keys})
+            about = self._about(request)
+            access_log.record_list(shown.result_list, what="admin list", about=about)
         return response
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kw: Any) -> Any:
@@ -190,13 +191,21 @@ class ReadingAdmin(ReadOnlyAdmin):
             return HttpResponseRedirect(reverse("admin:diagnosis_reading_changelist"))
         # Later readings are left out, so that the logged number of rows is right.
         readings = shown.queryset.filter(created_at__lte=timezone.now())
-        self._record(request, "exported", {"as": "CSV", "rows": readings.count()})
+        detail = {"as": "CSV", "rows": readings.count()}
+        record_event(Reading, what="exported", about=self._about(request), detail=detail)
         name = f"readings-{timezone.localtime():%Y%m%d-%H%M}.csv"
-        return csv_response(name, export.COLUMNS, export.rows(readings))
+        rows = export.rows(readings, record=partial(self._record_exported, request))
+        return csv_response(name, export.COLUMNS, rows)
 
-    def _record(self, request: HttpRequest, what: str, detail: dict[str, Any]) -> None:
-        query = unquote_plus(request.GET.urlencode())
-        record_event(Reading, what=what, about=query[:200] or "*", detail=detail)
+    def _record_exported(self, request: HttpRequest, keys: list[Any]) -> None:
+        """Record the next readings of an export, before the file names them."""
+        origin = origin_of(request)
+        about = self._about(request)
+        record_shown(Reading, keys, what="exported-readings", about=about, **origin)
+
+    @staticmethod
+    def _about(request: HttpRequest) -> str:
+        return unquote_plus(request.GET.urlencode())[:200] or "*"
 
     @admin.display(description=_("X-ray"))
     def thumbnail(self, reading: Reading) -> SafeString:
