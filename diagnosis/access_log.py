@@ -1,4 +1,4 @@
-"""Queries of the audit log: who accessed a reading, the readings of a patient, or what somebody saw.
+"""Queries of the audit log: who accessed a reading or a patient, and what somebody accessed.
 
 A row is about one reading, or lists the readings that a page or an export showed
 (`AuditMention`). Both count as access.
@@ -64,8 +64,13 @@ class Found(NamedTuple):
     entries: QuerySet[AuditEntry]
     mentions: QuerySet[AuditMention]
 
-    def count(self) -> int:
+    def row_count(self) -> int:
         return self.entries.count() + self.mentions.count()
+
+    def until_now(self) -> "Found":
+        """Leave out what is recorded after this call."""
+        last = AuditEntry.objects.order_by("-sequence").values_list("pk", flat=True).first() or 0
+        return Found(self.entries.filter(pk__lte=last), self.mentions.filter(entry_id__lte=last))
 
 
 def about_readings(reading_ids: list[str]) -> Found:

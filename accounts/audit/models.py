@@ -244,7 +244,7 @@ class MentionQuerySet(models.QuerySet["AuditMention"]):
 
     def add(self, entry: AuditEntry, keys: Iterable[str]) -> None:
         """Index the objects that `entry` seals as shown."""
-        rows = [AuditMention(entry=entry, object_pk=key) for key in dict.fromkeys(keys)]
+        rows = [self.model(entry=entry, object_pk=key) for key in dict.fromkeys(keys)]
         super().bulk_create(rows)
 
     def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:

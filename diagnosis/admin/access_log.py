@@ -83,8 +83,9 @@ def _search_patient(request: HttpRequest, query: str) -> HttpResponse | Streamin
     }
     if request.GET.get("format") == "csv":
         return _csv(about, found, request, readings=ids)
+    earlier = found.until_now()
     record_shown(Reading, ids, what="access-searched", about=about)
-    return _visits(request, found, context)
+    return _visits(request, earlier, context)
 
 
 def _search_person(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
@@ -118,9 +119,7 @@ def _people(typed: str) -> Any:
     )  # fmt: skip
 
 
-def _visits(
-    request: HttpRequest, found: access_log.Found, context: dict[str, Any]
-) -> HttpResponse:
+def _visits(request: HttpRequest, found: access_log.Found, context: dict[str, Any]) -> HttpResponse:
     visits, is_cut = access_log.visits(found, by=cast(User, request.user))
     page = Paginator(visits, PAGE_SIZE).get_page(request.GET.get("page"))
     query = request.GET.copy()
@@ -160,7 +159,8 @@ def _stored_ids(request: HttpRequest, visits: Any) -> set[str]:
 def _csv(
     about: str, found: access_log.Found, request: HttpRequest, *, readings: list[str] | None = None
 ) -> StreamingHttpResponse:
-    detail = {"as": "CSV", "rows": found.count()}
+    found = found.until_now()
+    detail = {"as": "CSV", "rows": found.row_count()}
     record_shown(Reading, readings or [], what="exported", about=about, detail=detail)
     events = access_log.events(found, by=cast(User, request.user))
     return csv_response("access-log.csv", _columns(), _rows(events))

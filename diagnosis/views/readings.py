@@ -97,7 +97,8 @@ class ReadingListView(DoctorsOnlyMixin, View):
             "is_filtered": any(query.values()),
             "deletion": DeletionForm(),
         }
-        access_log.record_list(page.object_list, what="list")
+        if shown := list(page.object_list):
+            access_log.record_list(shown, what="list")
         return render(request, template, context)
 
 
