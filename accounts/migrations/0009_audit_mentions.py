@@ -3,6 +3,8 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
+import accounts.names
+
 SHOWN = "readings"
 BATCH = 2000
 
@@ -61,6 +63,15 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="auditmention",
             index=models.Index(fields=["object_pk", "-entry"], name="audit_mention_object"),
+        ),
+        migrations.AlterField(
+            model_name="user",
+            name="display_name",
+            field=models.CharField(
+                max_length=80,
+                validators=[accounts.names.validate_display_name],
+                verbose_name="name",
+            ),
         ),
         migrations.RunPython(index_earlier_lists, migrations.RunPython.noop),
     ]
