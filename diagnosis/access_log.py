@@ -15,7 +15,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 
-from accounts.audit.recording import record_shown
+from accounts.audit.recording import record_event, record_shown
 from accounts.models import AuditEntry, AuditMention, User
 from diagnosis.models import Reading
 from diagnosis.search import search_key
@@ -34,6 +34,11 @@ CHUNK = 500
 def record_list(readings: Iterable[Reading], *, what: str, about: str = "") -> None:
     """Record that a page lists these readings; `what` is the event's code."""
     record_shown(Reading, [reading.pk for reading in readings], what=what, about=about)
+
+
+def record_denied(key: str) -> None:
+    """Record that a reading was asked for which the user may not see; it may not exist."""
+    record_event(Reading, what=DENIED, about=key, detail={}, key=key)
 
 
 def was_listed(reading: Reading, *, to: Any) -> bool:

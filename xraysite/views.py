@@ -17,6 +17,9 @@ from diagnosis.forms.readings import DeletionForm
 from diagnosis.models import Reading
 from diagnosis.services.sharing import with_sharing
 from mlcore import registry
+from mlcore.models import ModelVersion
+
+MODELS_SHOWN = 5
 
 
 @login_not_required
@@ -42,8 +45,17 @@ def _dashboard(request: HttpRequest) -> dict[str, Any]:
             "total": own.count(),
         },
         "active_model": registry.active_version(),
+        "model_versions": _newest_models(request.user),
         "deletion": DeletionForm(),
     }
+
+
+def _newest_models(user: Any) -> list[ModelVersion]:
+    """Return the models that ML staff work with, the active one first."""
+    if not user.has_perm("mlcore.activate_modelversion"):
+        return []
+    versions = ModelVersion.objects.defer("card").order_by("-is_active", "-created_at")
+    return list(versions[:MODELS_SHOWN])
 
 
 @login_not_required
