@@ -124,7 +124,7 @@ def _rows(found: Found) -> Iterator[tuple[Sequence[Any], list[str]]]:
     """Yield the fields and readings of each row of the log, newest first."""
     fields = [f"entry__{name}" for name in FIELDS]
     alone = found.entries.order_by("-sequence").values_list(*FIELDS, "object_pk")
-    listed = found.mentions.order_by("-entry").values_list(*fields, "object_pk")
+    listed = found.mentions.order_by("-entry_id").values_list(*fields, "object_pk")
     merged = heapq.merge(
         alone.iterator(chunk_size=CHUNK), listed.iterator(chunk_size=CHUNK), key=lambda row: -row[1]
     )

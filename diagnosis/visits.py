@@ -10,6 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from django.utils.translation import pgettext
+
+from accounts.audit.registry import name_of
+
 PAUSE = datetime.timedelta(minutes=30)
 
 
@@ -90,9 +94,13 @@ class Visit:
         return sorted({event.address for event in self.events if event.address})
 
     @property
-    def counts(self) -> list[tuple[str, int]]:
-        """Event codes and how often each occurred, most frequent first."""
-        return Counter(event.what for event in self.events).most_common()
+    def summary(self) -> str:
+        """The events' names and how often each occurred, most frequent first."""
+        names = [
+            f"{name_of(what)} ×{n}" if n > 1 else name_of(what)
+            for what, n in Counter(event.what for event in self.events).most_common()
+        ]
+        return pgettext("between the words of a list", ", ").join(names)
 
 
 def group(events: Iterable[Event]) -> list[Visit]:

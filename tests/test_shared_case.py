@@ -110,8 +110,8 @@ def test_the_posted_image_equals_the_preview(share, reading, as_other_doctor):
     before = np.asarray(Image.open(io.BytesIO(base64.b64decode(preview))).convert("RGB"))
     after = np.asarray(Image.open(io.BytesIO(shown)))
     assert np.array_equal(before, after)
-    assert max(after.shape) == 800
-    assert not after[:80, :320].any(), "the redacted area is black"
+    assert max(after.shape) == 1200
+    assert not after[:120, :480].any(), "the redacted area is black"
     assert after[200:].any()
 
 

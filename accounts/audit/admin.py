@@ -179,7 +179,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("About"))
     def about(self, entry: AuditEntry) -> SafeString:
-        shown = entry.object_repr
+        shown = entry.object_repr.strip("*")  # of a list without a filter
         if shown == entry.object_pk and len(shown) > SHOWN_KEY:
             shown = f"{shown[:SHOWN_KEY]}…"
         return format_html(

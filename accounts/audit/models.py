@@ -24,7 +24,7 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
 from django.utils.translation import gettext_lazy as _
 
-from accounts.audit.registry import FIELD_EVENTS
+from accounts.audit.registry import FIELD_EVENTS, name_of
 
 # Part of every existing seal: it must never change, wherever the module moves.
 SALT = "accounts.audit_trail"
@@ -178,6 +178,9 @@ class AuditEntry(AbstractLogEntry):
             models.Index(fields=["content_type", "object_pk", "-sequence"], name="audit_object"),
             models.Index(fields=["content_type", "-sequence"], name="audit_kind"),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.sequence}: {name_of(self.what)}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Append the row to the chain.

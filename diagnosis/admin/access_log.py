@@ -139,7 +139,6 @@ def _words(visit: Visit) -> dict[str, Any]:
     return {
         "visit": visit,
         "events": [(event, name_of(event.what)) for event in visit.events],
-        "counts": [(name_of(what), n) for what, n in visit.counts],
         "is_denied": {event.what for event in visit.events} == {access_log.DENIED},
     }
 

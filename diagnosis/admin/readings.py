@@ -185,7 +185,7 @@ class ReadingAdmin(ReadOnlyAdmin):
             "differs": reading.agreement == Agreement.DISAGREE,
             "retention": self._retention(reading) if reading.is_hidden else "",
             "history": record.history(reading),
-            "visits": record.words(visits),
+            "visits": visits,
             "has_more_visits": has_more,
         }
 

@@ -70,14 +70,6 @@ def visits(reading: Reading, *, by: User) -> tuple[list[Visit], bool]:
     return visits[:MAX_VISITS], len(visits) > MAX_VISITS
 
 
-def words(visits: Iterable[Visit]) -> list[dict[str, Any]]:
-    """Return each visit with the names of its events."""
-    return [
-        {"visit": visit, "counts": [(name_of(what), n) for what, n in visit.counts]}
-        for visit in visits
-    ]
-
-
 def _decision(entry: AuditEntry) -> Decision:
     detail = entry.additional_data or {}
     who = str(entry.actor or entry.actor_email or "")

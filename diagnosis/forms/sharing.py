@@ -65,7 +65,10 @@ class ShareForm(forms.Form):
         label=_("Text"),
         max_length=MAX_BODY,
         widget=forms.Textarea(attrs={"rows": 9}),
-        help_text=_("You can use Markdown: **bold**, *italic*, lists, links."),
+        help_text=_(
+            "You can use Markdown: **bold**, *italic*, lists, links. What is between “:::spoiler” "
+            "and “:::” stays hidden until the reader opens it."
+        ),
     )
     boxes = BoxesField(
         label=_("Black boxes"),

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 __all__ = ["Box", "CaseDraft"]
 
-IMAGE_SIDE = 800
+IMAGE_SIDE = 1600
 MAX_BOXES = 20
 AGE_GROUP_YEARS = 5
 # Older people are so few that an exact age group could identify them.

@@ -178,6 +178,9 @@ def test_every_list_counts_as_having_seen_its_patients(seen, doctor, supervisor,
         (supervisor.email, "access-searched"),
     }
     assert supervisor.display_name in as_doctor.get(f"/readings/{own}/").content.decode()
+    for line in page.context["shown"]:
+        numbers = [event.sequence for event in line["visit"].events]
+        assert numbers == sorted(numbers, reverse=True)
     assert list(verify_log()) == []
 
 

@@ -148,7 +148,7 @@ def test_shared_case_is_visible_until_withdrawn(
     colleague_page.goto(page.url)
     picture = colleague_page.locator("#post-1 .post-body img")
     expect(picture).to_be_visible()
-    assert picture.evaluate("picture => picture.naturalWidth") == 800
+    assert picture.evaluate("picture => picture.naturalWidth") == 900
 
     page.goto(f"{site}/readings/{reading.pk}/delete/")
     expect(page.locator("main")).to_contain_text("discussion board")

@@ -54,4 +54,4 @@ find("zoom-out").addEventListener("click", zoomOut);
 find("fit").addEventListener("click", fit);
 stage.addEventListener("dblclick", () => (scale === 1 ? zoomTo(STEP ** 4) : fit()));
 new ResizeObserver(draw).observe(stage);
-stage.focus();
+stage.focus({ preventScroll: true });
