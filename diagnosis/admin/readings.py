@@ -182,6 +182,7 @@ class ReadingAdmin(ReadOnlyAdmin):
             "title": reading.patient_name,
             "subtitle": None,
             "review": review,
+            "shows_heatmap": "heatmap" in request.GET and not reading.is_out_of_scope,
             "differs": reading.agreement == Agreement.DISAGREE,
             "retention": self._retention(reading) if reading.is_hidden else "",
             "history": record.history(reading),
