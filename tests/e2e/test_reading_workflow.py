@@ -166,13 +166,10 @@ def test_record_loads_the_heatmap_on_demand_and_visits_open(
     settle(page)
     assert any(address.endswith("/film/") for address in asked)
     assert not any(address.endswith("/heatmap/") for address in asked)
-    film, heatmap = (
-        page.locator(".record-picture > img"),
-        page.locator(".record-picture details img"),
-    )
-    page.locator(".record-picture summary").press("Enter")
+    film = page.locator(".record-picture > img").first
+    heatmap = page.locator(".record-picture > img + img")
+    page.get_by_role("link", name="Show heatmap").press("Enter")
     expect(heatmap).to_be_visible()
-    page.wait_for_function("document.querySelector('.record-picture details img').complete")
     over, under = heatmap.bounding_box(), film.bounding_box()
     assert over == pytest.approx(under, abs=1), "the heatmap lies over the X-ray"
     page.goto(f"{site}/admin/who-saw/?q=陳")
