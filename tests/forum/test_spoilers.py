@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 from django.core import mail
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from diagnosis.services import sharing
 from forum import mailing, markdown, notifications, pages, spoilers
@@ -75,7 +75,8 @@ def test_a_shared_case_does_not_give_the_result_away(
     reading = ReadingFactory(
         doctor=doctor, label="PNEUMONIA", probabilities={"NORMAL": 0.03, "PNEUMONIA": 0.97}
     )
-    draft = sharing.default_text(reading)
+    with translation.override("en"):
+        draft = sharing.default_text(reading)
     for hidden in ("Pneumonia", "pneumonia", "0.970"):
         assert hidden not in draft.title
         assert hidden not in spoilers.removed(draft.body)
