@@ -9,6 +9,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -20,7 +21,7 @@ from django.views.decorators.http import require_GET
 
 from accounts.audit.recording import record_access, record_event
 from diagnosis import export
-from diagnosis.admin import retention
+from diagnosis.admin import retention, shared_films
 from diagnosis.admin.changelist import DoctorFilter, HiddenFilter, ModelFilter, ReadingChangeList
 from diagnosis.models import Agreement, Reading
 from xraysite.common.admin import ReadOnlyAdmin
@@ -86,14 +87,27 @@ class ReadingAdmin(ReadOnlyAdmin):
         ),
         (
             _("Patient"),
-            {"fields": ["patient_name", "patient_number", "patient_age_years", "exam_date"]},
+            {
+                "fields": [
+                    "patient_name",
+                    "patient_number",
+                    "patient_sex",
+                    "patient_birth_date",
+                    "patient_age_years",
+                    "exam_date",
+                    "file_and_form",
+                ]
+            },
         ),
         (_("Reading"), {"fields": ["doctor", "created_at", "updated_at", "id"]}),
         (
             _("X-ray"),
             {
                 "fields": [
+                    "original_name",
+                    "film_mime_type",
                     "film_sha256",
+                    "film_pixels_sha256",
                     "film_format",
                     "film_width",
                     "film_height",
@@ -133,6 +147,7 @@ class ReadingAdmin(ReadOnlyAdmin):
         export_view = self.admin_site.admin_view(require_GET(self.export_view))
         return [
             path("export/", export_view, name="diagnosis_reading_export"),
+            *shared_films.urls(self),
             *retention.urls(self),
             *super().get_urls(),
         ]
@@ -224,8 +239,17 @@ class ReadingAdmin(ReadOnlyAdmin):
         age = ngettext("%(n)s year", "%(n)s years", reading.patient_age_years)
         facts = [reading.patient_number, age % {"n": reading.patient_age_years}]
         return format_html(
-            "<b>{}</b><small>{}</small>", reading.patient_name, " · ".join(filter(None, facts))
+            "<b>{}</b><small>{}</small>{}",
+            reading.patient_name,
+            " · ".join(filter(None, facts)),
+            self._small(_("file and form disagreed"), "differs") if reading.discrepancies else "",
         )
+
+    @admin.display(description=_("Decisions where file and form differ"))
+    def file_and_form(self, reading: Reading) -> str:
+        if not reading.discrepancies:
+            return "–"
+        return render_to_string("diagnosis/_discrepancies.html", {"reading": reading})
 
     @admin.display(description=_("Exam date"))
     def examined(self, reading: Reading) -> str:

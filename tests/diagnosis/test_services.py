@@ -35,12 +35,15 @@ def upload(data: bytes):
     return validate_film(SimpleUploadedFile("film", data))
 
 
-def submit(doctor, data: bytes, *, patient: PatientDetails = PATIENT, submission=None) -> Reading:
+def submit(
+    doctor, data: bytes, *, patient: PatientDetails = PATIENT, submission=None, **more
+) -> Reading:
     return submit_reading(
         doctor=doctor,
         upload=upload(data),
         patient=patient,
         submission=submission or uuid.uuid4(),
+        **more,
     )
 
 

@@ -24,9 +24,13 @@ _UNDECLARED_ENCODINGS = ("utf-8", "cp950")
 
 def read_header(dataset: Dataset) -> DicomHeader:
     """Return patient and view; None for each value that is missing or unusable."""
+    names = _patient_names(dataset)
     return DicomHeader(
-        patient_name=_patient_name(dataset),
+        patient_name=names[0] if names else None,
+        other_names=tuple(names[1:]),
         patient_id=text(dataset, "PatientID"),
+        birth_date=_date(dataset, "PatientBirthDate", 1850),
+        sex=_sex(dataset),
         age_years=_age_years(dataset),
         study_date=_date(dataset, "StudyDate") or _date(dataset, "AcquisitionDate"),
         modality=_code(dataset, "Modality"),
@@ -35,25 +39,32 @@ def read_header(dataset: Dataset) -> DicomHeader:
     )
 
 
+def _sex(dataset: Dataset) -> str | None:
+    sex = _code(dataset, "PatientSex")
+    return sex if sex in ("M", "F", "O") else None
+
+
 def _code(dataset: Dataset, keyword: str) -> str | None:
     value = text(dataset, keyword)
     return value.upper() if value else None
 
 
-def _patient_name(dataset: Dataset) -> str | None:
+def _patient_names(dataset: Dataset) -> list[str]:
+    """Return the name in each script that the file gives: ideographic, alphabetic, phonetic."""
     name = _undeclared_name(dataset) or first(dataset, "PatientName")
     if not isinstance(name, PersonName):
-        return None
+        return []
     try:
         groups = (str(name.ideographic), str(name.alphabetic), str(name.phonetic))
     except PYDICOM_ERRORS:
-        return None
+        return []
+    names = []
     for group in groups:
         components = [part for part in (tidy(c) for c in group.split("^")) if part]
         if components:
             unspaced = all(_is_han_or_kana(part) for part in components)
-            return ("" if unspaced else " ").join(components)
-    return None
+            names.append(("" if unspaced else " ").join(components))
+    return names
 
 
 def _undeclared_name(dataset: Dataset) -> PersonName | None:
