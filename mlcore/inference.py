@@ -28,7 +28,7 @@ __all__ = [
     "ModelUnavailable",
     "Prediction",
     "Stated",
-    "active_card",
+    "active_model",
     "decide",
     "decode_activation_map",
     "encode_activation_map",
@@ -211,13 +211,13 @@ def is_validated_age(card: Mapping[str, Any], age_years: float) -> bool:
     return bool(lowest <= age_years < highest + 1)
 
 
-def active_card() -> Mapping[str, Any]:
-    """Return the card of the active model.
+def active_model() -> LoadedModel:
+    """Return the active model.
 
     Raises:
-        ModelUnavailable: no model is active.
+        ModelUnavailable: none is active, or its bundle is damaged.
     """
-    return registry.active_model().card
+    return registry.active_model()
 
 
 def _scope_reasons(

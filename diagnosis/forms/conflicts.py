@@ -18,6 +18,7 @@ from diagnosis.services.patients import AGE, FIELDS, PatientDetails
 
 MAX_REASON = 300
 FILM_REASON = f"reason_{FILM}"
+IDENTITY = {"patient_name", "patient_number"}
 
 
 class ConflictForm(forms.Form):
@@ -46,9 +47,16 @@ class ConflictForm(forms.Form):
                 error_messages={"required": gettext_lazy("Choose one.")},
             )
             self.fields[f"reason_{field}"] = _reason(_("because"))
-        if conflicts.earlier:
+        if self._may_be_another_patient():
             self.fields[FILM_REASON] = _reason(_("Reason"))
+        if conflicts.earlier:
             self.fields["seen"].initial = " ".join(str(each.pk) for each in conflicts.earlier)
+
+    def _may_be_another_patient(self) -> bool:
+        """Return whether the X-ray could be saved under another patient than before."""
+        is_open = any(each.field in IDENTITY for each in self.conflicts.differences)
+        others = self.conflicts.of_other_patients(self.patient_details())
+        return bool(others or (is_open and self.conflicts.earlier))
 
     def _choices(self, field: str) -> list[tuple[str, Any]]:
         offered = [Source.FILE, Source.FORM]

@@ -65,8 +65,9 @@ class PatientDetailsForm(forms.ModelForm):
         today = timezone.localdate().isoformat()
         for name in ("patient_birth_date", "exam_date"):
             self.fields[name].widget.attrs["max"] = today
-        # Required, unless it follows from the date of birth.
-        self.fields["patient_age_years"].required = False
+        # Otherwise it follows from the date of birth.
+        born = self.data.get(self.add_prefix("patient_birth_date"))
+        self.fields["patient_age_years"].required = not born
         self.fields["patient_sex"].choices = [("", _("Not stated")), *Sex.choices]
 
     def clean_exam_date(self) -> Any:
@@ -83,9 +84,6 @@ class PatientDetailsForm(forms.ModelForm):
         birth, exam = cleaned.get("patient_birth_date"), cleaned.get("exam_date")
         if birth and exam:
             self._settle_age(birth, exam)
-        elif cleaned.get("patient_age_years") is None and "patient_age_years" not in self.errors:
-            required = self.fields["patient_age_years"].error_messages["required"]
-            self.add_error("patient_age_years", ValidationError(required, code="required"))
         return cleaned
 
     def complete(self) -> None:
@@ -100,8 +98,9 @@ class PatientDetailsForm(forms.ModelForm):
             self.add_error("patient_birth_date", _("Enter the year of birth with four digits."))
             return
         stated = self.cleaned_data.get("patient_age_years")
-        if stated is None and "patient_age_years" not in self.errors:
+        if stated is None and not self._has_invalid_age():
             self.cleaned_data["patient_age_years"] = years
+            self.errors.pop("patient_age_years", None)
         elif stated is not None and stated != years:
             message = _(
                 "The date of birth gives an age of %(years)s on the exam date. Correct the age or "
@@ -109,6 +108,10 @@ class PatientDetailsForm(forms.ModelForm):
             )
             error = ValidationError(message, code="contradiction", params={"years": years})
             self.add_error("patient_age_years", error)
+
+    def _has_invalid_age(self) -> bool:
+        errors = self.errors.as_data().get("patient_age_years", [])
+        return any(error.code != "required" for error in errors)
 
     def patient_details(self) -> PatientDetails:
         """Return the details of a valid form."""

@@ -81,7 +81,7 @@ class CheckReadingView(DoctorsOnlyMixin, View):
         return conflicts_of(
             upload.stated or {},
             details.patient_details(),
-            inference.active_card(),
+            inference.active_model().card,
             earlier=same_film(self.request.user, upload.hashes),  # type: ignore[arg-type]
         )
 
