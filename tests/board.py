@@ -23,12 +23,6 @@ def reply(author: User, topic: Topic, body: str = "I do.") -> Post:
     return services.reply(author=author, topic=topic, body=body, submission=uuid.uuid4())
 
 
-def with_categories() -> None:
-    """Create the categories again if a transactional test flushed them."""
-    if not Category.objects.exists():
-        Category.objects.create(name_zh_hant="病例討論", name_en="Cases", position=1)
-
-
 def picture(kind: str = "PNG", size: tuple[int, int] = (60, 40), **options: Any) -> bytes:
     out = io.BytesIO()
     Image.new("RGB", size, (200, 30, 30)).save(out, kind, **options)

@@ -58,12 +58,6 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def site(live_server, transactional_db, shipped_bundle) -> str:
     """Return the URL of a running site; activate the shipped model unless another is active."""
-    # Transactional tests flush the database, including the roles from the migration.
-    from django.apps import apps
-
-    from accounts import roles
-
-    roles.install(apps)
     if registry.active_version() is None:
         activated(shipped_bundle)
     return live_server.url

@@ -22,11 +22,6 @@ def colleague(site) -> User:
 
 
 @pytest.fixture
-def categories(site) -> None:
-    board.with_categories()
-
-
-@pytest.fixture
 def colleague_page(browser: Browser, site, colleague):
     """The colleague's browser."""
     context = new_context(browser)
@@ -52,7 +47,6 @@ def test_topic_reply_mention_notification_edit_and_lock(
     page: Page,
     colleague_page: Page,
     site,
-    categories,
     site_doctor,
     site_supervisor,
     colleague,
@@ -121,7 +115,7 @@ def test_topic_reply_mention_notification_edit_and_lock(
 
 
 def test_shared_case_is_visible_until_withdrawn(
-    page: Page, colleague_page: Page, site, categories, site_doctor
+    page: Page, colleague_page: Page, site, site_doctor
 ):
     film = encode(synthetic_film("PNEUMONIA", seed=6, size=900), "jpeg")
     sha256 = hashlib.sha256(film).hexdigest()
@@ -159,7 +153,7 @@ def test_shared_case_is_visible_until_withdrawn(
     expect(colleague_page.locator("#post-1 .post-body img")).to_have_count(0)
 
 
-def test_draft_survives_a_closed_tab(page: Page, site, categories, site_doctor):
+def test_draft_survives_a_closed_tab(page: Page, site, site_doctor):
     sign_in(page, site, site_doctor.email)
     write_topic(page, site, "Half a title")
     page.locator("#id_body").press_sequentially("half a thought")
@@ -174,7 +168,7 @@ def test_draft_survives_a_closed_tab(page: Page, site, categories, site_doctor):
     assert not Draft.objects.exists()
 
 
-def test_image_is_uploaded_from_the_editor(page: Page, site, categories, site_doctor, tmp_path):
+def test_image_is_uploaded_from_the_editor(page: Page, site, site_doctor, tmp_path):
     topic = board.open_topic(site_doctor)
     sign_in(page, site, site_doctor.email)
     page.goto(f"{site}/forum/{topic.pk}/")
@@ -190,9 +184,7 @@ def test_image_is_uploaded_from_the_editor(page: Page, site, categories, site_do
     assert shown.evaluate("picture => picture.naturalWidth") == 300
 
 
-def test_board_works_without_javascript(
-    browser, site, categories, site_doctor, colleague, tmp_path
-):
+def test_board_works_without_javascript(browser, site, site_doctor, colleague, tmp_path):
     context = browser.new_context(java_script_enabled=False, locale="en-US")
     page = context.new_page()
     sign_in(page, site, site_doctor.email)
@@ -222,7 +214,7 @@ def test_board_works_without_javascript(
 
 
 @pytest.fixture
-def busy_board(categories, site_doctor, site_supervisor, colleague) -> Topic:
+def busy_board(site_doctor, site_supervisor, colleague) -> Topic:
     """A topic of more than one page with every kind of post and an unbreakable title."""
     topic = board.open_topic(site_doctor, title="Featherstonehaugh" * 4, body="x" * 300)
     body = "> q\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n`code` https://example.org/"

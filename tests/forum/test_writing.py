@@ -4,11 +4,9 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.apps import apps
 from django.core.exceptions import PermissionDenied
 from django.db import connection
 
-from accounts import roles
 from accounts.models import AuditEntry
 from forum import moderation, services
 from forum.models import Category, Draft, Post, Topic
@@ -292,8 +290,6 @@ def test_invalid_page_number_shows_the_nearest_page(as_doctor, doctor, topic, pa
 
 @pytest.mark.django_db(transaction=True)
 def test_concurrent_posts_get_different_numbers():
-    roles.install(apps)
-    board.with_categories()
     people = factories.DoctorFactory.create_batch(4)
     topic = board.open_topic(people[0])
 
