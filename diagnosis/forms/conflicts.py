@@ -111,7 +111,7 @@ class ConflictForm(forms.Form):
         if not details.is_valid():
             for field, errors in details.errors.items():
                 shown = f"choose_{field}" if f"choose_{field}" in self.fields else None
-                self.add_error(shown, [self._naming(field, error, shown) for error in errors])
+                self.add_error(shown, [self._naming(field, str(error), shown) for error in errors])
             return
         self._check_film(details.patient_details())
 

@@ -68,7 +68,8 @@ class PatientDetailsForm(forms.ModelForm):
         # Otherwise it follows from the date of birth.
         born = self.data.get(self.add_prefix("patient_birth_date"))
         self.fields["patient_age_years"].required = not born
-        self.fields["patient_sex"].choices = [("", _("Not stated")), *Sex.choices]
+        sex: Any = self.fields["patient_sex"]
+        sex.choices = [("", _("Not stated")), *Sex.choices]
 
     def clean_exam_date(self) -> Any:
         exam_date = self.cleaned_data["exam_date"]

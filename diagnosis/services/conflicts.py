@@ -112,7 +112,9 @@ def same_film(
     same = Q(film_sha256=film.file)
     if film.pixels:
         same |= Q(film_pixels_sha256=film.pixels)
-    readings = Reading.objects.own_of(doctor).filter(same).exclude(pk=but)
+    readings = Reading.objects.own_of(doctor).filter(same)
+    if but is not None:
+        readings = readings.exclude(pk=but)
     return tuple(readings.defer("activation_map").order_by("-created_at", "-id")[:MAX_EARLIER])
 
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Count, Max, QuerySet, Value
+from django.db.models import Count, Max, TextField, Value
 from django.db.models.functions import Concat
 
 from diagnosis.models import Reading
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 MAX_READINGS = 20
 
 
-def shared_films(supervisor: "User") -> QuerySet[Any, dict[str, Any]]:
+def shared_films(supervisor: "User") -> Any:
     """Return the X-rays of several patients, the most recently read first.
 
     Patients are told apart by name and number, without regard to case and width. X-rays are
@@ -29,7 +29,9 @@ def shared_films(supervisor: "User") -> QuerySet[Any, dict[str, Any]]:
         of readings.
     """
     hashed = Reading.objects.visible_to(supervisor).exclude(film_pixels_sha256="")
-    patient = Concat("patient_name_key", Value("\n"), "patient_number_key")
+    patient = Concat(
+        "patient_name_key", Value("\n"), "patient_number_key", output_field=TextField()
+    )
     return (
         hashed.order_by()
         .values("film_pixels_sha256")

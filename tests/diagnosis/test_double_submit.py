@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.apps import apps
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from accounts import roles
 from accounts.audit.verify import verify_log
 from accounts.models import User
 from diagnosis.models import Reading
@@ -31,8 +29,6 @@ ROUNDS = 10
 @pytest.fixture
 def sender(shipped_bundle) -> Iterator[User]:
     """A doctor of a site with an active model, in committed transactions."""
-    roles.install(apps)
-    board.with_categories()
     if registry.active_version() is None:
         activated(shipped_bundle)
     return DoctorFactory()

@@ -228,7 +228,7 @@ def test_new_reading_takes_few_queries(
 ):
     post_film(as_doctor, film_bytes)
     other = encode(synthetic_film("NORMAL", seed=5), "png")
-    with django_assert_max_num_queries(21):
+    with django_assert_max_num_queries(23):
         post_film(as_doctor, other)
 
 
