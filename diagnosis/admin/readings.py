@@ -13,7 +13,7 @@ from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -242,10 +242,12 @@ class ReadingAdmin(ReadOnlyAdmin):
             "<b>{}</b><small>{}</small>{}",
             reading.patient_name,
             " · ".join(filter(None, facts)),
-            self._small(_("file and form disagreed"), "differs") if reading.discrepancies else "",
+            format_html_join(
+                "", '<small class="differs">{}</small>', zip(reading.discrepancy_marks)
+            ),
         )
 
-    @admin.display(description=_("Decisions where file and form differ"))
+    @admin.display(description=_("Decided before saving"))
     def file_and_form(self, reading: Reading) -> str:
         if not reading.discrepancies:
             return "–"

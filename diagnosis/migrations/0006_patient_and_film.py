@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='reading',
             name='discrepancies',
-            field=models.JSONField(blank=True, default=list, editable=False, verbose_name='decisions where file and form differ'),
+            field=models.JSONField(blank=True, default=list, editable=False, verbose_name='decided before saving'),
         ),
         migrations.AddField(
             model_name='reading',

@@ -77,6 +77,13 @@ def shown(entry: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def marks(entries: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return what the entries are about, in a few words."""
+    fields = {entry["field"] for entry in entries}
+    found = [gettext("differs from the file")] if fields - {FILM} else []
+    return [*found, gettext("X-ray of two patients")] if FILM in fields else found
+
+
 def summary(entries: Iterable[Mapping[str, Any]]) -> str:
     """Return entries as one line of text, for exports and logs: stored values, not translated."""
     return "; ".join(

@@ -135,7 +135,7 @@ class Reading(models.Model):
         _("patient stated in the file"), null=True, blank=True, editable=False
     )
     discrepancies = models.JSONField(
-        _("decisions where file and form differ"), default=list, blank=True, editable=False
+        _("decided before saving"), default=list, blank=True, editable=False
     )
     header_disowned = models.BooleanField(
         _("the file's header is wrong or somebody else's"), default=False, editable=False
@@ -294,6 +294,11 @@ class Reading(models.Model):
     def shown_discrepancies(self) -> list[dict[str, Any]]:
         """`discrepancies` for display, oldest first; see `discrepancies.shown`."""
         return [discrepancies.shown(entry) for entry in self.discrepancies]
+
+    @property
+    def discrepancy_marks(self) -> list[str]:
+        """What was decided about, in a few words for lists."""
+        return discrepancies.marks(self.discrepancies)
 
     @property
     def film_name(self) -> str:

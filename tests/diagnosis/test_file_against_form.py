@@ -325,9 +325,9 @@ def test_the_decision_stays_on_every_page_of_the_reading(
         shown = response.content.decode()
         for part in ("Lin Hao", "father&#x27;s number", "The form is right"):
             assert part in shown, (name, part)
-    assert "file differed" in as_doctor.get("/readings/").content.decode()
+    assert "differs from the file" in as_doctor.get("/readings/").content.decode()
     changelist = as_supervisor.get("/admin/diagnosis/reading/").content.decode()
-    assert "file and form disagreed" in changelist
+    assert "differs from the file" in changelist
 
 
 def test_the_decision_is_exported_and_audited(disputed, as_supervisor):
@@ -396,6 +396,18 @@ def test_an_edit_of_an_older_reading_is_compared_with_its_file(lenient_model, as
     with pytest.raises(UndecidedError):
         edit_reading(doctor=doctor, reading_id=reading.pk, patient=PATIENT)
     assert Reading.objects.get().film_patient is None
+
+
+def test_an_older_reading_is_replayed_by_the_rule_of_its_time(lenient_model, doctor):
+    """The file's age did not count then; the stored result is still the model's."""
+    data = dicom(age="062Y")
+    choice = {"patient_age_years": Choice(Source.FORM, "x")}
+    reading = submit(doctor, data, decisions=Decisions(fields=choice))
+    then = inference.predict(data, stated=inference.Stated(3, trusts_header_age=False))
+    reading.label, reading.scope_reasons = then.label, list(then.scope_reasons)
+    reading.film_patient = None
+    assert reading.label != Label.OUT_OF_SCOPE
+    assert replay(reading) == []
 
 
 def test_the_page_is_in_chinese(active_model, doctor):

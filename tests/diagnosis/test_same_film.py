@@ -67,6 +67,7 @@ def test_another_patient_needs_a_reason_that_is_kept(copy, active_model, as_doct
     assert entry["reading"] == str(first.pk)
     shown = as_doctor.get(reading.get_absolute_url()).content.decode()
     assert "films were mixed up before" in shown
+    assert "X-ray of two patients" in as_doctor.get("/readings/").content.decode()
     assert AuditEntry.objects.filter(object_pk=str(reading.pk), what="discrepancy").exists()
 
 
