@@ -29,6 +29,7 @@ COLUMNS = {
     "scope_score": "scope_score",
     "scope_threshold": "scope_threshold",
     "scope_reasons": "scope_reasons",
+    "scope_resembles": "scope_resembles",
     "model": "model_version__name",
     "bundle_sha256": "bundle_sha256",
     "own_reading": "review__verdict",

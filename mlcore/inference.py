@@ -14,6 +14,7 @@ from mlcore import registry
 from mlcore.engine.films.errors import FilmError
 from mlcore.engine.films.film import Film, read_film
 from mlcore.engine.films.header import DicomHeader
+from mlcore.engine.serving import resemblance
 from mlcore.engine.serving.conformal import Abstention
 from mlcore.engine.serving.explain import (
     decode_activation_map,
@@ -94,6 +95,8 @@ class Prediction:
             `scope_threshold` the image alone puts it out of scope.
         scope_threshold: limit of the scope score.
         scope_reasons: those that apply of "picture", "age", "modality", "view", "body_part".
+        resembles: what a film refused for its image resembles, one of `resemblance.CAUSES`; ""
+            if nothing is likely enough, or if the image is in scope.
         activation_map: (h, w) float32 in [0, 1], local evidence for PNEUMONIA.
         model: name of the model version.
         bundle_sha256: hash of the model's bundle.
@@ -107,6 +110,7 @@ class Prediction:
     scope_score: float
     scope_threshold: float
     scope_reasons: tuple[str, ...]
+    resembles: str
     activation_map: np.ndarray
     model: str
     bundle_sha256: str
@@ -150,6 +154,7 @@ def predict(
         scope_score=output.scope_score,
         scope_threshold=loaded.card["scope"]["threshold"],
         scope_reasons=reasons,
+        resembles=resemblance.shipped().cause(film.pixels) if "picture" in reasons else "",
         activation_map=loaded.local_evidence(output),
         model=loaded.name,
         bundle_sha256=loaded.sha256,

@@ -60,7 +60,7 @@ def _flush_with_cascade() -> None:
 def django_db_setup(django_db_setup, django_db_blocker) -> None:
     """Create the database; restore what migrations inserted whenever a test has flushed it.
 
-    pytest-django runs the tests that flush last, but pytest-xdist starts with the largest groups.
+    The tests that flush run last, but most of them need the roles and the categories too.
     """
     with django_db_blocker.unblock():
         rows = serializers.serialize(

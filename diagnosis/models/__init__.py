@@ -1,6 +1,7 @@
 """A reading, the doctor's own assessment of the film, and the cases shared from it."""
 
 from diagnosis.models.choices import (
+    RESEMBLANCES,
     SCOPE_REASONS,
     AgeScope,
     Agreement,
@@ -20,6 +21,7 @@ __all__ = [
     "MAX_AGE_YEARS",
     "NEWEST_FIRST",
     "READING_INDEXES",
+    "RESEMBLANCES",
     "SCOPE_REASONS",
     "AgeScope",
     "Agreement",

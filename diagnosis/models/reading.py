@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from diagnosis.models import discrepancies
 from diagnosis.models.choices import (
+    RESEMBLANCES,
     SCOPE_REASONS,
     AgeScope,
     Agreement,
@@ -147,6 +148,7 @@ class Reading(models.Model):
     scope_score = models.FloatField(_("scope score"))
     scope_threshold = models.FloatField(_("scope threshold"))
     scope_reasons = models.JSONField(_("reasons for being out of scope"), default=list, blank=True)
+    scope_resembles = models.CharField(_("refused image resembles"), max_length=16, blank=True)
     activation_map = models.BinaryField(_("activation map (8-bit greyscale PNG)"))
 
     model_version = models.ForeignKey(
@@ -288,7 +290,10 @@ class Reading(models.Model):
     @property
     def scope_reason_texts(self) -> list[str]:
         """`scope_reasons` as sentences in the active language."""
-        return [str(SCOPE_REASONS.get(code, code)) for code in self.scope_reasons]
+        texts = SCOPE_REASONS
+        if self.scope_resembles in RESEMBLANCES:
+            texts = texts | {"picture": RESEMBLANCES[self.scope_resembles]}
+        return [str(texts.get(code, code)) for code in self.scope_reasons]
 
     @property
     def shown_discrepancies(self) -> list[dict[str, Any]]:

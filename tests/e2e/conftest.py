@@ -39,8 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "/e2e/" in str(item.path):
             item.add_marker("e2e")
-            # One worker runs them: a browser takes some hundred megabytes.
-            item.add_marker(pytest.mark.xdist_group("e2e"))
+            item.add_marker(pytest.mark.xdist_group(f"e2e-{item.path.stem}"))
             if not CHROMIUM:
                 item.add_marker(
                     pytest.mark.skip(reason="NOT TESTED in a browser: no Chromium found")
