@@ -91,10 +91,10 @@ class PatientDetailsForm(forms.ModelForm):
         """Fill fields that were left empty, before they are checked against each other."""
 
     def _settle_age(self, birth: datetime.date, exam: datetime.date) -> None:
-        if birth > exam:
+        years = completed_years(birth, exam)
+        if years is None:
             self.add_error("patient_birth_date", _("The date of birth is after the exam date."))
             return
-        years = completed_years(birth, exam)
         if years > MAX_AGE_YEARS:
             self.add_error("patient_birth_date", _("Enter the year of birth with four digits."))
             return
@@ -228,7 +228,8 @@ class ReadingForm(FilmForm, PatientDetailsForm):
         If it does not, the page that compares file and form shows the ages.
         """
         age, exam = (self.cleaned_data.get(name) for name in ("patient_age_years", "exam_date"))
-        return exam is not None and age in (None, completed_years(birth, exam))
+        years = None if exam is None else completed_years(birth, exam)
+        return years is not None and age in (None, years)
 
     def renew_submission(self) -> None:
         """Give the form a new id before it is shown again."""
