@@ -1,7 +1,8 @@
 """Readings as rows of a table, for CSV export."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from django.db.models import QuerySet
@@ -46,16 +47,27 @@ COLUMNS = {
     "deleted_because": "hidden_reason",
 }
 CHUNK_SIZE = 2000
+RECORD_SIZE = 500
 
 
-def rows(readings: QuerySet[Reading]) -> Iterator[list[object]]:
+def rows(
+    readings: QuerySet[Reading], *, record: Callable[[list[Any]], None]
+) -> Iterator[list[object]]:
     """Yield a row of `COLUMNS` for each reading, in the queryset's order.
 
     Keeps at most `CHUNK_SIZE` readings in memory.
+
+    Args:
+        readings: what is exported.
+        record: called with the primary keys of the next `RECORD_SIZE` readings before the first of
+            them is yielded, so that an export that is broken off is recorded as far as it went,
+            and the log is locked for a moment only.
     """
-    fields = readings.values_list(*COLUMNS.values())
-    for values in fields.iterator(chunk_size=CHUNK_SIZE):
-        yield [_cell(value) for value in values]
+    fields = readings.values_list(*COLUMNS.values()).iterator(chunk_size=CHUNK_SIZE)
+    while some := list(islice(fields, RECORD_SIZE)):
+        record([values[0] for values in some])
+        for values in some:
+            yield [_cell(value) for value in values]
 
 
 def _cell(value: Any) -> object:

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.audit.recording import record_access
+from diagnosis import access_log
 from diagnosis.models import Reading
 from diagnosis.services.films import (
     MIME_TYPES,
@@ -35,8 +36,18 @@ def reading_for(request: HttpRequest, pk: uuid.UUID) -> Reading:
     readings = Reading.objects.visible_to(request.user).select_related("doctor", "model_version")
     reading = readings.filter(pk=pk).first()
     if reading is None:
-        raise no_such_reading()
+        raise denied(pk)
     return reading
+
+
+def denied(pk: uuid.UUID) -> Http404:
+    """Record that a reading was asked for which the user may not see, and return the error.
+
+    Whether the reading exists is never looked up: both cases take the same steps, so neither the
+    response nor its time tells them apart. The access log finds the rows of existing readings.
+    """
+    access_log.record_denied(str(pk))
+    return no_such_reading()
 
 
 def no_such_reading() -> Http404:
@@ -104,5 +115,7 @@ def _image_response(
         content = render(reading)
     except FilmMissingError:
         return _film_missing()
-    record_access(reading, what=what)
+    is_listed = what == "thumbnail" and access_log.was_listed(reading, to=request.user)
+    if not is_listed:  # the list's own row names this reading
+        record_access(reading, what=what)
     return _protected(HttpResponse(content, content_type=content_type), "inline")

@@ -22,7 +22,7 @@ class LockedError(Exception):
 
 
 class ClosedError(Exception):
-    """Raised when the category accepts no new topics."""
+    """Raised when the category accepts no new topics, or none by this author."""
 
 
 class ConflictError(Exception):
@@ -53,7 +53,7 @@ def open_topic(
 
     Raises:
         PermissionDenied: the author may not start topics.
-        ClosedError: the category accepts no new topics.
+        ClosedError: the category accepts no new topics, or none by this author.
         SubmissionTakenError: the submission ID belongs to another author's post.
     """
     _require(author, "forum.add_topic")
@@ -74,7 +74,7 @@ def _open_topic(
     earlier = _earlier(author, submission)
     if earlier is not None:
         return earlier.topic
-    if Category.objects.select_for_update().get(pk=category.pk).is_closed:
+    if not Category.objects.open_to(author).select_for_update().filter(pk=category.pk).exists():
         raise ClosedError
     now = timezone.now()
     with recording.event("topic-opened"):

@@ -10,9 +10,8 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from accounts.audit.recording import record_event
 from accounts.models import User
-from diagnosis.models import Reading
+from diagnosis import access_log
 from diagnosis.services.shared_films import readings_of, shared_films
 from xraysite.common.paging import BoundedPaginator
 
@@ -34,10 +33,8 @@ def shared_films_view(request: HttpRequest) -> HttpResponse:
         request.GET.get("page")
     )
     films = readings_of(list(page.object_list), by=supervisor)
-    shown = [str(reading.pk) for film in films for reading in film["readings"]]
-    record_event(
-        Reading, what="shared-films", about=f"page {page.number}", detail={"readings": shown}
-    )
+    shown = [reading for film in films for reading in film["readings"]]
+    access_log.record_list(shown, what="shared-films", about=f"page {page.number}")
     context: dict[str, Any] = admin.site.each_context(request) | {
         "title": _("X-rays of several patients"),
         "page_obj": page,

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views import View
 
-from accounts.audit.recording import record_access
+from diagnosis import access_log
 from diagnosis.forms.conflicts import ConflictForm
 from diagnosis.forms.readings import PatientDetailsForm
 from diagnosis.models import Reading
@@ -87,8 +87,8 @@ class CheckReadingView(DoctorsOnlyMixin, View):
 
     def _page(self, upload: PendingUpload, form: ConflictForm) -> HttpResponse:
         # The page shows who the earlier readings are about.
-        for reading in form.conflicts.earlier:
-            record_access(reading, what="same-film")
+        if form.conflicts.earlier:
+            access_log.record_list(form.conflicts.earlier, what="same-film")
         context = {"form": form, "upload": upload}
         return render(self.request, "diagnosis/reading_check.html", context)
 

@@ -32,7 +32,7 @@ from diagnosis.services.readings import (
     review_reading,
     submit_reading,
 )
-from diagnosis.serving import no_such_reading
+from diagnosis.serving import denied, no_such_reading
 from diagnosis.validators import keep_inspected
 from mlcore.engine.films.film import render_film
 from mlcore.inference import ModelUnavailable
@@ -57,7 +57,7 @@ class DoctorsOnlyMixin(PermissionRequiredMixin):
         readings = Reading.objects.own_of(self.request.user)
         reading = readings.select_related("doctor", "model_version").filter(pk=pk).first()
         if reading is None:
-            raise no_such_reading()
+            raise denied(pk)
         return reading
 
 
@@ -67,8 +67,10 @@ class OwnReadingMixin(DoctorsOnlyMixin):
     Everyone else gets 404, whether the reading exists or not.
     """
 
+    kwargs: dict[str, Any]
+
     def handle_no_permission(self) -> Any:
-        raise no_such_reading()
+        raise denied(self.kwargs["pk"])
 
 
 class ReadingListView(DoctorsOnlyMixin, View):
@@ -94,6 +96,8 @@ class ReadingListView(DoctorsOnlyMixin, View):
             "is_filtered": any(query.values()),
             "deletion": DeletionForm(),
         }
+        if shown := list(page.object_list):
+            access_log.record_list(shown, what="list")
         return render(request, template, context)
 
 
@@ -311,7 +315,7 @@ class UndeleteReadingView(OwnReadingMixin, View):
         try:
             reading = retention.undo_hiding(doctor=request.user, reading_id=pk)  # type: ignore[arg-type]
         except Reading.DoesNotExist:
-            raise no_such_reading() from None
+            raise denied(pk) from None
         except retention.TooLateError:
             messages.error(
                 request,

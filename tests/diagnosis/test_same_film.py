@@ -9,7 +9,7 @@ from django.core.files.storage import storages
 from django.core.management import call_command
 from PIL import Image
 
-from accounts.models import AuditEntry
+from accounts.models import AuditEntry, AuditMention
 from diagnosis import storage
 from diagnosis.models import Reading
 from diagnosis.services.conflicts import Decisions, FilmHashes, UndecidedError, same_film
@@ -181,7 +181,8 @@ def test_supervisors_list_xrays_of_several_patients(
     assert "Nobody" not in shown
     entry = AuditEntry.objects.get(what="shared-films")
     assert entry.actor == supervisor
-    assert set(entry.additional_data["readings"]) == {str(each.pk) for each in film["readings"]}
+    shown = AuditMention.objects.filter(entry=entry).values_list("object_pk", flat=True)
+    assert set(shown) == {str(each.pk) for each in film["readings"]}
     assert "shared-films" in as_supervisor.get("/admin/").content.decode()
 
 

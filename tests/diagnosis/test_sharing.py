@@ -187,7 +187,7 @@ def test_the_shared_image_is_small_greyscale_and_without_metadata(secret_reading
     picture = sharing.redact(secret_reading, [])
     assert set(chunks(picture)) == {b"IHDR", b"IDAT", b"IEND"}
     with Image.open(io.BytesIO(picture)) as image:
-        assert (image.format, image.mode, image.size) == ("PNG", "L", (800, 800))
+        assert (image.format, image.mode, image.size) == ("PNG", "L", (1000, 1000))
         assert not image.getexif()
         assert image.info == {}
     assert sharing.redact(secret_reading, []) == picture
