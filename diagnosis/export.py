@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from diagnosis.models import Label, Reading
+from diagnosis.models.discrepancies import summary
 
 # Field by column. Times are in the site's time zone. docs/supervisors.md documents every column.
 COLUMNS = {
@@ -19,6 +20,8 @@ COLUMNS = {
     "hospital": "doctor__hospital",
     "patient_name": "patient_name",
     "patient_number": "patient_number",
+    "patient_sex": "patient_sex",
+    "patient_birth_date": "patient_birth_date",
     "patient_age_years": "patient_age_years",
     "exam_date": "exam_date",
     "result": "label",
@@ -36,6 +39,10 @@ COLUMNS = {
     "doctor_and_model": "agreement",
     "film_sha256": "film_sha256",
     "film_format": "film_format",
+    "file_name": "original_name",
+    "file_mime_type": "film_mime_type",
+    "file_and_form": "discrepancies",
+    "header_disowned": "header_disowned",
     "deleted_at": "hidden_at",
     "deleted_because": "hidden_reason",
 }
@@ -71,6 +78,10 @@ def _cell(value: Any) -> object:
             return timezone.localtime(value).strftime("%Y-%m-%d %H:%M:%S")
         case dict():
             return value[Label.PNEUMONIA]
+        case bool():
+            return "yes" if value else ""
+        case [dict(), *_]:
+            return summary(value)
         case list():
             return " ".join(value)
     return value

@@ -77,7 +77,10 @@ MATRIX: dict[str, Row] = {
     "accounts:stay": Row(signed_in_answers(405), signed_in_answers(200)),
     "usersessions_list": Row(SIGNED_IN.get, signed_in_answers("usersessions_list")),
     "readings:list": DOCTORS,
-    "readings:new": Row(DOCTORS.get, (LOGIN, "readings:detail", "readings:detail", 403, 403)),
+    # The doctor has a reading of the same X-ray and is asked about it.
+    "readings:new": Row(DOCTORS.get, (LOGIN, "readings:check", "readings:detail", 403, 403)),
+    # Nothing waits for a decision: it leads to the doctor's own reading of this id, or to the form.
+    "readings:check": Row(*[(LOGIN, "readings:detail", "readings:new", 403, 403)] * 2),
     "readings:inspect": Row((LOGIN, 405, 405, 403, 403), (LOGIN, 200, 200, 403, 403)),
     "readings:detail": OWN_OR_OVERSEEN,
     "readings:report": OWN_OR_OVERSEEN,
@@ -202,6 +205,7 @@ MATRIX |= {
     "admin:diagnosis_reading_history": Row(admin_page(200, "admin:index")),
     "admin:diagnosis_reading_add": NOBODY,
     "admin:diagnosis_reading_delete": NOBODY,
+    "admin:diagnosis_reading_shared_films": Row(OVERSIGHT.get, admin_page(405, 405)),
     "admin:diagnosis_reading_export": Row(OVERSIGHT.get, admin_page(405, 405)),
     "admin:diagnosis_reading_restore": Row(
         OVERSIGHT.get, admin_page("admin:diagnosis_reading_change", 403)

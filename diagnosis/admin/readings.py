@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpRespons
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -21,7 +21,7 @@ from django.views.decorators.http import require_GET
 
 from accounts.audit.recording import origin_of, record_access, record_event, record_shown
 from diagnosis import access_log, export
-from diagnosis.admin import record, retention
+from diagnosis.admin import record, retention, shared_films
 from diagnosis.admin.changelist import DoctorFilter, HiddenFilter, ModelFilter, ReadingChangeList
 from diagnosis.models import Agreement, Reading
 from xraysite.common.admin import ReadOnlyAdmin
@@ -76,13 +76,25 @@ class ReadingAdmin(ReadOnlyAdmin):
         (_("Reading"), {"fields": ["doctor", "created_at", "updated_at", "id"]}),
         (
             _("Patient"),
-            {"fields": ["patient_name", "patient_number", "patient_age_years", "exam_date"]},
+            {
+                "fields": [
+                    "patient_name",
+                    "patient_number",
+                    "patient_sex",
+                    "patient_birth_date",
+                    "patient_age_years",
+                    "exam_date",
+                ]
+            },
         ),
         (
             _("X-ray"),
             {
                 "fields": [
+                    "original_name",
+                    "film_mime_type",
                     "film_sha256",
+                    "film_pixels_sha256",
                     "film_format",
                     "film_width",
                     "film_height",
@@ -123,6 +135,7 @@ class ReadingAdmin(ReadOnlyAdmin):
         export_view = self.admin_site.admin_view(require_GET(self.export_view))
         return [
             path("export/", export_view, name="diagnosis_reading_export"),
+            *shared_films.urls(self),
             *retention.urls(self),
             *super().get_urls(),
         ]
@@ -229,7 +242,12 @@ class ReadingAdmin(ReadOnlyAdmin):
         age = ngettext("%(n)s year", "%(n)s years", reading.patient_age_years)
         facts = [reading.patient_number, age % {"n": reading.patient_age_years}]
         return format_html(
-            "<b>{}</b><small>{}</small>", reading.patient_name, " · ".join(filter(None, facts))
+            "<b>{}</b><small>{}</small>{}",
+            reading.patient_name,
+            " · ".join(filter(None, facts)),
+            format_html_join(
+                "", '<small class="differs">{}</small>', zip(reading.discrepancy_marks)
+            ),
         )
 
     @admin.display(description=_("Exam date"))

@@ -17,10 +17,13 @@ from diagnosis.visits import Visit, group
 # Events that changed the reading or what others can see of it; all others are views.
 DECISIONS = (
     "created", "edited", "reviewed", "hidden", "restored", "case-shared", "case-withdrawn",
-    "changed", "deleted", "purged",
+    "changed", "deleted", "purged", "discrepancy",
 )  # fmt: skip
 # Computed from the fields that are listed, or named by the event itself.
-NOT_LISTED = frozenset({"hidden_at", "hidden_by", "scope_reasons", "age_scope", "updated_at"})
+NOT_LISTED = frozenset(
+    {"hidden_at", "hidden_by", "scope_reasons", "age_scope", "updated_at", "discrepancies",
+     "film_patient"}
+)  # fmt: skip
 EMPTY = frozenset({"", "None", None})
 MAX_VISITS = 30
 

@@ -111,7 +111,7 @@ def secret_reading(request, lenient_model, as_doctor) -> Reading:
     if request.param == "dicom":
         data = encode_dicom(
             pixels,
-            patient_name="Chen^Siao-Ming",
+            patient_name=f"Chen^Siao-Ming={SECRET_NAME}",
             patient_id=SECRET_NUMBER,
             study_date=f"{EXAM:%Y%m%d}",
             age="004Y",
