@@ -2,19 +2,20 @@
 
 import datetime
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 
 from accounts.audit import recording
 from diagnosis import storage
-from diagnosis.models import AgeScope, Reading, Review, Verdict, agreement_of
+from diagnosis.models import AgeScope, Label, Reading, Review, Verdict, agreement_of
 from diagnosis.services.films import lock_film, render_all
 from diagnosis.validators import UploadedFilm
 from mlcore import inference
+from mlcore.cards.shown import shown_probability
 from mlcore.models import ModelVersion
 
 if TYPE_CHECKING:
@@ -40,6 +41,13 @@ class PatientDetails:
 
 class SubmissionTakenError(Exception):
     """Raised when a submission id belongs to another doctor's reading or to a deleted one."""
+
+
+class ModelForgottenError(Exception):
+    """Raised when a result must be decided again, but the card of its model is not known.
+
+    Only readings of earlier versions of the site, which let a model take the name of another.
+    """
 
 
 def submit_reading(
@@ -116,14 +124,30 @@ def _prediction_fields(prediction: inference.Prediction) -> dict[str, object]:
         "label": prediction.label,
         "probabilities": prediction.probabilities,
         "threshold": prediction.threshold,
+        **_decision_fields(prediction.rule, prediction.probabilities),
         "scope_score": prediction.scope_score,
         "scope_threshold": prediction.scope_threshold,
         **_scope_fields(prediction.scope_reasons),
         "activation_map": inference.encode_activation_map(prediction.activation_map),
-        "model_version": ModelVersion.objects.get(name=prediction.model),
+        "model_version": ModelVersion.objects.get(
+            name=prediction.model, bundle_sha256=prediction.bundle_sha256
+        ),
         "bundle_sha256": prediction.bundle_sha256,
         "preprocessing_id": prediction.preprocessing_id,
         "inference_ms": prediction.milliseconds,
+    }
+
+
+def _decision_fields(
+    rule: inference.DecisionRule, probabilities: Mapping[str, float]
+) -> dict[str, object]:
+    """Return the decision as the doctor sees it, to be stored with the reading."""
+    shown = shown_probability(probabilities[Label.PNEUMONIA], rule.lower, rule.upper)
+    return {
+        "rule": inference.RULE,
+        "normal_below": rule.lower,
+        "pneumonia_from": rule.upper,
+        "probability_shown": shown,
     }
 
 
@@ -170,6 +194,7 @@ def edit_reading(*, doctor: "User", reading_id: uuid.UUID, patient: PatientDetai
 
     Raises:
         Reading.DoesNotExist: the doctor has no such reading.
+        ModelForgottenError: the age changed, and the card of the model is no longer known.
     """
     reading = (
         Reading.objects.own_of(doctor)
@@ -177,21 +202,31 @@ def edit_reading(*, doctor: "User", reading_id: uuid.UUID, patient: PatientDetai
         .select_related("model_version")
         .get(pk=reading_id)
     )
+    had_age = reading.patient_age_years
     for field, value in _patient_fields(patient).items():
         setattr(reading, field, value)
-    reading.label, reasons = inference.decide(
-        reading.model_version.card,
-        probabilities=reading.probabilities,
-        scope_score=reading.scope_score,
-        stated=stated_of(reading),
-    )
-    for field, value in _scope_fields(reasons).items():
-        setattr(reading, field, value)
+    if reading.card is not None:
+        _decide_again(reading, reading.card)
+    elif reading.patient_age_years != had_age:
+        raise ModelForgottenError
     review = Review.objects.filter(reading=reading).first()
     reading.agreement = agreement_of(reading.label, review.verdict if review else "")
     with recording.event("edited"):
         reading.save()
     return reading
+
+
+def _decide_again(reading: Reading, card: Mapping[str, Any]) -> None:
+    reading.label, reasons = inference.decide(
+        card,
+        probabilities=reading.probabilities,
+        scope_score=reading.scope_score,
+        stated=stated_of(reading),
+    )
+    rule = inference.DecisionRule.of(card)
+    decided = _decision_fields(rule, reading.probabilities) | _scope_fields(reasons)
+    for field, value in decided.items():
+        setattr(reading, field, value)
 
 
 @transaction.atomic

@@ -28,6 +28,7 @@ from diagnosis.forms.readings import (
 from diagnosis.models import Reading, Review
 from diagnosis.services import sharing
 from diagnosis.services.readings import (
+    ModelForgottenError,
     SubmissionTakenError,
     edit_reading,
     review_reading,
@@ -35,6 +36,7 @@ from diagnosis.services.readings import (
 )
 from diagnosis.serving import no_such_reading
 from diagnosis.validators import keep_inspected
+from mlcore.cards import presentation
 from mlcore.engine.films.film import render_film
 from mlcore.inference import ModelUnavailable
 
@@ -212,7 +214,8 @@ def _reading_page(
     is_own = reading.doctor_id == request.user.pk and not reading.is_hidden
     context = {
         "reading": reading,
-        "card": reading.model_version.card,
+        "card": reading.card,
+        "evaluated": presentation.held_out(reading.model_version) if reading.card else [],
         "is_own": is_own,
         "may_share": is_own and sharing.may_share(request.user),  # type: ignore[arg-type]
         "shared_cases": reading.shared_cases.all() if is_own else [],
@@ -271,6 +274,10 @@ class EditReadingView(OwnReadingMixin, View):
             )
         except Reading.DoesNotExist:
             raise no_such_reading() from None
+        except ModelForgottenError:
+            form.add_error("patient_age_years", forgotten_text())
+            context = {"form": form, "reading": self.own_reading(pk)}
+            return render(request, self.template, context)
         messages.success(request, _("The patient's details have been updated."))
         if edited.label != label:
             messages.warning(
@@ -279,6 +286,14 @@ class EditReadingView(OwnReadingMixin, View):
                 % {"result": edited.get_label_display()},
             )
         return redirect(edited)
+
+
+def forgotten_text() -> str:
+    """Return why the age of a reading cannot be corrected."""
+    return _(
+        "The model that made this reading is no longer known, so the result cannot be decided "
+        "again for another age. Upload the X-ray again."
+    )
 
 
 class DeleteReadingView(OwnReadingMixin, View):

@@ -17,11 +17,23 @@ LABELS: dict[str, Text] = {
     "PNEUMONIA": pgettext_lazy("reading", "Pneumonia"),
 }
 
+# The results of the rule of decision, in the order of its figures.
+RESULTS: dict[str, Text] = {
+    "PNEUMONIA": pgettext_lazy("reading", "Pneumonia"),
+    "UNSURE": pgettext_lazy("reading", "Inconclusive"),
+    "NORMAL": pgettext_lazy("reading", "Normal"),
+}
+FILMS_WITH: dict[str, Text] = {
+    "PNEUMONIA": _("X-rays with pneumonia"),
+    "NORMAL": _("X-rays without pneumonia"),
+}
+
 SETS: dict[str, Text] = {
     "train": _("Training set"),
     "validation": _("Validation set"),
     "test": _("Test set"),
 }
+
 
 # Key of a metric: its name, and what it measures.
 MEASURES: dict[str, tuple[Text, Text]] = {
@@ -32,28 +44,49 @@ MEASURES: dict[str, tuple[Text, Text]] = {
             "normal one."
         ),
     ),
-    "accuracy": (_("Accuracy"), _("Proportion of all X-rays classified correctly.")),
+    "sick_called_pneumonia": (
+        _("With pneumonia, called pneumonia"),
+        _("Proportion of X-rays with pneumonia whose result is pneumonia."),
+    ),
+    "sick_unsure": (
+        _("With pneumonia, inconclusive"),
+        _("Proportion of X-rays with pneumonia that are left to you."),
+    ),
+    "sick_called_normal": (
+        _("With pneumonia, called normal"),
+        _("Proportion of X-rays with pneumonia whose result is normal: false negatives."),
+    ),
+    "well_called_normal": (
+        _("Without pneumonia, called normal"),
+        _("Proportion of X-rays without pneumonia whose result is normal."),
+    ),
+    "well_unsure": (
+        _("Without pneumonia, inconclusive"),
+        _("Proportion of X-rays without pneumonia that are left to you."),
+    ),
+    "well_called_pneumonia": (
+        _("Without pneumonia, called pneumonia"),
+        _("Proportion of X-rays without pneumonia whose result is pneumonia: false positives."),
+    ),
+    "accuracy": (
+        _("Accuracy at the ranking threshold"),
+        _("Proportion of all X-rays on the correct side of it."),
+    ),
     "sensitivity": (
-        _("Sensitivity"),
-        _("Proportion of X-rays with pneumonia classified as pneumonia."),
+        _("Sensitivity at the ranking threshold"),
+        _("Proportion of X-rays with pneumonia at or above it."),
     ),
     "specificity": (
-        _("Specificity"),
-        _("Proportion of normal X-rays classified as normal."),
+        _("Specificity at the ranking threshold"),
+        _("Proportion of X-rays without pneumonia below it."),
     ),
     "ppv": (
-        _("Positive predictive value"),
-        _(
-            "Proportion of X-rays classified as pneumonia that show pneumonia. Falls when"
-            " prevalence is low."
-        ),
+        _("Positive predictive value at the ranking threshold"),
+        _("Proportion of X-rays at or above it that show pneumonia, at the set's own prevalence."),
     ),
     "npv": (
-        _("Negative predictive value"),
-        _(
-            "Proportion of X-rays classified as normal that are normal. Rises when prevalence is"
-            " low."
-        ),
+        _("Negative predictive value at the ranking threshold"),
+        _("Proportion of X-rays below it without pneumonia, at the set's own prevalence."),
     ),
     "ece": (
         _("Calibration error (ECE)"),
@@ -87,8 +120,8 @@ SERIES: dict[str, Text] = {
 
 
 def measure_of(series: str) -> Text:
-    """Return the name of the accuracy within a series, whose X-rays all have one label."""
-    return MEASURES["sensitivity" if series in {"bacteria", "virus"} else "specificity"][0]
+    """Return what is known of a series, whose X-rays all have one label."""
+    return FILMS_WITH["PNEUMONIA" if series in {"bacteria", "virus"} else "NORMAL"]
 
 
 SCOPE_SETS: dict[str, Text] = {
@@ -180,7 +213,7 @@ PLOTS: dict[str, tuple[Text, Text]] = {
         _("ROC curve, test set"),
         _(
             "Horizontal axis: 1 − specificity. Vertical axis: sensitivity. The dot marks the"
-            " threshold in use."
+            " ranking threshold, which decides no result."
         ),
     ),
     "reliability": (
@@ -193,12 +226,28 @@ PLOTS: dict[str, tuple[Text, Text]] = {
     ),
     "confusion": (
         _("Confusion matrix, test set"),
-        _("Rows: label in the data set. Columns: result of the model at the threshold in use."),
+        _(
+            "Rows: label in the data set. Columns: side of the ranking threshold, which decides no"
+            " result."
+        ),
     ),
 }
 
 # Phrases that cards contain as text, without figures that differ between cards.
 PHRASES: dict[str, Text] = {
+    # Titles and notes of evaluations that ship with a model.
+    "Official test split": _("Official test split"),
+    "Official test split, half": _("Official test split, half"),
+    "Measured outside this project, after the model was finished. Only figures at the ranking "
+    "threshold were reported; the rule of decision was not measured.": _(
+        "Measured outside this project, after the model was finished. Only figures at the ranking"
+        " threshold were reported; the rule of decision was not measured."
+    ),
+    "Half of the patients of the official test split, chosen at random. Recipes for later models "
+    "were chosen on it; this model was finished before.": _(
+        "Half of the patients of the official test split, chosen at random. Recipes for later"
+        " models were chosen on it; this model was finished before."
+    ),
     "Guangzhou Women and Children's Medical Center": _(
         "Guangzhou Women and Children's Medical Center"
     ),

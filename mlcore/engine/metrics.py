@@ -94,6 +94,38 @@ def wilson_interval(successes: int, n: int) -> Interval:
     return (max(0.0, centre - reach), min(1.0, centre + reach))
 
 
+def predictive_value(
+    true: tuple[int, int], false: tuple[int, int], prevalence: float
+) -> tuple[float, Interval]:
+    """Return a predictive value at a prevalence, by Bayes' theorem, with its 95 % interval.
+
+    The interval is that of the likelihood ratio, the ratio of two proportions, on the logarithmic
+    scale with 1/2 added to each count (Walter 1975, Pettigrew et al. 1986), so that it exists when
+    no film is called falsely. The prevalence is taken as known.
+
+    Args:
+        true: films that have the condition and are called so, and all that have it.
+        false: films that don't have the condition but are called so, and all that don't.
+        prevalence: proportion of films that have the condition, in (0, 1).
+
+    Returns:
+        The value and its interval; NaN, with a warning, if no film is called so or none exists.
+    """
+    if not 0 < prevalence < 1:
+        raise ValueError(f"The prevalence must be between 0 and 1. Received: {prevalence}.")
+    (hits, with_it), (errors, without) = true, false
+    if not (with_it and without and hits + errors):
+        return _undefined("The predictive value", "no film is called so"), NAN_INTERVAL
+    odds = prevalence / (1 - prevalence)
+    right, wrong = odds * hits / with_it, errors / without
+    value = right / (right + wrong)
+    ratio = math.log((hits + 0.5) / (with_it + 0.5)) - math.log((errors + 0.5) / (without + 0.5))
+    variance = 1 / (hits + 0.5) - 1 / (with_it + 0.5) + 1 / (errors + 0.5) - 1 / (without + 0.5)
+    reach = Z_95 * math.sqrt(variance)
+    low, high = (1 / (1 + math.exp(-(math.log(odds) + ratio + side * reach))) for side in (-1, 1))
+    return value, (min(low, value), max(high, value))
+
+
 def confusion(labels: Vector, probabilities: Vector, threshold: float) -> dict[str, int]:
     """Return the confusion counts; a probability equal to the threshold is positive."""
     labels, probabilities = _checked(labels, probabilities)

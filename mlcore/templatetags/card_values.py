@@ -40,6 +40,14 @@ def interval(ends: Any, places: int = 3) -> str:
 
 
 @register.filter
+def percents(ends: Any, places: int = 0) -> str:
+    """Format the two ends of an interval of proportions as percentages, or return ""."""
+    if not isinstance(ends, list | tuple) or len(ends) != 2 or not all(map(_is_finite, ends)):
+        return ""
+    return f"{100 * ends[0]:.{places}f}–{100 * ends[1]:.{places}f}%"
+
+
+@register.filter
 def signed(value: Any, places: int = 3) -> str:
     """Format a difference with its sign, using the minus sign U+2212."""
     return f"{value:+.{places}f}".replace("-", "−") if _is_finite(value) else NOT_KNOWN
@@ -112,3 +120,9 @@ def phrases(texts: Iterable[str]) -> SafeString:
     """Join phrases of a card, each in the reader's language, with the language's list comma."""
     comma = pgettext("between the words of a list", ", ")
     return format_html_join(comma, "{}", ((phrase(text),) for text in texts))
+
+
+@register.filter
+def result_name(result: str) -> Any:
+    """Return the name of a result of the rule of decision in the reader's language."""
+    return words.RESULTS.get(result, result)
