@@ -8,6 +8,7 @@ which a shipped model brings figures that were measured after its card was writt
 import datetime
 import json
 import logging
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from django.utils import timezone
 
 from mlcore.engine.evaluation import outcomes
 from mlcore.engine.evaluation.compare import PREDICTIONS
+from mlcore.engine.metrics import UndefinedMetricWarning
 from mlcore.engine.serving import bundle as bundles
 from mlcore.models import Evaluation, ModelVersion
 from xraysite.common.atomic_write import write_atomically
@@ -69,7 +71,10 @@ def _of_bundle(version: ModelVersion, folder: Path) -> list[Evaluation]:
     found = []
     for split in (Evaluation.Kind.VALIDATION, Evaluation.Kind.TEST):
         try:
-            measured = outcomes.of_predictions(content, split=split, card=version.card)
+            with warnings.catch_warnings():
+                # A rule that calls no film PNEUMONIA has no predictive value; it is stored as null.
+                warnings.simplefilter("ignore", UndefinedMetricWarning)
+                measured = outcomes.of_predictions(content, split=split, card=version.card)
         except (ValueError, KeyError) as error:
             logger.warning("%s of %s gives no figures: %s", PREDICTIONS, version.name, error)
             return []

@@ -86,6 +86,7 @@ def faults_of(version: ModelVersion) -> list[str]:
     The bundle's SHA-256 is that of the card's text, which the row keeps, so no file is needed.
     """
     if not version.card_text:
+        # Registered by an earlier version of the site, and the bundle has been gone since.
         return ["the text of its card was never kept, so the card cannot be verified"]
     faults = []
     if sha256(version.card_text.encode()).hexdigest() != version.bundle_sha256:

@@ -52,21 +52,27 @@ class EvaluatedSet:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """One row per label: its name, n, the three shares, and the share out of scope."""
+        """One row per label: its names, n, and the three shares."""
         if self.decision is None:
             return []
-        called, shown = self.decision["called"], self.decision.get("shown")
+        called = self.decision["called"]
         return [
             {
                 "label": label,
-                "name": words.FILMS_WITH.get(label, label),
+                "name": words.FILMS_WITH[label],
+                "short_name": words.WITH[label],
                 "n": sum(share["count"] for share in called[label].values()),
                 "shares": ordered(called[label]),
-                "out_of_scope": shown[label][OUT_OF_SCOPE] if shown else None,
             }
             for label in words.FILMS_WITH
             if label in called
         ]
+
+    @property
+    def out_of_scope(self) -> dict[str, float] | None:
+        """The share of films out of scope by label; None if it was not measured."""
+        shown = (self.decision or {}).get("shown")
+        return shown and {label: row[OUT_OF_SCOPE]["share"] for label, row in shown.items()}
 
     @property
     def predictive(self) -> list[dict[str, Any]]:

@@ -23,6 +23,10 @@ RESULTS: dict[str, Text] = {
     "UNSURE": pgettext_lazy("reading", "Inconclusive"),
     "NORMAL": pgettext_lazy("reading", "Normal"),
 }
+WITH: dict[str, Text] = {
+    "PNEUMONIA": _("With pneumonia"),
+    "NORMAL": _("Without pneumonia"),
+}
 FILMS_WITH: dict[str, Text] = {
     "PNEUMONIA": _("X-rays with pneumonia"),
     "NORMAL": _("X-rays without pneumonia"),

@@ -99,9 +99,9 @@ def predictive_value(
 ) -> tuple[float, Interval]:
     """Return a predictive value at a prevalence, by Bayes' theorem, with its 95 % interval.
 
-    The interval is that of the likelihood ratio, the ratio of two proportions, on the logarithmic
-    scale with 1/2 added to each count (Walter 1975, Pettigrew et al. 1986), so that it exists when
-    no film is called falsely. The prevalence is taken as known.
+    The interval is that of the likelihood ratio, the ratio of two proportions, from their Wilson
+    intervals (MOVER-R, Donner and Zou 2012), which holds for rare and absent false results as well.
+    The prevalence is taken as known.
 
     Args:
         true: films that have the condition and are called so, and all that have it.
@@ -119,11 +119,26 @@ def predictive_value(
     odds = prevalence / (1 - prevalence)
     right, wrong = odds * hits / with_it, errors / without
     value = right / (right + wrong)
-    ratio = math.log((hits + 0.5) / (with_it + 0.5)) - math.log((errors + 0.5) / (without + 0.5))
-    variance = 1 / (hits + 0.5) - 1 / (with_it + 0.5) + 1 / (errors + 0.5) - 1 / (without + 0.5)
-    reach = Z_95 * math.sqrt(variance)
-    low, high = (1 / (1 + math.exp(-(math.log(odds) + ratio + side * reach))) for side in (-1, 1))
-    return value, (min(low, value), max(high, value))
+    low, high = _ratio_interval(true, false)
+    return value, (
+        odds * low / (1 + odds * low),
+        1.0 if math.isinf(high) else odds * high / (1 + odds * high),
+    )
+
+
+def _ratio_interval(first: tuple[int, int], second: tuple[int, int]) -> Interval:
+    """Return the interval of the ratio of two proportions, infinity if the second may be 0."""
+    p1, p2 = first[0] / first[1], second[0] / second[1]
+    (low1, high1), (low2, high2) = wilson_interval(*first), wilson_interval(*second)
+    product = p1 * p2
+    # The lower limit in a form that is defined where `high2` is twice `p2`.
+    spread = product**2 - low1 * high2 * (2 * p1 - low1) * (2 * p2 - high2)
+    reach = product + math.sqrt(max(0.0, spread))
+    low = low1 * (2 * p1 - low1) / reach if first[0] else 0.0
+    if not second[0]:
+        return low, math.inf
+    spread = product**2 - high1 * low2 * (2 * p1 - high1) * (2 * p2 - low2)
+    return low, (product + math.sqrt(max(0.0, spread))) / (low2 * (2 * p2 - low2))
 
 
 def confusion(labels: Vector, probabilities: Vector, threshold: float) -> dict[str, int]:
