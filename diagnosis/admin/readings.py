@@ -77,7 +77,7 @@ class ReadingAdmin(ReadOnlyAdmin):
                 "fields": [
                     "film",
                     "result",
-                    "threshold",
+                    "rule_of_decision",
                     "scope_reason_texts",
                     "own_reading",
                     "own_note",
@@ -112,6 +112,7 @@ class ReadingAdmin(ReadOnlyAdmin):
                     "bundle_sha256",
                     "preprocessing_id",
                     "probabilities",
+                    "threshold",
                     "scope_score",
                     "scope_threshold",
                     "inference_ms",
@@ -282,6 +283,10 @@ class ReadingAdmin(ReadOnlyAdmin):
     @admin.display(description=_("Retention"))
     def retention_status(self, reading: Reading) -> str:
         return " ".join([gettext("It can be restored."), retention.retention_status(reading)])
+
+    @admin.display(description=_("Rule of decision"))
+    def rule_of_decision(self, reading: Reading) -> str:
+        return reading.rule_text or "–"
 
     @admin.display(description=_("Reasons for being out of scope"))
     def scope_reason_texts(self, reading: Reading) -> str:

@@ -117,7 +117,9 @@ class TestPredictiveValues:
         value, _ = metrics.predictive_value((90, 100), (5, 100), 0.2)
         assert value == pytest.approx(0.2 * 0.9 / (0.2 * 0.9 + 0.8 * 0.05))
 
-    @pytest.mark.parametrize(("hits", "errors"), [(0.95, 0.02), (0.6, 0.15), (0.97, 0.002), (0.02, 0.9)])
+    @pytest.mark.parametrize(
+        ("hits", "errors"), [(0.95, 0.02), (0.6, 0.15), (0.97, 0.002), (0.02, 0.9)]
+    )
     def test_the_interval_covers_the_truth(self, hits, errors):
         rng = np.random.default_rng(5)
         truth = 0.2 * hits / (0.2 * hits + 0.8 * errors)
