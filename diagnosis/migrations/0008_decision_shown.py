@@ -28,7 +28,7 @@ def keep_decisions(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('diagnosis', '0005_wording'),
+        ('diagnosis', '0007_fill_mime_types'),
         ('mlcore', '0003_immutable_versions'),
     ]
 
