@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 from mlcore.cards import words
+from mlcore.cards.phrases import translated_phrase
 from mlcore.engine.serving import resemblance
 
 register = template.Library()
@@ -133,7 +134,7 @@ def flat(arguments: dict[str, Any]) -> list[tuple[str, Any]]:
 @register.filter
 def phrase(text: str) -> SafeString | str:
     """Return a phrase of a card in the reader's language; unknown ones are marked as English."""
-    translated = words.translated_phrase(text)
+    translated = translated_phrase(text)
     return format_html('<span lang="en">{}</span>', text) if translated is None else translated
 
 

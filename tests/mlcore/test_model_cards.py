@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from django.utils import translation
 
-from mlcore.cards import presentation, words
+from mlcore.cards import phrases, presentation, words
 from mlcore.models import ModelVersion
 from mlcore.templatetags import card_values as filters
 from tests.conftest import signed_in
@@ -261,7 +261,7 @@ def test_every_phrase_of_the_shipped_card_is_shown_in_chinese(active_model, doct
     page = html.unescape(page_of(client, active_model))
     with translation.override("zh-hant"):
         for phrase in card_phrases(active_model.card):
-            shown = words.translated_phrase(phrase)
+            shown = phrases.translated_phrase(phrase)
             assert shown is not None, phrase
             assert re.search(r"[\u4e00-\u9fff]", shown), phrase
             assert "%(" not in shown
@@ -278,7 +278,7 @@ def test_figures_in_a_phrase_are_kept():
         " learnt from"
     )
     with translation.override("en"):
-        shown = words.translated_phrase(phrase)
+        shown = phrases.translated_phrase(phrase)
     assert shown is not None
     assert "Quantile 0.99 of the distance and quantile 0.9 of the OOD classifier" in shown
 
