@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import roles, services
 from accounts.admin import decisions
 from accounts.models import User
+from xraysite.common.admin import PrivateSearchChangeList, PrivateSearchMixin
 from xraysite.common.paging import BoundedPaginator
 
 
@@ -76,7 +77,7 @@ class AddAccountForm(AdminUserCreationForm):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin):
+class UserAdmin(PrivateSearchMixin, DjangoUserAdmin):
     """Accounts with their state, and buttons to decide on them."""
 
     add_form = AddAccountForm
@@ -193,7 +194,7 @@ class UserAdmin(DjangoUserAdmin):
         return _is_verified(user)
 
 
-class AccountList(ChangeList):
+class AccountList(PrivateSearchChangeList):
     """Gives the review queue its own title."""
 
     title: Any

@@ -19,16 +19,19 @@ from diagnosis import access_log
 from diagnosis.models import Reading
 from xraysite.common.csv_export import csv_response
 from xraysite.common.paging import BoundedPaginator
+from xraysite.common.private_search import PARAMETER, private_search
 
 PAGE_SIZE = 50
 
 
+@private_search
 @require_safe
 def access_log_view(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     """List every audit event of a patient's readings.
 
-    `?q=` is the start of the patient's name or number; `&format=csv` exports the list. The search
-    itself is recorded in the audit log.
+    `q` is the start of the patient's name or number; it is sent by POST and kept out of URLs
+    (`private_search`). `?format=csv` exports the list. The search itself is recorded in the audit
+    log.
     """
     if not request.user.has_perm("diagnosis.oversee_reading"):
         raise PermissionDenied
@@ -55,6 +58,7 @@ def access_log_view(request: HttpRequest) -> HttpResponse | StreamingHttpRespons
 
 def _page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     shared = admin.site.each_context(request) | {"title": _("Patient access log")}
+    shared["search"] = request.GET.get(PARAMETER, "")
     return TemplateResponse(request, "admin/diagnosis/who_saw.html", shared | context)
 
 

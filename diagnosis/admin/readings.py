@@ -23,9 +23,10 @@ from diagnosis import export
 from diagnosis.admin import retention
 from diagnosis.admin.changelist import DoctorFilter, HiddenFilter, ModelFilter, ReadingChangeList
 from diagnosis.models import Agreement, Reading
-from xraysite.common.admin import ReadOnlyAdmin
+from xraysite.common.admin import PrivateSearchMixin, ReadOnlyAdmin
 from xraysite.common.csv_export import csv_response
 from xraysite.common.paging import BoundedPaginator
+from xraysite.common.private_search import PARAMETER, private_search
 
 # The lookups that a URL may use: those of the filters, each of which has an index.
 LOOKUPS = {
@@ -35,7 +36,7 @@ LOOKUPS = {
 
 
 @admin.register(Reading)
-class ReadingAdmin(ReadOnlyAdmin):
+class ReadingAdmin(PrivateSearchMixin, ReadOnlyAdmin):
     """Every reading of every doctor, read-only."""
 
     actions = [retention.purge_selected]
@@ -130,7 +131,8 @@ class ReadingAdmin(ReadOnlyAdmin):
         )
 
     def get_urls(self) -> list[URLPattern]:
-        export_view = self.admin_site.admin_view(require_GET(self.export_view))
+        export_view = private_search(self.export_view, page="admin:diagnosis_reading_changelist")
+        export_view = self.admin_site.admin_view(require_GET(export_view))
         return [
             path("export/", export_view, name="diagnosis_reading_export"),
             *retention.urls(self),
@@ -195,7 +197,9 @@ class ReadingAdmin(ReadOnlyAdmin):
         return csv_response(name, export.COLUMNS, export.rows(readings))
 
     def _record(self, request: HttpRequest, what: str, detail: dict[str, Any]) -> None:
-        query = unquote_plus(request.GET.urlencode())
+        shown = request.GET.copy()
+        shown.pop(PARAMETER, None)  # the key of the text, which is recorded itself
+        query = unquote_plus(shown.urlencode())
         record_event(Reading, what=what, about=query[:200] or "*", detail=detail)
 
     @admin.display(description=_("X-ray"))

@@ -10,6 +10,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.views import View
 from django.views.decorators.http import require_safe
@@ -37,6 +38,7 @@ from diagnosis.serving import no_such_reading
 from diagnosis.validators import keep_inspected
 from mlcore.engine.films.film import render_film
 from mlcore.inference import ModelUnavailable
+from xraysite.common.private_search import private_search, query_string
 
 PAGE_SIZE = 20
 PREVIEW_SIDE = 800
@@ -72,6 +74,7 @@ class OwnReadingMixin(DoctorsOnlyMixin):
         raise no_such_reading()
 
 
+@method_decorator(private_search, name="dispatch")
 class ReadingListView(DoctorsOnlyMixin, View):
     """A doctor's own history, newest first."""
 
@@ -80,8 +83,6 @@ class ReadingListView(DoctorsOnlyMixin, View):
         readings = sharing.with_sharing(readings).defer("activation_map")
         search = ReadingFilter(request.GET, queryset=readings)
         page = Paginator(search.qs, PAGE_SIZE).get_page(request.GET.get("page"))
-        query = request.GET.copy()
-        query.pop("page", None)
         template = (
             "diagnosis/_reading_table.html"
             if request.htmx and not request.htmx.history_restore_request  # type: ignore[attr-defined]
@@ -91,8 +92,8 @@ class ReadingListView(DoctorsOnlyMixin, View):
             "filter": search,
             "page_obj": page,
             "total": page.paginator.count,
-            "querystring": query.urlencode(),
-            "is_filtered": any(query.values()),
+            "querystring": query_string(request, without=["page"]),
+            "is_filtered": any(value for name, value in request.GET.items() if name != "page"),
             "deletion": DeletionForm(),
         }
         return render(request, template, context)
