@@ -37,6 +37,7 @@ def _dashboard(request: HttpRequest) -> dict[str, Any]:
             "week": own.filter(created_at__gte=midnight - timedelta(days=6)).count(),
             "total": own.count(),
         },
+        "since": {"today": midnight.date(), "week": midnight.date() - timedelta(days=6)},
         "active_model": registry.active_version(),
         "deletion": DeletionForm(),
     }

@@ -28,6 +28,7 @@ from diagnosis.forms.readings import (
 )
 from diagnosis.models import Reading, Review
 from diagnosis.services import sharing
+from diagnosis.services.heatmaps import heatmap_place
 from diagnosis.services.readings import (
     SubmissionTakenError,
     edit_reading,
@@ -221,12 +222,18 @@ def _reading_page(
         "review": review,
         "review_form": review_form or ReviewForm(instance=review),
         "deletion": DeletionForm(),
+        "heatmap_place": heatmap_place(reading),
     }
     return render(request, template, context)
 
 
 class ReviewView(OwnReadingMixin, View):
     """Record the doctor's assessment, from the form on the reading's page."""
+
+    def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        """Redirect to the form: a page with its errors has this address and can be reloaded."""
+        self.own_reading(pk)
+        return redirect("readings:detail", pk)
 
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         self.own_reading(pk)
