@@ -289,7 +289,7 @@ def test_the_heatmap_is_loaded_only_when_asked_for(page: Page, site, site_doctor
     page.get_by_role("switch", name="Heatmap").check()
     expect(page.locator("[data-heat]")).to_be_visible()
     expect(page.locator(".legend")).to_contain_text("supports pneumonia")
-    page.wait_for_function("document.querySelector('[data-heat]').naturalWidth > 0")
+    page.locator("[data-heat]").evaluate("image => image.decode()")
     page.goto(f"{site}/accounts/profile/")
     page.get_by_label("Show the heatmap at once").check()
     page.get_by_role("button", name="Save changes").click()
