@@ -11,7 +11,7 @@ from diagnosis.models import Label, Reading
 from mlcore import inference
 from mlcore.engine.serving import lungs
 from tests.factories import ReadingFactory
-from tests.films import encode, normal_film
+from tests.films import encode, synthetic_film
 
 WARNING = "may lie outside the lungs"
 
@@ -26,7 +26,7 @@ def outside_lungs(film) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def film() -> np.ndarray:
-    return normal_film(seed=3, size=256)
+    return synthetic_film("NORMAL", seed=3)
 
 
 def test_the_lungs_are_found_in_both_halves_of_a_film(film):
