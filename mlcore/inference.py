@@ -14,6 +14,7 @@ from mlcore import registry
 from mlcore.engine.films.errors import FilmError
 from mlcore.engine.films.film import Film, read_film
 from mlcore.engine.films.header import DicomHeader
+from mlcore.engine.serving import resemblance
 from mlcore.engine.serving.conformal import Abstention
 from mlcore.engine.serving.explain import (
     decode_activation_map,
@@ -29,10 +30,12 @@ __all__ = [
     "ModelUnavailable",
     "Prediction",
     "Stated",
+    "active_model",
     "decide",
     "decode_activation_map",
     "encode_activation_map",
     "heatmap_place",
+    "is_validated_age",
     "model_named",
     "predict",
     "render_heatmap",
@@ -48,20 +51,34 @@ _RUNS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="inference")
 
 @dataclass(frozen=True)
 class Stated:
-    """What is stated about a film; None means not stated and never puts a film out of scope."""
+    """What is stated about a film; None means not stated and never puts a film out of scope.
+
+    Attributes:
+        age_years: the patient's age, as the doctor states it.
+        modality: upper case: CR, DX, ...
+        view: upper case: PA, AP, LL, ...
+        body_part: upper case: CHEST, ...
+        header_age_years: the patient's age in the DICOM header. It counts beside `age_years`: if
+            either is outside the validated range, the film is out of scope.
+        trusts_header_age: False if the header is known to belong to somebody else or to be wrong.
+            Its age then counts only where `age_years` is None.
+    """
 
     age_years: float | None = None
     modality: str | None = None
     view: str | None = None
     body_part: str | None = None
+    header_age_years: float | None = None
+    trusts_header_age: bool = True
 
     def completed_by(self, header: DicomHeader | None) -> "Stated":
-        """Return a copy with missing values taken from a DICOM header."""
+        """Return a copy with the header's age, and missing values taken from a DICOM header."""
         if header is None:
             return self
         return replace(
             self,
             age_years=header.age_years if self.age_years is None else self.age_years,
+            header_age_years=header.age_years if self.trusts_header_age else None,
             modality=self.modality or header.modality,
             view=self.view or header.view_position,
             body_part=self.body_part or header.body_part,
@@ -80,6 +97,8 @@ class Prediction:
             `scope_threshold` the image alone puts it out of scope.
         scope_threshold: limit of the scope score.
         scope_reasons: those that apply of "picture", "age", "modality", "view", "body_part".
+        resembles: what a film refused for its image resembles, one of `resemblance.CAUSES`; ""
+            if nothing is likely enough, or if the image is in scope.
         activation_map: (h, w) float32 in [0, 1], local evidence for PNEUMONIA.
         model: name of the model version.
         bundle_sha256: hash of the model's bundle.
@@ -93,6 +112,7 @@ class Prediction:
     scope_score: float
     scope_threshold: float
     scope_reasons: tuple[str, ...]
+    resembles: str
     activation_map: np.ndarray
     model: str
     bundle_sha256: str
@@ -136,6 +156,7 @@ def predict(
         scope_score=output.scope_score,
         scope_threshold=loaded.card["scope"]["threshold"],
         scope_reasons=reasons,
+        resembles=resemblance.shipped().cause(film.pixels) if "picture" in reasons else "",
         activation_map=loaded.local_evidence(output),
         model=loaded.name,
         bundle_sha256=loaded.sha256,
@@ -190,16 +211,31 @@ def decide(
     return (positive if is_positive else negative), ()
 
 
+def is_validated_age(card: Mapping[str, Any], age_years: float) -> bool:
+    """Return whether an age is within the range that the model of `card` was validated on."""
+    lowest, highest = card["population"]["age_years"]
+    # A child is five years old until its sixth birthday.
+    return bool(lowest <= age_years < highest + 1)
+
+
+def active_model() -> LoadedModel:
+    """Return the active model.
+
+    Raises:
+        ModelUnavailable: none is active, or its bundle is damaged.
+    """
+    return registry.active_model()
+
+
 def _scope_reasons(
     card: Mapping[str, Any], *, scope_score: float, stated: Stated
 ) -> tuple[str, ...]:
     population = card["population"]
-    lowest, highest = population["age_years"]
     reasons = []
     if scope_score > card["scope"]["threshold"]:
         reasons.append("picture")
-    # A child is five years old until its sixth birthday.
-    if stated.age_years is not None and not lowest <= stated.age_years < highest + 1:
+    ages = [age for age in (stated.age_years, stated.header_age_years) if age is not None]
+    if not all(is_validated_age(card, age) for age in ages):
         reasons.append("age")
     for reason, value in (
         ("modality", stated.modality),

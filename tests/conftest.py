@@ -10,16 +10,22 @@ from unittest import mock
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
+from django.apps import apps
 from django.conf import settings
+from django.contrib.auth.models import Group
+from django.core import serializers
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.db.backends.postgresql.operations import DatabaseOperations
+from django.db.models.signals import post_migrate
 from django.test import Client
+from django.utils import translation
 from pytest_django.fixtures import Settings
 
 from accounts import two_factor
 from accounts.models import User
 from diagnosis.models import Reading
+from forum.models import Category
 from mlcore import registry
 from mlcore.models import ModelVersion
 from mlcore.registry import LoadedModel
@@ -48,6 +54,32 @@ def _flush_with_cascade() -> None:
         return emptied(self, style, tables, reset_sequences=reset_sequences, allow_cascade=True)
 
     DatabaseOperations.sql_flush = sql_flush
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker) -> None:
+    """Create the database; restore what migrations inserted whenever a test has flushed it.
+
+    The tests that flush run last, but most of them need the roles and the categories too.
+    """
+    with django_db_blocker.unblock():
+        rows = serializers.serialize(
+            "json", [*Group.objects.all(), *Category.objects.all()], use_natural_foreign_keys=True
+        )
+
+    def restore(**_: object) -> None:
+        for row in serializers.deserialize("json", rows):
+            row.save()
+
+    # `flush` sends the signal for each app in turn; the permissions exist after the last.
+    last = [app for app in apps.get_app_configs() if app.models_module][-1]
+    post_migrate.connect(restore, sender=last, weak=False)
+
+
+@pytest.fixture(autouse=True)
+def _default_language() -> None:
+    """Start each test in the default language, whatever the test before activated."""
+    translation.deactivate()
 
 
 @pytest.fixture(scope="session")

@@ -1,22 +1,27 @@
 """A reading, the doctor's own assessment of the film, and the cases shared from it."""
 
 from diagnosis.models.choices import (
+    RESEMBLANCES,
     SCOPE_REASONS,
     AgeScope,
     Agreement,
     HidingReason,
     Label,
+    Sex,
     Verdict,
     agreement_of,
 )
+from diagnosis.models.discrepancies import FILM, Source
 from diagnosis.models.reading import MAX_AGE_YEARS, NEWEST_FIRST, READING_INDEXES, Reading
 from diagnosis.models.review import Review
 from diagnosis.models.sharing import SharedCase
 
 __all__ = [
+    "FILM",
     "MAX_AGE_YEARS",
     "NEWEST_FIRST",
     "READING_INDEXES",
+    "RESEMBLANCES",
     "SCOPE_REASONS",
     "AgeScope",
     "Agreement",
@@ -24,7 +29,9 @@ __all__ = [
     "Label",
     "Reading",
     "Review",
+    "Sex",
     "SharedCase",
+    "Source",
     "Verdict",
     "agreement_of",
 ]

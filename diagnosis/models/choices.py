@@ -37,6 +37,14 @@ class AgeScope(models.TextChoices):
     OUTSIDE = "OUTSIDE", _("Outside the validated age range")
 
 
+class Sex(models.TextChoices):
+    """The patient's sex, by the codes of DICOM."""
+
+    FEMALE = "F", pgettext_lazy("sex", "Female")
+    MALE = "M", pgettext_lazy("sex", "Male")
+    OTHER = "O", pgettext_lazy("sex", "Other")
+
+
 class HidingReason(models.TextChoices):
     """Why a doctor deleted a reading; it decides how long the reading is kept."""
 
@@ -46,11 +54,38 @@ class HidingReason(models.TextChoices):
 
 # By the codes of `mlcore.inference.Prediction.scope_reasons`.
 SCOPE_REASONS = {
-    "picture": _("The image does not look like the X-rays that the model was validated on."),
+    "picture": _(
+        "The image does not look like the X-rays that the model was validated on, and nothing more "
+        "specific can be said. Check that it is an upright frontal chest X-ray."
+    ),
     "age": _("The patient's age is outside the range that the model was validated on."),
     "modality": _("The model was not validated on the modality stated in the file."),
     "view": _("The model was not validated on this view."),
     "body_part": _("The file states that the image shows another body part."),
+}
+
+
+# By the codes of `mlcore.inference.Prediction.resembles`: instead of the sentence for "picture".
+RESEMBLANCES = {
+    "adult": _(
+        "The image looks like the chest X-ray of an adult. The model was validated on young "
+        "children only. Check that this is the right patient."
+    ),
+    "rotated": _(
+        "The image looks rotated or upside down. Export it upright from the viewer of your "
+        "hospital and upload it again."
+    ),
+    "cropped": _(
+        "The image looks like a part of a chest X-ray. Upload the whole X-ray, with both lungs."
+    ),
+    "too_dark": _(
+        "Almost all of the image is dark. Adjust the window in the viewer of your hospital, or "
+        "upload the original DICOM file."
+    ),
+    "too_bright": _(
+        "Almost all of the image is bright. Adjust the window in the viewer of your hospital, or "
+        "upload the original DICOM file."
+    ),
 }
 
 

@@ -1,7 +1,7 @@
 """A reading: one film, one patient, one doctor, one model version."""
 
 import uuid
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator
@@ -10,7 +10,16 @@ from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
-from diagnosis.models.choices import SCOPE_REASONS, AgeScope, Agreement, HidingReason, Label
+from diagnosis.models import discrepancies
+from diagnosis.models.choices import (
+    RESEMBLANCES,
+    SCOPE_REASONS,
+    AgeScope,
+    Agreement,
+    HidingReason,
+    Label,
+    Sex,
+)
 from diagnosis.querysets import ReadingQuerySet
 from diagnosis.search import SearchKeyField
 
@@ -66,6 +75,12 @@ READING_INDEXES = [
         opclasses=["varchar_pattern_ops", "timestamptz_ops"],
         name="reading_number_key",
     ),
+    # The same picture under several patients, counted within the index.
+    models.Index(
+        fields=["film_pixels_sha256", "patient_name_key", "patient_number_key", "doctor"],
+        condition=~models.Q(film_pixels_sha256=""),
+        name="reading_same_picture",
+    ),
 ]
 
 
@@ -75,8 +90,9 @@ class Reading(models.Model):
     `services.submit_reading` writes the fields of film and model once; nothing changes them
     afterwards. The doctor may correct the patient's details. If a corrected age crosses the bounds
     of the validated age range, `label` and `scope_reasons` are decided again from the stored
-    probabilities. A deleted reading is hidden (`hidden_at`) until a supervisor restores or purges
-    it.
+    probabilities. What the doctor decided where file and form differ is only ever added to
+    (`discrepancies`). A deleted reading is hidden (`hidden_at`) until a supervisor restores or
+    purges it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -93,11 +109,20 @@ class Reading(models.Model):
     patient_age_years = models.PositiveSmallIntegerField(
         _("patient's age (years)"), validators=[MaxValueValidator(MAX_AGE_YEARS)]
     )
+    patient_birth_date = models.DateField(_("date of birth"), null=True, blank=True)
+    patient_sex = models.CharField(_("sex"), max_length=1, choices=Sex.choices, blank=True)
     exam_date = models.DateField(_("exam date"))
     patient_name_key = SearchKeyField(source="patient_name")
     patient_number_key = SearchKeyField(source="patient_number")
 
     film_sha256 = models.CharField(_("SHA-256 of the file"), max_length=64, db_index=True)
+    # Of the decoded, upright 8-bit pixels: the same for copies of a picture in different files.
+    # Empty for films read before it was introduced, until `hash_pixels` has run.
+    film_pixels_sha256 = models.CharField(
+        _("SHA-256 of the pixels"), max_length=64, blank=True, editable=False
+    )
+    original_name = models.CharField(_("file name"), max_length=150, blank=True)
+    film_mime_type = models.CharField(_("MIME type"), max_length=32, blank=True)
     film_format = models.CharField(_("file format"), max_length=8)
     film_bytes = models.PositiveIntegerField(_("file size (bytes)"))
     film_width = models.PositiveIntegerField(_("width (pixels)"))
@@ -106,12 +131,24 @@ class Reading(models.Model):
     film_view = models.CharField(_("view in the file"), max_length=16, blank=True)
     film_body_part = models.CharField(_("body part in the file"), max_length=64, blank=True)
 
+    # As `services.patients.StatedPatient`; None for readings made before it was stored.
+    film_patient = models.JSONField(
+        _("patient stated in the file"), null=True, blank=True, editable=False
+    )
+    discrepancies = models.JSONField(
+        _("decided before saving"), default=list, blank=True, editable=False
+    )
+    header_disowned = models.BooleanField(
+        _("the file's header is wrong or somebody else's"), default=False, editable=False
+    )
+
     label = models.CharField(_("result"), max_length=12, choices=Label.choices)
     probabilities = models.JSONField(_("probabilities"))
     threshold = models.FloatField(_("threshold"))
     scope_score = models.FloatField(_("scope score"))
     scope_threshold = models.FloatField(_("scope threshold"))
     scope_reasons = models.JSONField(_("reasons for being out of scope"), default=list, blank=True)
+    scope_resembles = models.CharField(_("refused image resembles"), max_length=16, blank=True)
     activation_map = models.BinaryField(_("activation map (8-bit greyscale PNG)"))
 
     model_version = models.ForeignKey(
@@ -253,7 +290,25 @@ class Reading(models.Model):
     @property
     def scope_reason_texts(self) -> list[str]:
         """`scope_reasons` as sentences in the active language."""
-        return [str(SCOPE_REASONS.get(code, code)) for code in self.scope_reasons]
+        texts = SCOPE_REASONS
+        if self.scope_resembles in RESEMBLANCES:
+            texts = texts | {"picture": RESEMBLANCES[self.scope_resembles]}
+        return [str(texts.get(code, code)) for code in self.scope_reasons]
+
+    @property
+    def shown_discrepancies(self) -> list[dict[str, Any]]:
+        """`discrepancies` for display, oldest first; see `discrepancies.shown`."""
+        return [discrepancies.shown(entry) for entry in self.discrepancies]
+
+    @property
+    def discrepancy_marks(self) -> list[str]:
+        """What was decided about, in a few words for lists."""
+        return discrepancies.marks(self.discrepancies)
+
+    @property
+    def film_name(self) -> str:
+        """The original file name, or one made from the id for films read before it was stored."""
+        return self.original_name or f"{self.pk}.{self.film_format.lower()}"
 
     @property
     def model_name(self) -> str:

@@ -30,6 +30,9 @@ def replay(reading: Reading) -> list[str]:
         "scope reasons": (reading.scope_reasons, list(again.scope_reasons)),
         "preprocessing": (reading.preprocessing_id, again.preprocessing_id),
     }
+    # Readings made before the field existed have no value.
+    if reading.scope_resembles:
+        values["resemblance"] = (reading.scope_resembles, again.resembles)
     numbers = {
         "probability": (reading.probability, again.probabilities[Label.PNEUMONIA]),
         "scope score": (reading.scope_score, again.scope_score),

@@ -51,6 +51,7 @@ class TopicListView(MembersOnlyMixin, View):
         return {
             "categories": categories,
             "category": chosen,
+            "may_open_here": chosen in Category.objects.open_to(self.person),
             "shown": shown if shown in SHOWN else "",
         }
 
@@ -66,6 +67,7 @@ class TopicListView(MembersOnlyMixin, View):
         elif chosen["shown"] == "own":
             topics = topics.filter(author=self.person)
         people = topics.select_related("category", "author", "last_author").in_order()
+        people = people.prefetch_related("author__groups", "last_author__groups")
         page = BoundedPaginator(people, TOPICS_A_PAGE).get_page(self.request.GET.get("page"))
         listed = list(page.object_list)
         news = notifications.unread_topics(self.person, listed)
@@ -84,9 +86,10 @@ class TopicListView(MembersOnlyMixin, View):
         keys = list(posts.order_by("-pk").values_list("pk", flat=True))
         page = Paginator(keys, TOPICS_A_PAGE).get_page(self.request.GET.get("page"))
         shown = Post.objects.filter(pk__in=page.object_list).order_by("-pk")
+        people = shown.select_related("topic__category", "author")
         found = [
             {"post": post, "excerpt": pages.excerpt(post.body, words)}
-            for post in shown.select_related("topic__category", "author")
+            for post in people.prefetch_related("author__groups")
         ]
         return {"page_obj": page, "found": found, "limit": search.LIMIT}
 

@@ -333,3 +333,22 @@ def translated_phrase(phrase: str) -> str | None:
         if found:
             return str(text) % found.groupdict()
     return None
+
+
+# What refused images are, and what they are said to resemble; by the names of
+# `mlcore.engine.serving.resemblance`.
+REFUSED = {
+    "inside": _("Children of the population"),
+    "adult": _("Adults"),
+    "rotated": _("Rotated or upside down"),
+    "cropped": _("Part of an X-ray"),
+    "other": _("Other images"),
+}
+RESEMBLED = {
+    "adult": _("Adult"),
+    "rotated": _("Rotated"),
+    "cropped": _("Part"),
+    "too_dark": _("Too dark"),
+    "too_bright": _("Too bright"),
+    "": _("No specific reason"),
+}

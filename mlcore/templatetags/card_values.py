@@ -1,5 +1,6 @@
 """Template filters that format the figures and phrases of a model card."""
 
+import json
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -11,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 from mlcore.cards import words
+from mlcore.engine.serving import resemblance
 
 register = template.Library()
 
@@ -62,6 +64,26 @@ def p_value(value: float) -> str:
 
 def _is_finite(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
+
+
+@register.simple_tag
+def refusal_causes(model: str) -> dict[str, Any] | None:
+    """Return what the images that a model refuses are said to resemble, for a table.
+
+    Returns:
+        "columns" and "rows", or None if it was measured with another model.
+    """
+    measured = json.loads(resemblance.FILE.read_text())["measured"]
+    if measured["model"] != model:
+        return None
+    columns = ("films", "refused", *resemblance.CAUSES, "")
+    return {
+        "columns": [words.RESEMBLED[name] for name in columns[2:]],
+        "rows": [
+            {"name": words.REFUSED[kind], "counts": [row[name] for name in columns]}
+            for kind, row in measured["confusion"].items()
+        ],
+    }
 
 
 @register.filter

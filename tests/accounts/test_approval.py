@@ -4,7 +4,6 @@ import threading
 
 import pytest
 from allauth.usersessions.models import UserSession
-from django.apps import apps
 from django.contrib.sessions.models import Session
 from django.core import mail
 from django.core.exceptions import PermissionDenied
@@ -47,7 +46,6 @@ LEADS_TO = {
 @pytest.fixture
 def commits(transactional_db):
     """Commit transactions for real, so that `on_commit` callbacks run."""
-    roles.install(apps)
 
 
 @pytest.fixture

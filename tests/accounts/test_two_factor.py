@@ -7,13 +7,12 @@ import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, generate_totp_secret, hotp_value
-from django.apps import apps
 from django.core.exceptions import PermissionDenied
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 
-from accounts import roles, two_factor
+from accounts import two_factor
 from accounts.middleware import OPEN_FOR_SETUP, OPEN_WITHOUT_FACTOR
 from accounts.models import AuditEntry
 from tests.conftest import give_two_factor_code, signed_in
@@ -26,7 +25,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def commits(transactional_db):
     """Commit transactions for real, so that `on_commit` callbacks run."""
-    roles.install(apps)
 
 
 def code_of(secret: str) -> str:

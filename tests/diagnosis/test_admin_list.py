@@ -147,7 +147,7 @@ def test_viewing_the_list_is_audited(active_model, as_supervisor, supervisor, do
     row = AuditEntry.objects.get(what="admin list")
     assert row.actor == supervisor
     assert row.object_repr == "q=lin mei"
-    assert row.additional_data["readings"] == [str(reading.pk)]
+    assert row.additional_data["shown"] == [str(reading.pk)]
 
 
 def test_the_export_has_every_documented_column(reading, as_supervisor, doctor):
@@ -218,10 +218,14 @@ def test_the_export_keeps_few_rows_in_memory(active_model, as_supervisor, doctor
     ReadingFactory.create_batch(5, doctor=doctor)
     monkeypatch.setattr(compiler, "cursor_iter", counting)
     monkeypatch.setattr(export, "CHUNK_SIZE", 2)
-    made = export.rows(Reading.objects.all())
+    monkeypatch.setattr(export, "RECORD_SIZE", 2)
+    recorded = []
+    made = export.rows(Reading.objects.all(), record=recorded.extend)
     next(made)
     assert fetched == [2], "the rest is fetched while it is sent"
+    assert len(recorded) == 2, "the rest is recorded when it is sent"
     assert len(list(made)) == 4
+    assert len(recorded) == 5
     assert as_supervisor.get(f"{LIST}export/").streaming
 
 

@@ -39,8 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "/e2e/" in str(item.path):
             item.add_marker("e2e")
-            # One worker runs them: a browser takes some hundred megabytes.
-            item.add_marker(pytest.mark.xdist_group("e2e"))
+            item.add_marker(pytest.mark.xdist_group(f"e2e-{item.path.stem}"))
             if not CHROMIUM:
                 item.add_marker(
                     pytest.mark.skip(reason="NOT TESTED in a browser: no Chromium found")
@@ -58,12 +57,6 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def site(live_server, transactional_db, shipped_bundle) -> str:
     """Return the URL of a running site; activate the shipped model unless another is active."""
-    # Transactional tests flush the database, including the roles from the migration.
-    from django.apps import apps
-
-    from accounts import roles
-
-    roles.install(apps)
     if registry.active_version() is None:
         activated(shipped_bundle)
     return live_server.url

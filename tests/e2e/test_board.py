@@ -22,11 +22,6 @@ def colleague(site) -> User:
 
 
 @pytest.fixture
-def categories(site) -> None:
-    board.with_categories()
-
-
-@pytest.fixture
 def colleague_page(browser: Browser, site, colleague):
     """The colleague's browser."""
     context = new_context(browser)
@@ -52,7 +47,6 @@ def test_topic_reply_mention_notification_edit_and_lock(
     page: Page,
     colleague_page: Page,
     site,
-    categories,
     site_doctor,
     site_supervisor,
     colleague,
@@ -121,7 +115,7 @@ def test_topic_reply_mention_notification_edit_and_lock(
 
 
 def test_shared_case_is_visible_until_withdrawn(
-    page: Page, colleague_page: Page, site, categories, site_doctor
+    page: Page, colleague_page: Page, site, site_doctor
 ):
     film = encode(synthetic_film("PNEUMONIA", seed=6, size=900), "jpeg")
     sha256 = hashlib.sha256(film).hexdigest()
@@ -148,7 +142,7 @@ def test_shared_case_is_visible_until_withdrawn(
     colleague_page.goto(page.url)
     picture = colleague_page.locator("#post-1 .post-body img")
     expect(picture).to_be_visible()
-    assert picture.evaluate("picture => picture.naturalWidth") == 800
+    assert picture.evaluate("picture => picture.naturalWidth") == 900
 
     page.goto(f"{site}/readings/{reading.pk}/delete/")
     expect(page.locator("main")).to_contain_text("discussion board")
@@ -159,7 +153,36 @@ def test_shared_case_is_visible_until_withdrawn(
     expect(colleague_page.locator("#post-1 .post-body img")).to_have_count(0)
 
 
-def test_draft_survives_a_closed_tab(page: Page, site, categories, site_doctor):
+def test_hidden_result_and_large_image_by_keyboard(
+    page: Page, colleague_page: Page, site, site_doctor
+):
+    topic = board.open_case(site_doctor)
+    post = topic.posts.get()
+    post.body = f":::spoiler Model's result\nPneumonia\n:::\n\n{post.body}"
+    post.save()
+    colleague_page.goto(f"{site}/forum/{topic.pk}/")
+    result = colleague_page.get_by_text("Pneumonia")
+    expect(result).to_be_hidden()
+    colleague_page.locator("details.spoiler > summary").press("Enter")
+    expect(result).to_be_visible()
+    colleague_page.locator(".picture-link").press("Enter")
+    colleague_page.wait_for_url("**/large/")
+    image = colleague_page.locator("[data-stage] img")
+    fitting = image.bounding_box()["width"]
+    stage = colleague_page.locator("[data-stage]")
+    expect(stage).to_be_focused()
+    stage.press("+")
+    expect(colleague_page.locator("[data-zoom]")).to_have_text("125%")
+    assert image.bounding_box()["width"] == pytest.approx(1.25 * fitting, rel=0.02)
+    stage.press("0")
+    expect(colleague_page.locator("[data-zoom]")).to_have_text("100%")
+    colleague_page.get_by_role("button", name="Zoom in").click()
+    expect(colleague_page.locator("[data-zoom]")).to_have_text("125%")
+    colleague_page.locator(".crumb").click()
+    colleague_page.wait_for_url(f"**/forum/{topic.pk}/**")
+
+
+def test_draft_survives_a_closed_tab(page: Page, site, site_doctor):
     sign_in(page, site, site_doctor.email)
     write_topic(page, site, "Half a title")
     page.locator("#id_body").press_sequentially("half a thought")
@@ -174,7 +197,7 @@ def test_draft_survives_a_closed_tab(page: Page, site, categories, site_doctor):
     assert not Draft.objects.exists()
 
 
-def test_image_is_uploaded_from_the_editor(page: Page, site, categories, site_doctor, tmp_path):
+def test_image_is_uploaded_from_the_editor(page: Page, site, site_doctor, tmp_path):
     topic = board.open_topic(site_doctor)
     sign_in(page, site, site_doctor.email)
     page.goto(f"{site}/forum/{topic.pk}/")
@@ -190,9 +213,7 @@ def test_image_is_uploaded_from_the_editor(page: Page, site, categories, site_do
     assert shown.evaluate("picture => picture.naturalWidth") == 300
 
 
-def test_board_works_without_javascript(
-    browser, site, categories, site_doctor, colleague, tmp_path
-):
+def test_board_works_without_javascript(browser, site, site_doctor, colleague, tmp_path):
     context = browser.new_context(java_script_enabled=False, locale="en-US")
     page = context.new_page()
     sign_in(page, site, site_doctor.email)
@@ -222,7 +243,7 @@ def test_board_works_without_javascript(
 
 
 @pytest.fixture
-def busy_board(categories, site_doctor, site_supervisor, colleague) -> Topic:
+def busy_board(site_doctor, site_supervisor, colleague) -> Topic:
     """A topic of more than one page with every kind of post and an unbreakable title."""
     topic = board.open_topic(site_doctor, title="Featherstonehaugh" * 4, body="x" * 300)
     body = "> q\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n`code` https://example.org/"

@@ -4,11 +4,9 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.apps import apps
 from django.core.exceptions import PermissionDenied
 from django.db import connection
 
-from accounts import roles
 from accounts.models import AuditEntry
 from forum import moderation, services
 from forum.models import Category, Draft, Post, Topic
@@ -60,7 +58,7 @@ def test_resubmitted_reply_creates_one_post(as_doctor, topic):
 
 
 def test_resubmitted_topic_is_opened_once(as_doctor):
-    sent = board.form(title="Twice", category=Category.objects.first().pk)
+    sent = board.form(title="Twice", category=board.open_category().pk)
     as_doctor.post("/forum/new/", sent)
     as_doctor.post("/forum/new/", sent)
     assert Topic.objects.count() == 1
@@ -182,7 +180,7 @@ def test_locked_topic_accepts_posts_from_supervisors_only(
 
 
 def test_closed_category_accepts_no_topics(as_doctor, doctor):
-    category = Category.objects.first()
+    category = board.open_category()
     Category.objects.filter(pk=category.pk).update(is_closed=True)
     answer = as_doctor.post("/forum/new/", board.form(title="T", category=category.pk))
     assert answer.status_code == 200
@@ -292,8 +290,6 @@ def test_invalid_page_number_shows_the_nearest_page(as_doctor, doctor, topic, pa
 
 @pytest.mark.django_db(transaction=True)
 def test_concurrent_posts_get_different_numbers():
-    roles.install(apps)
-    board.with_categories()
     people = factories.DoctorFactory.create_batch(4)
     topic = board.open_topic(people[0])
 

@@ -195,6 +195,7 @@ class TestHeader:
             modality="DX",
             view_position="PA",
             body_part="CHEST",
+            charset="ISO_IR 192",
         )
 
     def test_empty_header(self):
@@ -207,7 +208,7 @@ class TestHeader:
             view_position=None,
             body_part=None,
         )
-        assert empty == DicomHeader()
+        assert empty == DicomHeader(charset="ISO_IR 192")
 
     @pytest.mark.parametrize(
         ("name", "character_set", "expected"),

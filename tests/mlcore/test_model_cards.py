@@ -221,8 +221,9 @@ def test_figure_formats():
     assert filters.interval([0.1, None]) == filters.interval(None) == ""
     assert filters.signed(-0.0125) == "−0.013"
     assert filters.p_value(0.0004) == "< 0.001"
-    assert filters.duration(5400) == "1 h 30 min"
-    assert filters.duration(20) == "20 s"
+    with translation.override("en"):
+        assert filters.duration(5400) == "1 h 30 min"
+        assert filters.duration(20) == "20 s"
     assert filters.flat({"a": {"b": 1}, "c": 2}) == [("a.b", 1), ("c", 2)]
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import polib
 import pytest
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
-from django.apps import apps
 from django.conf import settings
 from django.core import mail
 from django.test import Client
@@ -15,7 +14,6 @@ from django.utils import translation
 from django.utils.html import strip_tags
 from django.utils.translation import trans_real
 
-from accounts import roles
 from accounts.models import User
 from tests.accounts.sign_up_steps import anonymous_browser, applicant, sign_up
 from tests.conftest import give_two_factor_code
@@ -165,7 +163,6 @@ def test_admin(untranslated, reading):
 
 
 def test_mails(untranslated, transactional_db):
-    roles.install(apps)
     sign_up(anonymous_browser("zh-hant"))
     user = DoctorFactory(language="zh-hant")
     browser = chinese(user)

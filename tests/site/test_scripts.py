@@ -85,6 +85,14 @@ def test_each_skipped_test_is_named(pytestconfig):
     assert pytestconfig.getoption("reportchars") == "a"
 
 
+@pytest.mark.xdist_group("groups")
+def test_worker_runs_a_whole_group(request, pytestconfig):
+    """Otherwise each worker would build the group's fixtures, some of which take a minute."""
+    if not hasattr(pytestconfig, "workerinput"):
+        pytest.skip("NOT TESTED: pytest runs without pytest-xdist's workers")
+    assert request.node.nodeid.endswith("@groups")
+
+
 def test_last_line_in_ci_is_pytests(tmp_path, system):
     """CI reads the number of tests from the end of the log."""
     for name in ("Makefile", "scripts/test", "scripts/system-packages", "scripts/install-locked",

@@ -34,9 +34,8 @@ QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
 SECONDS = 120
 
 
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("fresh") / "checkout"
+def check_out(folder: Path) -> Path:
+    """Copy what serving needs from this checkout to `folder`."""
     folder.mkdir()
     for part in PARTS:
         if (ROOT / part).is_dir():
@@ -45,6 +44,11 @@ def checkout(tmp_path_factory) -> Path:
         else:
             shutil.copy(ROOT / part, folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory) -> Path:
+    return check_out(tmp_path_factory.mktemp("fresh") / "checkout")
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +185,9 @@ def test_training_names_missing_packages_and_how_to_install_them(
     assert not (checkout / "var" / "bundles").exists()
 
 
-def test_training_writes_only_to_var(site, serve_python, checkout, films, tmp_path):
+def test_training_writes_only_to_var(serve_python, films, tmp_path):
+    checkout = check_out(tmp_path / "checkout")
+    succeed(serve_python, checkout, "migrate")
     before = files_outside_var(checkout)
     succeed(
         sys.executable, checkout, "train_model", "--data", films, "--name", "mine",

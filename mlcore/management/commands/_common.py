@@ -44,14 +44,19 @@ def _active_version() -> Any:
         return None
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:
     """Write `value` as JSON, completely or not at all.
+
+    Args:
+        path: the file to write.
+        value: JSON values; those that are not finite become null.
+        indent: spaces per level; None writes one line.
 
     Raises:
         CommandError: the file cannot be written.
     """
     try:
-        text = json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
         write_atomically(path, f"{text}\n".encode(), mode=0o644)
     except OSError as error:
         raise CommandError(f"{path} cannot be written: {error}") from error

@@ -46,6 +46,7 @@ def read_one(path: Path, model: LoadedModel) -> dict[str, Any]:
         "scope_score": prediction.scope_score,
         "scope_threshold": prediction.scope_threshold,
         "scope_reasons": list(prediction.scope_reasons),
+        "resembles": prediction.resembles or None,
         "model": prediction.model,
         "bundle_sha256": prediction.bundle_sha256,
         "milliseconds": round(prediction.milliseconds, 2),
@@ -56,6 +57,8 @@ def _line(result: dict[str, Any]) -> str:
     if "error" in result:
         return f"{result['file']}: {result['error']}"
     reasons = ", ".join(result["scope_reasons"])
+    if result["resembles"]:
+        reasons += f"; resembles: {result['resembles']}"
     if reasons:
         return (
             f"{result['file']}: {result['label']} ({reasons}; scope score "

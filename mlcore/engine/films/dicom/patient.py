@@ -9,30 +9,66 @@ import unicodedata
 from pydicom.dataset import Dataset
 from pydicom.valuerep import PersonName
 
-from mlcore.engine.films.dicom.tags import PYDICOM_ERRORS, first, text, tidy
-from mlcore.engine.films.header import DicomHeader
+from mlcore.engine.films.dicom.tags import PYDICOM_ERRORS, first, numbers, text, tidy
+from mlcore.engine.films.header import DicomHeader, completed_years
 
 _AGE = re.compile(r"(\d{1,3})\s*([DWMY]?)")
 _DATE = re.compile(r"(\d{4})([.-]?)(\d\d)\2(\d\d)")
+_EXAM_DATES = ("StudyDate", "AcquisitionDate", "AcquisitionDateTime")
 _UNIT_YEARS = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 # Earlier dates are placeholders of anonymisation tools.
 _FIRST_STUDY_YEAR = 1950
+_FIRST_BIRTH_YEAR = 1850
 _OLDEST_YEARS = 130
+# Ages are rounded differently, and may be those of another visit of the same year.
+_AGE_TOLERANCE_YEARS = 1.5
 # Encodings that hospitals in Taiwan use in files without a declared character set.
 _UNDECLARED_ENCODINGS = ("utf-8", "cp950")
 
 
 def read_header(dataset: Dataset) -> DicomHeader:
     """Return patient and view; None for each value that is missing or unusable."""
+    names = _patient_names(dataset)
+    notices: list[str] = []
+    exam = _exam_date(dataset, notices)
+    birth = _birth_date(dataset, exam, notices)
     return DicomHeader(
-        patient_name=_patient_name(dataset),
+        patient_name=names[0] if names else None,
+        other_names=tuple(names[1:]),
         patient_id=text(dataset, "PatientID"),
-        age_years=_age_years(dataset),
-        study_date=_date(dataset, "StudyDate") or _date(dataset, "AcquisitionDate"),
+        birth_date=birth,
+        sex=_sex(dataset),
+        age_years=_age_years(dataset, birth, exam, notices),
+        study_date=exam,
         modality=_code(dataset, "Modality"),
         view_position=_code(dataset, "ViewPosition"),
         body_part=_code(dataset, "BodyPartExamined"),
+        pixel_spacing_mm=_pixel_spacing(dataset),
+        charset=_charset(dataset),
+        notices=tuple(notices),
     )
+
+
+def _charset(dataset: Dataset) -> str | None:
+    try:
+        values = dataset.get("SpecificCharacterSet")
+    except PYDICOM_ERRORS:
+        return None
+    several = not isinstance(values, str | None)
+    return tidy("\\".join(str(value) for value in values) if several else str(values or ""))
+
+
+def _sex(dataset: Dataset) -> str | None:
+    value = _code(dataset, "PatientSex")
+    return value if value in ("M", "F", "O") else None
+
+
+def _pixel_spacing(dataset: Dataset) -> tuple[float, float] | None:
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+        values = numbers(dataset, keyword)
+        if values and len(values) == 2 and min(values) > 0:
+            return values[0], values[1]
+    return None
 
 
 def _code(dataset: Dataset, keyword: str) -> str | None:
@@ -40,20 +76,22 @@ def _code(dataset: Dataset, keyword: str) -> str | None:
     return value.upper() if value else None
 
 
-def _patient_name(dataset: Dataset) -> str | None:
+def _patient_names(dataset: Dataset) -> list[str]:
+    """Return the name in each script that the file gives: ideographic, alphabetic, phonetic."""
     name = _undeclared_name(dataset) or first(dataset, "PatientName")
     if not isinstance(name, PersonName):
-        return None
+        return []
     try:
         groups = (str(name.ideographic), str(name.alphabetic), str(name.phonetic))
     except PYDICOM_ERRORS:
-        return None
+        return []
+    names = []
     for group in groups:
         components = [part for part in (tidy(c) for c in group.split("^")) if part]
         if components:
             unspaced = all(_is_han_or_kana(part) for part in components)
-            return ("" if unspaced else " ").join(components)
-    return None
+            names.append(("" if unspaced else " ").join(components))
+    return names
 
 
 def _undeclared_name(dataset: Dataset) -> PersonName | None:
@@ -79,23 +117,63 @@ def _is_han_or_kana(part: str) -> bool:
     return all(unicodedata.name(c, "").startswith(("CJK", "HIRAGANA", "KATAKANA")) for c in part)
 
 
-def _age_years(dataset: Dataset) -> float | None:
-    """Return the age from PatientAge (004Y, 018M, 006W, 010D or 4) or from the dates."""
-    match = _AGE.fullmatch((text(dataset, "PatientAge") or "").upper())
-    if match:
-        years = int(match[1]) * _UNIT_YEARS[match[2]]
-        return years if years <= _OLDEST_YEARS else None
-    birth, study = _date(dataset, "PatientBirthDate", 1850), _date(dataset, "StudyDate")
-    if birth is None or study is None:
-        return None
-    years = (study - birth).days / 365.25
-    return years if 0 <= years <= _OLDEST_YEARS else None
+def _exam_date(dataset: Dataset, notices: list[str]) -> datetime.date | None:
+    """Return the first valid date of the exam, unless it is in the future."""
+    for keyword in _EXAM_DATES:
+        date = _date(dataset, keyword, _FIRST_STUDY_YEAR)
+        if date is not None:
+            if date <= datetime.date.today():
+                return date
+            notices.append("exam_date_in_future")
+            return None
+    return None
 
 
-def _date(
-    dataset: Dataset, keyword: str, first_year: int = _FIRST_STUDY_YEAR
+def _birth_date(
+    dataset: Dataset, exam: datetime.date | None, notices: list[str]
 ) -> datetime.date | None:
-    match = _DATE.fullmatch(text(dataset, keyword) or "")
+    birth = _date(dataset, "PatientBirthDate", _FIRST_BIRTH_YEAR)
+    if birth is not None and birth > (exam or datetime.date.today()):
+        notices.append("birth_date_implausible")
+        return None
+    return birth
+
+
+def _age_years(
+    dataset: Dataset,
+    birth: datetime.date | None,
+    exam: datetime.date | None,
+    notices: list[str],
+) -> float | None:
+    """Return the age by birth date and exam date, otherwise by PatientAge.
+
+    PatientAge is 004Y, 018M, 006W, 010D or 4. Nothing is returned if the two contradict each other.
+    """
+    stated, counted = _stated_age(dataset), None
+    if birth is not None and exam is not None:
+        counted = completed_years(birth, exam)
+    if counted is None:
+        return stated
+    if counted > _OLDEST_YEARS or (
+        stated is not None and abs(stated - counted) > _AGE_TOLERANCE_YEARS
+    ):
+        notices.append("age_contradicts_birth_date")
+        return None
+    return counted
+
+
+def _stated_age(dataset: Dataset) -> float | None:
+    match = _AGE.fullmatch((text(dataset, "PatientAge") or "").upper())
+    if not match:
+        return None
+    years = int(match[1]) * _UNIT_YEARS[match[2]]
+    return years if years <= _OLDEST_YEARS else None
+
+
+def _date(dataset: Dataset, keyword: str, first_year: int) -> datetime.date | None:
+    """Return the date of a DA element, or that of a DT element."""
+    value = text(dataset, keyword) or ""
+    match = _DATE.fullmatch(value[:8] if keyword.endswith("DateTime") else value)
     if not match:
         return None
     try:

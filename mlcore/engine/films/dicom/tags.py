@@ -56,6 +56,17 @@ def number(dataset: Dataset, keyword: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def numbers(dataset: Dataset, keyword: str) -> list[float]:
+    """Return all values of an element as finite numbers; an empty list if one is not."""
+    try:
+        value = dataset.get(keyword)
+        several = isinstance(value, MultiValue | list)
+        found = [float(part) for part in (value if several else [value])]
+    except (*PYDICOM_ERRORS, TypeError, ValueError, OverflowError):
+        return []
+    return found if all(math.isfinite(number) for number in found) else []
+
+
 def first(dataset: Dataset, keyword: str) -> Any:
     try:
         value = dataset.get(keyword)

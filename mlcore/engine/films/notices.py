@@ -1,0 +1,25 @@
+"""Notices: what of a readable film could not be trusted, each in one sentence.
+
+Each notice is worded only here. Commands print the sentences in English; the interface translates
+them by passing them to gettext.
+"""
+
+from __future__ import annotations
+
+from mlcore.engine.films.errors import gettext_noop
+
+NOTICES: dict[str, str] = {
+    "name_undecodable": gettext_noop(
+        "The patient's name in the file cannot be decoded reliably, so it was left empty: its "
+        "character set is missing or wrong."
+    ),
+    "exam_date_in_future": gettext_noop(
+        "The exam date in the file is in the future, so it was left empty."
+    ),
+    "birth_date_implausible": gettext_noop(
+        "The birth date in the file is after the exam or in the future, so it was left empty."
+    ),
+    "age_contradicts_birth_date": gettext_noop(
+        "The age in the file contradicts its birth date, so it was left empty."
+    ),
+}
