@@ -120,8 +120,10 @@ def test_the_search_scans_no_table(words, readings, as_supervisor):
 @needs_sqlite
 def test_the_statistics_use_one_covering_index(readings, supervisor):
     for run in (statistics.last_days, statistics.by_doctor):
-        (plan,) = plans(run)
+        plan, *assessed = plans(run)
         assert "SEARCH diagnosis_reading USING COVERING INDEX reading_shown" in plan[0]
+        for step in assessed:
+            assert not any("SCAN diagnosis_reading " in line for line in step), step
 
 
 @needs_sqlite

@@ -306,8 +306,10 @@ def test_a_film_out_of_scope_shows_no_result(active_model, as_doctor, film_bytes
     page = as_doctor.get(response.headers["Location"]).content.decode()
     main = page[page.index("<main") : page.index("</main>")]
     assert "age is outside the range that the model was validated on" in main
-    assert "PNEUMONIA" not in main
+    result = main.split('id="own-reading"')[0]
+    assert "PNEUMONIA" not in result
     assert "Probability" not in main
+    assert "Declined by" in result
 
 
 @pytest.mark.parametrize(
