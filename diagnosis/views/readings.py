@@ -36,6 +36,7 @@ from diagnosis.services.readings import (
 )
 from diagnosis.serving import denied, no_such_reading
 from diagnosis.validators import keep_inspected
+from mlcore.cards import presentation
 from mlcore.engine.films.film import render_film
 from mlcore.inference import ModelUnavailable
 from xraysite.common.private_search import private_search, query_string
@@ -243,7 +244,8 @@ def _reading_page(
     is_own = reading.doctor_id == request.user.pk and not reading.is_hidden
     context = {
         "reading": reading,
-        "card": reading.model_version.card,
+        "card": reading.card,
+        "evaluated": presentation.held_out(reading.model_version) if reading.card else [],
         "is_own": is_own,
         "may_share": is_own and sharing.may_share(request.user),  # type: ignore[arg-type]
         "shared_cases": reading.shared_cases.all() if is_own else [],

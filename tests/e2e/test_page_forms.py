@@ -9,7 +9,6 @@ from playwright.sync_api import Page, expect
 
 from diagnosis import storage
 from diagnosis.models import Label, Reading
-from tests.board import with_categories
 from tests.e2e.conftest import new_context, sign_in
 from tests.factories import ReadingFactory
 from tests.films import encode, encode_dicom, synthetic_film
@@ -224,7 +223,6 @@ def test_messages_of_the_script_follow_the_language(form: Page, films):
 
 
 def test_switching_the_language_keeps_other_forms(page: Page, site, site_doctor, films):
-    with_categories()
     reading = stored(site_doctor, films)
     sign_in(page, site, site_doctor.email)
     filled = {
