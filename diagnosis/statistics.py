@@ -194,9 +194,11 @@ def last_days(days: int = DAYS) -> Period:
     for n, bar in enumerate(chart):
         bar.x = round(100 * n / days, 3)
         bar.height = round(100 * bar.counts.n / peak, 2) if peak else 0
-    with_review = _since(dates[0]).filter(review__isnull=False).values("label")
-    counted: Any = with_review.annotate(n=Count("pk"))
-    assessed = Counter({row["label"]: row["n"] for row in counted})
+    # By an expression, as in `by_doctor`.
+    result = Coalesce("label", Value(""))
+    reviewed: Any = _since(dates[0]).filter(review__isnull=False).annotate(result=result)
+    rows = reviewed.values("result").annotate(n=Count("pk"))
+    assessed = Counter({row["result"]: row["n"] for row in rows})
     return Period(days=chart, total=total, peak=peak, assessed=assessed)
 
 

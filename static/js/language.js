@@ -95,8 +95,13 @@ async function pageIn(switchForm, submitter) {
   const body = new FormData(switchForm, submitter);
   await fetch(switchForm.action, { method: "POST", body, redirect: "manual" });
   const response = await fetch(window.location.href, { headers: { Accept: "text/html" } });
-  if (!response.ok || response.redirected) throw new Error(`status ${response.status}`);
-  return new DOMParser().parseFromString(await response.text(), "text/html");
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  // Without a session, the sign-in page comes instead.
+  const isSignedIn = (body) => body.classList.contains("signed-in");
+  if (!response.ok || isSignedIn(page.body) !== isSignedIn(document.body)) {
+    throw new Error(`status ${response.status}`);
+  }
+  return page;
 }
 
 function sayFailure(switchForm) {

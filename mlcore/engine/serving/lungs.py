@@ -40,7 +40,7 @@ def small_film(pixels: npt.NDArray[np.uint8]) -> Map:
         (784,) float32 in [0, 1].
     """
     small = Image.fromarray(equalise(pixels)).resize((SIDE, SIDE), Image.Resampling.BOX)
-    return (np.asarray(small, np.float32) / 255).ravel()
+    return (np.asarray(small, np.float32) / np.float32(255)).ravel()
 
 
 @lru_cache(maxsize=1)
@@ -60,7 +60,7 @@ def coverage(pixels: npt.NDArray[np.uint8]) -> Map:
     """
     fitted = _fitted()
     estimate = (small_film(pixels) - fitted["mean"]) @ fitted["weights"] + fitted["offset"]
-    return np.clip(estimate, 0, 1).reshape(CELLS, CELLS)
+    return np.clip(estimate, 0, 1).astype(np.float32).reshape(CELLS, CELLS)
 
 
 def share_inside(evidence: npt.ArrayLike, cover: Map) -> float | None:
