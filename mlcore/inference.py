@@ -21,6 +21,7 @@ from mlcore.engine.serving.explain import (
     encode_activation_map,
     render_heatmap,
 )
+from mlcore.engine.serving.lungs import LEAST_INSIDE, coverage, share_inside
 from mlcore.engine.serving.runtime import Output, OutputError
 from mlcore.registry import LoadedModel, ModelUnavailable
 
@@ -36,6 +37,7 @@ __all__ = [
     "decide",
     "decode_activation_map",
     "encode_activation_map",
+    "heatmap_place",
     "is_validated_age",
     "model_named",
     "predict",
@@ -244,3 +246,22 @@ def _scope_reasons(
         if value and value.upper() not in population[reason]:
             reasons.append(reason)
     return tuple(reasons)
+
+
+def heatmap_place(pixels: np.ndarray, activation_map: np.ndarray) -> str:
+    """Estimate where a heatmap's evidence lies.
+
+    Coarse, and wrong for some films: `mlcore.engine.serving.lungs` and decision 0023 say how often.
+
+    Args:
+        pixels: (H, W) uint8, the film or a thumbnail of it.
+        activation_map: (h, w) in [0, 1].
+
+    Returns:
+        "nowhere" if the heatmap shows no evidence, "outside" if most of it may lie outside the
+        lungs, otherwise "inside".
+    """
+    share = share_inside(activation_map, coverage(pixels))
+    if share is None:
+        return "nowhere"
+    return "outside" if share < LEAST_INSIDE else "inside"
