@@ -1,4 +1,4 @@
-"""The audit events of accounts: signing in and out, two-factor authentication, approval."""
+"""The audit events of accounts: signing in, passwords, two-factor authentication, approval."""
 
 from typing import Any
 
@@ -8,18 +8,26 @@ from auditlog.registry import auditlog
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from django.db.models.signals import post_save
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from accounts.audit import registry
+from accounts.audit.models import current_event
 from accounts.audit.recording import record_access, record_event
 from accounts.models import User
 
 EVENTS = {
     "sign-in": _("signed in"),
     "sign-in-failed": _("failed to sign in"),
+    "sign-in-locked": _("tried to sign in while locked out"),
     "sign-out": _("signed out"),
     "session-over": _("session expired"),
+    "session-ended": _("ended a session"),
+    "password-changed": _("changed the password"),
+    "password-reset": _("reset the password by an emailed link"),
+    "password-set": _("set the password of another account"),
+    "audit-entry": _("viewed an audit log entry"),
     "picture-changed": _("changed profile picture"),
     "second-factor-added": _("added a second factor"),
     "second-factor-removed": _("removed a second factor"),
@@ -35,6 +43,8 @@ EVENTS = {
     "reinstated": _("reinstated the account"),
     "approval-changed": _("changed the approval status"),
 }
+# How a password can be set; `_record_password` takes the name from the surrounding `event`.
+PASSWORD_EVENTS = frozenset({"password-changed", "password-reset", "password-set"})
 FIELD_EVENTS = {
     ("user", "groups"): "role-changed",
     ("user", "user_permissions"): "role-changed",
@@ -59,6 +69,7 @@ def register() -> None:
         (user_logged_in, _record_sign_in),
         (user_logged_out, _record_sign_out),
         (user_login_failed, _record_failed_sign_in),
+        (post_save, _record_password),
         (mfa_signals.authenticator_added, _record_added),
         (mfa_signals.authenticator_removed, _record_removed),
         (mfa_signals.authenticator_reset, _record_new_codes),
@@ -66,6 +77,19 @@ def register() -> None:
         (mfa_signals.authentication_failed, _record_failed_factor),
     ):
         signal.connect(receiver, dispatch_uid=f"{__name__}.{receiver.__name__}")
+
+
+def _record_password(sender: type, instance: Any, created: bool, **kwargs: Any) -> None:
+    """Record a new password, whichever page or command sets it.
+
+    Django keeps the raw password in `_password` from `set_password` until the row is saved. The
+    rehashing of an unchanged password sets it to None.
+    """
+    if sender is not User or created or instance._password is None:
+        return
+    named = current_event.get()
+    what = named[0] if named and named[0] in PASSWORD_EVENTS else "password-changed"
+    record_access(instance, what=what)
 
 
 def _record_sign_in(sender: type, request: HttpRequest | None, user: User, **kwargs: Any) -> None:
@@ -82,17 +106,26 @@ def _record_sign_out(
 def _record_failed_sign_in(
     sender: str, credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any
 ) -> None:
-    """Record a failed sign-in; what was typed is only stored if it is an email address."""
+    record_refused_sign_in(credentials, what="sign-in-failed")
+
+
+def record_refused_sign_in(credentials: dict[str, Any], *, what: str) -> None:
+    """Record a refused sign-in; what was typed is only stored if it is an email address.
+
+    Args:
+        credentials: what was typed, with the keys `email` or `username`.
+        what: the event's code.
+    """
     typed = str(credentials.get("email") or credentials.get("username") or "")
     user = User.objects.filter(email=typed.strip().lower()).first() if typed else None
     if user is not None:
-        record_access(user, what="sign-in-failed")
+        record_access(user, what=what)
         return
     try:
         validate_email(typed)
     except ValidationError:
         typed = "(not an e-mail address)"
-    record_event(User, what="sign-in-failed", about=typed[:254], detail={})
+    record_event(User, what=what, about=typed[:254], detail={})
 
 
 def _record_added(user: User, authenticator: Authenticator, **kwargs: Any) -> None:

@@ -10,6 +10,8 @@ from django.db.models import QuerySet
 from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
+from accounts.names import validate_display_name
+
 
 class UserManager(BaseUserManager["User"]):
     """Manager for accounts identified by email address instead of a username."""
@@ -72,7 +74,7 @@ class User(AbstractUser):
     last_name = None  # type: ignore[assignment]
 
     email = models.EmailField(_("email address"), unique=True)
-    display_name = models.CharField(_("name"), max_length=80)
+    display_name = models.CharField(_("name"), max_length=80, validators=[validate_display_name])
     hospital = models.CharField(_("hospital"), max_length=120, blank=True)
     department = models.CharField(_("department"), max_length=120, blank=True)
     licence_number = models.CharField(_("licence number"), max_length=40, blank=True)
@@ -80,6 +82,7 @@ class User(AbstractUser):
         _("language"), max_length=10, choices=settings.LANGUAGES, blank=True
     )
     time_zone = models.CharField(_("time zone"), max_length=64, blank=True)
+    show_heatmap = models.BooleanField(_("show the heatmap at once"), default=False)
     avatar = models.FileField(_("avatar"), upload_to=avatar_name, blank=True)
     approval = models.CharField(
         _("approval"), max_length=10, choices=Approval.choices, default=Approval.PENDING
@@ -137,4 +140,4 @@ def display_name(user: User) -> str:
 
 
 # Django discovers models here.
-from accounts.audit.models import AuditEntry, AuditHead  # noqa: E402, F401
+from accounts.audit.models import AuditEntry, AuditHead, AuditMention  # noqa: E402, F401

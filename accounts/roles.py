@@ -18,6 +18,9 @@ NAMES = {
     ML_STAFF: _("Machine-learning staff"),
 }
 
+# Shown beside names, most powerful first: an account with several roles shows one.
+BADGES = (SUPERVISOR, ML_STAFF, DOCTOR)
+
 # (app label, model, codename)
 PERMISSIONS: dict[str, tuple[tuple[str, str, str], ...]] = {
     DOCTOR: (

@@ -17,6 +17,7 @@ from accounts import mails, roles
 from accounts.audit import recording
 from accounts.backends import ApprovedAccountBackend
 from accounts.models import User
+from accounts.user_agents import device_of
 from xraysite.common.dates import long_datetime
 
 DECIDE = "accounts.decide_user"
@@ -60,7 +61,11 @@ def create_account(
 
 def update_profile(*, user: User) -> User:
     """Save the profile fields that users may edit themselves."""
-    user.save(update_fields=["display_name", "hospital", "department", "language", "time_zone"])
+    user.save(
+        update_fields=[
+            "display_name", "hospital", "department", "language", "time_zone", "show_heatmap",
+        ]
+    )  # fmt: skip
     return user
 
 
@@ -224,7 +229,24 @@ def vouch_for_new_address(*, user: User) -> None:
 def end_sessions(user: User) -> None:
     """End every session of the account on all devices."""
     for session in UserSession.objects.filter(user=user):
-        session.end()
+        end_session(session)
+
+
+@transaction.atomic
+def end_session(session: UserSession) -> None:
+    """End one session on the device that uses it."""
+    detail = {"device": device_of(session.user_agent), "address": session.ip}
+    session.end()
+    recording.record_access(session.user, what="session-ended", detail=detail)
+
+
+def announce_password(*, by: User, user: User, site: str = "") -> bool:
+    """Email the owner that somebody else has set the account's password.
+
+    Returns:
+        Whether the email was sent.
+    """
+    return mails.send("password-set", to=[user], by=by, site=site)
 
 
 def tell_deciders(*, user: User, site: str = "") -> bool:

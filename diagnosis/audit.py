@@ -14,6 +14,13 @@ EVENTS = {
     "report": _("viewed the report"),
     "admin page": _("viewed the reading in the admin"),
     "admin list": _("viewed a list of readings in the admin"),
+    "original": _("downloaded the original file"),
+    "same-film": _("was shown readings of the same X-ray"),
+    "discrepancy": _("decided where file and form differ"),
+    "shared-films": _("viewed the list of X-rays of several patients"),
+    "list": _("viewed a list of readings"),
+    "purge-selection": _("viewed a selection of readings to purge"),
+    "access-denied": _("was refused access to the reading"),
     "edited": _("corrected the patient's details"),
     "hidden": _("deleted the reading"),
     "restored": _("restored the reading"),
@@ -22,6 +29,7 @@ EVENTS = {
     "case-shared": _("shared a case on the discussion board"),
     "case-withdrawn": _("withdrew a shared image"),
     "exported": _("exported"),
+    "exported-readings": _("received the reading in an export"),
     "access-searched": _("searched the access log of a patient"),
 }
 # Computed from other fields, or too large to keep twice.

@@ -27,11 +27,17 @@ class Board(Protocol):
     def may_post(self, user: "User") -> bool:
         """Return whether `user` may open topics."""
 
-    def categories(self) -> list[tuple[int, str]]:
-        """Return key and name of each category open for new topics, in the active language."""
+    def categories(self, user: "User") -> list[tuple[int, str]]:
+        """Return key and name of each category in which `user` may open topics.
+
+        The names are in the active language.
+        """
 
     def rendered(self, body: str) -> str:
         """Return the sanitised HTML of a Markdown post."""
+
+    def hidden(self, title: str, text: str) -> str:
+        """Return Markdown that shows `title` and, once the reader opens it, `text`."""
 
     def warnings(self, author: "User", text: str) -> list[str]:
         """Return a sentence for each part of `text` that may identify a patient."""
@@ -51,7 +57,7 @@ class Board(Protocol):
 
         Args:
             author: who posts.
-            category: a key of `categories()`.
+            category: a key of `categories(author)`.
             title: one line.
             body: Markdown.
             picture: a JPEG, PNG or WebP file, which the board re-encodes.
@@ -60,8 +66,8 @@ class Board(Protocol):
 
         Raises:
             PermissionDenied: the author may not open topics.
-            ValueError: the category is unknown or closed, the image cannot be decoded, or
-                `submission` belongs to another post.
+            ValueError: the author may not open topics in the category, the image cannot be decoded,
+                or `submission` belongs to another post.
         """
 
     def withdraw(self, picture_id: uuid.UUID) -> bool:

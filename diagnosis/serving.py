@@ -4,17 +4,22 @@ import uuid
 from collections.abc import Callable
 
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.audit.recording import record_access
+from diagnosis import access_log
 from diagnosis.models import Reading
 from diagnosis.services.films import (
+    MIME_TYPES,
     THUMBNAIL_SIDE,
+    UNKNOWN_MIME_TYPE,
     VIEWER_SIDE,
     FilmMissingError,
     film_rendering,
     heatmap,
+    original_film,
 )
 
 FILM_MISSING = gettext_lazy(
@@ -31,8 +36,18 @@ def reading_for(request: HttpRequest, pk: uuid.UUID) -> Reading:
     readings = Reading.objects.visible_to(request.user).select_related("doctor", "model_version")
     reading = readings.filter(pk=pk).first()
     if reading is None:
-        raise no_such_reading()
+        raise denied(pk)
     return reading
+
+
+def denied(pk: uuid.UUID) -> Http404:
+    """Record that a reading was asked for which the user may not see, and return the error.
+
+    Whether the reading exists is never looked up: both cases take the same steps, so neither the
+    response nor its time tells them apart. The access log finds the rows of existing readings.
+    """
+    access_log.record_denied(str(pk))
+    return no_such_reading()
 
 
 def no_such_reading() -> Http404:
@@ -41,7 +56,12 @@ def no_such_reading() -> Http404:
 
 
 def film_response(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """Respond with the film as a JPEG; `?size=thumb` asks for the thumbnail."""
+    """Respond with the film as a JPEG.
+
+    `?size=thumb` asks for the thumbnail, `?size=original` for the uploaded file as a download.
+    """
+    if request.GET.get("size") == "original":
+        return _original_response(request, pk)
     thumbnail = request.GET.get("size") == "thumb"
     side = THUMBNAIL_SIDE if thumbnail else VIEWER_SIDE
     return _image_response(
@@ -58,6 +78,30 @@ def heatmap_response(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     return _image_response(request, pk, what="heatmap", content_type="image/png", render=heatmap)
 
 
+def _original_response(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    reading = reading_for(request, pk)
+    try:
+        content = original_film(reading)
+    except FilmMissingError:
+        return _film_missing()
+    record_access(reading, what="original")
+    mime_type = reading.film_mime_type or MIME_TYPES.get(reading.film_format, UNKNOWN_MIME_TYPE)
+    response = HttpResponse(content, content_type=mime_type)
+    disposition = content_disposition_header(as_attachment=True, filename=reading.film_name)
+    return _protected(response, disposition or "attachment")
+
+
+def _film_missing() -> HttpResponse:
+    return HttpResponse(str(FILM_MISSING), content_type="text/plain; charset=utf-8", status=503)
+
+
+def _protected(response: HttpResponse, disposition: str) -> HttpResponse:
+    response.headers["Content-Disposition"] = disposition
+    response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    return response
+
+
 def _image_response(
     request: HttpRequest,
     pk: uuid.UUID,
@@ -70,10 +114,8 @@ def _image_response(
     try:
         content = render(reading)
     except FilmMissingError:
-        return HttpResponse(str(FILM_MISSING), content_type="text/plain; charset=utf-8", status=503)
-    record_access(reading, what=what)
-    response = HttpResponse(content, content_type=content_type)
-    response.headers["Content-Disposition"] = "inline"
-    response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
-    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    return response
+        return _film_missing()
+    is_listed = what == "thumbnail" and access_log.was_listed(reading, to=request.user)
+    if not is_listed:  # the list's own row names this reading
+        record_access(reading, what=what)
+    return _protected(HttpResponse(content, content_type=content_type), "inline")

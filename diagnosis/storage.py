@@ -1,5 +1,6 @@
 """Private storage of films: uploaded files, byte for byte, under their SHA-256."""
 
+import uuid
 from pathlib import Path
 
 from django.core.files import File
@@ -57,12 +58,20 @@ def is_sha256(text: str) -> bool:
 
 
 def keep(name: str, content: bytes) -> bool:
-    """Store `content` unless `name` exists; return whether it was stored."""
+    """Store `content` and return whether `name` is new.
+
+    An existing file is written again, so that the time does not tell whether somebody else has
+    stored the same film.
+    """
     storage = storages["films"]
-    if storage.exists(name):
-        return False
+    is_new = not storage.exists(name)
     storage.save(name, ContentFile(content))
-    return True
+    return is_new
+
+
+def pending_name(doctor_id: int, submission: uuid.UUID) -> str:
+    """Return the storage name of an upload that waits for its doctor's decisions."""
+    return f"pending/{doctor_id}/{submission}"
 
 
 def read(name: str) -> bytes | None:

@@ -2,15 +2,16 @@ from django.urls import path
 from django.views.decorators.http import require_safe
 
 from diagnosis import serving
-from diagnosis.views import readings, sharing
+from diagnosis.views import conflicts, editing, readings, sharing
 
 app_name = "readings"
 urlpatterns = [
     path("", readings.ReadingListView.as_view(), name="list"),
     path("new/", readings.NewReadingView.as_view(), name="new"),
     path("new/inspect/", readings.InspectFilmView.as_view(), name="inspect"),
+    path("new/check/<uuid:submission>/", conflicts.CheckReadingView.as_view(), name="check"),
     path("<uuid:pk>/", readings.reading_detail, name="detail"),
-    path("<uuid:pk>/edit/", readings.EditReadingView.as_view(), name="edit"),
+    path("<uuid:pk>/edit/", editing.EditReadingView.as_view(), name="edit"),
     path("<uuid:pk>/delete/", readings.DeleteReadingView.as_view(), name="delete"),
     path("<uuid:pk>/undelete/", readings.UndeleteReadingView.as_view(), name="undelete"),
     path("<uuid:pk>/own-reading/", readings.ReviewView.as_view(), name="review"),

@@ -12,6 +12,7 @@ from django.utils.translation import gettext, gettext_lazy
 from mlcore.engine.films.errors import FilmError
 from mlcore.engine.films.film import Film, read_film
 from mlcore.engine.films.notices import NOTICES
+from xraysite.common.file_names import display_name
 
 # Decoded films of inspections whose form has not been sent yet. In this process only and at most
 # two, 64 MB each at the pixel limit; another worker decodes the film again.
@@ -29,10 +30,12 @@ class UploadedFilm:
     Attributes:
         data: the file, byte for byte.
         film: the film decoded from it.
+        name: the file's name, for display only.
     """
 
     data: bytes
     film: Film
+    name: str = ""
 
 
 def refusal(error: FilmError) -> ValidationError:
@@ -62,7 +65,19 @@ def validate_film(upload: UploadedFile) -> UploadedFilm:
     """
     if upload.size is not None and upload.size > settings.FILM_MAX_BYTES:
         raise too_large()
-    data = upload.read()
+    return validate_film_bytes(upload.read(), upload.name or "")
+
+
+def validate_film_bytes(data: bytes, name: str) -> UploadedFilm:
+    """Decode a film from the content of a file.
+
+    Args:
+        data: the whole file.
+        name: the file's name as it was uploaded.
+
+    Raises:
+        ValidationError: the file is not a readable film; the code is that of `FilmError`.
+    """
     film = _take_inspected(hashlib.sha256(data).hexdigest())
     if film is None:
         try:
@@ -71,7 +86,7 @@ def validate_film(upload: UploadedFile) -> UploadedFilm:
             )
         except FilmError as error:
             raise refusal(error) from error
-    return UploadedFilm(data=data, film=film)
+    return UploadedFilm(data=data, film=film, name=display_name(name))
 
 
 def keep_inspected(film: Film) -> None:

@@ -24,7 +24,7 @@ from xraysite.common.paging import BoundedPaginator
 class CategoryAdmin(admin.ModelAdmin):
     """Categories; one that contains topics can be closed but not deleted."""
 
-    list_display = ["name_zh_hant", "name_en", "position", "is_closed"]
+    list_display = ["name_zh_hant", "name_en", "position", "opened_by", "is_closed"]
     ordering = ["position", "id"]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:

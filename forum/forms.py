@@ -93,7 +93,7 @@ class TopicForm(PostForm):
         super().__init__(*args, **kwargs)
         category = self.fields["category"]
         assert isinstance(category, forms.ModelChoiceField)  # noqa: S101 - for the type checker
-        category.queryset = Category.objects.filter(is_closed=False)
+        category.queryset = Category.objects.open_to(self.author)
 
     def clean_title(self) -> str:
         return " ".join(self.cleaned_data["title"].split())

@@ -17,18 +17,22 @@ from django.utils.translation import gettext as _
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from forum import spoilers
 from forum.models import Picture
 
 TAGS = {
-    "a", "blockquote", "br", "code", "del", "em", "h3", "h4", "h5", "h6", "hr", "img", "li", "ol",
-    "p", "pre", "s", "span", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
+    "a", "blockquote", "br", "code", "del", "details", "em", "h3", "h4", "h5", "h6", "hr", "img",
+    "li", "ol", "p", "pre", "s", "span", "strong", "summary", "table", "tbody", "td", "th", "thead",
+    "tr", "ul",
 }  # fmt: skip
 ATTRIBUTES = {
     "a": {"href", "title", "target", "rel"},
     "img": {"src", "alt", "width", "height", "loading"},
     "ol": {"start"},
 }
-CLASSES = {"span": {"mention", "picture-gone"}}
+CLASSES = {
+    "a": {"picture-link"}, "details": {"spoiler"}, "span": {"mention", "picture-gone"}
+}  # fmt: skip
 SCHEMES = {"http", "https", "mailto"}
 PICTURE = re.compile(
     r"/forum/pictures/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})/"
@@ -41,6 +45,7 @@ MAX_NESTING = 20
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "linkify": True, "maxNesting": MAX_NESTING})
     parser.enable(["table", "strikethrough", "linkify"])
+    spoilers.enable(parser)
     assert parser.linkify is not None  # noqa: S101 - linkify-it-py is a requirement
     parser.linkify.set({"fuzzy_link": False, "fuzzy_email": False})
     parser.validateLink = lambda url: LINK.match(url) is not None  # type: ignore[method-assign]
@@ -93,7 +98,7 @@ def _inline(
         elif token.type == "link_close":
             in_link -= 1
         if token.type == "image":
-            yield _raw(_picture(token, pictures))
+            yield _raw(_picture(token, pictures, is_linked=in_link > 0))
         elif token.type == "text" and names and not in_link:
             yield from _set_off(token.content, names)
         else:
@@ -106,7 +111,8 @@ def _open_safely(token: Token) -> None:
         token.attrs |= {"rel": "nofollow ugc noopener noreferrer", "target": "_blank"}
 
 
-def _picture(token: Token, pictures: Mapping[uuid.UUID, Picture]) -> str:
+def _picture(token: Token, pictures: Mapping[uuid.UUID, Picture], *, is_linked: bool) -> str:
+    """Return an image with a link to its own page, unless it is in a link already."""
     source = str(token.attrs.get("src", ""))
     match = PICTURE.fullmatch(source)
     if match is None:
@@ -116,11 +122,15 @@ def _picture(token: Token, pictures: Mapping[uuid.UUID, Picture]) -> str:
         return _gone(_("This image cannot be shown."))
     if picture.withdrawn_at is not None:
         return _gone(_("This image was withdrawn by its author."))
-    return (
+    image = (
         f'<img src="{escape(reverse("forum:picture", args=[picture.pk]))}"'
         f' alt="{escape(token.content)}" width="{picture.width}" height="{picture.height}"'
         ' loading="lazy">'
     )
+    if is_linked:
+        return image
+    page = escape(reverse("forum:picture_page", args=[picture.pk]))
+    return f'<a class="picture-link" href="{page}" title="{escape(_("Open large"))}">{image}</a>'
 
 
 def _gone(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from django.db.models import QuerySet
 from django.utils.safestring import SafeString
 
-from forum import markdown, pictures
+from forum import markdown, pictures, spoilers
 from forum.models import POSTS_A_PAGE, Picture, Post, Topic
 from forum.querysets import MODERATE, SEE_CASES
 
@@ -54,7 +54,9 @@ def posts_after(topic: Topic, number: int) -> list[Post]:
 
 
 def _with_people(posts: QuerySet[Post]) -> list[Post]:
-    people = posts.select_related("author", "hidden_by", "topic").prefetch_related("mentioned")
+    people = posts.select_related("author", "hidden_by", "topic").prefetch_related(
+        "mentioned", "author__groups"
+    )
     return list(people.order_by("number"))
 
 
@@ -138,8 +140,11 @@ def quoted(post: Post) -> str:
 
 
 def excerpt(body: str, words: str) -> str:
-    """Return a one-line plain-text excerpt around the first matching word."""
-    line = " ".join(MARKS.sub(" ", body).split())
+    """Return a one-line plain-text excerpt around the first matching word.
+
+    What spoilers hide stays hidden.
+    """
+    line = " ".join(MARKS.sub(" ", spoilers.removed(body)).split())
     folded = line.casefold()
     places = [folded.find(word.casefold()) for word in words.split()]
     first = min((place for place in places if place >= 0), default=0)

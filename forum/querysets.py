@@ -12,6 +12,15 @@ MODERATE = "forum.moderate_post"
 SEE_CASES = "forum.view_case"
 
 
+class CategoryQuerySet(models.QuerySet[Any]):
+    def open_to(self, user: Any) -> Self:
+        """Return the categories in which `user` may open topics."""
+        if not user.has_perm("forum.add_topic"):
+            return self.none()
+        categories = self.filter(is_closed=False)
+        return categories if user.has_perm(MODERATE) else categories.filter(opened_by="EVERYONE")
+
+
 class TopicQuerySet(models.QuerySet[Any]):
     def visible_to(self, user: Any) -> Self:
         """Return the topics that `user` may read; only moderators see hidden ones."""

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from django.db import connection
 
+from forum import spoilers
+
 if TYPE_CHECKING:
     from forum.models import Post
 
@@ -117,8 +119,9 @@ def refresh(post: "Post", *, title: str) -> None:
 
 
 def text_of(post: "Post", *, title: str) -> str:
-    """Return the text that a post is indexed by."""
-    return f"{title}\n{post.body}" if post.number == 1 else post.body
+    """Return the text that a post is indexed by: without what its spoilers hide."""
+    body = spoilers.removed(post.body)
+    return f"{title}\n{body}" if post.number == 1 else body
 
 
 def clear() -> None:

@@ -4,7 +4,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -22,7 +22,7 @@ class LockedError(Exception):
 
 
 class ClosedError(Exception):
-    """Raised when the category accepts no new topics."""
+    """Raised when the category accepts no new topics, or none by this author."""
 
 
 class ConflictError(Exception):
@@ -46,7 +46,6 @@ def _require(user: "User", permission: str) -> None:
         raise PermissionDenied
 
 
-@transaction.atomic
 def open_topic(
     *, author: "User", category: Category, title: str, body: str, submission: uuid.UUID
 ) -> Topic:
@@ -54,14 +53,28 @@ def open_topic(
 
     Raises:
         PermissionDenied: the author may not start topics.
-        ClosedError: the category accepts no new topics.
+        ClosedError: the category accepts no new topics, or none by this author.
         SubmissionTakenError: the submission ID belongs to another author's post.
     """
     _require(author, "forum.add_topic")
+    try:
+        return _open_topic(author, category, title, body, submission)
+    except IntegrityError:
+        # The same form, sent twice at once: the other request was faster.
+        earlier = _earlier(author, submission)
+        if earlier is None:
+            raise
+        return earlier.topic
+
+
+@transaction.atomic
+def _open_topic(
+    author: "User", category: Category, title: str, body: str, submission: uuid.UUID
+) -> Topic:
     earlier = _earlier(author, submission)
     if earlier is not None:
         return earlier.topic
-    if Category.objects.select_for_update().get(pk=category.pk).is_closed:
+    if not Category.objects.open_to(author).select_for_update().filter(pk=category.pk).exists():
         raise ClosedError
     now = timezone.now()
     with recording.event("topic-opened"):
@@ -76,7 +89,6 @@ def open_topic(
     return topic
 
 
-@transaction.atomic
 def reply(*, author: "User", topic: Topic, body: str, submission: uuid.UUID) -> Post:
     """Add a post to a topic; repeating the same submission returns it.
 
@@ -87,6 +99,17 @@ def reply(*, author: "User", topic: Topic, body: str, submission: uuid.UUID) -> 
         SubmissionTakenError: the submission ID belongs to another post.
     """
     _require(author, TAKE_PART)
+    try:
+        return _reply(author, topic, body, submission)
+    except IntegrityError:
+        # The same form, sent twice at once to two topics: the other request was faster.
+        if _earlier(author, submission) is None:
+            raise
+        raise SubmissionTakenError from None
+
+
+@transaction.atomic
+def _reply(author: "User", topic: Topic, body: str, submission: uuid.UUID) -> Post:
     topic = Topic.objects.visible_to(author).select_for_update().get(pk=topic.pk)
     earlier = _earlier(author, submission)
     if earlier is not None:

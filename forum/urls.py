@@ -24,6 +24,7 @@ urlpatterns = [
     path("draft/", writing.DraftView.as_view(), name="draft"),
     path("pictures/", writing.UploadView.as_view(), name="upload"),
     path("pictures/<uuid:pk>/", writing.PictureView.as_view(), name="picture"),
+    path("pictures/<uuid:pk>/large/", writing.PicturePageView.as_view(), name="picture_page"),
     path("notifications/", notifications.NotificationsView.as_view(), name="notifications"),
     path("all-read/", notifications.AllReadView.as_view(), name="all_read"),
 ]

@@ -15,30 +15,36 @@ from mlcore.engine.films.errors import FilmError
 from mlcore.engine.films.film import Film, read_film
 from mlcore.engine.films.header import DicomHeader
 from mlcore.engine.serving import resemblance
-from mlcore.engine.serving.conformal import Abstention
+from mlcore.engine.serving.decision import RULE, UNSURE, DecisionRule
 from mlcore.engine.serving.explain import (
     decode_activation_map,
     encode_activation_map,
     render_heatmap,
 )
+from mlcore.engine.serving.lungs import LEAST_INSIDE, coverage, share_inside
 from mlcore.engine.serving.runtime import Output, OutputError
 from mlcore.registry import LoadedModel, ModelUnavailable
 
 __all__ = [
+    "RULE",
+    "UNSURE",
+    "DecisionRule",
     "FilmError",
     "ModelUnavailable",
     "Prediction",
     "Stated",
+    "active_model",
     "decide",
     "decode_activation_map",
     "encode_activation_map",
+    "heatmap_place",
+    "is_validated_age",
     "model_named",
     "predict",
     "render_heatmap",
 ]
 
 OUT_OF_SCOPE = "OUT_OF_SCOPE"
-UNSURE = "UNSURE"
 
 # The network runs in these threads so that a timeout applies. A run that hangs keeps its thread;
 # once all threads of a worker hang, it answers "timeout" until it is restarted.
@@ -47,20 +53,34 @@ _RUNS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="inference")
 
 @dataclass(frozen=True)
 class Stated:
-    """What is stated about a film; None means not stated and never puts a film out of scope."""
+    """What is stated about a film; None means not stated and never puts a film out of scope.
+
+    Attributes:
+        age_years: the patient's age, as the doctor states it.
+        modality: upper case: CR, DX, ...
+        view: upper case: PA, AP, LL, ...
+        body_part: upper case: CHEST, ...
+        header_age_years: the patient's age in the DICOM header. It counts beside `age_years`: if
+            either is outside the validated range, the film is out of scope.
+        trusts_header_age: False if the header is known to belong to somebody else or to be wrong.
+            Its age then counts only where `age_years` is None.
+    """
 
     age_years: float | None = None
     modality: str | None = None
     view: str | None = None
     body_part: str | None = None
+    header_age_years: float | None = None
+    trusts_header_age: bool = True
 
     def completed_by(self, header: DicomHeader | None) -> "Stated":
-        """Return a copy with missing values taken from a DICOM header."""
+        """Return a copy with the header's age, and missing values taken from a DICOM header."""
         if header is None:
             return self
         return replace(
             self,
             age_years=header.age_years if self.age_years is None else self.age_years,
+            header_age_years=header.age_years if self.trusts_header_age else None,
             modality=self.modality or header.modality,
             view=self.view or header.view_position,
             body_part=self.body_part or header.body_part,
@@ -74,7 +94,8 @@ class Prediction:
     Attributes:
         label: one of the card's labels, UNSURE, or OUT_OF_SCOPE.
         probabilities: calibrated probabilities by label; they sum to 1.
-        threshold: probability of PNEUMONIA from which the label is PNEUMONIA.
+        rule: the limits that decided the label, unless the film is out of scope.
+        threshold: the card's ranking threshold, for comparing models; it decides no label.
         scope_score: the higher, the less the film resembles the validation films; above
             `scope_threshold` the image alone puts it out of scope.
         scope_threshold: limit of the scope score.
@@ -90,6 +111,7 @@ class Prediction:
 
     label: str
     probabilities: dict[str, float]
+    rule: DecisionRule
     threshold: float
     scope_score: float
     scope_threshold: float
@@ -134,6 +156,7 @@ def predict(
     return Prediction(
         label=label,
         probabilities=probabilities,
+        rule=DecisionRule.of(loaded.card),
         threshold=loaded.card["threshold"]["value"],
         scope_score=output.scope_score,
         scope_threshold=loaded.card["scope"]["threshold"],
@@ -177,7 +200,7 @@ def decide(
     scope_score: float,
     stated: Stated,
 ) -> tuple[str, tuple[str, ...]]:
-    """Return the label by the card's decision rule, and the reasons if it is out of scope.
+    """Return the label by the card's rule of decision, and the reasons if it is out of scope.
 
     A pure function, so that the label of a stored reading can be updated when a doctor corrects the
     patient's age.
@@ -185,24 +208,35 @@ def decide(
     reasons = _scope_reasons(card, scope_score=scope_score, stated=stated)
     if reasons:
         return OUT_OF_SCOPE, reasons
-    negative, positive = card["labels"]
-    abstention = Abstention.of(card)
-    if abstention is not None and abstention.is_unsure(probabilities[positive]):
-        return UNSURE, ()
-    is_positive = probabilities[positive] >= card["threshold"]["value"]
-    return (positive if is_positive else negative), ()
+    rule = DecisionRule.of(card)
+    return rule.result(probabilities[rule.labels[1]]), ()
+
+
+def is_validated_age(card: Mapping[str, Any], age_years: float) -> bool:
+    """Return whether an age is within the range that the model of `card` was validated on."""
+    lowest, highest = card["population"]["age_years"]
+    # A child is five years old until its sixth birthday.
+    return bool(lowest <= age_years < highest + 1)
+
+
+def active_model() -> LoadedModel:
+    """Return the active model.
+
+    Raises:
+        ModelUnavailable: none is active, or its bundle is damaged.
+    """
+    return registry.active_model()
 
 
 def _scope_reasons(
     card: Mapping[str, Any], *, scope_score: float, stated: Stated
 ) -> tuple[str, ...]:
     population = card["population"]
-    lowest, highest = population["age_years"]
     reasons = []
     if scope_score > card["scope"]["threshold"]:
         reasons.append("picture")
-    # A child is five years old until its sixth birthday.
-    if stated.age_years is not None and not lowest <= stated.age_years < highest + 1:
+    ages = [age for age in (stated.age_years, stated.header_age_years) if age is not None]
+    if not all(is_validated_age(card, age) for age in ages):
         reasons.append("age")
     for reason, value in (
         ("modality", stated.modality),
@@ -212,3 +246,22 @@ def _scope_reasons(
         if value and value.upper() not in population[reason]:
             reasons.append(reason)
     return tuple(reasons)
+
+
+def heatmap_place(pixels: np.ndarray, activation_map: np.ndarray) -> str:
+    """Estimate where a heatmap's evidence lies.
+
+    Coarse, and wrong for some films: `mlcore.engine.serving.lungs` and decision 0023 say how often.
+
+    Args:
+        pixels: (H, W) uint8, the film or a thumbnail of it.
+        activation_map: (h, w) in [0, 1].
+
+    Returns:
+        "nowhere" if the heatmap shows no evidence, "outside" if most of it may lie outside the
+        lungs, otherwise "inside".
+    """
+    share = share_inside(activation_map, coverage(pixels))
+    if share is None:
+        return "nowhere"
+    return "outside" if share < LEAST_INSIDE else "inside"

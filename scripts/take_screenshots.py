@@ -64,7 +64,7 @@ def add_readings() -> None:
     from diagnosis.validators import validate_film
     from tests.conftest import upload_of
     from tests.factories import DoctorFactory, SupervisorFactory, UserFactory
-    from tests.films import draw_film, encode
+    from tests.films import encode, synthetic_film
 
     doctors = [
         DoctorFactory(email="doctor@example.org", display_name="王怡君"),
@@ -74,7 +74,9 @@ def add_readings() -> None:
     UserFactory(email="waiting@example.org", approval=User.Approval.PENDING)
     now = timezone.now()
     for index, name in enumerate(PATIENTS * 2):
-        film = draw_film("PNEUMONIA" if index % 3 == 0 else "NORMAL", seed=40 + index, size=512)
+        film = synthetic_film(
+            "PNEUMONIA" if index % 3 == 0 else "NORMAL", seed=40 + index, size=512
+        )
         when = now - datetime.timedelta(days=index * index % 23 + 1, minutes=17 * index)
         doctor = doctors[index >= len(PATIENTS)]
         age = 9 if name == "吳宥廷" else 1 + index % 5
@@ -101,12 +103,17 @@ def take(folder: Path, images: Path) -> None:
     from playwright.sync_api import sync_playwright
 
     from accounts.models import User
-    from tests.e2e.conftest import CHROMIUM, QUIET, give_app, new_context, settle, sign_in
-    from tests.films import draw_film, encode
+    from tests.e2e.conftest import (
+        CHROMIUM,
+        QUIET,
+        add_authenticator_app,
+        new_context,
+        settle,
+        sign_in,
+    )
+    from tests.films import encode, synthetic_film
 
-    film = folder / "synthetic.jpg"
-    film.write_bytes(encode(draw_film("PNEUMONIA", seed=7, size=1024), "jpeg"))
-    secret = give_app(User.objects.get(email="supervisor@example.org"))
+    secret = add_authenticator_app(User.objects.get(email="supervisor@example.org"))
 
     def save(page, name: str) -> None:
         settle(page)
@@ -117,7 +124,10 @@ def take(folder: Path, images: Path) -> None:
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        for suffix, language in LANGUAGES.items():
+        for seed, (suffix, language) in enumerate(LANGUAGES.items(), start=7):
+            # Another film for each language: the same one again would ask for a decision.
+            film = folder / "synthetic.jpg"
+            film.write_bytes(encode(synthetic_film("PNEUMONIA", seed=seed, size=1024), "jpeg"))
             context = new_context(browser, language=language, width=1280)
             context.set_default_timeout(60_000)
             page = context.new_page()
@@ -148,6 +158,7 @@ def take(folder: Path, images: Path) -> None:
 
 def main() -> None:
     images = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "docs" / "images").resolve()
+    images.mkdir(parents=True, exist_ok=True)
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
     with tempfile.TemporaryDirectory() as folder:

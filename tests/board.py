@@ -14,8 +14,13 @@ from forum.models import Category, Picture, Post, Topic
 from xraysite.hooks import DiscussionBoard
 
 
+def open_category() -> Category:
+    """Return a category in which everyone may open topics."""
+    return Category.objects.filter(opened_by=Category.Openers.EVERYONE).first()
+
+
 def open_topic(author: User, *, title: str = "A question", body: str = "Who knows?", **more: Any):
-    fields: dict[str, Any] = {"category": Category.objects.first(), "submission": uuid.uuid4()}
+    fields: dict[str, Any] = {"category": open_category(), "submission": uuid.uuid4()}
     return services.open_topic(author=author, title=title, body=body, **fields | more)
 
 
@@ -38,7 +43,7 @@ def open_case(author: User) -> Topic:
     """Open a topic with the image of a shared case."""
     shared = DiscussionBoard().post_case(
         author=author,
-        category=Category.objects.first().pk,
+        category=open_category().pk,
         title="A case",
         body="What is this?",
         picture=picture(),
@@ -55,7 +60,7 @@ def address_of(name: str) -> str:
     """
     if name in {"forum:topic", "forum:reply", "forum:follow", "forum:moderate", "forum:hide_topic"}:
         return reverse(name, args=[_oldest(Topic, 1)])
-    if name == "forum:picture":
+    if name in {"forum:picture", "forum:picture_page"}:
         return reverse(name, args=[_oldest(Picture, uuid.UUID(int=1))])
     with suppress(NoReverseMatch):
         return reverse(name)

@@ -25,7 +25,6 @@ from diagnosis import retention
 from diagnosis.models import Reading
 from diagnosis.services import sharing
 from forum import moderation, services
-from forum.models import Category
 from mlcore.models import ModelVersion
 from tests import board
 from tests.conftest import patient_details, signed_in, upload_of
@@ -78,7 +77,10 @@ MATRIX: dict[str, Row] = {
     "accounts:stay": Row(signed_in_answers(405), signed_in_answers(200)),
     "usersessions_list": Row(SIGNED_IN.get, signed_in_answers("usersessions_list")),
     "readings:list": DOCTORS,
-    "readings:new": Row(DOCTORS.get, (LOGIN, "readings:detail", "readings:detail", 403, 403)),
+    # The doctor has a reading of the same X-ray and is asked about it.
+    "readings:new": Row(DOCTORS.get, (LOGIN, "readings:check", "readings:detail", 403, 403)),
+    # Nothing waits for a decision: it leads to the doctor's own reading of this id, or to the form.
+    "readings:check": Row(*[(LOGIN, "readings:detail", "readings:new", 403, 403)] * 2),
     "readings:inspect": Row((LOGIN, 405, 405, 403, 403), (LOGIN, 200, 200, 403, 403)),
     "readings:detail": OWN_OR_OVERSEEN,
     "readings:report": OWN_OR_OVERSEEN,
@@ -89,7 +91,9 @@ MATRIX: dict[str, Row] = {
     "readings:undelete": Row(
         (LOGIN, 405, 405, 404, 404), (LOGIN, "readings:detail", 404, 404, 404)
     ),
-    "readings:review": Row((LOGIN, 405, 405, 404, 404), (LOGIN, "readings:detail", 404, 404, 404)),
+    "readings:review": Row(
+        (LOGIN, "readings:detail", 404, 404, 404), (LOGIN, "readings:detail", 404, 404, 404)
+    ),
     "readings:share": Row(OWN.get, (LOGIN, "forum:post", 404, 404, 404)),
     "readings:withdraw": Row(OWN.get, (LOGIN, "readings:detail", 404, 404, 404)),
     "forum:list": SIGNED_IN,
@@ -112,6 +116,7 @@ MATRIX: dict[str, Row] = {
     "forum:draft": Row(signed_in_answers(405), signed_in_answers(200)),
     "forum:upload": Row(signed_in_answers(405), signed_in_answers(201)),
     "forum:picture": Row((LOGIN, 200, 200, 200, 404)),  # the film of a shared case
+    "forum:picture_page": Row((LOGIN, 200, 200, 200, 404)),
     "forum:notifications": Row(SIGNED_IN.get, signed_in_answers("forum:notifications")),
     "forum:all_read": Row(signed_in_answers(405), signed_in_answers("forum:list")),
     "models:list": SIGNED_IN,
@@ -202,6 +207,7 @@ MATRIX |= {
     "admin:diagnosis_reading_history": Row(admin_page(200, "admin:index")),
     "admin:diagnosis_reading_add": NOBODY,
     "admin:diagnosis_reading_delete": NOBODY,
+    "admin:diagnosis_reading_shared_films": Row(OVERSIGHT.get, admin_page(405, 405)),
     "admin:diagnosis_reading_export": Row(OVERSIGHT.get, admin_page(405, 405)),
     "admin:diagnosis_reading_restore": Row(
         OVERSIGHT.get, admin_page("admin:diagnosis_reading_change", 403)
@@ -294,7 +300,7 @@ def site_objects(
     services.delete_post(author=doctor, post_id=deleted_post.pk)
     moderation.hide_post(by=supervisor, post_id=hidden_post.pk, reason="x")
     report = moderation.report_post(reporter=other_doctor, post_id=own.pk, reason="x")
-    category = Category.objects.first()
+    category = board.open_category()
     deleted = ReadingFactory(doctor=doctor)
     retention.hide_reading(doctor=doctor, reading_id=deleted.pk, reason="MISTAKE")
     case = sharing.share_case(
@@ -334,7 +340,9 @@ def site_objects(
         "admin:forum_report_history": [report.pk],
         "admin:mlcore_modelversion_activate": [earlier.pk],
     }
-    fields_of_category = {"name_zh_hant": "夜班", "name_en": "Night shift", "position": 5}
+    fields_of_category = {
+        "name_zh_hant": "夜班", "name_en": "Night shift", "position": 5, "opened_by": "EVERYONE",
+    }  # fmt: skip
     sent: dict[str, Callable[[], dict[str, Any]]] = {
         "accounts:profile": lambda: {"display_name": "A"},
         "accounts:picture": lambda: {"remove": "1"},

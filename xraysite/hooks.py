@@ -9,7 +9,7 @@ from django.urls import reverse
 from accounts.models import User
 from diagnosis import board, phi
 from diagnosis.board import SharedPost
-from forum import markdown, personal_data, pictures, services
+from forum import markdown, personal_data, pictures, services, spoilers
 from forum.models import Category, Post
 
 
@@ -25,11 +25,14 @@ class DiscussionBoard:
     def may_post(self, user: User) -> bool:
         return user.has_perm("forum.add_topic")
 
-    def categories(self) -> list[tuple[int, str]]:
-        return [(one.pk, one.name) for one in Category.objects.filter(is_closed=False)]
+    def categories(self, user: User) -> list[tuple[int, str]]:
+        return [(one.pk, one.name) for one in Category.objects.open_to(user)]
 
     def rendered(self, body: str) -> str:
         return markdown.render(body, pictures={})
+
+    def hidden(self, title: str, text: str) -> str:
+        return spoilers.written(title, text)
 
     def warnings(self, author: User, text: str) -> list[str]:
         return personal_data.warnings(author, text)
@@ -53,9 +56,9 @@ class DiscussionBoard:
             if earlier.author_id != author.pk or not earlier.pictures.filter(is_case=True).exists():
                 raise ValueError("The submission's id belongs to another post.")
             return _shared(earlier)
-        chosen = Category.objects.filter(pk=category, is_closed=False).first()
+        chosen = Category.objects.open_to(author).filter(pk=category).first()
         if chosen is None:
-            raise ValueError(f"No open category {category!r}.")
+            raise ValueError(f"No category {category!r} is open to the author.")
         stored = pictures.add_picture(owner=author, data=picture, is_case=True)
         shown = f"![{markdown.label(alternative)}]({reverse('forum:picture', args=[stored.pk])})"
         try:

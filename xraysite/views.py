@@ -12,10 +12,14 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from diagnosis import access_log
 from diagnosis.forms.readings import DeletionForm
 from diagnosis.models import Reading
 from diagnosis.services.sharing import with_sharing
 from mlcore import registry
+from mlcore.models import ModelVersion
+
+MODELS_SHOWN = 5
 
 
 @login_not_required
@@ -30,16 +34,29 @@ def home(request: HttpRequest) -> HttpResponse:
 def _dashboard(request: HttpRequest) -> dict[str, Any]:
     own = Reading.objects.own_of(request.user)
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    recent = list(with_sharing(own.select_related("review")).defer("activation_map")[:5])
+    if recent:
+        access_log.record_list(recent, what="list")
     return {
-        "recent": with_sharing(own.select_related("review")).defer("activation_map")[:5],
+        "recent": recent,
         "counts": {
             "today": own.filter(created_at__gte=midnight).count(),
             "week": own.filter(created_at__gte=midnight - timedelta(days=6)).count(),
             "total": own.count(),
         },
+        "since": {"today": midnight.date(), "week": midnight.date() - timedelta(days=6)},
         "active_model": registry.active_version(),
+        "model_versions": _newest_models(request.user),
         "deletion": DeletionForm(),
     }
+
+
+def _newest_models(user: Any) -> list[ModelVersion]:
+    """Return the models that ML staff work with, the active one first."""
+    if not user.has_perm("mlcore.activate_modelversion"):
+        return []
+    versions = ModelVersion.objects.defer("card").order_by("-is_active", "-created_at")
+    return list(versions[:MODELS_SHOWN])
 
 
 @login_not_required

@@ -1,12 +1,14 @@
 """Accounts in the admin: supervisors view and decide, superusers also edit."""
 
+from functools import partial
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
@@ -14,7 +16,9 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import roles, services
 from accounts.admin import decisions
+from accounts.audit.recording import event
 from accounts.models import User
+from xraysite.common.admin import PrivateSearchChangeList, PrivateSearchMixin
 from xraysite.common.paging import BoundedPaginator
 
 
@@ -76,7 +80,7 @@ class AddAccountForm(AdminUserCreationForm):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin):
+class UserAdmin(PrivateSearchMixin, DjangoUserAdmin):
     """Accounts with their state, and buttons to decide on them."""
 
     add_form = AddAccountForm
@@ -166,6 +170,19 @@ class UserAdmin(DjangoUserAdmin):
             request, object_id, form_url, {**(extra_context or {}), "acts": acts}
         )
 
+    @transaction.atomic
+    def user_change_password(
+        self, request: HttpRequest, id: str, form_url: str = ""
+    ) -> HttpResponse:
+        """Set a password; if it is somebody else's, record that and tell the owner."""
+        before = _password_hash(id)
+        is_own = str(request.user.pk) == id
+        with event("password-changed" if is_own else "password-set"):
+            response = super().user_change_password(request, id, form_url)
+        if not is_own and _password_hash(id) != before:
+            transaction.on_commit(partial(_tell_owner, request, id))
+        return response
+
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         obj.email = obj.email.lower()
         if not change:
@@ -193,7 +210,7 @@ class UserAdmin(DjangoUserAdmin):
         return _is_verified(user)
 
 
-class AccountList(ChangeList):
+class AccountList(PrivateSearchChangeList):
     """Gives the review queue its own title."""
 
     title: Any
@@ -202,6 +219,21 @@ class AccountList(ChangeList):
         super().__init__(request, *args, **kwargs)
         if request.GET.get(StateFilter.parameter_name) == "waiting":
             self.title = _("Accounts pending approval")
+
+
+def _password_hash(key: str) -> str | None:
+    found = User.objects.filter(pk=key) if key.isdecimal() else User.objects.none()
+    return found.values_list("password", flat=True).first()
+
+
+def _tell_owner(request: HttpRequest, key: str) -> None:
+    """Email the owner about the new password, and say so if that fails."""
+    by: Any = request.user
+    user = User.objects.get(pk=key)
+    site = request.build_absolute_uri("/").rstrip("/")
+    if not services.announce_password(by=by, user=user, site=site):
+        text = _("The notification email could not be sent. Please notify %(email)s yourself.")
+        messages.warning(request, text % {"email": user.email})
 
 
 def _is_verified(user: Any) -> bool:

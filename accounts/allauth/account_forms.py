@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import avatars
 from accounts.forms import PictureField
 from accounts.models import User
+from accounts.names import validate_display_name
 
 DAY = 24 * 3600
 PASSWORD_RULES = _(
@@ -60,6 +61,7 @@ class SignUpForm(account_forms.SignupForm):
     display_name = forms.CharField(
         label=_("Name"),
         max_length=80,
+        validators=[validate_display_name],
         widget=forms.TextInput(attrs={"autocomplete": "name"}),
         help_text=_("The name that your colleagues know you by."),
     )

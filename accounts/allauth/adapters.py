@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
@@ -10,16 +11,21 @@ from allauth.account.models import EmailAddress
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.core.internal import ratelimit
 from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.usersessions.adapter import DefaultUserSessionsAdapter
+from allauth.usersessions.models import UserSession
 from cryptography.fernet import Fernet, MultiFernet
 from django.conf import settings
 from django.contrib import messages
+from django.core.exceptions import ValidationError
 from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
-from accounts import avatars, mails
+from accounts import avatars, mails, services
+from accounts.audit.recording import event
+from accounts.audit_events import record_refused_sign_in
 from accounts.models import User
 from xraysite.common.client_address import client_address
 
@@ -100,6 +106,12 @@ class AccountAdapter(DefaultAccountAdapter):
         set_language_cookie(response, user)
         return response
 
+    def set_password(self, user: User, password: str) -> None:
+        """Store a new password, recorded as a change by its owner or a reset by an emailed link."""
+        is_own = getattr(self.request, "user", None) == user
+        with event("password-changed" if is_own else "password-reset"):
+            super().set_password(user, password)
+
     def get_signup_redirect_url(self, request: HttpRequest) -> str:
         return reverse("accounts:status")
 
@@ -135,9 +147,13 @@ class AccountAdapter(DefaultAccountAdapter):
         return f"{self._login_of(credentials)}@{self.get_client_ip(request)}"
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
-        if not self._count_anywhere(request, credentials, dry_run=True):
-            raise self.validation_error("too_many_login_attempts")
-        super().pre_authenticate(request, **credentials)
+        try:
+            if not self._count_anywhere(request, credentials, dry_run=True):
+                raise self.validation_error("too_many_login_attempts")
+            super().pre_authenticate(request, **credentials)
+        except ValidationError:
+            record_refused_sign_in(credentials, what="sign-in-locked")
+            raise
 
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
         self._count_anywhere(request, credentials)
@@ -168,6 +184,14 @@ class AccountAdapter(DefaultAccountAdapter):
     @staticmethod
     def _login_of(credentials: dict[str, Any]) -> str:
         return str(credentials.get("email") or credentials.get("username") or "").lower()
+
+
+class SessionsAdapter(DefaultUserSessionsAdapter):
+    """Ends sessions through the service that records it."""
+
+    def end_sessions(self, sessions: Iterable[UserSession]) -> None:
+        for session in sessions:
+            services.end_session(session)
 
 
 class MFAAdapter(DefaultMFAAdapter):

@@ -13,10 +13,12 @@ from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from accounts.audit.models import AuditEntry, is_mac
+from accounts.audit.recording import record_event
 from accounts.audit.registry import EVENTS, name_of
-from xraysite.common.admin import ReadOnlyAdmin
+from xraysite.common.admin import PrivateSearchChangeList, PrivateSearchMixin, ReadOnlyAdmin
 from xraysite.common.client_address import is_address
 from xraysite.common.paging import BoundedPaginator
 
@@ -82,24 +84,7 @@ class WhenFilter(admin.SimpleListFilter):
         if self.value() not in {"1", "7", "31", "366"}:
             return queryset
         midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-        return between(queryset, midnight - timedelta(days=int(self.value() or 1) - 1))
-
-
-def between(
-    queryset: QuerySet[AuditEntry], start: datetime, end: datetime | None = None
-) -> QuerySet[AuditEntry]:
-    """Return the rows written from `start` until before `end`, selected by row number."""
-    first = first_since(start)
-    if first is None:
-        return queryset.none()
-    queryset = queryset.filter(sequence__gte=first)
-    last = first_since(end) if end is not None else None
-    return queryset if last is None else queryset.filter(sequence__lt=last)
-
-
-def first_since(moment: datetime) -> int | None:
-    rows = AuditEntry.objects.filter(timestamp__gte=moment).order_by("timestamp")
-    return rows.values_list("sequence", flat=True).first()
+        return queryset.between(midnight - timedelta(days=int(self.value() or 1) - 1))  # type: ignore[attr-defined]
 
 
 def day_of(word: str) -> datetime | None:
@@ -111,7 +96,7 @@ def day_of(word: str) -> datetime | None:
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(ReadOnlyAdmin):
+class AuditEntryAdmin(PrivateSearchMixin, ReadOnlyAdmin):
     """Every event, newest first."""
 
     list_display = ["when", "who", "event", "about", "summary", "address"]
@@ -141,13 +126,30 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return NewestFirst
 
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> Any:
+        """Show an entry; that is itself recorded, because an entry may contain patients' details.
+
+        The row is about the same object as the entry, so that a search by object finds it.
+        """
+        response: Any = super().change_view(request, object_id, *args, **kwargs)
+        entry = self.get_object(request, object_id) if response.status_code == 200 else None
+        if entry is not None:
+            record_event(
+                entry.content_type.model_class() or AuditEntry,
+                what="audit-entry",
+                about=entry.object_repr,
+                detail={"entry": entry.sequence},
+                key=entry.object_pk,
+            )
+        return response
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[AuditEntry], search_term: str
     ) -> tuple[QuerySet[AuditEntry], bool]:
         """Match whole values only, so that every search uses an index."""
         for word in search_term.split():
             if (day := day_of(word)) is not None:
-                queryset = between(queryset, day, day + timedelta(days=1))
+                queryset = queryset.between(day, day + timedelta(days=1))  # type: ignore[attr-defined]
                 continue
             # One column a word: with "or", the database would sort every match.
             if is_address(word):
@@ -177,7 +179,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("About"))
     def about(self, entry: AuditEntry) -> SafeString:
-        shown = entry.object_repr
+        shown = entry.object_repr.strip("*")  # of a list without a filter
         if shown == entry.object_pk and len(shown) > SHOWN_KEY:
             shown = f"{shown[:SHOWN_KEY]}…"
         return format_html(
@@ -197,7 +199,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
             for name, change in entry.changes_dict.items()
         ]
         if not rows:
-            return format_html("–")
+            return SafeString("–")
         head = format_html(
             "<tr><th>{}</th><th>{}</th><th>{}</th></tr>", _("Field"), _("Before"), _("After")
         )
@@ -208,9 +210,17 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         )
 
     @admin.display(description=_("Detail"))
-    def detail(self, entry: AuditEntry) -> str:
+    def detail(self, entry: AuditEntry) -> str | SafeString:
+        keys = entry.shown_keys
         detail = entry.additional_data or {}
-        return "; ".join(f"{name}: {value}" for name, value in detail.items()) or "–"
+        facts = [f"{name}: {value}" for name, value in detail.items() if value is not keys]
+        if not keys:
+            return "; ".join(facts) or "–"
+        count = ngettext("%(n)s object shown", "%(n)s objects shown", len(keys)) % {"n": len(keys)}
+        listed = format_html_join("", "<li>{}</li>", ((key,) for key in keys))
+        return format_html(
+            "{}<details><summary>{}</summary><ul>{}</ul></details>", "; ".join(facts), count, listed
+        )
 
     @admin.display(description=_("Address"))
     def address(self, entry: AuditEntry) -> str:
@@ -221,7 +231,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         return is_mac(entry.seal, entry.sealed_text())
 
 
-class NewestFirst(ChangeList):
+class NewestFirst(PrivateSearchChangeList):
     """Sorts by row number, which is chronological and indexed."""
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet) -> list[Any]:

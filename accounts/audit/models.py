@@ -9,8 +9,10 @@ that, compare with a head recorded elsewhere (`verify_audit --head`).
 import getpass
 import json
 import os
+from collections.abc import Iterable
 from contextvars import ContextVar
-from typing import Any, ClassVar, NoReturn
+from datetime import datetime
+from typing import Any, ClassVar, NoReturn, Self
 
 from auditlog.context import auditlog_value
 from auditlog.models import AbstractLogEntry, LogEntryManager
@@ -22,10 +24,13 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
 from django.utils.translation import gettext_lazy as _
 
-from accounts.audit.registry import FIELD_EVENTS
+from accounts.audit.registry import FIELD_EVENTS, name_of
 
 # Part of every existing seal: it must never change, wherever the module moves.
 SALT = "accounts.audit_trail"
+# Keys of `additional_data` that list the objects shown by an event; the second one is of rows
+# written before `AuditMention` existed.
+SHOWN, SHOWN_BEFORE = "shown", "readings"
 # The event named by `recording.event`, for the rows that django-auditlog writes inside it.
 current_event: ContextVar[tuple[str, dict[str, Any]] | None] = ContextVar(
     "current_event", default=None
@@ -114,6 +119,19 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
 
     update = delete = bulk_create = bulk_update = _refuse
 
+    def between(self, start: datetime, end: datetime | None = None) -> Self:
+        """Return the rows written from `start` until before `end`, selected by row number."""
+        first = self._first_since(start)
+        if first is None:
+            return self.none()
+        rows = self.filter(sequence__gte=first)
+        last = self._first_since(end) if end is not None else None
+        return rows if last is None else rows.filter(sequence__lt=last)
+
+    def _first_since(self, moment: datetime) -> int | None:
+        rows = self.model._default_manager.filter(timestamp__gte=moment).order_by("timestamp")
+        return rows.values_list("sequence", flat=True).first()
+
 
 class AuditEntry(AbstractLogEntry):
     """Who did what, when, from where, and what it changed.
@@ -161,6 +179,9 @@ class AuditEntry(AbstractLogEntry):
             models.Index(fields=["content_type", "-sequence"], name="audit_kind"),
         ]
 
+    def __str__(self) -> str:
+        return f"{self.sequence}: {name_of(self.what)}"
+
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Append the row to the chain.
 
@@ -203,6 +224,13 @@ class AuditEntry(AbstractLogEntry):
         named = (FIELD_EVENTS.get((model, field)) for field in self.changes or {})
         return next(filter(None, named), "changed")
 
+    @property
+    def shown_keys(self) -> list[str]:
+        """Primary keys of the objects that the event showed, if it concerns several."""
+        detail = self.additional_data or {}
+        keys = detail.get(SHOWN, detail.get(SHOWN_BEFORE))
+        return keys if isinstance(keys, list) else []
+
     def sealed_text(self) -> str:
         """Return the text that the seal covers: the previous seal and every field, as JSON."""
         # As the database returns them: a number stored as text is text.
@@ -212,6 +240,53 @@ class AuditEntry(AbstractLogEntry):
         }
         values["timestamp"] = int(self.timestamp.timestamp() * 1_000_000)
         return json.dumps(values, cls=DjangoJSONEncoder, sort_keys=True)
+
+
+class MentionQuerySet(models.QuerySet["AuditMention"]):
+    """Allows reading rows, and adding those of a new entry."""
+
+    def add(self, entry: AuditEntry, keys: Iterable[str]) -> None:
+        """Index the objects that `entry` seals as shown."""
+        rows = [self.model(entry=entry, object_pk=key) for key in dict.fromkeys(keys)]
+        super().bulk_create(rows)
+
+    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise AuditLogError("Rows of the audit log cannot be changed or deleted.")
+
+    update = delete = bulk_create = bulk_update = _refuse
+
+
+class AuditMention(models.Model):
+    """One of the objects that an entry about several of them showed.
+
+    An index for searches by object. What counts is the sealed list in the entry;
+    `accounts.audit.verify` compares the two.
+    """
+
+    entry = models.ForeignKey(
+        AuditEntry, on_delete=models.PROTECT, related_name="mentions", db_index=False
+    )
+    object_pk = models.CharField(max_length=255)
+
+    objects: ClassVar = MentionQuerySet.as_manager()
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["entry", "object_pk"], name="audit_mention_once"),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["object_pk", "-entry"], name="audit_mention_object"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.entry_id}: {self.object_pk}"
+
+    def save(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise AuditLogError("The index of the audit log is written with its entry.")
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise AuditLogError("Rows of the audit log cannot be changed or deleted.")
 
 
 class AuditHeadManager(models.Manager["AuditHead"]):

@@ -19,7 +19,8 @@ def verify_log(*, head: tuple[int, str] | None = None) -> Iterator[str]:
         if AuditEntry.objects.exists() or get_user_model().objects.exists():
             yield "The head of the log is missing: the log was emptied or its end was removed."
     last, last_seal, noted = 0, "", None
-    for entry in AuditEntry.objects.order_by("sequence").iterator(chunk_size=2000):
+    entries = AuditEntry.objects.order_by("sequence").prefetch_related("mentions")
+    for entry in entries.iterator(chunk_size=2000):
         if entry.sequence > newest.sequence and not _written_meanwhile(newest):
             yield f"{_row(entry)} comes after the head of the log: it was inserted by hand."
         if entry.sequence > last + 1:
@@ -60,3 +61,5 @@ def _check_entry(entry: AuditEntry) -> Iterator[str]:
         yield f"{_row(entry)} was altered or inserted by hand."
     elif entry.actor_id is not None and entry.actor_id != entry.actor_pk:
         yield f"{_row(entry)} refers to another account than the one it was written for."
+    elif {mention.object_pk for mention in entry.mentions.all()} != set(entry.shown_keys):
+        yield f"{_row(entry)} is indexed under other objects than those it lists."

@@ -1,10 +1,12 @@
 """Template filters for people and devices."""
 
 import unicodedata
+from typing import Any
 
 from django import template
+from django.utils.translation import gettext_lazy as _
 
-from accounts import user_agents
+from accounts import roles, user_agents
 from accounts.models import User
 
 register = template.Library()
@@ -25,6 +27,21 @@ def initials(person: User) -> str:
 def colour(person: User) -> int:
     """Return a colour number that stays the same for each person."""
     return (person.pk or 0) % COLOURS
+
+
+@register.inclusion_tag("partials/role_badge.html")
+def role_badge(person: User) -> dict[str, Any]:
+    """Show the role that an account really has, from its groups; prefetch them in lists.
+
+    An account that is not approved has no role (see `accounts.backends`).
+    """
+    if not person.is_approved:
+        return {}
+    if person.is_superuser:
+        return {"role": "administrator", "name": _("Administrator")}
+    held = {group.name for group in person.groups.all()}
+    role = next((one for one in roles.BADGES if one in held), None)
+    return {"role": role, "name": roles.NAMES[role]} if role else {}
 
 
 @register.filter

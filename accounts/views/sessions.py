@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts import services
 from accounts.session_limits import SEEN, time_left
 
 
@@ -53,6 +54,6 @@ def end_session(request: HttpRequest, pk: int) -> HttpResponse:
     session = UserSession.objects.filter(pk=pk, user_id=request.user.pk).first()
     if session is None:
         raise Http404
-    session.end()
+    services.end_session(session)
     messages.success(request, _("The session has been ended."))
     return redirect("usersessions_list")

@@ -1,5 +1,6 @@
 """The supervisors' admin of readings: view, export, restore and purge, never change."""
 
+from functools import partial
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -12,20 +13,21 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpRespons
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET
 
-from accounts.audit.recording import record_access, record_event
-from diagnosis import export
-from diagnosis.admin import retention
+from accounts.audit.recording import origin_of, record_access, record_event, record_shown
+from diagnosis import access_log, export
+from diagnosis.admin import record, retention, shared_films
 from diagnosis.admin.changelist import DoctorFilter, HiddenFilter, ModelFilter, ReadingChangeList
 from diagnosis.models import Agreement, Reading
-from xraysite.common.admin import ReadOnlyAdmin
+from xraysite.common.admin import PrivateSearchMixin, ReadOnlyAdmin
 from xraysite.common.csv_export import csv_response
 from xraysite.common.paging import BoundedPaginator
+from xraysite.common.private_search import PARAMETER, private_search
 
 # The lookups that a URL may use: those of the filters, each of which has an index.
 LOOKUPS = {
@@ -35,7 +37,7 @@ LOOKUPS = {
 
 
 @admin.register(Reading)
-class ReadingAdmin(ReadOnlyAdmin):
+class ReadingAdmin(PrivateSearchMixin, ReadOnlyAdmin):
     """Every reading of every doctor, read-only."""
 
     actions = [retention.purge_selected]
@@ -70,30 +72,30 @@ class ReadingAdmin(ReadOnlyAdmin):
         "Upper and lower case are treated the same. At most 1,000 matches are listed."
     )
     ordering = ["-created_at", "-id"]
+    # Exact values, in a section that is closed at first; the page says what they mean.
     fieldsets = [
+        (_("Reading"), {"fields": ["doctor", "created_at", "updated_at", "id"]}),
         (
-            None,
+            _("Patient"),
             {
                 "fields": [
-                    "film",
-                    "result",
-                    "threshold",
-                    "scope_reason_texts",
-                    "own_reading",
-                    "own_note",
+                    "patient_name",
+                    "patient_number",
+                    "patient_sex",
+                    "patient_birth_date",
+                    "patient_age_years",
+                    "exam_date",
                 ]
             },
         ),
         (
-            _("Patient"),
-            {"fields": ["patient_name", "patient_number", "patient_age_years", "exam_date"]},
-        ),
-        (_("Reading"), {"fields": ["doctor", "created_at", "updated_at", "id"]}),
-        (
             _("X-ray"),
             {
                 "fields": [
+                    "original_name",
+                    "film_mime_type",
                     "film_sha256",
+                    "film_pixels_sha256",
                     "film_format",
                     "film_width",
                     "film_height",
@@ -112,6 +114,7 @@ class ReadingAdmin(ReadOnlyAdmin):
                     "bundle_sha256",
                     "preprocessing_id",
                     "probabilities",
+                    "threshold",
                     "scope_score",
                     "scope_threshold",
                     "inference_ms",
@@ -121,7 +124,7 @@ class ReadingAdmin(ReadOnlyAdmin):
     ]
 
     class Media:
-        css = {"all": ["css/admin/readings.css", "css/admin/retention.css"]}
+        css = {"all": ["css/admin/readings.css", "css/admin/record.css", "css/admin/retention.css"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Reading]:
         readings = Reading.objects.visible_to(request.user)
@@ -130,9 +133,11 @@ class ReadingAdmin(ReadOnlyAdmin):
         )
 
     def get_urls(self) -> list[URLPattern]:
-        export_view = self.admin_site.admin_view(require_GET(self.export_view))
+        export_view = private_search(self.export_view, page="admin:diagnosis_reading_changelist")
+        export_view = self.admin_site.admin_view(require_GET(export_view))
         return [
             path("export/", export_view, name="diagnosis_reading_export"),
+            *shared_films.urls(self),
             *retention.urls(self),
             *super().get_urls(),
         ]
@@ -148,15 +153,6 @@ class ReadingAdmin(ReadOnlyAdmin):
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         return lookup in LOOKUPS
 
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        fieldsets = list(super().get_fieldsets(request, obj))
-        if obj is not None and obj.is_hidden:
-            deletion: Any = {
-                "fields": ["hidden_at", "hidden_by", "hidden_reason", "retention_status"]
-            }
-            fieldsets.insert(0, (_("Deleted by the doctor"), deletion))
-        return fieldsets
-
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
 
@@ -169,16 +165,45 @@ class ReadingAdmin(ReadOnlyAdmin):
         response = super().changelist_view(request, extra_context)
         shown = getattr(response, "context_data", {}).get("cl")
         if shown is not None:
-            keys = [str(reading.pk) for reading in shown.result_list]
-            self._record(request, "admin list", {"readings": keys})
+            about = self._about(request)
+            access_log.record_list(shown.result_list, what="admin list", about=about)
         return response
 
-    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kw: Any) -> Any:
-        response: HttpResponse = super().change_view(request, object_id, *args, **kw)
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Show a reading as a page that a person can read, and record the view."""
+        if not self.has_view_permission(request):
+            access_log.record_denied(object_id)
+            raise PermissionDenied
         reading = self.get_object(request, object_id)
+        context = self._record_context(request, reading) if reading is not None else {}
+        response: HttpResponse = super().change_view(
+            request, object_id, form_url, {**(extra_context or {}), **context}
+        )
         if reading is not None and response.status_code == 200:
             record_access(reading, what="admin page")
         return response
+
+    def _record_context(self, request: HttpRequest, reading: Reading) -> dict[str, Any]:
+        by: Any = request.user
+        visits, has_more = record.visits(reading, by=by)
+        review = getattr(reading, "review", None)
+        return {
+            "title": reading.patient_name,
+            "subtitle": None,
+            "review": review,
+            "shows_heatmap": "heatmap" in request.GET and not reading.is_out_of_scope,
+            "differs": reading.agreement == Agreement.DISAGREE,
+            "retention": self._retention(reading) if reading.is_hidden else "",
+            "history": record.history(reading),
+            "visits": visits,
+            "has_more_visits": has_more,
+        }
 
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
         """Respond with the filtered list as a CSV file."""
@@ -190,13 +215,23 @@ class ReadingAdmin(ReadOnlyAdmin):
             return HttpResponseRedirect(reverse("admin:diagnosis_reading_changelist"))
         # Later readings are left out, so that the logged number of rows is right.
         readings = shown.queryset.filter(created_at__lte=timezone.now())
-        self._record(request, "exported", {"as": "CSV", "rows": readings.count()})
+        detail = {"as": "CSV", "rows": readings.count()}
+        record_event(Reading, what="exported", about=self._about(request), detail=detail)
         name = f"readings-{timezone.localtime():%Y%m%d-%H%M}.csv"
-        return csv_response(name, export.COLUMNS, export.rows(readings))
+        rows = export.rows(readings, record=partial(self._record_exported, request))
+        return csv_response(name, export.COLUMNS, rows)
 
-    def _record(self, request: HttpRequest, what: str, detail: dict[str, Any]) -> None:
-        query = unquote_plus(request.GET.urlencode())
-        record_event(Reading, what=what, about=query[:200] or "*", detail=detail)
+    def _record_exported(self, request: HttpRequest, keys: list[Any]) -> None:
+        """Record the next readings of an export, before the file names them."""
+        origin = origin_of(request)
+        about = self._about(request)
+        record_shown(Reading, keys, what="exported-readings", about=about, **origin)
+
+    @staticmethod
+    def _about(request: HttpRequest) -> str:
+        shown = request.GET.copy()
+        shown.pop(PARAMETER, None)  # the key of the text, which is recorded itself
+        return unquote_plus(shown.urlencode())[:200] or "*"
 
     @admin.display(description=_("X-ray"))
     def thumbnail(self, reading: Reading) -> SafeString:
@@ -206,25 +241,17 @@ class ReadingAdmin(ReadOnlyAdmin):
             _("X-ray of this reading"),
         )
 
-    @admin.display(description=_("X-ray with heatmap"))
-    def film(self, reading: Reading) -> SafeString:
-        return format_html(
-            '<span class="film-overlay"><img src="{}" alt="{}"><img src="{}" alt="{}"></span>'
-            '<br><a href="{}">{}</a>',
-            reverse("readings:film", args=[reading.pk]),
-            _("X-ray of this reading"),
-            reverse("readings:heatmap", args=[reading.pk]),
-            _("Heatmap of this reading"),
-            reading.get_absolute_url(),
-            _("Open the reading"),
-        )
-
     @admin.display(description=_("Patient"))
     def patient(self, reading: Reading) -> SafeString:
         age = ngettext("%(n)s year", "%(n)s years", reading.patient_age_years)
         facts = [reading.patient_number, age % {"n": reading.patient_age_years}]
         return format_html(
-            "<b>{}</b><small>{}</small>", reading.patient_name, " · ".join(filter(None, facts))
+            "<b>{}</b><small>{}</small>{}",
+            reading.patient_name,
+            " · ".join(filter(None, facts)),
+            format_html_join(
+                "", '<small class="differs">{}</small>', zip(reading.discrepancy_marks)
+            ),
         )
 
     @admin.display(description=_("Exam date"))
@@ -265,24 +292,6 @@ class ReadingAdmin(ReadOnlyAdmin):
     def _small(text: Any, kind: str) -> SafeString:
         return format_html('<small class="{}">{}</small>', kind, text)
 
-    @admin.display(description=_("Doctor's assessment"))
-    def own_reading(self, reading: Reading) -> SafeString | str:
-        review = getattr(reading, "review", None)
-        if review is None:
-            return "–"
-        differs = reading.agreement == Agreement.DISAGREE
-        mark = self._small(_("differs from the model"), "differs") if differs else ""
-        return format_html("{}{}", review.get_verdict_display(), mark)
-
-    @admin.display(description=_("Note"))
-    def own_note(self, reading: Reading) -> str:
-        review = getattr(reading, "review", None)
-        return review.note if review and review.note else "–"
-
-    @admin.display(description=_("Retention"))
-    def retention_status(self, reading: Reading) -> str:
+    @staticmethod
+    def _retention(reading: Reading) -> str:
         return " ".join([gettext("It can be restored."), retention.retention_status(reading)])
-
-    @admin.display(description=_("Reasons for being out of scope"))
-    def scope_reason_texts(self, reading: Reading) -> str:
-        return " ".join(reading.scope_reason_texts) or "–"

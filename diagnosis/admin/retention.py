@@ -22,7 +22,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.audit.recording import record_access
 from accounts.models import User
-from diagnosis import retention
+from diagnosis import access_log, retention
 from diagnosis.models import HidingReason, Reading
 from xraysite.common.dates import long_date
 from xraysite.common.forms import ReasonForm
@@ -116,6 +116,7 @@ def purge_selected(
     if confirmed and form.is_valid():
         _purge(request, readings, form.cleaned_data["reason"])
         return None
+    access_log.record_list(readings, what="purge-selection")
     context = {"title": _("Purge deleted readings"), "form": form, "is_selection": True}
     return _confirmation(model_admin, request, context | _by_retention(readings))
 

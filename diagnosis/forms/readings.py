@@ -1,5 +1,6 @@
 """Forms for uploading a film, and for correcting, reviewing and deleting a reading."""
 
+import datetime
 import uuid
 from typing import Any
 
@@ -9,35 +10,70 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
 from django.utils import timezone
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from diagnosis.models import MAX_AGE_YEARS, HidingReason, Reading, Review, Verdict
+from diagnosis.models import MAX_AGE_YEARS, HidingReason, Reading, Review, Sex, Verdict
 from diagnosis.retention import UNDO_WINDOW
-from diagnosis.services.readings import PatientDetails
+from diagnosis.services.patients import FIELDS, PatientDetails, stated_in, text_of
 from diagnosis.validators import UploadedFilm, too_large, validate_film
+from mlcore.engine.films.header import completed_years
 from xraysite.common.uploads import TOO_LARGE_KEY
 
 ACCEPT = "image/jpeg,image/png,image/bmp,image/tiff,image/webp,application/dicom,.dcm,.dicom"
 
 
+class OnlyFileInput(forms.FileInput):
+    """A file input that gives every file of the request, whatever its field is called.
+
+    Of several files with the same name, Django's own widget would take the last without a word.
+    """
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
+        received = [file for field in files for file in files.getlist(field)]
+        return received if len(received) > 1 or name not in files else received[0]
+
+
 class FilmField(forms.FileField):
-    """A file field whose cleaned value is an `UploadedFilm`."""
+    """A file field whose cleaned value is an `UploadedFilm`; refuses more than one file."""
+
+    widget = OnlyFileInput
 
     def clean(self, data: Any, initial: Any = None) -> UploadedFilm | None:
+        if isinstance(data, list) and len(data) > 1:
+            message = _(
+                "%(count)s files were sent. A reading is of one X-ray: choose the one of this "
+                "patient."
+            )
+            raise ValidationError(message, code="several", params={"count": len(data)})
+        if isinstance(data, list) and data:
+            raise ValidationError(_("The file was sent in an unknown field."), code="unexpected")
+        data = data or None
         upload = super().clean(data, initial)
         return validate_film(upload) if upload else None
 
 
 class PatientDetailsForm(forms.ModelForm):
-    """Patient and exam details of a new or an existing reading."""
+    """Patient and exam details of a new or an existing reading.
+
+    A date of birth gives the age on the exam date; an age that contradicts it is refused.
+    """
 
     class Meta:
         model = Reading
-        fields = ["patient_name", "patient_number", "patient_age_years", "exam_date"]
+        fields = [
+            "patient_name",
+            "patient_number",
+            "patient_sex",
+            "patient_birth_date",
+            "patient_age_years",
+            "exam_date",
+        ]
         widgets = {
             "patient_name": forms.TextInput(attrs={"autocomplete": "off", "dir": "auto"}),
             "patient_number": forms.TextInput(attrs={"autocomplete": "off"}),
+            "patient_birth_date": forms.DateInput(
+                format="%Y-%m-%d", attrs={"type": "date", "autocomplete": "off"}
+            ),
             "patient_age_years": forms.NumberInput(
                 attrs={"min": 0, "max": MAX_AGE_YEARS, "inputmode": "numeric"}
             ),
@@ -48,7 +84,14 @@ class PatientDetailsForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         self.helper = FormHelper()
         self.helper.form_tag = False
-        self.fields["exam_date"].widget.attrs["max"] = timezone.localdate().isoformat()
+        today = timezone.localdate().isoformat()
+        for name in ("patient_birth_date", "exam_date"):
+            self.fields[name].widget.attrs["max"] = today
+        # Otherwise it follows from the date of birth.
+        born = self.data.get(self.add_prefix("patient_birth_date"))
+        self.fields["patient_age_years"].required = not born
+        sex: Any = self.fields["patient_sex"]
+        sex.choices = [("", _("Not stated")), *Sex.choices]
 
     def clean_exam_date(self) -> Any:
         exam_date = self.cleaned_data["exam_date"]
@@ -58,15 +101,53 @@ class PatientDetailsForm(forms.ModelForm):
             raise ValidationError(_("The exam date is before the year 1900."), code="past")
         return exam_date
 
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        self.complete()
+        birth, exam = cleaned.get("patient_birth_date"), cleaned.get("exam_date")
+        if birth and exam:
+            self._settle_age(birth, exam)
+        return cleaned
+
+    def complete(self) -> None:
+        """Fill fields that were left empty, before they are checked against each other."""
+
+    def _settle_age(self, birth: datetime.date, exam: datetime.date) -> None:
+        years = completed_years(birth, exam)
+        if years is None:
+            self.add_error("patient_birth_date", _("The date of birth is after the exam date."))
+            return
+        if years > MAX_AGE_YEARS:
+            self.add_error("patient_birth_date", _("Enter the year of birth with four digits."))
+            return
+        stated = self.cleaned_data.get("patient_age_years")
+        if stated is None and not self._has_invalid_age():
+            self.cleaned_data["patient_age_years"] = years
+            self.errors.pop("patient_age_years", None)
+        elif stated is not None and stated != years:
+            message = _(
+                "The date of birth gives an age of %(years)s on the exam date. Correct the age or "
+                "the dates, or leave the age empty."
+            )
+            error = ValidationError(message, code="contradiction", params={"years": years})
+            self.add_error("patient_age_years", error)
+
+    def _has_invalid_age(self) -> bool:
+        errors = self.errors.as_data().get("patient_age_years", [])
+        return any(error.code != "required" for error in errors)
+
     def patient_details(self) -> PatientDetails:
         """Return the details of a valid form."""
-        data = self.cleaned_data
         return PatientDetails(
-            name=data["patient_name"],
-            number=data["patient_number"],
-            age_years=data["patient_age_years"],
-            exam_date=data["exam_date"],
+            **{attribute: self.cleaned_data[field] for field, attribute in FIELDS.items()}
         )
+
+    def entered(self) -> dict[str, str]:
+        """Return the details of a valid form as text, by field."""
+        return {
+            field: "" if self.cleaned_data[field] is None else str(self.cleaned_data[field])
+            for field in FIELDS
+        }
 
 
 class DeletionForm(forms.Form):
@@ -114,6 +195,8 @@ class ReviewForm(forms.ModelForm):
 class FilmForm(forms.Form):
     """A film alone, to inspect a file that the browser cannot display itself.
 
+    A script states the SHA-256 of the bytes that it previewed as `film_sha256`.
+
     Args:
         meta: the request's META, in which the upload handler notes that it cut the upload off.
     """
@@ -130,7 +213,12 @@ class FilmForm(forms.Form):
     def clean_film(self) -> UploadedFilm | None:
         if self.was_cut_off:
             raise too_large()
-        return self.cleaned_data["film"]
+        upload: UploadedFilm | None = self.cleaned_data["film"]
+        previewed = self.data.get(self.add_prefix("film_sha256"))
+        if upload is not None and previewed and previewed != upload.film.sha256:
+            message = _("The file that arrived is not the one that was shown. Choose it again.")
+            raise ValidationError(message, code="not_previewed")
+        return upload
 
 
 class ReadingForm(FilmForm, PatientDetailsForm):
@@ -138,7 +226,7 @@ class ReadingForm(FilmForm, PatientDetailsForm):
 
     submission = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
 
-    field_order = ["film", "patient_name", "patient_number", "patient_age_years", "exam_date"]
+    field_order = ["film", *FIELDS]
 
     class Meta(PatientDetailsForm.Meta):
         pass
@@ -147,23 +235,30 @@ class ReadingForm(FilmForm, PatientDetailsForm):
         super().__init__(*args, **kwargs)
         self.fields["exam_date"].initial = timezone.localdate
 
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or self.cleaned_data
-        upload = cleaned.get("film")
-        if upload:
-            self._fill_from_header(upload)
-        return cleaned
-
-    def _fill_from_header(self, upload: UploadedFilm) -> None:
+    def complete(self) -> None:
         """Fill fields that were left empty with the header's values, where those are valid."""
+        upload = self.cleaned_data.get("film")
+        if not upload:
+            return
         for name, value in header_fields(upload).items():
             if self.data.get(self.add_prefix(name)):
                 continue
             try:
-                self.cleaned_data[name] = self.fields[name].clean(value)
+                filled = self.fields[name].clean(value)
             except ValidationError:
                 continue
-            self.errors.pop(name, None)
+            if name != "patient_birth_date" or self._fits(filled):
+                self.cleaned_data[name] = filled
+                self.errors.pop(name, None)
+
+    def _fits(self, birth: datetime.date) -> bool:
+        """Return whether the header's date of birth fits the age and exam date typed.
+
+        If it does not, the page that compares file and form shows the ages.
+        """
+        age, exam = (self.cleaned_data.get(name) for name in ("patient_age_years", "exam_date"))
+        years = None if exam is None else completed_years(birth, exam)
+        return years is not None and age in (None, years)
 
     def renew_submission(self) -> None:
         """Give the form a new id before it is shown again."""
@@ -173,32 +268,25 @@ class ReadingForm(FilmForm, PatientDetailsForm):
         data[self.add_prefix("submission")] = str(uuid.uuid4())
         self.data = data
 
-    def header_warnings(self) -> list[str]:
-        """Return a warning for each field whose value differs from the DICOM header's.
-
-        A film stored under another patient's name is the most dangerous mistake here.
-        """
-        return [
-            gettext("The file gives “%(stated)s” for “%(field)s”. Is this the right X-ray?")
-            % {"field": self.fields[name].label, "stated": stated}
-            for name, stated in header_fields(self.cleaned_data["film"]).items()
-            if str(self.cleaned_data[name]).casefold() != stated.casefold()
-        ]
-
 
 def header_fields(upload: UploadedFilm) -> dict[str, str]:
     """Return the patient's details from the DICOM header.
 
     Returns:
-        Text for the form, by field of `PatientDetailsForm`; empty for other file formats.
+        Text for the form, by field of `PatientDetailsForm`; empty for other file formats. The date
+        of birth comes last, and is left out if it contradicts the header's own age.
     """
-    header = upload.film.header
-    if header is None:
-        return {}
-    stated = {
-        "patient_name": header.patient_name,
-        "patient_number": header.patient_id,
-        "patient_age_years": None if header.age_years is None else int(header.age_years),
-        "exam_date": header.study_date and header.study_date.isoformat(),
-    }
-    return {field: str(value) for field, value in stated.items() if value not in (None, "")}
+    stated = stated_in(upload.film.header)
+    fields = {field: text_of(field, stated) for field in FIELDS}
+    birth = fields.pop("patient_birth_date")
+    if birth and _fits_header(birth, fields):
+        fields["patient_birth_date"] = birth
+    return {field: text for field, text in fields.items() if text}
+
+
+def _fits_header(birth: str, fields: dict[str, str]) -> bool:
+    age, exam = fields["patient_age_years"], fields["exam_date"]
+    if not age or not exam:
+        return True
+    born, examined = datetime.date.fromisoformat(birth), datetime.date.fromisoformat(exam)
+    return completed_years(born, examined) == int(age)

@@ -1,7 +1,7 @@
 """The form for sharing a case on the discussion board."""
 
 import uuid
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -9,6 +9,9 @@ from django.utils.translation import gettext_lazy as _
 
 from diagnosis import board
 from diagnosis.services.sharing import MAX_BOXES, Box
+
+if TYPE_CHECKING:
+    from accounts.models import User
 
 MAX_TITLE = 120
 MAX_BODY = 10_000
@@ -62,7 +65,10 @@ class ShareForm(forms.Form):
         label=_("Text"),
         max_length=MAX_BODY,
         widget=forms.Textarea(attrs={"rows": 9}),
-        help_text=_("You can use Markdown: **bold**, *italic*, lists, links."),
+        help_text=_(
+            "You can use Markdown: **bold**, *italic*, lists, links. What is between “:::spoiler” "
+            "and “:::” stays hidden until the reader opens it."
+        ),
     )
     boxes = BoxesField(
         label=_("Black boxes"),
@@ -81,11 +87,12 @@ class ShareForm(forms.Form):
         widget=forms.CheckboxInput(attrs={"class": "form-check-input"}),
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, doctor: "User", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.doctor = doctor
         category = self.fields["category"]
         assert isinstance(category, forms.TypedChoiceField)  # noqa: S101 - for the type checker
-        category.choices = [("", _("Choose a category")), *board.current().categories()]
+        category.choices = [("", _("Choose a category")), *board.current().categories(doctor)]
 
     def clean_title(self) -> str:
         return " ".join(self.cleaned_data["title"].split())
@@ -96,7 +103,7 @@ class ShareForm(forms.Form):
     @property
     def category_name(self) -> str:
         """The name of the chosen category; the form must be valid."""
-        return dict(board.current().categories())[self.cleaned_data["category"]]
+        return dict(board.current().categories(self.doctor))[self.cleaned_data["category"]]
 
     def is_confirmed(self) -> bool:
         """Return whether the doctor confirmed image and text; add an error if not."""
@@ -108,4 +115,4 @@ class ShareForm(forms.Form):
     def reopened(self) -> Self:
         """Return an unbound form with the same content, except for the confirmation."""
         content = {name: self.data.get(name, "") for name in self.fields if name != "confirmed"}
-        return type(self)(initial=content)
+        return type(self)(initial=content, doctor=self.doctor)

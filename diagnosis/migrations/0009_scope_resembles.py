@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('diagnosis', '0005_wording'),
+        ('diagnosis', '0008_decision_shown'),
     ]
 
     operations = [

@@ -7,14 +7,17 @@ from diagnosis.models.choices import (
     Agreement,
     HidingReason,
     Label,
+    Sex,
     Verdict,
     agreement_of,
 )
+from diagnosis.models.discrepancies import FILM, Source
 from diagnosis.models.reading import MAX_AGE_YEARS, NEWEST_FIRST, READING_INDEXES, Reading
 from diagnosis.models.review import Review
 from diagnosis.models.sharing import SharedCase
 
 __all__ = [
+    "FILM",
     "MAX_AGE_YEARS",
     "NEWEST_FIRST",
     "READING_INDEXES",
@@ -26,7 +29,9 @@ __all__ = [
     "Label",
     "Reading",
     "Review",
+    "Sex",
     "SharedCase",
+    "Source",
     "Verdict",
     "agreement_of",
 ]

@@ -37,6 +37,14 @@ class AgeScope(models.TextChoices):
     OUTSIDE = "OUTSIDE", _("Outside the validated age range")
 
 
+class Sex(models.TextChoices):
+    """The patient's sex, by the codes of DICOM."""
+
+    FEMALE = "F", pgettext_lazy("sex", "Female")
+    MALE = "M", pgettext_lazy("sex", "Male")
+    OTHER = "O", pgettext_lazy("sex", "Other")
+
+
 class HidingReason(models.TextChoices):
     """Why a doctor deleted a reading; it decides how long the reading is kept."""
 

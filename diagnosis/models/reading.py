@@ -1,7 +1,7 @@
 """A reading: one film, one patient, one doctor, one model version."""
 
 import uuid
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator
@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
+from diagnosis.models import discrepancies
 from diagnosis.models.choices import (
     RESEMBLANCES,
     SCOPE_REASONS,
@@ -17,9 +18,11 @@ from diagnosis.models.choices import (
     Agreement,
     HidingReason,
     Label,
+    Sex,
 )
 from diagnosis.querysets import ReadingQuerySet
 from diagnosis.search import SearchKeyField
+from mlcore.cards.shown import rule_sentence, shown_limits, shown_probability
 
 MAX_AGE_YEARS = 130
 NOT_HIDDEN = models.Q(hidden_at__isnull=True)
@@ -73,6 +76,12 @@ READING_INDEXES = [
         opclasses=["varchar_pattern_ops", "timestamptz_ops"],
         name="reading_number_key",
     ),
+    # The same picture under several patients, counted within the index.
+    models.Index(
+        fields=["film_pixels_sha256", "patient_name_key", "patient_number_key", "doctor"],
+        condition=~models.Q(film_pixels_sha256=""),
+        name="reading_same_picture",
+    ),
 ]
 
 
@@ -82,8 +91,9 @@ class Reading(models.Model):
     `services.submit_reading` writes the fields of film and model once; nothing changes them
     afterwards. The doctor may correct the patient's details. If a corrected age crosses the bounds
     of the validated age range, `label` and `scope_reasons` are decided again from the stored
-    probabilities. A deleted reading is hidden (`hidden_at`) until a supervisor restores or purges
-    it.
+    probabilities. What the doctor decided where file and form differ is only ever added to
+    (`discrepancies`). A deleted reading is hidden (`hidden_at`) until a supervisor restores or
+    purges it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -100,11 +110,20 @@ class Reading(models.Model):
     patient_age_years = models.PositiveSmallIntegerField(
         _("patient's age (years)"), validators=[MaxValueValidator(MAX_AGE_YEARS)]
     )
+    patient_birth_date = models.DateField(_("date of birth"), null=True, blank=True)
+    patient_sex = models.CharField(_("sex"), max_length=1, choices=Sex.choices, blank=True)
     exam_date = models.DateField(_("exam date"))
     patient_name_key = SearchKeyField(source="patient_name")
     patient_number_key = SearchKeyField(source="patient_number")
 
     film_sha256 = models.CharField(_("SHA-256 of the file"), max_length=64, db_index=True)
+    # Of the decoded, upright 8-bit pixels: the same for copies of a picture in different files.
+    # Empty for films read before it was introduced, until `hash_pixels` has run.
+    film_pixels_sha256 = models.CharField(
+        _("SHA-256 of the pixels"), max_length=64, blank=True, editable=False
+    )
+    original_name = models.CharField(_("file name"), max_length=150, blank=True)
+    film_mime_type = models.CharField(_("MIME type"), max_length=32, blank=True)
     film_format = models.CharField(_("file format"), max_length=8)
     film_bytes = models.PositiveIntegerField(_("file size (bytes)"))
     film_width = models.PositiveIntegerField(_("width (pixels)"))
@@ -113,9 +132,29 @@ class Reading(models.Model):
     film_view = models.CharField(_("view in the file"), max_length=16, blank=True)
     film_body_part = models.CharField(_("body part in the file"), max_length=64, blank=True)
 
+    # As `services.patients.StatedPatient`; None for readings made before it was stored.
+    film_patient = models.JSONField(
+        _("patient stated in the file"), null=True, blank=True, editable=False
+    )
+    discrepancies = models.JSONField(
+        _("decided before saving"), default=list, blank=True, editable=False
+    )
+    header_disowned = models.BooleanField(
+        _("the file's header is wrong or somebody else's"), default=False, editable=False
+    )
+
     label = models.CharField(_("result"), max_length=12, choices=Label.choices)
     probabilities = models.JSONField(_("probabilities"))
-    threshold = models.FloatField(_("threshold"))
+    # The decision as the doctor saw it. Empty in readings of earlier versions whose model's card is
+    # no longer known.
+    rule = models.CharField(_("rule of decision"), max_length=32, blank=True)
+    normal_below = models.FloatField(_("normal below"), null=True, blank=True)
+    pneumonia_from = models.FloatField(_("pneumonia from"), null=True, blank=True)
+    probability_shown = models.CharField(_("probability as shown"), max_length=16, blank=True)
+    threshold = models.FloatField(
+        _("ranking threshold"),
+        help_text=_("For comparing models. It decides no result."),
+    )
     scope_score = models.FloatField(_("scope score"))
     scope_threshold = models.FloatField(_("scope threshold"))
     scope_reasons = models.JSONField(_("reasons for being out of scope"), default=list, blank=True)
@@ -201,15 +240,8 @@ class Reading(models.Model):
 
     @property
     def probability_text(self) -> str:
-        """`probability` to three decimals, never rounded to 0 or 1.
-
-        No network is certain, so the extremes read "< 0.001" and "> 0.999".
-        """
-        if self.probability >= 0.9995:
-            return "> 0.999"
-        if self.probability < 0.0005:
-            return "< 0.001"
-        return f"{self.probability:.3f}"
+        """The probability as the doctor saw it, see `shown_probability`."""
+        return self.probability_shown or shown_probability(self.probability, *(self.limits or ()))
 
     @property
     def percent(self) -> float:
@@ -217,30 +249,48 @@ class Reading(models.Model):
         return round(100 * self.probability, 2)
 
     @property
-    def threshold_percent(self) -> float:
-        """`threshold` in percent."""
-        return round(100 * self.threshold, 2)
+    def limits(self) -> tuple[float, float] | None:
+        """The limits that decided: normal below the first, pneumonia from the second.
+
+        As stored with the reading, so nothing that happens to the model changes them. None in a
+        reading of an earlier version whose model's card is no longer known.
+        """
+        if self.normal_below is None or self.pneumonia_from is None:
+            return None
+        return self.normal_below, self.pneumonia_from
 
     @property
-    def unsure_band(self) -> tuple[float, float] | None:
-        """The range of probabilities in which the model abstains, from its card.
-
-        None for a model without abstention, and if the registered version no longer is the bundle
-        that made this reading.
-        """
-        version = self.model_version
-        band = version.card.get("conformal")
-        if not band or version.bundle_sha256 != self.bundle_sha256:
-            return None
-        return float(band["lower"]), min(1.0, float(band["upper"]))
+    def limit_texts(self) -> tuple[str, ...]:
+        """`limits` with as many decimals as `probability_text`."""
+        return shown_limits(self.probability, *self.limits) if self.limits else ()
 
     @property
     def unsure_percents(self) -> tuple[float, float] | None:
-        """`unsure_band` as start and width in percent."""
-        if self.unsure_band is None:
+        """The inconclusive range as start and width in percent."""
+        if self.limits is None:
             return None
-        lower, upper = self.unsure_band
+        lower, upper = (min(1.0, max(0.0, limit)) for limit in self.limits)
         return round(100 * lower, 2), round(100 * (upper - lower), 2)
+
+    @property
+    def upper_percent(self) -> float:
+        """The end of the inconclusive range in percent."""
+        return round(sum(self.unsure_percents or (0, 0)), 2)
+
+    @property
+    def rule_text(self) -> str:
+        """The rule of decision as a sentence in the active language."""
+        return rule_sentence(*self.limits, texts=self.limit_texts) if self.limits else ""
+
+    @property
+    def card(self) -> dict[str, Any] | None:
+        """The card of the very bundle that made this reading.
+
+        None if the registered version is another bundle, which earlier versions of the site let
+        happen: the figures of another model say nothing about this reading.
+        """
+        version = self.model_version
+        return version.card if version.bundle_sha256 == self.bundle_sha256 else None
 
     @property
     def is_out_of_scope(self) -> bool:
@@ -265,6 +315,21 @@ class Reading(models.Model):
         if self.scope_resembles in RESEMBLANCES:
             texts = texts | {"picture": RESEMBLANCES[self.scope_resembles]}
         return [str(texts.get(code, code)) for code in self.scope_reasons]
+
+    @property
+    def shown_discrepancies(self) -> list[dict[str, Any]]:
+        """`discrepancies` for display, oldest first; see `discrepancies.shown`."""
+        return [discrepancies.shown(entry) for entry in self.discrepancies]
+
+    @property
+    def discrepancy_marks(self) -> list[str]:
+        """What was decided about, in a few words for lists."""
+        return discrepancies.marks(self.discrepancies)
+
+    @property
+    def film_name(self) -> str:
+        """The original file name, or one made from the id for films read before it was stored."""
+        return self.original_name or f"{self.pk}.{self.film_format.lower()}"
 
     @property
     def model_name(self) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from dataclasses import dataclass
 
 from django.db import connection
 
@@ -18,8 +19,33 @@ VIEWER_SIDE = 1600
 HEATMAP_SIDE = 800
 
 
+# By `Film.format`.
+MIME_TYPES = {
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "BMP": "image/bmp",
+    "TIFF": "image/tiff",
+    "WEBP": "image/webp",
+    "DICOM": "application/dicom",
+}
+UNKNOWN_MIME_TYPE = "application/octet-stream"
+
+
 class FilmMissingError(Exception):
     """Raised when a stored film is gone, or is no longer the file that was read."""
+
+
+@dataclass(frozen=True)
+class FilmHashes:
+    """The hashes that a film is recognised by: of the file, and of its pixels."""
+
+    file: str
+    pixels: str
+
+
+def hashes_of(film: Film) -> FilmHashes:
+    """Return the hashes that a film is recognised by."""
+    return FilmHashes(film.sha256, pixels_sha256(film))
 
 
 def lock_film(sha256: str) -> None:
@@ -31,6 +57,17 @@ def lock_film(sha256: str) -> None:
         key = int.from_bytes(bytes.fromhex(sha256)[:8], "big", signed=True)
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [key])
+
+
+def pixels_sha256(film: Film) -> str:
+    """Return the SHA-256 of a film's size and decoded pixels.
+
+    It is the same for every lossless copy of a picture, whatever the file around it. A decoder
+    that maps grey levels differently gives another one, so it finds copies and proves nothing.
+    """
+    digest = hashlib.sha256(f"{film.height}x{film.width}:".encode())
+    digest.update(film.pixels.tobytes())
+    return digest.hexdigest()
 
 
 def file_names(sha256: str) -> list[str]:

@@ -1,49 +1,68 @@
 """Services that change readings; each checks, changes and audits in one transaction."""
 
-import datetime
 import uuid
-from collections.abc import Collection
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from accounts.audit import recording
 from diagnosis import storage
-from diagnosis.models import AgeScope, Reading, Review, Verdict, agreement_of
-from diagnosis.services.films import lock_film, render_all
+from diagnosis.models import AgeScope, Label, Reading, Review, Verdict, agreement_of
+from diagnosis.models.discrepancies import summary
+from diagnosis.services.conflicts import (
+    NOTHING_DECIDED,
+    Conflicts,
+    Decisions,
+    UndecidedError,
+    conflicts_of,
+    decided_patient,
+    entries_of,
+    is_disowned,
+    is_of,
+    same_film,
+)
+from diagnosis.services.films import (
+    MIME_TYPES,
+    UNKNOWN_MIME_TYPE,
+    FilmHashes,
+    FilmMissingError,
+    hashes_of,
+    lock_film,
+    original_film,
+    render_all,
+)
+from diagnosis.services.patients import AGE, PatientDetails, stated_in, with_birth_date
 from diagnosis.validators import UploadedFilm
 from mlcore import inference
+from mlcore.cards.shown import shown_probability
+from mlcore.engine.films.film import FilmError, read_film
 from mlcore.models import ModelVersion
 
 if TYPE_CHECKING:
     from accounts.models import User
 
 
-@dataclass(frozen=True)
-class PatientDetails:
-    """What a doctor enters about the patient and the exam.
-
-    Attributes:
-        name: the patient's name, at most 120 characters.
-        age_years: age at the exam in completed years, 0 to 130.
-        exam_date: date of the exam.
-        number: the hospital's patient number, at most 64 characters; may be empty.
-    """
-
-    name: str
-    age_years: int
-    exam_date: datetime.date
-    number: str = ""
-
-
 class SubmissionTakenError(Exception):
-    """Raised when a submission id belongs to another doctor's reading or to a deleted one."""
+    """Raised when a submission id belongs to another film, another doctor or a deleted reading."""
+
+
+class ModelForgottenError(Exception):
+    """Raised when a result must be decided again, but the card of its model is not known.
+
+    Only readings of earlier versions of the site, which let a model take the name of another.
+    """
 
 
 def submit_reading(
-    *, doctor: "User", upload: UploadedFilm, patient: PatientDetails, submission: uuid.UUID
+    *,
+    doctor: "User",
+    upload: UploadedFilm,
+    patient: PatientDetails,
+    submission: uuid.UUID,
+    decisions: Decisions = NOTHING_DECIDED,
 ) -> Reading:
     """Run the active model on a film and store the reading; on any error, store nothing.
 
@@ -52,59 +71,96 @@ def submit_reading(
         upload: a validated film.
         patient: what the doctor entered about the patient.
         submission: the id of the submitted form. It becomes the reading's id, so a form that is
-            sent twice creates one reading.
+            sent twice, even at the same moment, creates one reading.
+        decisions: what the doctor decided where file, form and earlier readings disagree.
 
     Returns:
         The new reading, or the reading that the same form created before.
 
     Raises:
         PermissionDenied: the account may not read films.
-        SubmissionTakenError: `submission` is the id of another doctor's reading or of a deleted
-            one.
+        SubmissionTakenError: `submission` is the id of a reading of another film, of another
+            doctor's reading or of a deleted one.
+        UndecidedError: something has to be decided first.
         mlcore.inference.ModelUnavailable: the model is missing or damaged, too slow, or its output
             is invalid.
     """
     if not doctor.has_perm("diagnosis.add_reading"):
         raise PermissionDenied
-    earlier = Reading.objects.filter(pk=submission).first()
-    if earlier is not None:
-        if earlier.doctor_id != doctor.pk or earlier.is_hidden:
-            raise SubmissionTakenError
-        return earlier
-    film = upload.film
-    stated = inference.Stated(age_years=patient.age_years).completed_by(film.header)
-    prediction = inference.predict(film, stated=stated)
-    reading = Reading(
-        id=submission,
-        doctor=doctor,
-        film_sha256=film.sha256,
-        film_format=film.format,
-        film_bytes=film.byte_size,
-        film_width=film.width,
-        film_height=film.height,
-        film_modality=(stated.modality or "")[:16],
-        film_view=(stated.view or "")[:16],
-        film_body_part=(stated.body_part or "")[:64],
-        **_patient_fields(patient),
-        **_prediction_fields(prediction),
-    )
-    _store(reading, upload)
+    made = _made_from(submission, doctor, upload.film.sha256)
+    if made is not None:
+        return made
+    hashes = hashes_of(upload.film)
+    stated = stated_in(upload.film.header)
+    earlier = same_film(doctor, hashes)
+    model = inference.active_model()
+    conflicts = conflicts_of(stated, patient, model.card, earlier=earlier)
+    patient = with_birth_date(decided_patient(conflicts, patient, decisions), stated)
+    entries = entries_of(conflicts, patient, decisions)
+    reading = Reading(id=submission, doctor=doctor, discrepancies=entries, film_patient=stated)
+    reading.header_disowned = is_disowned(entries)
+    _set(reading, patient.as_fields())
+    _set(reading, _film_fields(upload, hashes))
+    prediction = inference.predict(upload.film, stated=stated_of(reading), model=model)
+    _set(reading, _prediction_fields(prediction))
+    try:
+        _store(reading, upload, conflicts)
+    except IntegrityError:
+        # The same form, sent twice at once: the other request was faster.
+        made = _made_from(submission, doctor, upload.film.sha256)
+        if made is None:
+            raise
+        return made
     return reading
 
 
-def _patient_fields(patient: PatientDetails) -> dict[str, object]:
+def _made_from(submission: uuid.UUID, doctor: "User", film_sha256: str) -> Reading | None:
+    """Return the reading that a form created, None if it has created none.
+
+    Raises:
+        SubmissionTakenError: the reading is not the doctor's, is deleted, or has another film.
+    """
+    made = Reading.objects.filter(pk=submission).first()
+    if made is None:
+        return None
+    if made.doctor_id != doctor.pk or made.is_hidden or made.film_sha256 != film_sha256:
+        raise SubmissionTakenError
+    return made
+
+
+def _set(reading: Reading, fields: Mapping[str, object]) -> None:
+    for field, value in fields.items():
+        setattr(reading, field, value)
+
+
+def _film_fields(upload: UploadedFilm, hashes: FilmHashes) -> dict[str, object]:
+    film = upload.film
+    stated = inference.Stated().completed_by(film.header)
     return {
-        "patient_name": patient.name,
-        "patient_number": patient.number,
-        "patient_age_years": patient.age_years,
-        "exam_date": patient.exam_date,
+        "film_sha256": hashes.file,
+        "film_pixels_sha256": hashes.pixels,
+        "original_name": upload.name,
+        "film_mime_type": MIME_TYPES.get(film.format, UNKNOWN_MIME_TYPE),
+        "film_format": film.format,
+        "film_bytes": film.byte_size,
+        "film_width": film.width,
+        "film_height": film.height,
+        "film_modality": (stated.modality or "")[:16],
+        "film_view": (stated.view or "")[:16],
+        "film_body_part": (stated.body_part or "")[:64],
     }
 
 
 def stated_of(reading: Reading) -> inference.Stated:
-    """Return the age, modality, view and body part stored with a reading."""
+    """Return the ages, modality, view and body part stored with a reading.
+
+    For readings made before the file's age was stored, the doctor's alone counts, as it did then.
+    """
+    in_file = {} if reading.header_disowned else reading.film_patient or {}
     return inference.Stated(
         age_years=reading.patient_age_years,
+        header_age_years=in_file.get(AGE),
+        trusts_header_age=reading.film_patient is not None and not reading.header_disowned,
         modality=reading.film_modality or None,
         view=reading.film_view or None,
         body_part=reading.film_body_part or None,
@@ -116,15 +172,31 @@ def _prediction_fields(prediction: inference.Prediction) -> dict[str, object]:
         "label": prediction.label,
         "probabilities": prediction.probabilities,
         "threshold": prediction.threshold,
+        **_decision_fields(prediction.rule, prediction.probabilities),
         "scope_score": prediction.scope_score,
         "scope_threshold": prediction.scope_threshold,
         **_scope_fields(prediction.scope_reasons),
         "scope_resembles": prediction.resembles,
         "activation_map": inference.encode_activation_map(prediction.activation_map),
-        "model_version": ModelVersion.objects.get(name=prediction.model),
+        "model_version": ModelVersion.objects.get(
+            name=prediction.model, bundle_sha256=prediction.bundle_sha256
+        ),
         "bundle_sha256": prediction.bundle_sha256,
         "preprocessing_id": prediction.preprocessing_id,
         "inference_ms": prediction.milliseconds,
+    }
+
+
+def _decision_fields(
+    rule: inference.DecisionRule, probabilities: Mapping[str, float]
+) -> dict[str, object]:
+    """Return the decision as the doctor sees it, to be stored with the reading."""
+    shown = shown_probability(probabilities[Label.PNEUMONIA], rule.lower, rule.upper)
+    return {
+        "rule": inference.RULE,
+        "normal_below": rule.lower,
+        "pneumonia_from": rule.upper,
+        "probability_shown": shown,
     }
 
 
@@ -135,11 +207,14 @@ def _scope_fields(reasons: Collection[str]) -> dict[str, object]:
     }
 
 
-def _store(reading: Reading, upload: UploadedFilm) -> None:
+def _store(reading: Reading, upload: UploadedFilm, conflicts: Conflicts) -> None:
     """Store the film, its renderings and the row; if any of it fails, remove the new files.
 
     The renderings come from the pixels that were decoded for the model, so no later view of the
     film has to decode it again.
+
+    Raises:
+        UndecidedError: the doctor has stored the same X-ray since `conflicts` were found.
     """
     sha256 = upload.film.sha256
     files = {storage.original_name(sha256): upload.data, **render_all(upload.film)}
@@ -147,17 +222,41 @@ def _store(reading: Reading, upload: UploadedFilm) -> None:
     try:
         with transaction.atomic(), recording.event("created"):
             lock_film(sha256)
+            lock_film(reading.film_pixels_sha256)
+            _check_for_newer(reading, conflicts)
             for name, content in files.items():
                 if storage.keep(name, content):
                     new_files.append(name)
             reading.save(force_insert=True)
+            record_decisions(reading, reading.discrepancies)
     except BaseException:
         storage.remove(new_files)
         raise
 
 
+def _check_for_newer(reading: Reading, conflicts: Conflicts) -> None:
+    hashes = FilmHashes(reading.film_sha256, reading.film_pixels_sha256)
+    now = same_film(reading.doctor, hashes, but=reading.pk)
+    known = {each.pk for each in conflicts.earlier}
+    if not {each.pk for each in now} <= known:
+        raise UndecidedError(replace(conflicts, earlier=now))
+
+
+def record_decisions(reading: Reading, entries: list[dict[str, Any]]) -> None:
+    """Record what the doctor decided where file and form differ as an event of its own."""
+    if entries:
+        changes = {entry["field"]: [entry["file"], summary([entry])] for entry in entries}
+        recording.record_change(reading, what="discrepancy", changes=changes)
+
+
 @transaction.atomic
-def edit_reading(*, doctor: "User", reading_id: uuid.UUID, patient: PatientDetails) -> Reading:
+def edit_reading(
+    *,
+    doctor: "User",
+    reading_id: uuid.UUID,
+    patient: PatientDetails,
+    decisions: Decisions = NOTHING_DECIDED,
+) -> Reading:
     """Correct the patient's details of one of the doctor's own readings.
 
     The model's probabilities stay as they are. The label is decided again by the same rule, because
@@ -168,9 +267,13 @@ def edit_reading(*, doctor: "User", reading_id: uuid.UUID, patient: PatientDetai
         doctor: the doctor who made the reading.
         reading_id: the reading.
         patient: the corrected details.
+        decisions: what the doctor decided where they disagree with the file, or with other
+            readings of the same X-ray. What was decided before is not asked for again.
 
     Raises:
         Reading.DoesNotExist: the doctor has no such reading.
+        UndecidedError: something has to be decided first.
+        ModelForgottenError: the age changed, and the card of the model is no longer known.
     """
     reading = (
         Reading.objects.own_of(doctor)
@@ -178,21 +281,65 @@ def edit_reading(*, doctor: "User", reading_id: uuid.UUID, patient: PatientDetai
         .select_related("model_version")
         .get(pk=reading_id)
     )
-    for field, value in _patient_fields(patient).items():
-        setattr(reading, field, value)
-    reading.label, reasons = inference.decide(
-        reading.model_version.card,
-        probabilities=reading.probabilities,
-        scope_score=reading.scope_score,
-        stated=stated_of(reading),
-    )
-    for field, value in _scope_fields(reasons).items():
-        setattr(reading, field, value)
+    before = stated_of(reading)
+    _state_patient_of_film(reading)
+    conflicts = _conflicts_of_edit(reading, patient)
+    patient = decided_patient(conflicts, patient, decisions)
+    entries = entries_of(conflicts, patient, decisions)
+    _set(reading, patient.as_fields())
+    reading.discrepancies = [*reading.discrepancies, *entries]
+    reading.header_disowned = is_disowned(entries, before=reading.header_disowned)
+    if reading.card is not None:
+        _decide_again(reading, reading.card)
+    elif stated_of(reading) != before:
+        raise ModelForgottenError
     review = Review.objects.filter(reading=reading).first()
     reading.agreement = agreement_of(reading.label, review.verdict if review else "")
     with recording.event("edited"):
         reading.save()
+        record_decisions(reading, entries)
     return reading
+
+
+def _decide_again(reading: Reading, card: Mapping[str, Any]) -> None:
+    reading.label, reasons = inference.decide(
+        card,
+        probabilities=reading.probabilities,
+        scope_score=reading.scope_score,
+        stated=stated_of(reading),
+    )
+    rule = inference.DecisionRule.of(card)
+    decided = _decision_fields(rule, reading.probabilities) | _scope_fields(reasons)
+    _set(reading, decided)
+
+
+def _state_patient_of_film(reading: Reading) -> None:
+    """Set what the file states, for a reading made before it was stored, if the film is there."""
+    if reading.film_patient is None and reading.film_format == "DICOM":
+        try:
+            film = read_film(original_film(reading))
+        except (FilmMissingError, FilmError):
+            return
+        reading.film_patient = stated_in(film.header)
+
+
+def _conflicts_of_edit(reading: Reading, patient: PatientDetails) -> Conflicts:
+    """Return what an edit has to decide, leaving out what has been decided before.
+
+    Other readings of the X-ray matter if the edit makes it another patient's.
+    """
+    others: tuple[Reading, ...] = ()
+    if not is_of(reading, patient):
+        hashes = FilmHashes(reading.film_sha256, reading.film_pixels_sha256)
+        found = same_film(reading.doctor, hashes, but=reading.pk)
+        others = tuple(other for other in found if not is_of(other, patient))
+    return conflicts_of(
+        reading.film_patient or {},
+        patient,
+        reading.model_version.card,
+        earlier=others,
+        decided=reading.discrepancies,
+    )
 
 
 @transaction.atomic

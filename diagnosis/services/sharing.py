@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 __all__ = ["Box", "CaseDraft"]
 
-IMAGE_SIDE = 800
+IMAGE_SIDE = 1600
 MAX_BOXES = 20
 AGE_GROUP_YEARS = 5
 # Older people are so few that an exact age group could identify them.
@@ -71,17 +71,17 @@ def age_group(years: int) -> str:
 
 
 def default_text(reading: Reading) -> CaseDraft:
-    """Return a draft in the active language that contains age group and model result only."""
+    """Return a draft in the active language that contains age group and model result only.
+
+    The result is in a part of the text that colleagues open after they have looked at the X-ray.
+    """
     age = age_group(reading.patient_age_years)
-    title = _("Chest X-ray, %(age)s years, model: %(result)s") % {
-        "age": age,
-        "result": reading.get_label_display(),
-    }
     lines = [
         _("Patient aged %(age)s years.") % {"age": age},
-        _result_sentence(reading),
         _("**What do you see?**"),
+        board.current().hidden(_("Model's result"), _result_sentence(reading)),
     ]
+    title = _("Chest X-ray, %(age)s years") % {"age": age}
     return CaseDraft(title=title, body="\n\n".join(lines))
 
 
@@ -141,7 +141,7 @@ def share_case(
     Args:
         doctor: the doctor who made the reading.
         reading_id: the reading.
-        category: a key of the board's `categories()`.
+        category: a key of the board's `categories(doctor)`.
         title: one line.
         body: Markdown.
         boxes: what is blacked out in the image.

@@ -10,6 +10,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.views import View
 from django.views.decorators.http import require_safe
@@ -20,23 +21,25 @@ from diagnosis.filters import ReadingFilter
 from diagnosis.forms.readings import (
     DeletionForm,
     FilmForm,
-    PatientDetailsForm,
     ReadingForm,
     ReviewForm,
     header_fields,
 )
 from diagnosis.models import Reading, Review
-from diagnosis.services import sharing
+from diagnosis.services import pending, sharing
+from diagnosis.services.conflicts import UndecidedError
+from diagnosis.services.heatmaps import heatmap_place
 from diagnosis.services.readings import (
     SubmissionTakenError,
-    edit_reading,
     review_reading,
     submit_reading,
 )
-from diagnosis.serving import no_such_reading
+from diagnosis.serving import denied, no_such_reading
 from diagnosis.validators import keep_inspected, notices
+from mlcore.cards import presentation
 from mlcore.engine.films.film import render_film
 from mlcore.inference import ModelUnavailable
+from xraysite.common.private_search import private_search, query_string
 
 PAGE_SIZE = 20
 PREVIEW_SIDE = 800
@@ -58,7 +61,7 @@ class DoctorsOnlyMixin(PermissionRequiredMixin):
         readings = Reading.objects.own_of(self.request.user)
         reading = readings.select_related("doctor", "model_version").filter(pk=pk).first()
         if reading is None:
-            raise no_such_reading()
+            raise denied(pk)
         return reading
 
 
@@ -68,10 +71,13 @@ class OwnReadingMixin(DoctorsOnlyMixin):
     Everyone else gets 404, whether the reading exists or not.
     """
 
+    kwargs: dict[str, Any]
+
     def handle_no_permission(self) -> Any:
-        raise no_such_reading()
+        raise denied(self.kwargs["pk"])
 
 
+@method_decorator(private_search, name="dispatch")
 class ReadingListView(DoctorsOnlyMixin, View):
     """A doctor's own history, newest first."""
 
@@ -80,8 +86,6 @@ class ReadingListView(DoctorsOnlyMixin, View):
         readings = sharing.with_sharing(readings).defer("activation_map")
         search = ReadingFilter(request.GET, queryset=readings)
         page = Paginator(search.qs, PAGE_SIZE).get_page(request.GET.get("page"))
-        query = request.GET.copy()
-        query.pop("page", None)
         template = (
             "diagnosis/_reading_table.html"
             if request.htmx and not request.htmx.history_restore_request  # type: ignore[attr-defined]
@@ -91,10 +95,12 @@ class ReadingListView(DoctorsOnlyMixin, View):
             "filter": search,
             "page_obj": page,
             "total": page.paginator.count,
-            "querystring": query.urlencode(),
-            "is_filtered": any(query.values()),
+            "querystring": query_string(request, without=["page"]),
+            "is_filtered": any(value for name, value in request.GET.items() if name != "page"),
             "deletion": DeletionForm(),
         }
+        if shown := list(page.object_list):
+            access_log.record_list(shown, what="list")
         return render(request, template, context)
 
 
@@ -107,7 +113,9 @@ class NewReadingView(DoctorsOnlyMixin, View):
     """
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        return render(request, "diagnosis/reading_form.html", {"form": ReadingForm()})
+        """Show an empty form, or with `?draft=` what was typed before a wrong file was dropped."""
+        draft = _draft(request)
+        return render(request, "diagnosis/reading_form.html", {"form": ReadingForm(initial=draft)})
 
     def post(self, request: HttpRequest) -> HttpResponse:
         by_script = request.headers.get("X-Requested-With") == "XMLHttpRequest"
@@ -124,22 +132,46 @@ class NewReadingView(DoctorsOnlyMixin, View):
         except SubmissionTakenError:
             form.add_error(None, _("This form has already been used. Choose the X-ray again."))
             return self._refuse(request, form, status=422 if by_script else 200)
+        except UndecidedError:
+            location = self._ask(request, form)
         except ModelUnavailable as error:
-            return render(
-                request,
-                "diagnosis/model_unavailable.html",
-                {"code": error.code, "message": unavailable_text(error.code)},
-                status=503,
-            )
-        for warning in form.header_warnings():
-            messages.warning(request, warning)
+            return unavailable_page(request, error)
+        else:
+            location = reading.get_absolute_url()
         if by_script:
-            return JsonResponse({"location": reading.get_absolute_url()}, status=201)
-        return redirect(reading)
+            return JsonResponse({"location": location}, status=201)
+        return redirect(location)
+
+    def _ask(self, request: HttpRequest, form: ReadingForm) -> str:
+        """Keep the upload and return the URL of the page that asks for the doctor's decisions."""
+        submission = form.cleaned_data["submission"]
+        pending.keep(
+            doctor=request.user,  # type: ignore[arg-type]
+            submission=submission,
+            upload=form.cleaned_data["film"],
+            fields=form.entered(),
+        )
+        return reverse("readings:check", args=[submission])
 
     def _refuse(self, request: HttpRequest, form: ReadingForm, *, status: int) -> HttpResponse:
         form.renew_submission()
         return render(request, "diagnosis/reading_form.html", {"form": form}, status=status)
+
+
+def _draft(request: HttpRequest) -> dict[str, str]:
+    """Return what was typed in the form that `?draft=` names, empty if there is none."""
+    try:
+        submission = uuid.UUID(request.GET.get("draft", ""))
+    except ValueError:
+        return {}
+    kept = pending.find(request.user, submission)  # type: ignore[arg-type]
+    return kept.fields if kept is not None else {}
+
+
+def unavailable_page(request: HttpRequest, error: ModelUnavailable) -> HttpResponse:
+    """Respond that no reading can be made now."""
+    context = {"code": error.code, "message": unavailable_text(error.code)}
+    return render(request, "diagnosis/model_unavailable.html", context, status=503)
 
 
 def unavailable_text(code: str) -> str:
@@ -213,7 +245,8 @@ def _reading_page(
     is_own = reading.doctor_id == request.user.pk and not reading.is_hidden
     context = {
         "reading": reading,
-        "card": reading.model_version.card,
+        "card": reading.card,
+        "evaluated": presentation.held_out(reading.model_version) if reading.card else [],
         "is_own": is_own,
         "may_share": is_own and sharing.may_share(request.user),  # type: ignore[arg-type]
         "shared_cases": reading.shared_cases.all() if is_own else [],
@@ -221,12 +254,18 @@ def _reading_page(
         "review": review,
         "review_form": review_form or ReviewForm(instance=review),
         "deletion": DeletionForm(),
+        "heatmap_place": heatmap_place(reading),
     }
     return render(request, template, context)
 
 
 class ReviewView(OwnReadingMixin, View):
     """Record the doctor's assessment, from the form on the reading's page."""
+
+    def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        """Redirect to the form: a page with its errors has this address and can be reloaded."""
+        self.own_reading(pk)
+        return redirect("readings:detail", pk)
 
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         self.own_reading(pk)
@@ -245,41 +284,6 @@ class ReviewView(OwnReadingMixin, View):
             raise no_such_reading() from None
         messages.success(request, _("Your assessment has been saved."))
         return redirect("readings:detail", pk)
-
-
-class EditReadingView(OwnReadingMixin, View):
-    """Correct the patient's details; doctor, film and probabilities cannot be changed."""
-
-    template = "diagnosis/reading_edit.html"
-
-    def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-        reading = self.own_reading(pk)
-        form = PatientDetailsForm(instance=reading)
-        return render(request, self.template, {"form": form, "reading": reading})
-
-    def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-        reading = self.own_reading(pk)
-        label = reading.label
-        form = PatientDetailsForm(request.POST, instance=reading)
-        if not form.is_valid():
-            context = {"form": form, "reading": self.own_reading(pk)}
-            return render(request, self.template, context)
-        try:
-            edited = edit_reading(
-                doctor=request.user,  # type: ignore[arg-type]
-                reading_id=pk,
-                patient=form.patient_details(),
-            )
-        except Reading.DoesNotExist:
-            raise no_such_reading() from None
-        messages.success(request, _("The patient's details have been updated."))
-        if edited.label != label:
-            messages.warning(
-                request,
-                _("With the corrected age, the result is now %(result)s.")
-                % {"result": edited.get_label_display()},
-            )
-        return redirect(edited)
 
 
 class DeleteReadingView(OwnReadingMixin, View):
@@ -322,7 +326,7 @@ class UndeleteReadingView(OwnReadingMixin, View):
         try:
             reading = retention.undo_hiding(doctor=request.user, reading_id=pk)  # type: ignore[arg-type]
         except Reading.DoesNotExist:
-            raise no_such_reading() from None
+            raise denied(pk) from None
         except retention.TooLateError:
             messages.error(
                 request,

@@ -32,12 +32,13 @@ class ShareCaseView(OwnReadingMixin, View):
     def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         reading = self._shareable(pk)
         draft = sharing.default_text(reading)
-        form = ShareForm(initial={"title": draft.title, "body": draft.body})
+        initial = {"title": draft.title, "body": draft.body}
+        form = ShareForm(initial=initial, doctor=request.user)  # type: ignore[arg-type]
         return self._edit(reading, form)
 
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         reading = self._shareable(pk)
-        form = ShareForm(request.POST)
+        form = ShareForm(request.POST, doctor=request.user)  # type: ignore[arg-type]
         step = request.POST.get("step")
         if step == "edit":
             return self._edit(reading, form.reopened())

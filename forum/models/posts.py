@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from forum.querysets import PictureQuerySet, PostQuerySet, TopicQuerySet
+from forum.querysets import CategoryQuerySet, PictureQuerySet, PostQuerySet, TopicQuerySet
 
 POSTS_A_PAGE = 20
 MAX_TITLE = 150
@@ -23,6 +23,10 @@ USER = settings.AUTH_USER_MODEL
 class Category(models.Model):
     """A group of topics, named in both languages."""
 
+    class Openers(models.TextChoices):
+        EVERYONE = "EVERYONE", _("Everyone")
+        SUPERVISORS = "SUPERVISORS", _("Supervisors only")
+
     name_zh_hant = models.CharField(_("name (Chinese)"), max_length=60, unique=True)
     name_en = models.CharField(_("name (English)"), max_length=60, unique=True)
     about_zh_hant = models.CharField(_("description (Chinese)"), max_length=200, blank=True)
@@ -30,9 +34,18 @@ class Category(models.Model):
     position = models.PositiveSmallIntegerField(
         _("position"), default=0, help_text=_("Smaller numbers come first.")
     )
+    opened_by = models.CharField(
+        _("who may open topics"),
+        max_length=11,
+        choices=Openers.choices,
+        default=Openers.EVERYONE,
+        help_text=_("Everyone may reply to a topic, whoever opened it."),
+    )
     is_closed = models.BooleanField(
         _("closed"), default=False, help_text=_("A closed category accepts no new topics.")
     )
+
+    objects: ClassVar = CategoryQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("category")

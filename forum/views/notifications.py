@@ -32,6 +32,7 @@ class NotificationsView(MembersOnlyMixin, View):
     def _page(self, form: MailForm) -> HttpResponse:
         mine = notifications.visible_notifications(self.person)
         mine = mine.select_related("post__topic__category", "actor")
+        mine = mine.prefetch_related("actor__groups")
         pages: Paginator = BoundedPaginator(mine, A_PAGE)
         context = {"page_obj": pages.get_page(self.request.GET.get("page")), "form": form}
         return render(self.request, "forum/notifications.html", context)

@@ -23,7 +23,7 @@ class PostView(MembersOnlyMixin, View):
 
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
         posts = Post.objects.visible_to(self.person).select_related("topic", "author", "hidden_by")
-        post = posts.prefetch_related("mentioned").filter(pk=pk).first()
+        post = posts.prefetch_related("mentioned", "author__groups").filter(pk=pk).first()
         if post is None:
             raise no_such_post()
         if is_fragment(request):

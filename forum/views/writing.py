@@ -7,6 +7,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views import View
 
+from accounts.models import User
 from forum import mentions, pages, pictures, services
 from forum.forms import PictureForm
 from forum.models import MAX_BODY, MAX_TITLE, Category, Picture, Topic
@@ -81,13 +82,32 @@ class UploadView(MembersOnlyMixin, View):
         return JsonResponse({"url": picture.get_absolute_url()}, status=201)
 
 
+def visible_picture(user: User, pk: uuid.UUID) -> Picture:
+    """Return an image that `user` may see.
+
+    Raises:
+        Http404: there is no such image.
+    """
+    pictures_of = Picture.objects.visible_to(user).select_related("post__topic", "owner")
+    picture: Picture | None = pictures_of.filter(pk=pk).first()
+    if picture is None or not picture.file.storage.exists(str(picture.file.name)):
+        raise Http404(_("This image does not exist."))
+    return picture
+
+
+class PicturePageView(MembersOnlyMixin, View):
+    """Shows an image of a post large, with zoom."""
+
+    def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        context = {"picture": visible_picture(self.person, pk)}
+        return render(request, "forum/picture.html", context)
+
+
 class PictureView(MembersOnlyMixin, View):
     """Serves an image of a post that the user may read."""
 
     def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponseBase:
-        picture = Picture.objects.visible_to(self.person).filter(pk=pk).first()
-        if picture is None or not picture.file.storage.exists(str(picture.file.name)):
-            raise Http404(_("This image does not exist."))
+        picture = visible_picture(self.person, pk)
         with picture.file.open("rb") as stored:
             response = HttpResponse(stored.read(), content_type="image/webp")
         response.headers["Content-Disposition"] = "inline"

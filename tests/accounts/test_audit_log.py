@@ -3,6 +3,7 @@
 import getpass
 import re
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from io import StringIO
 
 import pytest
@@ -10,13 +11,14 @@ from auditlog.context import auditlog_value, set_actor
 from django.contrib.auth import authenticate
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
+from django.db.migrations.executor import MigrationExecutor
 from django.test import override_settings
 
 from accounts import roles, services
 from accounts.audit import recording
 from accounts.audit.models import AuditLogError
 from accounts.audit.verify import verify_log
-from accounts.models import AuditEntry, AuditHead, User
+from accounts.models import AuditEntry, AuditHead, AuditMention, User
 from tests.factories import PASSWORD, DoctorFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -272,4 +274,26 @@ def test_concurrent_entries_form_one_chain():
     with ThreadPoolExecutor(4) as writers:
         list(writers.map(write, range(4)))
     assert AuditEntry.objects.count() == before + 40
+    assert list(verify_log()) == []
+
+
+def test_lists_recorded_before_the_index_are_found(doctor):
+    keys = ["a" * 36, "b" * 36]
+    entry = recording.record_event(User, what="admin list", about="*", detail={"readings": keys})
+    recording.record_event(User, what="access-searched", about="*", detail={"readings": 3})
+    assert len(list(verify_log())) == 1
+    migration = import_module("accounts.migrations.0009_audit_mentions")
+    state = MigrationExecutor(connection).loader.project_state(("accounts", "0009_audit_mentions"))
+    migration.index_earlier_lists(state.apps, None)
+    assert list(verify_log()) == []
+    found = AuditMention.objects.filter(object_pk__in=keys).values_list("entry_id", flat=True)
+    assert list(found) == [entry.pk, entry.pk]
+
+
+def test_a_long_list_is_several_sealed_rows(doctor, monkeypatch):
+    monkeypatch.setattr(recording, "MAX_SHOWN", 2)
+    recording.record_shown(User, [1, 2, 3, 3], what="list")
+    rows = AuditEntry.objects.filter(what="list").order_by("sequence")
+    assert [row.shown_keys for row in rows] == [["1", "2"], ["3", "3"]]
+    assert AuditMention.objects.count() == 3
     assert list(verify_log()) == []

@@ -11,12 +11,13 @@ from diagnosis.models import Reading
 from diagnosis.services.films import THUMBNAIL_SIDE, VIEWER_SIDE
 from mlcore.engine.films import film as films
 from tests.conftest import patient_details, post_film, upload_of
+from tests.diagnosis.checking import decided
 from tests.films import encode, encode_dicom, synthetic_film
 
 pytestmark = pytest.mark.django_db
 
 PIXELS = synthetic_film("NORMAL", seed=11, size=256)
-FILES = {"jpeg": encode(PIXELS, "jpeg"), "dicom": encode_dicom(PIXELS)}
+FILES = {"jpeg": encode(PIXELS, "jpeg"), "dicom": encode_dicom(PIXELS, patient_name="陳小明")}
 VIEWS = ("", "film/", "film/?size=thumb", "heatmap/", "report/")
 
 
@@ -65,7 +66,9 @@ def test_an_inspected_film_is_read_like_any_other(active_model, as_doctor):
     for inspect in (False, True):
         if inspect:
             as_doctor.post("/readings/new/inspect/", {"film": upload_of(FILES["dicom"])})
-        post_film(as_doctor, FILES["dicom"], submission=str(uuid.uuid4()))
+        response = post_film(as_doctor, FILES["dicom"], submission=str(uuid.uuid4()))
+        if inspect:
+            decided(as_doctor, response.headers["Location"])
         readings.append(Reading.objects.first())
     fields = ("film_sha256", "probabilities", "label", "film_view", "film_width", "film_bytes")
     one, other = ([getattr(reading, field) for field in fields] for reading in readings)

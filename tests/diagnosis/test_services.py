@@ -24,6 +24,7 @@ from diagnosis.services.readings import (
 )
 from diagnosis.validators import validate_film
 from mlcore import inference
+from tests.diagnosis.checking import dicom
 from tests.films import encode, encode_dicom, synthetic_film
 
 PATIENT = PatientDetails(
@@ -35,12 +36,15 @@ def upload(data: bytes):
     return validate_film(SimpleUploadedFile("film", data))
 
 
-def submit(doctor, data: bytes, *, patient: PatientDetails = PATIENT, submission=None) -> Reading:
+def submit(
+    doctor, data: bytes, *, patient: PatientDetails = PATIENT, submission=None, **more
+) -> Reading:
     return submit_reading(
         doctor=doctor,
         upload=upload(data),
         patient=patient,
         submission=submission or uuid.uuid4(),
+        **more,
     )
 
 
@@ -89,11 +93,12 @@ def test_only_doctors_submit_readings(active_model, supervisor, ml_engineer, fil
     assert stored_files() == []
 
 
-def test_a_patient_outside_the_validated_ages_is_out_of_scope(active_model, doctor, film_bytes):
+def test_a_patient_outside_the_validated_ages_is_out_of_scope(active_model, doctor):
     low, high = active_model.card["population"]["age_years"]
-    for age in (low - 1, high + 1, 70):
+    for seed, age in enumerate((low - 1, high + 1, 70)):
         patient = PatientDetails(name="A", age_years=age, exam_date=PATIENT.exam_date)
-        reading = submit(doctor, film_bytes, patient=patient)
+        film = encode(synthetic_film("NORMAL", seed=seed), "png")
+        reading = submit(doctor, film, patient=patient)
         assert reading.label == Label.OUT_OF_SCOPE
         assert "age" in reading.scope_reasons
 
@@ -120,13 +125,13 @@ def test_correcting_the_age_updates_only_the_label(active_model, doctor, film_by
     ],
 )
 def test_a_dicom_header_out_of_scope_is_stored_and_refused(lenient_model, doctor, reason, stated):
-    pixels = synthetic_film("NORMAL", seed=1, size=256)
-    reading = submit(doctor, encode_dicom(pixels, **stated))
+    data = dicom(**stated)
+    reading = submit(doctor, data)
     assert reading.film_format == "DICOM"
     assert reading.label == Label.OUT_OF_SCOPE
     assert reading.scope_reasons == [reason]
-    assert original_film(reading) == encode_dicom(pixels, **stated)
-    within = submit(doctor, encode_dicom(pixels))
+    assert original_film(reading) == data
+    within = submit(doctor, dicom(seed=2))
     assert within.label != Label.OUT_OF_SCOPE
     assert within.scope_reasons == []
 
@@ -194,7 +199,8 @@ def test_changes_are_audited_without_the_film(active_model, doctor, film_bytes):
 def test_rendering_has_no_metadata(active_model, doctor):
     pixels = synthetic_film("NORMAL", seed=2, size=256)
     data = encode_dicom(pixels, patient_name="SECRET^NAME", patient_id="SECRET-ID")
-    rendering = film_rendering(submit(doctor, data), max_side=1600)
+    patient = PatientDetails("Secret Name", 3, PATIENT.exam_date, number="SECRET-ID")
+    rendering = film_rendering(submit(doctor, data, patient=patient), max_side=1600)
     assert b"SECRET" in data
     assert b"SECRET" not in rendering
     assert rendering.startswith(b"\xff\xd8\xff")

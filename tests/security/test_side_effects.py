@@ -14,6 +14,7 @@ from tests.security.crawl import addresses
 TRACES = {
     "accounts.AuditEntry",
     "accounts.AuditHead",
+    "accounts.AuditMention",
     "sessions.Session",
     "usersessions.UserSession",
     # Opening a topic marks it and its notifications as read.

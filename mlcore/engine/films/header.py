@@ -13,6 +13,7 @@ class DicomHeader:
     Attributes:
         patient_name: the ideographic name if there is one, otherwise the alphabetic one; family
             name first, components joined by spaces (not between Chinese or Japanese characters).
+        other_names: the patient's name in the other scripts that the file gives.
         patient_id: the hospital's patient number.
         birth_date: PatientBirthDate.
         sex: PatientSex: M, F or O.
@@ -33,6 +34,7 @@ class DicomHeader:
     patient_id: str | None = None
     birth_date: datetime.date | None = None
     sex: str | None = None
+    other_names: tuple[str, ...] = ()
     age_years: float | None = None
     study_date: datetime.date | None = None
     modality: str | None = None

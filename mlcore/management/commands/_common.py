@@ -27,14 +27,14 @@ def chosen_model(name: str | None) -> LoadedModel:
             version = _active_version()
             if version is not None:
                 return registry.loaded_version(version)
-        folder = (
-            Path(name)
-            if name and "/" in name
-            else registry.folder_of(name or settings.SHIPPED_MODEL)
-        )
-        return registry.load(folder)
+        return registry.load(folder_named(name or settings.SHIPPED_MODEL))
     except ModelUnavailable as error:
         raise CommandError(f"The model cannot be used ({error}).") from error
+
+
+def folder_named(name: str) -> Path:
+    """Return the folder of a bundle that is given by its name or as a path."""
+    return Path(name) if "/" in name else registry.folder_of(name)
 
 
 def _active_version() -> Any:
@@ -44,14 +44,19 @@ def _active_version() -> Any:
         return None
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:
     """Write `value` as JSON, completely or not at all.
+
+    Args:
+        path: the file to write.
+        value: JSON values; those that are not finite become null.
+        indent: spaces per level; None writes one line.
 
     Raises:
         CommandError: the file cannot be written.
     """
     try:
-        text = json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
         write_atomically(path, f"{text}\n".encode(), mode=0o644)
     except OSError as error:
         raise CommandError(f"{path} cannot be written: {error}") from error

@@ -61,7 +61,7 @@ class Command(BaseCommand):
             "measured": {"model": model.name, "bundle_sha256": model.sha256, "confusion": table},
             **found.to_json(),
         }
-        write_json(options["out"], entry)
+        write_json(options["out"], entry, indent=None)
         for name, row in table.items():
             named = [cause for cause in resemblance.CAUSES if row[cause]]
             causes = ", ".join(f"{row[cause]} {cause}" for cause in named)

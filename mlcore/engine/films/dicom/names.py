@@ -35,19 +35,21 @@ def charset_labels(dataset: Dataset) -> list[str]:
     return [values] if isinstance(values, str) else [str(value) for value in values]
 
 
-def patient_name(dataset: Dataset) -> str | None:
-    """Return the name: ideographic if there is one, otherwise alphabetic or phonetic.
+def patient_names(dataset: Dataset) -> list[str]:
+    """Return the name in each script that is given: ideographic, alphabetic, phonetic.
 
     Raises:
         UndecodableError: a component cannot be decoded, or could mean different names.
     """
     written = text_of(dataset, "PatientName")
-    for group in sorted(_groups(written), key=lambda pair: pair[0]):
-        components = [part for part in (tidy(c) for c in group[1].split("^")) if part]
+    alphabetic, ideographic, phonetic = (written + "==").split("=")[:3]
+    found = []
+    for group in (ideographic, alphabetic, phonetic):
+        components = [part for part in (tidy(c) for c in group.split("^")) if part]
         if components:
             unspaced = all(_is_han_or_kana(part) for part in components)
-            return ("" if unspaced else " ").join(components)
-    return None
+            found.append(("" if unspaced else " ").join(components))
+    return found
 
 
 def text_of(dataset: Dataset, keyword: str) -> str:
@@ -143,12 +145,6 @@ def _consists_of_letters(text: str) -> bool:
         char.isascii() or char in _NAME_SIGNS or unicodedata.category(char)[0] in "LM"
         for char in text
     )
-
-
-def _groups(written: str) -> list[tuple[int, str]]:
-    """Return the groups with their order of preference."""
-    order = (1, 0, 2)  # alphabetic, ideographic, phonetic
-    return list(zip(order, written.split("=")[:3], strict=False))
 
 
 def _is_han_or_kana(part: str) -> bool:

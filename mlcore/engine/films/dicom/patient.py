@@ -26,10 +26,12 @@ _AGE_TOLERANCE_YEARS = 1.5
 def read_header(dataset: Dataset) -> DicomHeader:
     """Return patient and view; None for each value that is missing or unusable."""
     notices: list[str] = []
+    found = _patient_names(dataset, notices)
     exam = _exam_date(dataset, notices)
     birth = _birth_date(dataset, exam, notices)
     return DicomHeader(
-        patient_name=_patient_name(dataset, notices),
+        patient_name=found[0] if found else None,
+        other_names=tuple(found[1:]),
         patient_id=_patient_id(dataset, notices),
         birth_date=birth,
         sex=_sex(dataset),
@@ -62,12 +64,13 @@ def _code(dataset: Dataset, keyword: str) -> str | None:
     return value.upper() if value else None
 
 
-def _patient_name(dataset: Dataset, notices: list[str]) -> str | None:
+def _patient_names(dataset: Dataset, notices: list[str]) -> list[str]:
+    """Return the name in each script that the file gives: ideographic, alphabetic, phonetic."""
     try:
-        return names.patient_name(dataset)
+        return names.patient_names(dataset)
     except names.UndecodableError:
         notices.append("name_undecodable")
-        return None
+        return []
 
 
 def _patient_id(dataset: Dataset, notices: list[str]) -> str | None:

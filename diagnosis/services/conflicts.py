@@ -1,0 +1,229 @@
+"""What must be decided before a reading is stored: file against form, and the same X-ray again."""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import Q
+from django.utils import timezone
+
+from diagnosis.models import FILM, Reading, Source
+from diagnosis.services.films import FilmHashes
+from diagnosis.services.patients import (
+    AGE,
+    FIELDS,
+    Difference,
+    PatientDetails,
+    StatedPatient,
+    differences,
+    is_same_patient,
+    value_of,
+)
+from mlcore import inference
+from mlcore.engine.films.header import completed_years
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+MAX_EARLIER = 20
+
+
+@dataclass(frozen=True)
+class Conflicts:
+    """What the doctor has to decide.
+
+    Attributes:
+        differences: the fields in which file and form disagree.
+        validated_ages: the first and the last age, if the file's age is outside them and differs
+            from the form's: then only disowning the header gives a result.
+        earlier: the doctor's own readings of the same X-ray, newest first.
+    """
+
+    differences: tuple[Difference, ...] = ()
+    validated_ages: tuple[int, int] | None = None
+    earlier: tuple[Reading, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.differences or self.earlier)
+
+    def of_other_patients(self, patient: PatientDetails) -> list[Reading]:
+        """Return the earlier readings of patients other than `patient`."""
+        return [reading for reading in self.earlier if not is_of(reading, patient)]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which side is right about one field, and why; the file needs no reason."""
+
+    source: Source
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What a doctor decided about `Conflicts`.
+
+    Attributes:
+        fields: by field, the choice.
+        seen: ids of the earlier readings of the X-ray that the doctor was shown.
+        film_reason: why the X-ray is stored under another patient too.
+    """
+
+    fields: Mapping[str, Choice] = field(default_factory=dict)
+    seen: frozenset[uuid.UUID] = frozenset()
+    film_reason: str = ""
+
+
+NOTHING_DECIDED = Decisions()
+
+
+class UndecidedError(Exception):
+    """Raised when a reading would be stored although something has to be decided first.
+
+    Attributes:
+        conflicts: what has to be decided.
+    """
+
+    def __init__(self, conflicts: Conflicts) -> None:
+        super().__init__("File, form and earlier readings disagree.")
+        self.conflicts = conflicts
+
+
+def is_of(reading: Reading, patient: PatientDetails) -> bool:
+    """Return whether a reading is about `patient`."""
+    return is_same_patient(
+        reading.patient_name, reading.patient_number, patient.name, patient.number
+    )
+
+
+def same_film(
+    doctor: "User", film: FilmHashes, *, but: uuid.UUID | None = None
+) -> tuple[Reading, ...]:
+    """Return the doctor's own readings of the same file or the same pixels, newest first.
+
+    Readings of other doctors are never looked at, so neither the result nor the time it takes
+    depends on them.
+
+    Args:
+        film: the hashes of the film; without a hash of the pixels, only the file is compared.
+        but: id of a reading to leave out.
+    """
+    same = Q(film_sha256=film.file)
+    if film.pixels:
+        same |= Q(film_pixels_sha256=film.pixels)
+    readings = Reading.objects.own_of(doctor).filter(same)
+    if but is not None:
+        readings = readings.exclude(pk=but)
+    return tuple(readings.defer("activation_map").order_by("-created_at", "-id")[:MAX_EARLIER])
+
+
+def conflicts_of(
+    stated: StatedPatient,
+    patient: PatientDetails,
+    card: Mapping[str, Any],
+    *,
+    earlier: tuple[Reading, ...] = (),
+    decided: Iterable[Mapping[str, Any]] = (),
+) -> Conflicts:
+    """Return what has to be decided before `patient` is stored with a film.
+
+    Args:
+        stated: what the file states.
+        patient: what the form states.
+        card: the card of the model that reads the film.
+        earlier: the doctor's other readings of the film.
+        decided: entries of `Reading.discrepancies`, which are not asked for again.
+    """
+    settled = {
+        (each["field"], each["file"], each["form"])
+        for each in decided
+        if each["chosen"] != Source.FILE
+    }
+    found = tuple(
+        each
+        for each in differences(stated, patient)
+        if (each.field, each.file, each.form) not in settled
+    )
+    is_outside = any(each.field == AGE for each in found) and not inference.is_validated_age(
+        card, stated[AGE]
+    )
+    lowest, highest = card["population"]["age_years"]
+    return Conflicts(found, (lowest, highest) if is_outside else None, earlier)
+
+
+def decided_patient(
+    conflicts: Conflicts, patient: PatientDetails, decisions: Decisions
+) -> PatientDetails:
+    """Return the patient's details with the file's values where the file is right.
+
+    Raises:
+        UndecidedError: a choice or a reason is missing, or the chosen age contradicts the chosen
+            date of birth.
+    """
+    for difference in conflicts.differences:
+        choice = decisions.fields.get(difference.field)
+        if choice is None or (choice.source != Source.FILE and not choice.reason):
+            raise UndecidedError(conflicts)
+        if choice.source == Source.DISOWNED and difference.field != AGE:
+            raise UndecidedError(conflicts)
+        if choice.source == Source.FILE:
+            value = value_of(difference.field, difference.file)
+            patient = replace(patient, **{FIELDS[difference.field]: value})
+    if not {reading.pk for reading in conflicts.earlier} <= decisions.seen:
+        raise UndecidedError(conflicts)
+    if conflicts.of_other_patients(patient) and not decisions.film_reason:
+        raise UndecidedError(conflicts)
+    birth = patient.birth_date
+    if birth is not None and completed_years(birth, patient.exam_date) != patient.age_years:
+        raise UndecidedError(conflicts)
+    return patient
+
+
+def entries_of(
+    conflicts: Conflicts, patient: PatientDetails, decisions: Decisions
+) -> list[dict[str, Any]]:
+    """Return the entries for `Reading.discrepancies`.
+
+    Args:
+        conflicts: what had to be decided.
+        patient: the patient's details as decided.
+        decisions: what the doctor decided.
+    """
+    now = timezone.now().isoformat(timespec="seconds")
+    form = _identity(patient.name, patient.number)
+    entries = [_entry(each, decisions.fields[each.field], now) for each in conflicts.differences]
+    why = Choice(Source.FORM, decisions.film_reason)
+    for other in conflicts.of_other_patients(patient):
+        stored = _identity(other.patient_name, other.patient_number)
+        entry = _entry(Difference(FILM, stored, form), why, now) | {"reading": str(other.pk)}
+        entries.append(entry)
+    return entries
+
+
+def _entry(difference: Difference, choice: Choice, now: str) -> dict[str, Any]:
+    return {
+        "field": difference.field,
+        "file": difference.file,
+        "form": difference.form,
+        "chosen": choice.source.value,
+        "reason": choice.reason,
+        "at": now,
+    }
+
+
+def _identity(name: str, number: str) -> str:
+    return " · ".join(filter(None, [name, number]))
+
+
+def is_disowned(entries: Iterable[Mapping[str, Any]], *, before: bool = False) -> bool:
+    """Return whether the header is disowned after `entries`: the last choice of an age decides.
+
+    Args:
+        entries: new entries of `Reading.discrepancies`.
+        before: whether it was disowned before them.
+    """
+    for entry in entries:
+        if entry["field"] == AGE:
+            before = entry["chosen"] == Source.DISOWNED
+    return before

@@ -1,0 +1,103 @@
+"""The page that asks for a doctor's decisions before a new reading is stored."""
+
+import uuid
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views import View
+
+from diagnosis import access_log
+from diagnosis.forms.conflicts import ConflictForm
+from diagnosis.forms.readings import PatientDetailsForm
+from diagnosis.models import Reading
+from diagnosis.services import pending
+from diagnosis.services.conflicts import Conflicts, UndecidedError, conflicts_of, same_film
+from diagnosis.services.pending import PendingUpload
+from diagnosis.services.readings import SubmissionTakenError, submit_reading
+from diagnosis.views.readings import DoctorsOnlyMixin, unavailable_page
+from mlcore import inference
+from mlcore.inference import ModelUnavailable
+
+
+class CheckReadingView(DoctorsOnlyMixin, View):
+    """Show what file, form and earlier readings say, and store the reading as decided.
+
+    The upload waits in `services.pending` under the id of the submitted form. Reading the page
+    again, in another language too, changes nothing.
+    """
+
+    def get(self, request: HttpRequest, submission: uuid.UUID) -> HttpResponse:
+        upload = pending.find(request.user, submission)  # type: ignore[arg-type]
+        if upload is None or upload.hashes is None:
+            return self._gone(request, submission)
+        try:
+            form = self._form(upload)
+        except ModelUnavailable as error:
+            return unavailable_page(request, error)
+        return self._page(upload, form)
+
+    def post(self, request: HttpRequest, submission: uuid.UUID) -> HttpResponse:
+        upload = pending.find(request.user, submission)  # type: ignore[arg-type]
+        if upload is None or upload.hashes is None:
+            return self._gone(request, submission)
+        if "wrong_file" in request.POST:
+            pending.drop_film(request.user, submission)  # type: ignore[arg-type]
+            messages.info(request, _("Choose the right X-ray. What you typed has been kept."))
+            return redirect(f"{reverse('readings:new')}?draft={submission}")
+        try:
+            form = self._form(upload, request.POST)
+            if not form.is_valid():
+                return self._page(upload, form)
+            reading = submit_reading(
+                doctor=request.user,  # type: ignore[arg-type]
+                upload=upload.uploaded_film(),
+                patient=form.patient_details(),
+                submission=submission,
+                decisions=form.decisions(),
+            )
+        except UndecidedError:
+            messages.warning(request, _("This has changed in the meantime. Check it again."))
+            return self._page(upload, self._form(upload))
+        except (SubmissionTakenError, ValidationError):
+            return self._gone(request, submission)
+        except ModelUnavailable as error:
+            return unavailable_page(request, error)
+        pending.remove(request.user, submission)  # type: ignore[arg-type]
+        return redirect(reading)
+
+    def _form(self, upload: PendingUpload, data: Any = None) -> ConflictForm:
+        return ConflictForm(data, conflicts=self._conflicts(upload), entered=upload.fields)
+
+    def _conflicts(self, upload: PendingUpload) -> Conflicts:
+        """Return what has to be decided; empty if nothing has to be any more."""
+        details = PatientDetailsForm(upload.fields)
+        if upload.hashes is None or not details.is_valid():
+            return Conflicts()
+        return conflicts_of(
+            upload.stated or {},
+            details.patient_details(),
+            inference.active_model().card,
+            earlier=same_film(self.request.user, upload.hashes),  # type: ignore[arg-type]
+        )
+
+    def _page(self, upload: PendingUpload, form: ConflictForm) -> HttpResponse:
+        # The page shows who the earlier readings are about.
+        if form.conflicts.earlier:
+            access_log.record_list(form.conflicts.earlier, what="same-film")
+        context = {"form": form, "upload": upload}
+        return render(self.request, "diagnosis/reading_check.html", context)
+
+    def _gone(self, request: HttpRequest, submission: uuid.UUID) -> HttpResponse:
+        """Lead to the reading that the form has created, or back to the form."""
+        if Reading.objects.own_of(request.user).filter(pk=submission).exists():
+            return redirect("readings:detail", submission)
+        messages.warning(
+            request,
+            _("The X-ray is no longer kept for this form. Nothing was saved; choose it again."),
+        )
+        return redirect(f"{reverse('readings:new')}?draft={submission}")
