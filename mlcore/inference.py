@@ -64,6 +64,8 @@ class Stated:
             either is outside the validated range, the film is out of scope.
         trusts_header_age: False if the header is known to belong to somebody else or to be wrong.
             Its age then counts only where `age_years` is None.
+        header_ages_differ: the header's age contradicts its birth date, so that one of them may be
+            outside the validated range.
     """
 
     age_years: float | None = None
@@ -72,6 +74,7 @@ class Stated:
     body_part: str | None = None
     header_age_years: float | None = None
     trusts_header_age: bool = True
+    header_ages_differ: bool = False
 
     def completed_by(self, header: DicomHeader | None) -> "Stated":
         """Return a copy with the header's age, and missing values taken from a DICOM header."""
@@ -81,6 +84,7 @@ class Stated:
             self,
             age_years=header.age_years if self.age_years is None else self.age_years,
             header_age_years=header.age_years if self.trusts_header_age else None,
+            header_ages_differ=self.trusts_header_age and header.ages_differ,
             modality=self.modality or header.modality,
             view=self.view or header.view_position,
             body_part=self.body_part or header.body_part,
@@ -236,7 +240,7 @@ def _scope_reasons(
     if scope_score > card["scope"]["threshold"]:
         reasons.append("picture")
     ages = [age for age in (stated.age_years, stated.header_age_years) if age is not None]
-    if not all(is_validated_age(card, age) for age in ages):
+    if stated.header_ages_differ or not all(is_validated_age(card, age) for age in ages):
         reasons.append("age")
     for reason, value in (
         ("modality", stated.modality),

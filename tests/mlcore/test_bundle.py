@@ -295,6 +295,7 @@ def test_roll_back_activates_the_previous_model(bundles):
         (inference.Stated(age_years=5.9), ()),
         (inference.Stated(age_years=0.9), ("age",)),
         (inference.Stated(age_years=6), ("age",)),
+        (inference.Stated(header_ages_differ=True), ("age",)),
         (inference.Stated(view="PA", modality="DX", body_part="CHEST"), ()),
         (inference.Stated(view="ll"), ("view",)),
         (inference.Stated(modality="CT"), ("modality",)),

@@ -15,6 +15,7 @@ from pydicom.valuerep import PersonName
 from mlcore.engine.data.population import PUBLIC_PAEDIATRIC, header_reasons
 from mlcore.engine.films.film import read_film
 from mlcore.engine.films.header import DicomHeader, completed_years
+from mlcore.inference import Stated
 from tests.films import edited_dicom, encode_dicom, synthetic_film
 from tests.mlcore.film_checks import refused
 
@@ -156,6 +157,8 @@ class TestDates:
         assert found.age_years is None
         assert found.notices == ("age_contradicts_birth_date",)
         assert header_reasons(PUBLIC_PAEDIATRIC, found) == ("age",)
+        assert Stated().completed_by(found).header_ages_differ
+        assert not Stated(trusts_header_age=False).completed_by(found).header_ages_differ
 
     def test_sex(self):
         assert header(PatientSex="f").sex == "F"

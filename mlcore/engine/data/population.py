@@ -34,9 +34,7 @@ def header_reasons(population: Mapping[str, Any], header: DicomHeader) -> tuple[
     age = header.age_years
     reasons = []
     # A child is five years old until its sixth birthday.
-    if "age_contradicts_birth_date" in header.notices or (
-        age is not None and not lowest <= age < highest + 1
-    ):
+    if header.ages_differ or (age is not None and not lowest <= age < highest + 1):
         reasons.append("age")
     reasons += [
         reason

@@ -44,6 +44,11 @@ class DicomHeader:
     charset: str | None = None
     notices: tuple[str, ...] = ()
 
+    @property
+    def ages_differ(self) -> bool:
+        """Whether PatientAge contradicts the birth date, so that neither can be trusted."""
+        return "age_contradicts_birth_date" in self.notices
+
 
 def completed_years(birth: datetime.date, on: datetime.date) -> int | None:
     """Return the age in completed years by the calendar; None before the birth.
