@@ -202,6 +202,7 @@ class Pool:
             except _LostError as lost:
                 if not lost.may_retry:
                     raise DecoderFailedError(lost.code) from None
+            self.close()  # whatever killed it may have killed the idle ones too
             try:
                 return self._run_once(fields, content)
             except _LostError as lost:
