@@ -20,8 +20,8 @@ _CODES: dict[pool.FailureCode, FilmErrorCode] = {
 def decode_film(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> Film:
     """Decode a film from the content of a file, like `read_film`, within limits.
 
-    The file gets 2 seconds of CPU time, or as much more as its header states pixels, up to 10, and
-    512 MB of memory.
+    The file gets 512 MB of memory and 2 seconds of CPU time; 10 seconds at most for a film whose
+    header states more than 5 megapixels.
 
     Args:
         data: the whole file.

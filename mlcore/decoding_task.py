@@ -2,14 +2,22 @@
 
 from typing import Any
 
-from mlcore.engine.films.encoded import Encoded, encode_within_budget
+from mlcore.engine.films.budget import listening
+from mlcore.engine.films.encoded import Encoded, encode_film
 from xraysite.common.decoders import worker
+
+# JPEG 2000, the slowest of the accepted formats, decodes about 5 megapixels a second.
+PIXELS_PER_SECOND = 2_500_000
 
 
 def decode(arguments: dict[str, Any], data: bytes) -> Encoded:
-    """Decode a film for `mlcore.decoding.decode_film`."""
-    return encode_within_budget(
-        arguments | {"least_seconds": worker.CPU_SECONDS, "seconds": worker.MAX_CPU_SECONDS},
-        data,
-        worker.allow_seconds,
-    )
+    """Decode a film for `mlcore.decoding.decode_film`.
+
+    A film of more than 5 megapixels gets CPU time in proportion to the size in its header.
+    """
+
+    def allow(pixels: int) -> None:
+        worker.allow_seconds(max(worker.CPU_SECONDS, pixels / PIXELS_PER_SECOND))
+
+    with listening(allow):
+        return encode_film(data, **arguments)

@@ -6,14 +6,13 @@ The process that decodes and the one that uses the film exchange it in this form
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mlcore.engine.films import budget
 from mlcore.engine.films.errors import FilmError
 from mlcore.engine.films.film import Film, read_film
 from mlcore.engine.films.header import DicomHeader
@@ -56,26 +55,6 @@ def film_from(reply: Mapping[str, Any], content: bytes | bytearray) -> Film:
     if header is not None:
         header = DicomHeader(**{name: _value(value) for name, value in header.items()})
     return Film(pixels=pixels, header=header, **stated)
-
-
-def encode_within_budget(
-    arguments: dict[str, Any], data: bytes, allow_seconds: Callable[[float], None]
-) -> Encoded:
-    """Decode a file after asking for CPU time in proportion to the size that it states.
-
-    Args:
-        arguments: `max_bytes`, `max_pixels`, `seconds` (for that many pixels) and
-            `least_seconds`.
-        data: the whole file.
-        allow_seconds: called with the seconds that the file may take in all.
-    """
-    most, seconds = arguments["max_pixels"], arguments["seconds"]
-
-    def allow(pixels: int) -> None:
-        allow_seconds(max(arguments["least_seconds"], seconds * min(pixels / most, 1)))
-
-    with budget.listening(allow):
-        return encode_film(data, max_bytes=arguments["max_bytes"], max_pixels=most)
 
 
 def _out_of_memory(error: BaseException | None) -> bool:
