@@ -132,10 +132,13 @@ def server(folder: str) -> Iterator[tuple[int, int]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    environment = os.environ | {"XRAYSITE_VAR": folder}
+    collect = [sys.executable, "manage.py", "collectstatic", "--no-input", "-v0"]
+    subprocess.run(collect, cwd=ROOT, env=environment, check=True)
     process = subprocess.Popen(
         [sys.executable, "-m", "gunicorn", "--config", "python:xraysite.gunicorn",
          "--bind", f"127.0.0.1:{port}", "--log-level", "error"],
-        cwd=ROOT, env=os.environ | {"XRAYSITE_VAR": folder},
+        cwd=ROOT, env=environment,
     )  # fmt: skip
     try:
         until = time.monotonic() + 60
