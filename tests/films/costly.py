@@ -121,8 +121,8 @@ def costly_files(share: float = 1.0) -> dict[str, bytes]:
     """
     side, scans = round(8000 * share) // 8 * 8, round(3000 * share)
     return {
-        "progressive JPEG, thousands of scans": progressive_jpeg(scans, side // 4),
-        "the same in DICOM": scans_dicom(scans, side // 4),
+        "progressive JPEG, thousands of scans": progressive_jpeg(scans, side),
+        "the same in DICOM": scans_dicom(scans, side),
         "progressive JPEG in DICOM, 90 scans": scans_dicom(90, side),
         "WebP, 64 MP": flat_webp(side),
         "WebP, 25 MP": flat_webp(round(5000 * share)),
