@@ -16,9 +16,15 @@ class ProfileForm(forms.ModelForm):
 
     class Meta:
         model = User
-        fields = ["display_name", "hospital", "department", "language", "time_zone"]
+        fields = ["display_name", "hospital", "department", "language", "time_zone", "show_heatmap"]
         labels = {"display_name": _("Name")}
-        help_texts = {"language": _("Language of the interface from your next sign-in.")}
+        help_texts = {
+            "language": _("Language of the interface from your next sign-in."),
+            "show_heatmap": _(
+                "Otherwise you see the X-ray first, and the areas that support pneumonia when you "
+                "ask for them. For accounts that read X-rays."
+            ),
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

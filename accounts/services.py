@@ -61,7 +61,11 @@ def create_account(
 
 def update_profile(*, user: User) -> User:
     """Save the profile fields that users may edit themselves."""
-    user.save(update_fields=["display_name", "hospital", "department", "language", "time_zone"])
+    user.save(
+        update_fields=[
+            "display_name", "hospital", "department", "language", "time_zone", "show_heatmap",
+        ]
+    )  # fmt: skip
     return user
 
 

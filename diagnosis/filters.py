@@ -1,10 +1,13 @@
 """The search form of a doctor's own history."""
 
+import datetime
+
 import django_filters
 from django import forms
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from diagnosis.models import Label, Reading
+from diagnosis.models import Agreement, Label, Reading, Verdict
 from diagnosis.querysets import ReadingQuerySet
 
 
@@ -13,7 +16,7 @@ class DateInput(forms.DateInput):
 
 
 class ReadingFilter(django_filters.FilterSet):
-    """Filter readings by patient's name or number, result, and exam date."""
+    """Filter readings by patient's name or number, result, assessment and dates."""
 
     q = django_filters.CharFilter(
         method="filter_patient",
@@ -22,6 +25,16 @@ class ReadingFilter(django_filters.FilterSet):
     )
     result = django_filters.ChoiceFilter(
         field_name="label", choices=Label.choices, label=_("Result"), empty_label=_("Any result")
+    )
+    own = django_filters.ChoiceFilter(
+        method="filter_own",
+        choices=[
+            ("none", _("Not recorded")),
+            ("differs", _("Differs from the model")),
+            *Verdict.choices,
+        ],
+        label=_("Your assessment"),
+        empty_label=_("Any assessment"),
     )
     date_from = django_filters.DateFilter(
         field_name="exam_date",
@@ -36,6 +49,10 @@ class ReadingFilter(django_filters.FilterSet):
         widget=DateInput(format="%Y-%m-%d"),
     )
 
+    read_from = django_filters.DateFilter(
+        method="filter_read", label=_("Read since"), widget=DateInput(format="%Y-%m-%d")
+    )
+
     class Meta:
         model = Reading
         fields: list[str] = []
@@ -44,3 +61,18 @@ class ReadingFilter(django_filters.FilterSet):
         self, queryset: ReadingQuerySet[Reading], name: str, value: str
     ) -> ReadingQuerySet[Reading]:
         return queryset.about(value)
+
+    def filter_read(
+        self, queryset: ReadingQuerySet[Reading], name: str, value: datetime.date
+    ) -> ReadingQuerySet[Reading]:
+        midnight = timezone.make_aware(datetime.datetime.combine(value, datetime.time()))
+        return queryset.filter(created_at__gte=midnight)
+
+    def filter_own(
+        self, queryset: ReadingQuerySet[Reading], name: str, value: str
+    ) -> ReadingQuerySet[Reading]:
+        if value == "none":
+            return queryset.filter(review__isnull=True)
+        if value == "differs":
+            return queryset.filter(agreement=Agreement.DISAGREE)
+        return queryset.filter(review__verdict=value)

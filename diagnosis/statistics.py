@@ -122,11 +122,27 @@ class Period:
         days: oldest first.
         total: the readings of all days together.
         peak: most readings on one day.
+        assessed: readings with a doctor's own assessment, by the model's `Label`.
     """
 
     days: list[Day]
     total: ReadingCounts
     peak: int
+    assessed: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def assessed_n(self) -> int:
+        return self.assessed.total()
+
+    @property
+    def assessed_percent(self) -> float | None:
+        """Percentage of readings with a doctor's assessment; None without readings."""
+        return _percent(self.assessed_n, self.total.n)
+
+    @property
+    def assessed_without_label(self) -> int:
+        """Assessed readings to which the model gave no label: nothing is compared in them."""
+        return self.assessed[Label.UNSURE] + self.assessed[Label.OUT_OF_SCOPE]
 
     @property
     def first(self) -> datetime.date:
@@ -178,7 +194,12 @@ def last_days(days: int = DAYS) -> Period:
     for n, bar in enumerate(chart):
         bar.x = round(100 * n / days, 3)
         bar.height = round(100 * bar.counts.n / peak, 2) if peak else 0
-    return Period(days=chart, total=total, peak=peak)
+    # By an expression, as in `by_doctor`.
+    result = Coalesce("label", Value(""))
+    reviewed: Any = _since(dates[0]).filter(review__isnull=False).annotate(result=result)
+    rows = reviewed.values("result").annotate(n=Count("pk"))
+    assessed = Counter({row["result"]: row["n"] for row in rows})
+    return Period(days=chart, total=total, peak=peak, assessed=assessed)
 
 
 def by_doctor(days: int = DAYS) -> dict[str, Any]:

@@ -55,8 +55,9 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         "name",
         "is_active",
         "auc",
-        "sensitivity",
-        "specificity",
+        "sick_called_normal",
+        "well_called_pneumonia",
+        "unsure",
         "short_hash",
         "created_at",
         "activated_at",
@@ -84,6 +85,9 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         }
         js = [Script("js/models.js", type="module")]
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ModelVersion]:
+        return super().get_queryset(request).prefetch_related("evaluations")
+
     @staticmethod
     def may_activate(request: HttpRequest) -> bool:
         return request.user.has_perm("mlcore.activate_modelversion")
@@ -105,13 +109,17 @@ class ModelVersionAdmin(ReadOnlyAdmin):
     def auc(self, version: ModelVersion) -> str:
         return _held_out(version, "auc")
 
-    @admin.display(description=gettext_lazy("Sensitivity"))
-    def sensitivity(self, version: ModelVersion) -> str:
-        return _held_out(version, "sensitivity")
+    @admin.display(description=gettext_lazy("With pneumonia, called normal"))
+    def sick_called_normal(self, version: ModelVersion) -> str:
+        return _held_out(version, "sick_called_normal")
 
-    @admin.display(description=gettext_lazy("Specificity"))
-    def specificity(self, version: ModelVersion) -> str:
-        return _held_out(version, "specificity")
+    @admin.display(description=gettext_lazy("Without pneumonia, called pneumonia"))
+    def well_called_pneumonia(self, version: ModelVersion) -> str:
+        return _held_out(version, "well_called_pneumonia")
+
+    @admin.display(description=gettext_lazy("Inconclusive"))
+    def unsure(self, version: ModelVersion) -> str:
+        return _held_out(version, "unsure_rate")
 
     @admin.display(description=gettext_lazy("Version"))
     def short_hash(self, version: ModelVersion) -> str:
@@ -153,7 +161,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         first, second = (next((v for v in versions if str(v.pk) == key), None) for key in asked)
         context: dict[str, Any] = {"versions": versions, "first": first, "second": second}
         if first is not None and second is not None and first != second:
-            context["figures"] = presentation.side_by_side(first.card, second.card)
+            context["figures"] = presentation.side_by_side(first, second)
             try:
                 context["comparison"] = compare(first, second)
             except CannotCompare as error:
@@ -218,7 +226,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         context = {
             "to": to,
             "now": active,
-            "figures": presentation.side_by_side(active.card if active else {}, to.card),
+            "figures": presentation.side_by_side(active, to),
         }
         return self._page(request, "confirm.html", title, context)
 
@@ -242,4 +250,5 @@ def _activations(version: ModelVersion) -> list[dict[str, Any]]:
 
 
 def _held_out(version: ModelVersion, key: str) -> str:
-    return figure(version.card.get("metrics", {}).get("test", {}).get(key))
+    sets = {entry.key: entry.figures for entry in presentation.evaluated(version)}
+    return figure(sets.get("test", {}).get(key))

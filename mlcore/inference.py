@@ -16,16 +16,20 @@ from mlcore.engine.films.errors import FilmError
 from mlcore.engine.films.film import Film
 from mlcore.engine.films.header import DicomHeader
 from mlcore.engine.serving import resemblance
-from mlcore.engine.serving.conformal import Abstention
+from mlcore.engine.serving.decision import RULE, UNSURE, DecisionRule
 from mlcore.engine.serving.explain import (
     decode_activation_map,
     encode_activation_map,
     render_heatmap,
 )
+from mlcore.engine.serving.lungs import LEAST_INSIDE, coverage, share_inside
 from mlcore.engine.serving.runtime import Output, OutputError
 from mlcore.registry import LoadedModel, ModelUnavailable
 
 __all__ = [
+    "RULE",
+    "UNSURE",
+    "DecisionRule",
     "FilmError",
     "ModelUnavailable",
     "Prediction",
@@ -34,6 +38,7 @@ __all__ = [
     "decide",
     "decode_activation_map",
     "encode_activation_map",
+    "heatmap_place",
     "is_validated_age",
     "model_named",
     "predict",
@@ -41,7 +46,6 @@ __all__ = [
 ]
 
 OUT_OF_SCOPE = "OUT_OF_SCOPE"
-UNSURE = "UNSURE"
 
 # The network runs in these threads so that a timeout applies. A run that hangs keeps its thread;
 # once all threads of a worker hang, it answers "timeout" until it is restarted.
@@ -91,7 +95,8 @@ class Prediction:
     Attributes:
         label: one of the card's labels, UNSURE, or OUT_OF_SCOPE.
         probabilities: calibrated probabilities by label; they sum to 1.
-        threshold: probability of PNEUMONIA from which the label is PNEUMONIA.
+        rule: the limits that decided the label, unless the film is out of scope.
+        threshold: the card's ranking threshold, for comparing models; it decides no label.
         scope_score: the higher, the less the film resembles the validation films; above
             `scope_threshold` the image alone puts it out of scope.
         scope_threshold: limit of the scope score.
@@ -107,6 +112,7 @@ class Prediction:
 
     label: str
     probabilities: dict[str, float]
+    rule: DecisionRule
     threshold: float
     scope_score: float
     scope_threshold: float
@@ -151,6 +157,7 @@ def predict(
     return Prediction(
         label=label,
         probabilities=probabilities,
+        rule=DecisionRule.of(loaded.card),
         threshold=loaded.card["threshold"]["value"],
         scope_score=output.scope_score,
         scope_threshold=loaded.card["scope"]["threshold"],
@@ -194,7 +201,7 @@ def decide(
     scope_score: float,
     stated: Stated,
 ) -> tuple[str, tuple[str, ...]]:
-    """Return the label by the card's decision rule, and the reasons if it is out of scope.
+    """Return the label by the card's rule of decision, and the reasons if it is out of scope.
 
     A pure function, so that the label of a stored reading can be updated when a doctor corrects the
     patient's age.
@@ -202,12 +209,8 @@ def decide(
     reasons = _scope_reasons(card, scope_score=scope_score, stated=stated)
     if reasons:
         return OUT_OF_SCOPE, reasons
-    negative, positive = card["labels"]
-    abstention = Abstention.of(card)
-    if abstention is not None and abstention.is_unsure(probabilities[positive]):
-        return UNSURE, ()
-    is_positive = probabilities[positive] >= card["threshold"]["value"]
-    return (positive if is_positive else negative), ()
+    rule = DecisionRule.of(card)
+    return rule.result(probabilities[rule.labels[1]]), ()
 
 
 def is_validated_age(card: Mapping[str, Any], age_years: float) -> bool:
@@ -244,3 +247,22 @@ def _scope_reasons(
         if value and value.upper() not in population[reason]:
             reasons.append(reason)
     return tuple(reasons)
+
+
+def heatmap_place(pixels: np.ndarray, activation_map: np.ndarray) -> str:
+    """Estimate where a heatmap's evidence lies.
+
+    Coarse, and wrong for some films: `mlcore.engine.serving.lungs` and decision 0023 say how often.
+
+    Args:
+        pixels: (H, W) uint8, the film or a thumbnail of it.
+        activation_map: (h, w) in [0, 1].
+
+    Returns:
+        "nowhere" if the heatmap shows no evidence, "outside" if most of it may lie outside the
+        lungs, otherwise "inside".
+    """
+    share = share_inside(activation_map, coverage(pixels))
+    if share is None:
+        return "nowhere"
+    return "outside" if share < LEAST_INSIDE else "inside"

@@ -1,6 +1,8 @@
 """The model registry: registered bundles and the active model."""
 
+import itertools
 import logging
+import re
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ import numpy as np
 from django.db import transaction
 from django.utils import timezone
 
+from mlcore import evaluations
 from mlcore.engine.serving import bundle as bundles
 from mlcore.engine.serving import golden
 from mlcore.engine.serving.explain import Reference
@@ -164,36 +167,107 @@ def find(name: str) -> ModelVersion | None:
     return ModelVersion.objects.filter(name=name).first()
 
 
+REGISTRY = "the registry"
+
+
 class NameInUse(ValueError):  # noqa: N818
-    """Raised when the active model has the same name but a different bundle."""
+    """Raised when a name belongs to another bundle, for ever."""
 
 
 def register(folder: Path) -> ModelVersion:
-    """Register a bundle or update its registration, without activating it.
+    """Register a bundle, without activating it.
+
+    A bundle that is registered already keeps its row; only its folder is updated.
 
     Raises:
-        ModelUnavailable: the bundle is missing or damaged.
-        NameInUse: the active model has the same name but a different bundle. Updating it would
-            put a bundle into service that `activate` never checked.
+        ModelUnavailable: the bundle or its supplement is missing or damaged.
+        NameInUse: a different bundle is registered under this name. Readings refer to that one by
+            its row, so the row never changes.
     """
     loaded = load(folder)
-    known = find(loaded.name)
-    if known is not None and known.is_active and known.bundle_sha256 != loaded.sha256:
-        raise NameInUse(f"The active model is already named {loaded.name!r}. Choose another name.")
     path = folder.resolve()
     for root in bundle_roots():
         if path.is_relative_to(root.resolve()):
             path = path.relative_to(root.resolve())
-    version, _ = ModelVersion.objects.update_or_create(
-        name=loaded.name,
-        defaults={
-            "bundle_sha256": loaded.sha256,
-            "path": str(path),
-            "card": loaded.card,
-            "set_aside_reason": "",
-        },
-    )
+    with transaction.atomic():
+        version, is_new = ModelVersion.objects.get_or_create(
+            name=loaded.name,
+            defaults={
+                "bundle_sha256": loaded.sha256,
+                "path": str(path),
+                "card": loaded.card,
+                "card_text": _card_text(folder, loaded.sha256),
+            },
+        )
+        if version.bundle_sha256 != loaded.sha256:
+            raise NameInUse(
+                f"{loaded.name!r} is the name of a registered model with the hash "
+                f"{version.bundle_sha256[:12]}, which no other bundle can take. Choose another "
+                f"name, such as {free_name(loaded.name)!r}."
+            )
+        if not is_new:
+            version.path, version.set_aside_reason = str(path), ""
+            version.save(update_fields=["path", "set_aside_reason"])
+        complete(version)
     return version
+
+
+def _card_text(folder: Path, sha256: str) -> str:
+    """Return the text of a bundle's card if it has the given hash, otherwise ""."""
+    try:
+        content = (folder / bundles.CARD).read_bytes()
+    except OSError:
+        return ""
+    return content.decode() if bundles.digest(content) == sha256 else ""
+
+
+def complete(version: ModelVersion) -> None:
+    """Add to a row what its bundle offers and earlier versions of the site did not keep.
+
+    That is the text of the card, and the evaluations. Nothing that is there changes.
+
+    Raises:
+        ModelUnavailable: the bundle's supplement is damaged.
+    """
+    text = version.card_text or _card_text(version.folder, version.bundle_sha256)
+    if not text:
+        return
+    if not version.card_text:
+        ModelVersion.objects.filter(pk=version.pk, card_text="").update_card_text(text)
+        version.card_text = text
+    if not _card_text(version.folder, version.bundle_sha256):
+        return
+    try:
+        evaluations.take_in(version, version.folder)
+    except evaluations.EvaluationError as error:
+        raise ModelUnavailable("damaged", str(error)) from error
+
+
+def free_name(name: str, *more_roots: Path) -> str:
+    """Return the next name that no model, folder or unfinished training has.
+
+    Args:
+        name: a name in use; "pneumonia-2" gives "pneumonia-3", "mine" gives "mine-2".
+        more_roots: folders of bundles to check besides those of the site.
+    """
+    stem, number = re.fullmatch(r"(.*?)(?:-(\d+))?", name, re.DOTALL).groups()  # type: ignore[union-attr]
+    for following in itertools.count(int(number or 1) + 1):
+        free = f"{stem}-{following}"
+        if place_of(free, *more_roots) is None and not any(
+            (root / f".training-{free}").exists() for root in (*bundle_roots(), *more_roots)
+        ):
+            return free
+    raise AssertionError
+
+
+def place_of(name: str, *more_roots: Path) -> str | None:
+    """Return where a name is in use: REGISTRY, or a folder of bundles; None if it is free."""
+    if find(name) is not None:
+        return REGISTRY
+    for root in (*bundle_roots(), *more_roots):
+        if (root / name).exists():
+            return str(root)
+    return None
 
 
 class NotFitToActivate(ValueError):  # noqa: N818

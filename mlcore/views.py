@@ -4,6 +4,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
+from mlcore import registry
 from mlcore.cards import presentation
 from mlcore.models import ModelVersion
 
@@ -11,9 +12,14 @@ from mlcore.models import ModelVersion
 @require_safe
 def model_list(request: HttpRequest) -> HttpResponse:
     """List the models with their main figures, the active one first."""
-    versions = ModelVersion.objects.filter(set_aside_reason="")
+    versions = ModelVersion.objects.filter(set_aside_reason="").prefetch_related("evaluations")
     shown = [
-        {"version": found, "headline": presentation.headline(found.card)} for found in versions
+        {
+            "version": found,
+            "headline": presentation.headline(found),
+            "sets": [entry for entry in presentation.evaluated(found) if entry.is_external],
+        }
+        for found in versions
     ]
     return render(request, "mlcore/model_list.html", {"shown": shown})
 
@@ -31,7 +37,9 @@ def plot(request: HttpRequest, name: str, file: str) -> HttpResponse:
     version = get_object_or_404(ModelVersion, name=name)
     if file not in version.card.get("plots", []):
         raise Http404
-    path = version.folder / file
-    if not path.is_file():
-        raise Http404
-    return HttpResponse(path.read_bytes(), content_type="image/png")
+    try:
+        content = registry.file_of(version, file)
+    except registry.ModelUnavailable:
+        # Missing, or not the registered one: an old card never shows another model's plot.
+        raise Http404 from None
+    return HttpResponse(content, content_type="image/png")

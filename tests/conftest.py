@@ -213,6 +213,11 @@ def upload_of(data: bytes, name: str = "film.png") -> SimpleUploadedFile:
     return SimpleUploadedFile(name, data, content_type="application/octet-stream")
 
 
+def settled(client: Client, address: str) -> str:
+    """Return the URL to which an address leads: that of a search has no text any more."""
+    return str(client.get(address).headers["Location"]) if "?q=" in address else address
+
+
 def patient_details(**changes: object) -> dict[str, object]:
     """Return the patient details of the form, with `changes`."""
     return {

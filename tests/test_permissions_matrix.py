@@ -91,7 +91,9 @@ MATRIX: dict[str, Row] = {
     "readings:undelete": Row(
         (LOGIN, 405, 405, 404, 404), (LOGIN, "readings:detail", 404, 404, 404)
     ),
-    "readings:review": Row((LOGIN, 405, 405, 404, 404), (LOGIN, "readings:detail", 404, 404, 404)),
+    "readings:review": Row(
+        (LOGIN, "readings:detail", 404, 404, 404), (LOGIN, "readings:detail", 404, 404, 404)
+    ),
     "readings:share": Row(OWN.get, (LOGIN, "forum:post", 404, 404, 404)),
     "readings:withdraw": Row(OWN.get, (LOGIN, "readings:detail", 404, 404, 404)),
     "forum:list": SIGNED_IN,

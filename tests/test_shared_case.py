@@ -80,7 +80,7 @@ def test_other_users_never_see_an_identifier(
         "/forum/", "/forum/?q=film", f"/forum/{topic.pk}/", f"/forum/{topic.pk}/?quote=1",
         f"/forum/posts/{topic.posts.get(number=1).pk}/history/", "/forum/notifications/", "/",
     ):  # fmt: skip
-        page = as_other_doctor.get(address).content.decode()
+        page = as_other_doctor.get(address, follow=True).content.decode()
         seen.append((address, page))
         seen += [
             (picture, as_other_doctor.get(picture).content.decode("latin-1"))

@@ -13,4 +13,4 @@ def register() -> None:
         {"model-activated": _("activated or replaced a model")},
         fields={("modelversion", "is_active"): "model-activated"},
     )
-    auditlog.register(ModelVersion, exclude_fields=["card"])
+    auditlog.register(ModelVersion, exclude_fields=["card", "card_text"])

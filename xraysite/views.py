@@ -45,6 +45,7 @@ def _dashboard(request: HttpRequest) -> dict[str, Any]:
             "week": own.filter(created_at__gte=midnight - timedelta(days=6)).count(),
             "total": own.count(),
         },
+        "since": {"today": midnight.date(), "week": midnight.date() - timedelta(days=6)},
         "active_model": registry.active_version(),
         "model_versions": _newest_models(request.user),
         "deletion": DeletionForm(),

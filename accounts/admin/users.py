@@ -18,6 +18,7 @@ from accounts import roles, services
 from accounts.admin import decisions
 from accounts.audit.recording import event
 from accounts.models import User
+from xraysite.common.admin import PrivateSearchChangeList, PrivateSearchMixin
 from xraysite.common.paging import BoundedPaginator
 
 
@@ -79,7 +80,7 @@ class AddAccountForm(AdminUserCreationForm):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin):
+class UserAdmin(PrivateSearchMixin, DjangoUserAdmin):
     """Accounts with their state, and buttons to decide on them."""
 
     add_form = AddAccountForm
@@ -209,7 +210,7 @@ class UserAdmin(DjangoUserAdmin):
         return _is_verified(user)
 
 
-class AccountList(ChangeList):
+class AccountList(PrivateSearchChangeList):
     """Gives the review queue its own title."""
 
     title: Any

@@ -18,7 +18,7 @@ from django.utils.translation import ngettext
 from accounts.audit.models import AuditEntry, is_mac
 from accounts.audit.recording import record_event
 from accounts.audit.registry import EVENTS, name_of
-from xraysite.common.admin import ReadOnlyAdmin
+from xraysite.common.admin import PrivateSearchChangeList, PrivateSearchMixin, ReadOnlyAdmin
 from xraysite.common.client_address import is_address
 from xraysite.common.paging import BoundedPaginator
 
@@ -96,7 +96,7 @@ def day_of(word: str) -> datetime | None:
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(ReadOnlyAdmin):
+class AuditEntryAdmin(PrivateSearchMixin, ReadOnlyAdmin):
     """Every event, newest first."""
 
     list_display = ["when", "who", "event", "about", "summary", "address"]
@@ -199,7 +199,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
             for name, change in entry.changes_dict.items()
         ]
         if not rows:
-            return format_html("–")
+            return SafeString("–")
         head = format_html(
             "<tr><th>{}</th><th>{}</th><th>{}</th></tr>", _("Field"), _("Before"), _("After")
         )
@@ -231,7 +231,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         return is_mac(entry.seal, entry.sealed_text())
 
 
-class NewestFirst(ChangeList):
+class NewestFirst(PrivateSearchChangeList):
     """Sorts by row number, which is chronological and indexed."""
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet) -> list[Any]:

@@ -29,7 +29,7 @@ def index_earlier_lists(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0007_board_roles")]
+    dependencies = [("accounts", "0008_show_heatmap")]
 
     operations = [
         migrations.CreateModel(

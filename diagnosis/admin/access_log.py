@@ -24,6 +24,7 @@ from diagnosis import access_log
 from diagnosis.models import Reading
 from diagnosis.visits import Event, Visit
 from xraysite.common.csv_export import csv_response
+from xraysite.common.private_search import private_search, query_string
 
 PAGE_SIZE = 50
 DAYS = 31
@@ -53,13 +54,15 @@ def _midnight(day: datetime.date) -> datetime.datetime:
     return timezone.make_aware(datetime.datetime.combine(day, datetime.time()))
 
 
+@private_search
 @require_safe
 def access_log_view(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     """List the visits to a patient's readings, or those of one person.
 
-    `?q=` is the start of the patient's name or number; `?person=` an account's number, name or
-    email address, with the days `start` and `end`. `&format=csv` exports the single events. Every
-    search is itself recorded in the audit log.
+    `q` is the start of the patient's name or number; it is sent by POST and kept out of URLs
+    (`private_search`). `?person=` is an account's number, name or email address, with the days
+    `start` and `end`. `&format=csv` exports the single events. Every search is itself recorded in
+    the audit log.
     """
     if not request.user.has_perm("diagnosis.oversee_reading"):
         raise PermissionDenied
@@ -122,14 +125,12 @@ def _people(typed: str) -> Any:
 def _visits(request: HttpRequest, found: access_log.Found, context: dict[str, Any]) -> HttpResponse:
     visits, is_cut = access_log.visits(found, by=cast(User, request.user))
     page = Paginator(visits, PAGE_SIZE).get_page(request.GET.get("page"))
-    query = request.GET.copy()
-    query.pop("page", None)
     results = {
         "page_obj": page,
         "shown": [_words(visit) for visit in page],
         "is_cut": is_cut,
         "max_rows": access_log.MAX_ROWS,
-        "query": query.urlencode(),
+        "query": query_string(request, without=["page"]),
         "stored": _stored_ids(request, page),
     }
     return _page(request, context | results)

@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy
 from accounts.models import User
 from diagnosis.models import NEWEST_FIRST, Reading
 from mlcore.models import ModelVersion
+from xraysite.common.admin import PrivateSearchChangeList
 
 READINGS = QuerySet[Reading]
 
@@ -115,7 +116,7 @@ class DoctorFilter(admin.SimpleListFilter):
             }
 
 
-class ReadingChangeList(ChangeList):
+class ReadingChangeList(PrivateSearchChangeList):
     """Change list sorted by creation time, or by exam date if filtered by exam date."""
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet) -> list[Any]:

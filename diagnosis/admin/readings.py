@@ -24,9 +24,10 @@ from diagnosis import access_log, export
 from diagnosis.admin import record, retention, shared_films
 from diagnosis.admin.changelist import DoctorFilter, HiddenFilter, ModelFilter, ReadingChangeList
 from diagnosis.models import Agreement, Reading
-from xraysite.common.admin import ReadOnlyAdmin
+from xraysite.common.admin import PrivateSearchMixin, ReadOnlyAdmin
 from xraysite.common.csv_export import csv_response
 from xraysite.common.paging import BoundedPaginator
+from xraysite.common.private_search import PARAMETER, private_search
 
 # The lookups that a URL may use: those of the filters, each of which has an index.
 LOOKUPS = {
@@ -36,7 +37,7 @@ LOOKUPS = {
 
 
 @admin.register(Reading)
-class ReadingAdmin(ReadOnlyAdmin):
+class ReadingAdmin(PrivateSearchMixin, ReadOnlyAdmin):
     """Every reading of every doctor, read-only."""
 
     actions = [retention.purge_selected]
@@ -132,7 +133,8 @@ class ReadingAdmin(ReadOnlyAdmin):
         )
 
     def get_urls(self) -> list[URLPattern]:
-        export_view = self.admin_site.admin_view(require_GET(self.export_view))
+        export_view = private_search(self.export_view, page="admin:diagnosis_reading_changelist")
+        export_view = self.admin_site.admin_view(require_GET(export_view))
         return [
             path("export/", export_view, name="diagnosis_reading_export"),
             *shared_films.urls(self),
@@ -227,7 +229,9 @@ class ReadingAdmin(ReadOnlyAdmin):
 
     @staticmethod
     def _about(request: HttpRequest) -> str:
-        return unquote_plus(request.GET.urlencode())[:200] or "*"
+        shown = request.GET.copy()
+        shown.pop(PARAMETER, None)  # the key of the text, which is recorded itself
+        return unquote_plus(shown.urlencode())[:200] or "*"
 
     @admin.display(description=_("X-ray"))
     def thumbnail(self, reading: Reading) -> SafeString:

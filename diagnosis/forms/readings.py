@@ -22,10 +22,32 @@ from xraysite.common.uploads import TOO_LARGE_KEY
 ACCEPT = "image/jpeg,image/png,image/bmp,image/tiff,image/webp,application/dicom,.dcm,.dicom"
 
 
+class OnlyFileInput(forms.FileInput):
+    """A file input that gives every file of the request, whatever its field is called.
+
+    Of several files with the same name, Django's own widget would take the last without a word.
+    """
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
+        received = [file for field in files for file in files.getlist(field)]
+        return received if len(received) > 1 or name not in files else received[0]
+
+
 class FilmField(forms.FileField):
-    """A file field whose cleaned value is an `UploadedFilm`."""
+    """A file field whose cleaned value is an `UploadedFilm`; refuses more than one file."""
+
+    widget = OnlyFileInput
 
     def clean(self, data: Any, initial: Any = None) -> UploadedFilm | None:
+        if isinstance(data, list) and len(data) > 1:
+            message = _(
+                "%(count)s files were sent. A reading is of one X-ray: choose the one of this "
+                "patient."
+            )
+            raise ValidationError(message, code="several", params={"count": len(data)})
+        if isinstance(data, list) and data:
+            raise ValidationError(_("The file was sent in an unknown field."), code="unexpected")
+        data = data or None
         upload = super().clean(data, initial)
         return validate_film(upload) if upload else None
 
@@ -173,6 +195,8 @@ class ReviewForm(forms.ModelForm):
 class FilmForm(forms.Form):
     """A film alone, to inspect a file that the browser cannot display itself.
 
+    A script states the SHA-256 of the bytes that it previewed as `film_sha256`.
+
     Args:
         meta: the request's META, in which the upload handler notes that it cut the upload off.
     """
@@ -189,7 +213,12 @@ class FilmForm(forms.Form):
     def clean_film(self) -> UploadedFilm | None:
         if self.was_cut_off:
             raise too_large()
-        return self.cleaned_data["film"]
+        upload: UploadedFilm | None = self.cleaned_data["film"]
+        previewed = self.data.get(self.add_prefix("film_sha256"))
+        if upload is not None and previewed and previewed != upload.film.sha256:
+            message = _("The file that arrived is not the one that was shown. Choose it again.")
+            raise ValidationError(message, code="not_previewed")
+        return upload
 
 
 class ReadingForm(FilmForm, PatientDetailsForm):

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('diagnosis', '0007_fill_mime_types'),
+        ('diagnosis', '0008_decision_shown'),
     ]
 
     operations = [

@@ -22,6 +22,7 @@ from diagnosis.models.choices import (
 )
 from diagnosis.querysets import ReadingQuerySet
 from diagnosis.search import SearchKeyField
+from mlcore.cards.shown import rule_sentence, shown_limits, shown_probability
 
 MAX_AGE_YEARS = 130
 NOT_HIDDEN = models.Q(hidden_at__isnull=True)
@@ -144,7 +145,16 @@ class Reading(models.Model):
 
     label = models.CharField(_("result"), max_length=12, choices=Label.choices)
     probabilities = models.JSONField(_("probabilities"))
-    threshold = models.FloatField(_("threshold"))
+    # The decision as the doctor saw it. Empty in readings of earlier versions whose model's card is
+    # no longer known.
+    rule = models.CharField(_("rule of decision"), max_length=32, blank=True)
+    normal_below = models.FloatField(_("normal below"), null=True, blank=True)
+    pneumonia_from = models.FloatField(_("pneumonia from"), null=True, blank=True)
+    probability_shown = models.CharField(_("probability as shown"), max_length=16, blank=True)
+    threshold = models.FloatField(
+        _("ranking threshold"),
+        help_text=_("For comparing models. It decides no result."),
+    )
     scope_score = models.FloatField(_("scope score"))
     scope_threshold = models.FloatField(_("scope threshold"))
     scope_reasons = models.JSONField(_("reasons for being out of scope"), default=list, blank=True)
@@ -230,15 +240,8 @@ class Reading(models.Model):
 
     @property
     def probability_text(self) -> str:
-        """`probability` to three decimals, never rounded to 0 or 1.
-
-        No network is certain, so the extremes read "< 0.001" and "> 0.999".
-        """
-        if self.probability >= 0.9995:
-            return "> 0.999"
-        if self.probability < 0.0005:
-            return "< 0.001"
-        return f"{self.probability:.3f}"
+        """The probability as the doctor saw it, see `shown_probability`."""
+        return self.probability_shown or shown_probability(self.probability, *(self.limits or ()))
 
     @property
     def percent(self) -> float:
@@ -246,30 +249,48 @@ class Reading(models.Model):
         return round(100 * self.probability, 2)
 
     @property
-    def threshold_percent(self) -> float:
-        """`threshold` in percent."""
-        return round(100 * self.threshold, 2)
+    def limits(self) -> tuple[float, float] | None:
+        """The limits that decided: normal below the first, pneumonia from the second.
+
+        As stored with the reading, so nothing that happens to the model changes them. None in a
+        reading of an earlier version whose model's card is no longer known.
+        """
+        if self.normal_below is None or self.pneumonia_from is None:
+            return None
+        return self.normal_below, self.pneumonia_from
 
     @property
-    def unsure_band(self) -> tuple[float, float] | None:
-        """The range of probabilities in which the model abstains, from its card.
-
-        None for a model without abstention, and if the registered version no longer is the bundle
-        that made this reading.
-        """
-        version = self.model_version
-        band = version.card.get("conformal")
-        if not band or version.bundle_sha256 != self.bundle_sha256:
-            return None
-        return float(band["lower"]), min(1.0, float(band["upper"]))
+    def limit_texts(self) -> tuple[str, ...]:
+        """`limits` with as many decimals as `probability_text`."""
+        return shown_limits(self.probability, *self.limits) if self.limits else ()
 
     @property
     def unsure_percents(self) -> tuple[float, float] | None:
-        """`unsure_band` as start and width in percent."""
-        if self.unsure_band is None:
+        """The inconclusive range as start and width in percent."""
+        if self.limits is None:
             return None
-        lower, upper = self.unsure_band
+        lower, upper = (min(1.0, max(0.0, limit)) for limit in self.limits)
         return round(100 * lower, 2), round(100 * (upper - lower), 2)
+
+    @property
+    def upper_percent(self) -> float:
+        """The end of the inconclusive range in percent."""
+        return round(sum(self.unsure_percents or (0, 0)), 2)
+
+    @property
+    def rule_text(self) -> str:
+        """The rule of decision as a sentence in the active language."""
+        return rule_sentence(*self.limits, texts=self.limit_texts) if self.limits else ""
+
+    @property
+    def card(self) -> dict[str, Any] | None:
+        """The card of the very bundle that made this reading.
+
+        None if the registered version is another bundle, which earlier versions of the site let
+        happen: the figures of another model say nothing about this reading.
+        """
+        version = self.model_version
+        return version.card if version.bundle_sha256 == self.bundle_sha256 else None
 
     @property
     def is_out_of_scope(self) -> bool:

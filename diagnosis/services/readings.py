@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 
 from accounts.audit import recording
 from diagnosis import storage
-from diagnosis.models import AgeScope, Reading, Review, Verdict, agreement_of
+from diagnosis.models import AgeScope, Label, Reading, Review, Verdict, agreement_of
 from diagnosis.models.discrepancies import summary
 from diagnosis.services.conflicts import (
     NOTHING_DECIDED,
@@ -37,6 +37,7 @@ from diagnosis.services.films import (
 from diagnosis.services.patients import AGE, PatientDetails, stated_in, with_birth_date
 from diagnosis.validators import UploadedFilm
 from mlcore import inference
+from mlcore.cards.shown import shown_probability
 from mlcore.decoding import decode_film
 from mlcore.engine.films.film import FilmError
 from mlcore.models import ModelVersion
@@ -47,6 +48,13 @@ if TYPE_CHECKING:
 
 class SubmissionTakenError(Exception):
     """Raised when a submission id belongs to another film, another doctor or a deleted reading."""
+
+
+class ModelForgottenError(Exception):
+    """Raised when a result must be decided again, but the card of its model is not known.
+
+    Only readings of earlier versions of the site, which let a model take the name of another.
+    """
 
 
 def submit_reading(
@@ -165,15 +173,31 @@ def _prediction_fields(prediction: inference.Prediction) -> dict[str, object]:
         "label": prediction.label,
         "probabilities": prediction.probabilities,
         "threshold": prediction.threshold,
+        **_decision_fields(prediction.rule, prediction.probabilities),
         "scope_score": prediction.scope_score,
         "scope_threshold": prediction.scope_threshold,
         **_scope_fields(prediction.scope_reasons),
         "scope_resembles": prediction.resembles,
         "activation_map": inference.encode_activation_map(prediction.activation_map),
-        "model_version": ModelVersion.objects.get(name=prediction.model),
+        "model_version": ModelVersion.objects.get(
+            name=prediction.model, bundle_sha256=prediction.bundle_sha256
+        ),
         "bundle_sha256": prediction.bundle_sha256,
         "preprocessing_id": prediction.preprocessing_id,
         "inference_ms": prediction.milliseconds,
+    }
+
+
+def _decision_fields(
+    rule: inference.DecisionRule, probabilities: Mapping[str, float]
+) -> dict[str, object]:
+    """Return the decision as the doctor sees it, to be stored with the reading."""
+    shown = shown_probability(probabilities[Label.PNEUMONIA], rule.lower, rule.upper)
+    return {
+        "rule": inference.RULE,
+        "normal_below": rule.lower,
+        "pneumonia_from": rule.upper,
+        "probability_shown": shown,
     }
 
 
@@ -250,6 +274,7 @@ def edit_reading(
     Raises:
         Reading.DoesNotExist: the doctor has no such reading.
         UndecidedError: something has to be decided first.
+        ModelForgottenError: the age changed, and the card of the model is no longer known.
     """
     reading = (
         Reading.objects.own_of(doctor)
@@ -257,6 +282,7 @@ def edit_reading(
         .select_related("model_version")
         .get(pk=reading_id)
     )
+    before = stated_of(reading)
     _state_patient_of_film(reading)
     conflicts = _conflicts_of_edit(reading, patient)
     patient = decided_patient(conflicts, patient, decisions)
@@ -264,19 +290,28 @@ def edit_reading(
     _set(reading, patient.as_fields())
     reading.discrepancies = [*reading.discrepancies, *entries]
     reading.header_disowned = is_disowned(entries, before=reading.header_disowned)
-    reading.label, reasons = inference.decide(
-        reading.model_version.card,
-        probabilities=reading.probabilities,
-        scope_score=reading.scope_score,
-        stated=stated_of(reading),
-    )
-    _set(reading, _scope_fields(reasons))
+    if reading.card is not None:
+        _decide_again(reading, reading.card)
+    elif stated_of(reading) != before:
+        raise ModelForgottenError
     review = Review.objects.filter(reading=reading).first()
     reading.agreement = agreement_of(reading.label, review.verdict if review else "")
     with recording.event("edited"):
         reading.save()
         record_decisions(reading, entries)
     return reading
+
+
+def _decide_again(reading: Reading, card: Mapping[str, Any]) -> None:
+    reading.label, reasons = inference.decide(
+        card,
+        probabilities=reading.probabilities,
+        scope_score=reading.scope_score,
+        stated=stated_of(reading),
+    )
+    rule = inference.DecisionRule.of(card)
+    decided = _decision_fields(rule, reading.probabilities) | _scope_fields(reasons)
+    _set(reading, decided)
 
 
 def _state_patient_of_film(reading: Reading) -> None:

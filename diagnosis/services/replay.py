@@ -8,6 +8,15 @@ from mlcore import inference
 RELATIVE_TOLERANCE = 1e-4
 
 
+def _limits(reading: Reading, again: inference.Prediction) -> dict[str, tuple[float, float]]:
+    """Return stored and recomputed limits; none for a reading that has no stored ones."""
+    if reading.limits is None:
+        return {}
+    now = (again.rule.lower, again.rule.upper)
+    names = ("lower limit", "upper limit")
+    return dict(zip(names, zip(reading.limits, now, strict=True), strict=True))
+
+
 def replay(reading: Reading) -> list[str]:
     """Run the model that made a reading on the stored film again.
 
@@ -26,7 +35,8 @@ def replay(reading: Reading) -> list[str]:
     again = inference.predict(original_film(reading), stated=stated_of(reading), model=model)
     values = {
         "label": (reading.label, again.label),
-        "threshold": (reading.threshold, again.threshold),
+        "ranking threshold": (reading.threshold, again.threshold),
+        **_limits(reading, again),
         "scope reasons": (reading.scope_reasons, list(again.scope_reasons)),
         "preprocessing": (reading.preprocessing_id, again.preprocessing_id),
     }

@@ -13,7 +13,7 @@ from diagnosis.forms.conflicts import ConflictForm
 from diagnosis.forms.readings import PatientDetailsForm
 from diagnosis.models import Reading
 from diagnosis.services.conflicts import Conflicts, UndecidedError
-from diagnosis.services.readings import edit_reading
+from diagnosis.services.readings import ModelForgottenError, edit_reading
 from diagnosis.serving import no_such_reading
 from diagnosis.views.readings import OwnReadingMixin
 
@@ -41,6 +41,10 @@ class EditReadingView(OwnReadingMixin, View):
             return self._ask(request, pk, form, error.conflicts)
         except Reading.DoesNotExist:
             raise no_such_reading() from None
+        except ModelForgottenError:
+            form.add_error("patient_age_years", self._forgotten())
+            context = {"form": form, "reading": self.own_reading(pk)}
+            return render(request, self.template, context)
         messages.success(request, _("The patient's details have been updated."))
         if edited.label != label:
             messages.warning(
@@ -49,6 +53,14 @@ class EditReadingView(OwnReadingMixin, View):
                 % {"result": edited.get_label_display()},
             )
         return redirect(edited)
+
+    @staticmethod
+    def _forgotten() -> str:
+        """Return why the age of this reading cannot be corrected."""
+        return _(
+            "The model that made this reading is no longer known, so the result cannot be decided "
+            "again for another age. Upload the X-ray again."
+        )
 
     @staticmethod
     def _edit(request: HttpRequest, pk: uuid.UUID, form: PatientDetailsForm) -> Reading:

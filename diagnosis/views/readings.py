@@ -10,6 +10,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.views import View
 from django.views.decorators.http import require_safe
@@ -27,6 +28,7 @@ from diagnosis.forms.readings import (
 from diagnosis.models import Reading, Review
 from diagnosis.services import pending, sharing
 from diagnosis.services.conflicts import UndecidedError
+from diagnosis.services.heatmaps import heatmap_place
 from diagnosis.services.readings import (
     SubmissionTakenError,
     review_reading,
@@ -34,8 +36,10 @@ from diagnosis.services.readings import (
 )
 from diagnosis.serving import denied, no_such_reading
 from diagnosis.validators import NOT_NOW, keep_inspected
+from mlcore.cards import presentation
 from mlcore.engine.films.film import render_film
 from mlcore.inference import ModelUnavailable
+from xraysite.common.private_search import private_search, query_string
 
 PAGE_SIZE = 20
 PREVIEW_SIDE = 800
@@ -73,6 +77,7 @@ class OwnReadingMixin(DoctorsOnlyMixin):
         raise denied(self.kwargs["pk"])
 
 
+@method_decorator(private_search, name="dispatch")
 class ReadingListView(DoctorsOnlyMixin, View):
     """A doctor's own history, newest first."""
 
@@ -81,8 +86,6 @@ class ReadingListView(DoctorsOnlyMixin, View):
         readings = sharing.with_sharing(readings).defer("activation_map")
         search = ReadingFilter(request.GET, queryset=readings)
         page = Paginator(search.qs, PAGE_SIZE).get_page(request.GET.get("page"))
-        query = request.GET.copy()
-        query.pop("page", None)
         template = (
             "diagnosis/_reading_table.html"
             if request.htmx and not request.htmx.history_restore_request  # type: ignore[attr-defined]
@@ -92,8 +95,8 @@ class ReadingListView(DoctorsOnlyMixin, View):
             "filter": search,
             "page_obj": page,
             "total": page.paginator.count,
-            "querystring": query.urlencode(),
-            "is_filtered": any(query.values()),
+            "querystring": query_string(request, without=["page"]),
+            "is_filtered": any(value for name, value in request.GET.items() if name != "page"),
             "deletion": DeletionForm(),
         }
         if shown := list(page.object_list):
@@ -243,7 +246,8 @@ def _reading_page(
     is_own = reading.doctor_id == request.user.pk and not reading.is_hidden
     context = {
         "reading": reading,
-        "card": reading.model_version.card,
+        "card": reading.card,
+        "evaluated": presentation.held_out(reading.model_version) if reading.card else [],
         "is_own": is_own,
         "may_share": is_own and sharing.may_share(request.user),  # type: ignore[arg-type]
         "shared_cases": reading.shared_cases.all() if is_own else [],
@@ -251,12 +255,18 @@ def _reading_page(
         "review": review,
         "review_form": review_form or ReviewForm(instance=review),
         "deletion": DeletionForm(),
+        "heatmap_place": heatmap_place(reading),
     }
     return render(request, template, context)
 
 
 class ReviewView(OwnReadingMixin, View):
     """Record the doctor's assessment, from the form on the reading's page."""
+
+    def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        """Redirect to the form: a page with its errors has this address and can be reloaded."""
+        self.own_reading(pk)
+        return redirect("readings:detail", pk)
 
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         self.own_reading(pk)

@@ -8,6 +8,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.views import View
 
@@ -23,12 +24,14 @@ from forum.views.base import (
     with_picture,
 )
 from xraysite.common.paging import BoundedPaginator
+from xraysite.common.private_search import private_search, query_string
 
 TOPICS_A_PAGE = 25
 SHOWN = ("unread", "followed", "own")
 F = TypeVar("F", bound=PostForm)
 
 
+@method_decorator(private_search, name="dispatch")
 class TopicListView(MembersOnlyMixin, View):
     """Topics by last activity, pinned ones first, or the results of a search."""
 
@@ -36,9 +39,7 @@ class TopicListView(MembersOnlyMixin, View):
         words = " ".join(request.GET.get("q", "").split())
         context = self._chosen() | {"words": words}
         context |= self._found(words, context) if words else self._listed(context)
-        asked = request.GET.copy()
-        asked.pop("page", None)
-        context["querystring"] = asked.urlencode()
+        context["querystring"] = query_string(request, without=["page"])
         template = "forum/_results.html" if is_fragment(request) else "forum/topic_list.html"
         return render(request, template, context)
 

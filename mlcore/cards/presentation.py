@@ -1,19 +1,29 @@
 """Template context for the page of a model card. Sections without data are left out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from mlcore import registry
 from mlcore.cards import words
+from mlcore.cards.evaluated import SHARES, EvaluatedSet, evaluated, held_out, ordered, shares_of
+from mlcore.cards.shown import rule_sentence
+from mlcore.engine.serving.decision import DecisionRule
 from mlcore.models import ModelVersion
 
 Card = Mapping[str, Any]
 
-SETS = ("validation", "test")
-HEADLINE = ("auc", "sensitivity", "specificity", "coverage", "unsure_rate")
+__all__ = ["evaluated", "headline", "held_out", "page", "side_by_side"]
+
+# Of the rule of decision: what films with and without pneumonia are called.
+RULE = tuple(SHARES.values())
+HEADLINE = (
+    "auc", "sick_called_pneumonia", "sick_called_normal", "well_called_normal",
+    "well_called_pneumonia",
+)  # fmt: skip
 AT_THRESHOLD = ("auc", "accuracy", "sensitivity", "specificity", "ppv", "npv")
 ABSTENTION = ("coverage", "unsure_rate", "accuracy_when_sure")
 CALIBRATION = ("ece", "brier")
@@ -68,26 +78,41 @@ class Point:
 def page(version: ModelVersion) -> dict[str, Any]:
     """Return the context for the templates in `mlcore/card/`."""
     card = version.card
-    metrics = card.get("metrics", {})
+    sets = evaluated(version)
+    every = [entry.figures for entry in sets]
     return {
         "version": version,
         "card": card,
         "sections": sections(card),
-        "headline": headline(card),
-        "at_threshold": measures(metrics, AT_THRESHOLD),
-        "abstention": measures(metrics, ABSTENTION),
-        "calibration_figures": measures(metrics, CALIBRATION),
-        "scope_figures": measures(metrics, SCOPE),
-        "test_figures": metrics.get("test", {}),
+        "headline": headline(version),
+        "sets": sets,
+        "results": words.RESULTS.values(),
+        "external": [entry for entry in sets if entry.is_external],
+        "rule": rule(card),
+        "at_threshold": measures(every, AT_THRESHOLD),
+        "abstention": measures(every, ABSTENTION),
+        "calibration_figures": measures(every, CALIBRATION),
+        "scope_figures": measures(every, SCOPE),
+        "test_figures": card.get("metrics", {}).get("test", {}),
         "label_names": [words.LABELS.get(label, label) for label in card.get("labels", [])],
         "counts": counts(card),
-        "groups": groups(card),
+        "groups": groups(card, sets),
         "tradeoff": tradeoff(card),
         "scope_sets": scope_sets(card),
         "probes": probes(card),
         "robustness": robustness(card),
         "failures": failures(card),
-        "plots": plots(card),
+        "plots": plots(version),
+    }
+
+
+def rule(card: Card) -> dict[str, Any]:
+    """Return the rule of decision: its limits, and the sentence that states it."""
+    decides = DecisionRule.of(card)
+    return {
+        "lower": decides.lower,
+        "upper": decides.upper,
+        "sentence": rule_sentence(decides.lower, decides.upper),
     }
 
 
@@ -98,10 +123,10 @@ def sections(card: Card) -> list[Section]:
     known: Iterable[tuple[str, str | Promise, str, bool]] = (
         ("use", _("Intended use"), "", True),
         ("data", _("Training data"), "", True),
-        ("figures", _("Performance"), "evaluate", True),
+        ("answers", _("Rule of decision and its figures"), "evaluate", True),
         ("groups", _("Performance by group"), "evaluate", bool(test_figures.get("by_series"))),
-        ("threshold", _("Choice of threshold"), "train", True),
-        ("answers", _("Three possible results"), "evaluate", "conformal" in card),
+        ("figures", _("Ranking figures"), "evaluate", True),
+        ("threshold", _("Ranking threshold"), "train", True),
         ("calibration", _("Calibration"), "evaluate", True),
         ("scope", _("Out-of-scope check"), "train", True),
         ("shortcuts", _("Shortcut learning"), "probe", "shortcuts" in card),
@@ -116,37 +141,47 @@ def sections(card: Card) -> list[Section]:
     ]
 
 
-def headline(card: Card) -> list[dict[str, Any]]:
-    """Return the main figures on the test set."""
-    figures = card.get("metrics", {}).get("test", {})
+def headline(version: ModelVersion) -> list[dict[str, Any]]:
+    """Return the main figures on the test set: the AUC, and those of the rule of decision."""
+    figures = next((entry.figures for entry in evaluated(version) if entry.key == "test"), {})
     return [
-        {"name": words.MEASURES[key][0], "value": figures[key], "ci": figures.get(f"{key}_ci")}
+        {"name": words.MEASURES[key][0], "value": figures.get(key), "ci": figures.get(f"{key}_ci")}
         for key in HEADLINE
-        if key in figures
     ]
 
 
-def measures(metrics: Card, keys: Iterable[str]) -> list[dict[str, Any]]:
-    """Return one row per metric: its name, its meaning and its value on each of SETS."""
+def measures(sets: Sequence[Card], keys: Iterable[str]) -> list[dict[str, Any]]:
+    """Return one row per metric: its name, its meaning and its value on each set."""
     return [
         {
             "name": words.MEASURES[key][0],
             "meaning": words.MEASURES[key][1],
             "cells": [
-                {"value": figures.get(key), "ci": figures.get(f"{key}_ci")}
-                for figures in (metrics.get(name, {}) for name in SETS)
+                {"value": figures.get(key), "ci": figures.get(f"{key}_ci")} for figures in sets
             ],
         }
         for key in keys
-        if any(key in metrics.get(name, {}) for name in SETS)
+        if any(figures.get(key) is not None for figures in sets)
     ]
 
 
-def side_by_side(first: Card, second: Card) -> list[dict[str, Any]]:
-    """Return one row per metric on the test set, with its value on each of the two cards."""
-    keys = (*AT_THRESHOLD, *ABSTENTION, *CALIBRATION, *SCOPE)
-    figures = [card.get("metrics", {}).get("test", {}) for card in (first, second)]
-    return measures(dict(zip(SETS, figures, strict=True)), keys)
+def side_by_side(
+    first: ModelVersion | Card | None, second: ModelVersion | Card | None
+) -> list[dict[str, Any]]:
+    """Return one row per metric on the test set, with its value for each of two models.
+
+    The figures of the rule of decision come first; those at the ranking threshold follow. Pass
+    versions rather than cards: only they have the figures that were recorded beside the card.
+    """
+    keys = (*RULE, *ABSTENTION, *AT_THRESHOLD, *CALIBRATION, *SCOPE)
+    return measures([_test_figures(first), _test_figures(second)], keys)
+
+
+def _test_figures(model: ModelVersion | Card | None) -> Card:
+    if isinstance(model, ModelVersion):
+        return next((entry.figures for entry in evaluated(model) if entry.key == "test"), {})
+    figures = (model or {}).get("metrics", {}).get("test", {})
+    return {**figures, **shares_of(figures.get("decision"))}
 
 
 def counts(card: Card) -> list[dict[str, Any]]:
@@ -163,15 +198,24 @@ def counts(card: Card) -> list[dict[str, Any]]:
     ]
 
 
-def groups(card: Card) -> list[dict[str, Any]]:
-    """Return one row per group of the test set; all X-rays of a group have the same label."""
+def groups(card: Card, sets: Iterable[EvaluatedSet] = ()) -> list[dict[str, Any]]:
+    """Return one row per group of the test set; all X-rays of a group have the same label.
+
+    `shares` has the three shares of the rule of decision, or is empty if they were not measured.
+    """
     by_series: Card = card.get("metrics", {}).get("test", {}).get("by_series", {})
-    ordered = sorted(by_series, key=lambda name: list(words.SERIES).index(name)
-                     if name in words.SERIES else len(words.SERIES))  # fmt: skip
+    decisions = (entry.decision for entry in sets if entry.key == "test")
+    called = (next(decisions, None) or {}).get("by_series") or {}
+    names = sorted(by_series, key=lambda name: list(words.SERIES).index(name)
+                   if name in words.SERIES else len(words.SERIES))  # fmt: skip
     return [
-        {"name": words.SERIES.get(name, name), "measure": words.measure_of(name)}
+        {
+            "name": words.SERIES.get(name, name),
+            "measure": words.measure_of(name),
+            "shares": ordered(called[name]["called"]) if name in called else [],
+        }
         | dict(by_series[name])
-        for name in ordered
+        for name in names
     ]
 
 
@@ -290,11 +334,27 @@ def failures(card: Card) -> list[dict[str, Any]]:
     ]
 
 
-def plots(card: Card) -> dict[str, dict[str, Any]]:
-    """Return the card's plots by name, each with its file, title and description."""
+def plots(version: ModelVersion) -> dict[str, dict[str, Any]]:
+    """Return the card's plots by name, each with its file, title and description.
+
+    `is_there` is False for a plot whose file is missing or no longer the one that was registered.
+    """
     found = {}
-    for file in card.get("plots", []):
+    for file in version.card.get("plots", []):
         key = file.rsplit(".", 1)[0]
         title, description = words.PLOTS.get(key, (key, ""))
-        found[key] = {"file": file, "title": title, "description": description}
+        found[key] = {
+            "file": file,
+            "title": title,
+            "description": description,
+            "is_there": _is_there(version, file),
+        }
     return found
+
+
+def _is_there(version: ModelVersion, file: str) -> bool:
+    try:
+        registry.file_of(version, file)
+    except registry.ModelUnavailable:
+        return False
+    return True

@@ -4,8 +4,6 @@ A card is written once, in English, and its bundle's hash covers it. The texts h
 codes and phrases for the reader, so that a card never has to change.
 """
 
-import re
-
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
@@ -17,11 +15,27 @@ LABELS: dict[str, Text] = {
     "PNEUMONIA": pgettext_lazy("reading", "Pneumonia"),
 }
 
+# The results of the rule of decision, in the order of its figures.
+RESULTS: dict[str, Text] = {
+    "PNEUMONIA": pgettext_lazy("reading", "Pneumonia"),
+    "UNSURE": pgettext_lazy("reading", "Inconclusive"),
+    "NORMAL": pgettext_lazy("reading", "Normal"),
+}
+WITH: dict[str, Text] = {
+    "PNEUMONIA": _("With pneumonia"),
+    "NORMAL": _("Without pneumonia"),
+}
+FILMS_WITH: dict[str, Text] = {
+    "PNEUMONIA": _("X-rays with pneumonia"),
+    "NORMAL": _("X-rays without pneumonia"),
+}
+
 SETS: dict[str, Text] = {
     "train": _("Training set"),
     "validation": _("Validation set"),
     "test": _("Test set"),
 }
+
 
 # Key of a metric: its name, and what it measures.
 MEASURES: dict[str, tuple[Text, Text]] = {
@@ -32,28 +46,49 @@ MEASURES: dict[str, tuple[Text, Text]] = {
             "normal one."
         ),
     ),
-    "accuracy": (_("Accuracy"), _("Proportion of all X-rays classified correctly.")),
+    "sick_called_pneumonia": (
+        _("With pneumonia, called pneumonia"),
+        _("Proportion of X-rays with pneumonia whose result is pneumonia."),
+    ),
+    "sick_unsure": (
+        _("With pneumonia, inconclusive"),
+        _("Proportion of X-rays with pneumonia that are left to you."),
+    ),
+    "sick_called_normal": (
+        _("With pneumonia, called normal"),
+        _("Proportion of X-rays with pneumonia whose result is normal: false negatives."),
+    ),
+    "well_called_normal": (
+        _("Without pneumonia, called normal"),
+        _("Proportion of X-rays without pneumonia whose result is normal."),
+    ),
+    "well_unsure": (
+        _("Without pneumonia, inconclusive"),
+        _("Proportion of X-rays without pneumonia that are left to you."),
+    ),
+    "well_called_pneumonia": (
+        _("Without pneumonia, called pneumonia"),
+        _("Proportion of X-rays without pneumonia whose result is pneumonia: false positives."),
+    ),
+    "accuracy": (
+        _("Accuracy at the ranking threshold"),
+        _("Proportion of all X-rays on the correct side of it."),
+    ),
     "sensitivity": (
-        _("Sensitivity"),
-        _("Proportion of X-rays with pneumonia classified as pneumonia."),
+        _("Sensitivity at the ranking threshold"),
+        _("Proportion of X-rays with pneumonia at or above it."),
     ),
     "specificity": (
-        _("Specificity"),
-        _("Proportion of normal X-rays classified as normal."),
+        _("Specificity at the ranking threshold"),
+        _("Proportion of X-rays without pneumonia below it."),
     ),
     "ppv": (
-        _("Positive predictive value"),
-        _(
-            "Proportion of X-rays classified as pneumonia that show pneumonia. Falls when"
-            " prevalence is low."
-        ),
+        _("Positive predictive value at the ranking threshold"),
+        _("Proportion of X-rays at or above it that show pneumonia, at the set's own prevalence."),
     ),
     "npv": (
-        _("Negative predictive value"),
-        _(
-            "Proportion of X-rays classified as normal that are normal. Rises when prevalence is"
-            " low."
-        ),
+        _("Negative predictive value at the ranking threshold"),
+        _("Proportion of X-rays below it without pneumonia, at the set's own prevalence."),
     ),
     "ece": (
         _("Calibration error (ECE)"),
@@ -87,8 +122,8 @@ SERIES: dict[str, Text] = {
 
 
 def measure_of(series: str) -> Text:
-    """Return the name of the accuracy within a series, whose X-rays all have one label."""
-    return MEASURES["sensitivity" if series in {"bacteria", "virus"} else "specificity"][0]
+    """Return what is known of a series, whose X-rays all have one label."""
+    return FILMS_WITH["PNEUMONIA" if series in {"bacteria", "virus"} else "NORMAL"]
 
 
 SCOPE_SETS: dict[str, Text] = {
@@ -180,7 +215,7 @@ PLOTS: dict[str, tuple[Text, Text]] = {
         _("ROC curve, test set"),
         _(
             "Horizontal axis: 1 − specificity. Vertical axis: sensitivity. The dot marks the"
-            " threshold in use."
+            " ranking threshold, which decides no result."
         ),
     ),
     "reliability": (
@@ -193,146 +228,12 @@ PLOTS: dict[str, tuple[Text, Text]] = {
     ),
     "confusion": (
         _("Confusion matrix, test set"),
-        _("Rows: label in the data set. Columns: result of the model at the threshold in use."),
+        _(
+            "Rows: label in the data set. Columns: side of the ranking threshold, which decides no"
+            " result."
+        ),
     ),
 }
-
-# Phrases that cards contain as text, without figures that differ between cards.
-PHRASES: dict[str, Text] = {
-    "Guangzhou Women and Children's Medical Center": _(
-        "Guangzhou Women and Children's Medical Center"
-    ),
-    "by patient, duplicates kept together, stratified by label and series": _(
-        "By patient, with duplicates kept in the same set, stratified by label and file series"
-    ),
-    "the larger of two scores: Mahalanobis distance (Ledoit-Wolf covariance) of features pooled at "
-    "several depths to the nearer class mean of the training films, and a small OOD classifier "
-    "trained on films outside the population and on synthetic images": _(
-        "The larger of two scores: the Mahalanobis distance (Ledoit-Wolf covariance) of features"
-        " pooled at several depths to the nearer class mean of the training set, and a small OOD"
-        " classifier trained on X-rays from outside the population and on synthetic images"
-    ),
-    # The rest as in cards of earlier versions, such as pneumonia-2.
-    "by patient, copies kept together, stratified by label and series": _(
-        "By patient, with duplicates kept in the same set, stratified by label and file series"
-    ),
-    "Platt: log-odds / temperature + bias": _("Platt scaling (log-odds ÷ temperature + bias)"),
-    "split-conformal, a quantile for each label (Mondrian), on the calibrated probability": _(
-        "Split conformal prediction on the calibrated probability, with one quantile per label"
-        " (Mondrian)"
-    ),
-    "Mahalanobis distance of features pooled at several depths to the nearer class mean of the "
-    "training films, Ledoit-Wolf covariance": _(
-        "Mahalanobis distance (Ledoit-Wolf covariance) of features pooled at several depths to"
-        " the nearer class mean of the training set"
-    ),
-    "the larger of two: distance of features pooled at several depths to the nearer class mean of "
-    "the training films (Mahalanobis, Ledoit-Wolf), and a small network that learnt films outside "
-    "the population and pictures made by rule": _(
-        "The larger of two scores: the Mahalanobis distance (Ledoit-Wolf covariance) of features"
-        " pooled at several depths to the nearer class mean of the training set, and a small OOD"
-        " classifier trained on X-rays from outside the population and on synthetic images"
-    ),
-}
-
-# Phrases with figures: each named group of the pattern fills a placeholder of the text.
-PATTERNS: tuple[tuple[re.Pattern[str], Text], ...] = (
-    (
-        re.compile(
-            r"quantile (?P<distance>[\d.]+) of the distance and quantile (?P<classifier>[\d.]+) of"
-            r" the OOD classifier's log-odds, on films that neither was trained on"
-        ),
-        _(
-            "Quantile %(distance)s of the distance and quantile %(classifier)s of the OOD"
-            " classifier's log-odds, on X-rays that neither was trained on"
-        ),
-    ),
-    (
-        re.compile(
-            r"median over (?P<samples>\d+) bootstrap samples of the threshold that maximises"
-            r" sensitivity \+ specificity, on the validation split; every film unchanged and under"
-            r" one corruption"
-        ),
-        _(
-            "median over %(samples)s bootstrap samples of the threshold that maximises"
-            " sensitivity + specificity; each X-ray is used both unchanged and with one"
-            " corruption"
-        ),
-    ),
-    (
-        re.compile(
-            r"median over (?P<samples>\d+) bootstrap samples of the threshold that maximises"
-            r" sensitivity \+ specificity, on out-of-fold predictions of (?P<networks>\d+)"
-            r" ensemble members; every film unchanged and under one corruption"
-        ),
-        _(
-            "median over %(samples)s bootstrap samples of the threshold that maximises"
-            " sensitivity + specificity, on the out-of-fold predictions of %(networks)s ensemble"
-            " members; each X-ray is used both unchanged and with one corruption"
-        ),
-    ),
-    # As in cards of earlier versions, such as pneumonia-2.
-    (
-        re.compile(
-            r"quantiles (?P<distance>[\d.]+) of the distance and (?P<classifier>[\d.]+) of the"
-            r" network's log-odds, on films that neither learnt from"
-        ),
-        _(
-            "Quantile %(distance)s of the distance and quantile %(classifier)s of the OOD"
-            " classifier's log-odds, on X-rays that neither was trained on"
-        ),
-    ),
-    (
-        re.compile(r"quantile (?P<quantile>[\d.]+) of the validation films' scores"),
-        _("Quantile %(quantile)s of the scores on the validation set"),
-    ),
-    (
-        re.compile(
-            r"median over (?P<samples>\d+) bootstrap samples of the place where sensitivity plus"
-            r" specificity is largest"
-        ),
-        _(
-            "median over %(samples)s bootstrap samples of the threshold that maximises"
-            " sensitivity + specificity"
-        ),
-    ),
-    (
-        re.compile(
-            r"median over (?P<samples>\d+) bootstrap samples of the place where sensitivity plus"
-            r" specificity is largest, on the validation side of the split; every film as it is"
-            r" and under one corruption"
-        ),
-        _(
-            "median over %(samples)s bootstrap samples of the threshold that maximises"
-            " sensitivity + specificity; each X-ray is used both unchanged and with one"
-            " corruption"
-        ),
-    ),
-    (
-        re.compile(
-            r"median over (?P<samples>\d+) bootstrap samples of the place where sensitivity plus"
-            r" specificity is largest, on out-of-fold predictions of (?P<networks>\d+) networks,"
-            r" each asked for the block of consecutive patients that it left out; every film as it"
-            r" is and under one corruption"
-        ),
-        _(
-            "median over %(samples)s bootstrap samples of the threshold that maximises"
-            " sensitivity + specificity, on the out-of-fold predictions of %(networks)s ensemble"
-            " members; each X-ray is used both unchanged and with one corruption"
-        ),
-    ),
-)
-
-
-def translated_phrase(phrase: str) -> str | None:
-    """Return a phrase of a card in the active language, or None if the phrase is not known."""
-    if phrase in PHRASES:
-        return str(PHRASES[phrase])
-    for pattern, text in PATTERNS:
-        found = pattern.fullmatch(phrase)
-        if found:
-            return str(text) % found.groupdict()
-    return None
 
 
 # What refused images are, and what they are said to resemble; by the names of

@@ -94,6 +94,53 @@ def wilson_interval(successes: int, n: int) -> Interval:
     return (max(0.0, centre - reach), min(1.0, centre + reach))
 
 
+def predictive_value(
+    true: tuple[int, int], false: tuple[int, int], prevalence: float
+) -> tuple[float, Interval]:
+    """Return a predictive value at a prevalence, by Bayes' theorem, with its 95 % interval.
+
+    The interval is that of the likelihood ratio, the ratio of two proportions, from their Wilson
+    intervals (MOVER-R, Donner and Zou 2012), which holds for rare and absent false results as well.
+    The prevalence is taken as known.
+
+    Args:
+        true: films that have the condition and are called so, and all that have it.
+        false: films that don't have the condition but are called so, and all that don't.
+        prevalence: proportion of films that have the condition, in (0, 1).
+
+    Returns:
+        The value and its interval; NaN, with a warning, if no film is called so or none exists.
+    """
+    if not 0 < prevalence < 1:
+        raise ValueError(f"The prevalence must be between 0 and 1. Received: {prevalence}.")
+    (hits, with_it), (errors, without) = true, false
+    if not (with_it and without and hits + errors):
+        return _undefined("The predictive value", "no film is called so"), NAN_INTERVAL
+    odds = prevalence / (1 - prevalence)
+    right, wrong = odds * hits / with_it, errors / without
+    value = right / (right + wrong)
+    low, high = _ratio_interval(true, false)
+    return value, (
+        odds * low / (1 + odds * low),
+        1.0 if math.isinf(high) else odds * high / (1 + odds * high),
+    )
+
+
+def _ratio_interval(first: tuple[int, int], second: tuple[int, int]) -> Interval:
+    """Return the interval of the ratio of two proportions, infinity if the second may be 0."""
+    p1, p2 = first[0] / first[1], second[0] / second[1]
+    (low1, high1), (low2, high2) = wilson_interval(*first), wilson_interval(*second)
+    product = p1 * p2
+    # The lower limit in a form that is defined where `high2` is twice `p2`.
+    spread = product**2 - low1 * high2 * (2 * p1 - low1) * (2 * p2 - high2)
+    reach = product + math.sqrt(max(0.0, spread))
+    low = low1 * (2 * p1 - low1) / reach if first[0] else 0.0
+    if not second[0]:
+        return low, math.inf
+    spread = product**2 - high1 * low2 * (2 * p1 - high1) * (2 * p2 - low2)
+    return low, (product + math.sqrt(max(0.0, spread))) / (low2 * (2 * p2 - low2))
+
+
 def confusion(labels: Vector, probabilities: Vector, threshold: float) -> dict[str, int]:
     """Return the confusion counts; a probability equal to the threshold is positive."""
     labels, probabilities = _checked(labels, probabilities)

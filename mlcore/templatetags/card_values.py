@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 from mlcore.cards import words
+from mlcore.cards.phrases import translated_phrase
 from mlcore.engine.serving import resemblance
 
 register = template.Library()
@@ -39,6 +40,14 @@ def interval(ends: Any, places: int = 3) -> str:
     if not isinstance(ends, list | tuple) or len(ends) != 2 or not all(map(_is_finite, ends)):
         return ""
     return f"{ends[0]:.{places}f}–{ends[1]:.{places}f}"
+
+
+@register.filter
+def percents(ends: Any, places: int = 0) -> str:
+    """Format the two ends of an interval of proportions as percentages, or return ""."""
+    if not isinstance(ends, list | tuple) or len(ends) != 2 or not all(map(_is_finite, ends)):
+        return ""
+    return f"{100 * ends[0]:.{places}f}–{100 * ends[1]:.{places}f}%"
 
 
 @register.filter
@@ -125,7 +134,7 @@ def flat(arguments: dict[str, Any]) -> list[tuple[str, Any]]:
 @register.filter
 def phrase(text: str) -> SafeString | str:
     """Return a phrase of a card in the reader's language; unknown ones are marked as English."""
-    translated = words.translated_phrase(text)
+    translated = translated_phrase(text)
     return format_html('<span lang="en">{}</span>', text) if translated is None else translated
 
 
@@ -134,3 +143,9 @@ def phrases(texts: Iterable[str]) -> SafeString:
     """Join phrases of a card, each in the reader's language, with the language's list comma."""
     comma = pgettext("between the words of a list", ", ")
     return format_html_join(comma, "{}", ((phrase(text),) for text in texts))
+
+
+@register.filter
+def result_name(result: str) -> Any:
+    """Return the name of a result of the rule of decision in the reader's language."""
+    return words.RESULTS.get(result, result)

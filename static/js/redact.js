@@ -365,6 +365,7 @@ if (load()) {
   find("plain").hidden = true;
   bind();
   update();
+  document.addEventListener("xraysite:language", update);
 } else {
   for (const part of [canvas, find("tools"), find("help")]) part.hidden = true;
 }

@@ -34,6 +34,9 @@
   root.classList.add("js");
   apply(current());
   system.addEventListener("change", () => apply(current()));
+  // Paper is white.
+  window.addEventListener("beforeprint", () => apply("light"));
+  window.addEventListener("afterprint", () => apply(current()));
   document.addEventListener("DOMContentLoaded", () => {
     apply(current());
     for (const button of document.querySelectorAll("[data-theme-toggle]")) {

@@ -1,5 +1,10 @@
 // The form for a new reading: drop zone, preview, fields filled from a DICOM file, upload progress.
 // Without this script, the form is sent as an ordinary form.
+//
+// A file is read once. The preview shows these bytes, and these bytes are sent: never those of
+// another file, nor of a file that has changed on the disk since.
+
+import { interpolate } from "./shared.js";
 
 const form = document.querySelector("form[data-upload]");
 const input = form.querySelector("input[type=file]");
@@ -12,12 +17,22 @@ const button = form.querySelector("button[type=submit]");
 const buttonLabel = form.querySelector("[data-send-label]");
 const progress = form.querySelector("[data-progress]");
 const text = form.dataset;
-const idleLabel = buttonLabel.textContent;
+let idleLabel = ""; // of the button, while a film is sent
 let objectUrl = null; // of the previewed file, to be revoked
 let selection = 0; // counts selected files, to ignore a response to an earlier one
+let chosen = null; // the file that was read: { file, sha256 }
+let previewing = Promise.resolve(); // settled once the preview of `chosen` is shown or refused
+let filmProblem = null; // the error shown: { name, values } of a message in the template
 
 function showFilmError(message) {
+  filmProblem = null;
   filmError.textContent = message;
+}
+
+// Shows one of the messages in the form's data-text-* attributes.
+function showFilmProblem(name, values = {}) {
+  filmProblem = { name, values };
+  filmError.textContent = interpolate(text[name], values);
 }
 
 function showPreview(url, description) {
@@ -79,24 +94,26 @@ function imageSize(url) {
 }
 
 // Lets the server render a file that the browser cannot display, such as DICOM.
-async function inspect(file, current) {
+async function inspect({ file, sha256 }, current) {
   caption.textContent = text.textLooking;
   image.removeAttribute("src");
   preview.hidden = false;
   const body = new FormData();
   body.append("csrfmiddlewaretoken", form.elements.csrfmiddlewaretoken.value);
   body.append("film", file);
-  let result;
+  body.append("film_sha256", sha256);
+  let result = null;
   try {
     const response = await fetch(text.inspectUrl, { method: "POST", body });
     result = await response.json();
   } catch {
-    result = { ok: false, error: text.textOffline };
+    // No network, or a page instead of an answer, for example because the session has ended.
   }
   if (current !== selection) return;
-  if (!result.ok) {
+  if (!result?.ok) {
     preview.hidden = true;
-    showFilmError(result.error);
+    if (result) showFilmError(result.error);
+    else showFilmProblem("textOffline");
     return;
   }
   const size = `${result.width}×${result.height}`;
@@ -105,32 +122,66 @@ async function inspect(file, current) {
   fillFields(result.fields);
 }
 
-async function selectFile() {
+// Returns the SHA-256 as hexadecimal digits; "" where the browser computes none (plain HTTP).
+async function sha256Of(bytes) {
+  if (!window.crypto?.subtle) return "";
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+// Forgets the file and its preview. What was typed stays.
+function clearFile() {
   selection += 1;
-  const current = selection;
-  const file = input.files[0];
+  chosen = null;
+  previewing = Promise.resolve();
   showFilmError("");
   clearFilledFields();
   preview.hidden = true;
-  if (!file) return;
-  if (file.size > Number(text.maxBytes)) {
-    showFilmError(text.textTooLarge);
+  image.removeAttribute("src");
+}
+
+// Reads the file and shows its preview.
+async function show(original, current) {
+  let bytes;
+  try {
+    bytes = await original.arrayBuffer();
+  } catch {
+    if (current === selection) showFilmProblem("textUnreadable");
     return;
   }
-  const url = URL.createObjectURL(file);
-  const size = await imageSize(url);
+  const sha256 = await sha256Of(bytes);
   if (current !== selection) return;
-  if (size) {
-    showPreview(url, [file.name, size.join("×"), formatSize(file.size)].join(" · "));
+  chosen = { file: new File([bytes], original.name, { type: original.type }), sha256 };
+  const url = URL.createObjectURL(chosen.file);
+  const size = await imageSize(url);
+  if (current !== selection) {
+    URL.revokeObjectURL(url);
+  } else if (size) {
+    showPreview(url, [original.name, size.join("×"), formatSize(original.size)].join(" · "));
   } else {
     URL.revokeObjectURL(url);
-    await inspect(file, current);
+    await inspect(chosen, current);
+  }
+}
+
+// Takes exactly one file; of several, nobody could tell which one belongs to the patient.
+function selectFiles(files) {
+  clearFile();
+  const current = selection;
+  if (files.length > 1) {
+    input.value = "";
+    showFilmProblem("textSeveral", { count: files.length });
+  } else if (files.length === 1 && files[0].size > Number(text.maxBytes)) {
+    showFilmProblem("textTooLarge");
+  } else if (files.length === 1) {
+    previewing = show(files[0], current);
   }
 }
 
 // Sending -------------------------------------------------------------------------------------
 
 function setBusy(isBusy) {
+  if (isBusy) idleLabel = buttonLabel.textContent;
   button.setAttribute("aria-disabled", isBusy);
   button.classList.toggle("is-busy", isBusy);
   buttonLabel.textContent = isBusy ? text.textSending : idleLabel;
@@ -190,10 +241,18 @@ function onResponse(request) {
   main.focus();
 }
 
+// Returns the form's content, with the bytes that were previewed.
+function content() {
+  const data = new FormData(form);
+  if (chosen) {
+    data.set("film", chosen.file);
+    data.set("film_sha256", chosen.sha256);
+  }
+  return data;
+}
+
 // Uses XMLHttpRequest because fetch does not report upload progress.
-function send(event) {
-  event.preventDefault();
-  if (form.dataset.sending) return;
+function upload(data) {
   const request = new XMLHttpRequest();
   request.open("POST", form.action || window.location.href);
   request.setRequestHeader("X-Requested-With", "XMLHttpRequest");
@@ -207,33 +266,86 @@ function send(event) {
   request.addEventListener("load", () => onResponse(request));
   request.addEventListener("error", () => {
     setBusy(false);
-    showFilmError(text.textOffline);
+    showFilmProblem("textOffline");
   });
+  request.send(data);
+}
+
+// Sends nothing before the film's preview has been shown.
+async function send(event) {
+  event.preventDefault();
+  if (form.dataset.sending) return;
   setBusy(true);
-  request.send(new FormData(form));
+  await previewing;
+  if (input.files.length && !chosen) {
+    // The file was refused here, and the message is still shown.
+    setBusy(false);
+    input.focus();
+    return;
+  }
+  upload(content());
+}
+
+// Dropping ------------------------------------------------------------------------------------
+
+const isTextField = (element) =>
+  element.matches?.("textarea, input:not([type=file], [type=checkbox], [type=radio])");
+
+function onDrop({ dataTransfer }) {
+  const entries = [...dataTransfer.items].map((item) => item.webkitGetAsEntry?.());
+  if (entries.some((entry) => entry?.isDirectory)) {
+    clearFile();
+    input.value = "";
+    showFilmProblem("textFolder");
+  } else if (!dataTransfer.files.length) {
+    showFilmProblem("textNoFile");
+  } else {
+    if (dataTransfer.files.length === 1) input.files = dataTransfer.files;
+    selectFiles(dataTransfer.files);
+  }
+}
+
+// A browser opens a file that is dropped anywhere else on the page, and leaves the page.
+function onDropOutside(event) {
+  const hasFiles = event.dataTransfer.types.includes("Files");
+  if (!hasFiles && isTextField(event.target)) return;
+  event.preventDefault();
+  if (event.type === "drop") showFilmProblem("textOutside");
 }
 
 function bindDropZone() {
   for (const name of ["dragenter", "dragover"]) {
     dropZone.addEventListener(name, (event) => {
       event.preventDefault();
+      event.stopPropagation();
       dropZone.classList.add("is-over");
     });
+    document.addEventListener(name, onDropOutside);
   }
   for (const name of ["dragleave", "drop"]) {
     dropZone.addEventListener(name, () => dropZone.classList.remove("is-over"));
   }
   dropZone.addEventListener("drop", (event) => {
     event.preventDefault();
-    if (!event.dataTransfer.files.length) return;
-    input.files = event.dataTransfer.files;
-    selectFile();
+    event.stopPropagation();
+    onDrop(event);
   });
+  document.addEventListener("drop", onDropOutside);
 }
 
+// Texts that this script has put on the page follow the language.
+document.addEventListener("xraysite:language", () => {
+  for (const field of form.querySelectorAll("[data-filled]")) {
+    labelOf(field).dataset.fromFile = text.textFromFile;
+  }
+  if (filmProblem) showFilmProblem(filmProblem.name, filmProblem.values);
+});
+
 bindDropZone();
-input.addEventListener("change", selectFile);
+input.addEventListener("change", () => selectFiles(input.files));
 form.addEventListener("submit", send);
+// The browser may have kept the file of an earlier visit to this page.
+if (input.files.length) selectFiles(input.files);
 // The Back button can restore a page whose form is still marked as sending.
 window.addEventListener("pageshow", (event) => {
   if (event.persisted) window.location.reload();

@@ -1,5 +1,5 @@
 // The image viewer: zoom and pan, heatmap and its opacity, brightness, contrast, inversion, full
-// screen. Without this script, the film is shown with the heatmap over it.
+// screen. Without this script, the film and the switch of the heatmap remain.
 
 import { clamp } from "./shared.js";
 
@@ -99,13 +99,13 @@ function resetTone() {
 
 function applyHeatmap() {
   if (!heatmap) return;
-  heatmap.style.opacity = find("heat-on").checked ? find("heat-opacity").value / 100 : 0;
+  // The style sheet hides a heatmap that is switched off; the browser then does not load it either.
+  heatmap.style.opacity = find("heat-opacity").value / 100;
 }
 
 function toggleHeatmap() {
   if (!heatmap) return;
   find("heat-on").checked = !find("heat-on").checked;
-  applyHeatmap();
 }
 
 // Changes the opacity and shows the heatmap if it was hidden.
@@ -206,7 +206,6 @@ function bindTools() {
   if (document.fullscreenEnabled) find("full").addEventListener("click", toggleFullScreen);
   else find("full").remove();
   if (!heatmap) return;
-  find("heat-on").addEventListener("change", applyHeatmap);
   find("heat-opacity").addEventListener("input", () => changeOpacity(0));
 }
 
@@ -215,3 +214,8 @@ bindTools();
 // After a reload the browser may restore the controls to earlier values.
 applyHeatmap();
 applyTone();
+
+// Not if an address leads to a part of the page, such as the doctor's assessment.
+if (!window.location.hash) {
+  document.querySelector("[data-start]")?.focus({ preventScroll: true });
+}

@@ -44,7 +44,7 @@ def test_the_list_has_every_doctors_readings_with_thumbnails(reading, as_supervi
 def test_filters_and_search(query, expected, reading, as_supervisor):
     Reading.objects.update(label=Label.NORMAL, age_scope="INSIDE")
     ReadingFactory(patient_name="Lin Mei", label=Label.PNEUMONIA, patient_number="P007")
-    assert as_supervisor.get(LIST + query).context["cl"].result_count == expected
+    assert as_supervisor.get(LIST + query, follow=True).context["cl"].result_count == expected
 
 
 def test_the_result_cannot_be_changed(reading, as_supervisor):

@@ -33,7 +33,7 @@ def history(active_model, doctor, other_doctor):
 
 
 def names(browser, query: str = "", **headers: str) -> list[str]:
-    response = browser.get(f"/readings/{query}", headers=headers)
+    response = browser.get(f"/readings/{query}", headers=headers, follow=True)
     assert response.status_code == 200
     return [reading.patient_name for reading in response.context["page_obj"]]
 
@@ -83,7 +83,7 @@ def test_page_size_and_queries_do_not_grow(
 
 
 def test_htmx_request_gets_only_the_table(history, as_doctor):
-    response = as_doctor.get("/readings/?q=mei", headers={"HX-Request": "true"})
+    response = as_doctor.get("/readings/?q=mei", headers={"HX-Request": "true"}, follow=True)
     text = response.content.decode()
     assert "Wang Mei" in text
     assert "<html" not in text
@@ -92,7 +92,7 @@ def test_htmx_request_gets_only_the_table(history, as_doctor):
 def test_empty_lists_say_what_to_do(as_doctor, active_model, doctor):
     assert "/readings/new/" in as_doctor.get("/readings/").content.decode()
     ReadingFactory(doctor=doctor)
-    page = as_doctor.get("/readings/?q=nobody").content.decode()
+    page = as_doctor.get("/readings/?q=nobody", follow=True).content.decode()
     main = page.split("<main")[1]
     assert re.search(r'href="/readings/"', main)
 

@@ -23,7 +23,7 @@ def test_no_url_shows_ml_staff_a_patient_or_a_film(
     visited += ["/admin/who-saw/?q=A12", "/admin/diagnosis/reading/?q=A"]
     looked = 0
     for address in visited:
-        response = as_ml_engineer.get(address)
+        response = as_ml_engineer.get(address, follow="?q=" in address)
         content = b"".join(response)
         looked += response.status_code == 200
         if response.headers.get("Content-Type", "").startswith("image/"):

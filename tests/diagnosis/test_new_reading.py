@@ -1,5 +1,6 @@
 """Uploading a film: the result, and the error for every kind of bad file."""
 
+import hashlib
 import uuid
 from pathlib import Path
 
@@ -36,7 +37,8 @@ def test_upload_shows_the_result(lenient_model, as_doctor, film_bytes):
     assert reading.label in {"NORMAL", "PNEUMONIA"}
     assert str(reading.get_label_display()) in page
     assert escape(reading.probability_text) in page
-    assert f"{reading.threshold:.3f}" in page
+    assert reading.rule_text in page or reading.is_out_of_scope
+    assert f"{reading.threshold:.3f}" not in page
     for shown in ("陳小明", "A123", reading.model_name, reading.bundle_sha256[:12]):
         assert shown in page
     assert f"/readings/{reading.pk}/film/" in page
@@ -50,6 +52,37 @@ def test_a_script_gets_the_url_as_json(active_model, as_doctor, film_bytes):
     )
     assert response.status_code == 201
     assert response.json() == {"location": f"/readings/{Reading.objects.get().pk}/"}
+
+
+@pytest.mark.parametrize("address", ["/readings/new/", "/readings/new/inspect/"])
+def test_two_files_are_refused(address, lenient_model, as_doctor, film_bytes):
+    """Django keeps the last of several files with one name, the browser showed the first."""
+    other = encode(synthetic_film("PNEUMONIA", seed=99), "png")
+    films = [upload_of(other), upload_of(film_bytes)]
+    sent = patient_details(submission=uuid.uuid4(), film=films)
+    response = as_doctor.post(address, sent, headers={"x-requested-with": "XMLHttpRequest"})
+    assert response.status_code == 422
+    assert "2 files were sent" in response.content.decode()
+    assert nothing_stored()
+
+
+def test_a_file_in_another_field_is_refused(lenient_model, as_doctor, film_bytes):
+    both = patient_details(submission=uuid.uuid4(), film=upload_of(film_bytes))
+    page = as_doctor.post("/readings/new/", both | {"photo": upload_of(film_bytes)})
+    assert "2 files were sent" in page.content.decode()
+    alone = patient_details(submission=uuid.uuid4(), photo=upload_of(film_bytes))
+    page = as_doctor.post("/readings/new/", alone)
+    assert "The file was sent in an unknown field." in page.content.decode()
+    assert nothing_stored()
+
+
+def test_a_film_other_than_the_one_shown_is_refused(lenient_model, as_doctor, film_bytes):
+    shown = hashlib.sha256(b"another file").hexdigest()
+    response = post_film(as_doctor, film_bytes, film_sha256=shown)
+    assert "not the one that was shown" in response.content.decode()
+    assert nothing_stored()
+    shown = hashlib.sha256(film_bytes).hexdigest()
+    assert post_film(as_doctor, film_bytes, film_sha256=shown).status_code == 302
 
 
 HOSTILE = hostile_files()
@@ -274,8 +307,10 @@ def test_a_film_out_of_scope_shows_no_result(active_model, as_doctor, film_bytes
     page = as_doctor.get(response.headers["Location"]).content.decode()
     main = page[page.index("<main") : page.index("</main>")]
     assert "age is outside the range that the model was validated on" in main
-    assert "PNEUMONIA" not in main
+    result = main.split('id="own-reading"')[0]
+    assert "PNEUMONIA" not in result
     assert "Probability" not in main
+    assert "Declined by" in result
 
 
 @pytest.mark.parametrize(

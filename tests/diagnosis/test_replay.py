@@ -20,7 +20,8 @@ def test_a_replay_gives_the_stored_result(reading, capsys):
     ("changed", "said"),
     [
         ({"probabilities": {"NORMAL": 0.25, "PNEUMONIA": 0.75}}, "probability was 0.750000"),
-        ({"threshold": 0.123}, "threshold was 0.123"),
+        ({"threshold": 0.123}, "ranking threshold was 0.123"),
+        ({"pneumonia_from": 0.9}, "upper limit was 0.9, is 0.951"),
         ({"scope_score": -5.0}, "scope score was -5.000000"),
         ({"bundle_sha256": "0" * 64}, "pneumonia-2, the model .* is no longer installed: .* 0000"),
     ],
@@ -33,7 +34,10 @@ def test_a_difference_is_named(reading, changed, said):
 
 def test_missing_bundle_is_reported(reading):
     """A site may have readings by `pneumonia-1`, whose bundle is no longer shipped."""
-    ModelVersion.objects.update(name="pneumonia-1", path="pneumonia-1")
+    gone = ModelVersion.objects.create(
+        name="pneumonia-1", bundle_sha256="1" * 64, path="pneumonia-1", card={}
+    )
+    Reading.objects.update(model_version=gone, bundle_sha256=gone.bundle_sha256)
     registry.forget_loaded()
     said = "pneumonia-1, the model that made this reading, is no longer installed: There is no "
     with pytest.raises(CommandError, match=said):

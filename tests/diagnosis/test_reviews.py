@@ -4,6 +4,7 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from accounts.models import AuditEntry
+from diagnosis import statistics
 from diagnosis.models import Agreement, Label, Reading, Review
 from diagnosis.services.readings import review_reading
 from tests.conftest import patient_details
@@ -122,7 +123,7 @@ def test_only_the_readings_doctor_reviews_it(
         assert post_own_reading(somebody, pneumonia, "NORMAL").status_code == 404
     as_doctor.post(f"/readings/{pneumonia.pk}/delete/")
     assert post_own_reading(as_doctor, pneumonia, "NORMAL").status_code == 404
-    assert as_doctor.get(f"/readings/{pneumonia.pk}/own-reading/").status_code == 405
+    assert as_doctor.get(f"/readings/{pneumonia.pk}/own-reading/").status_code == 404
     with pytest.raises(ValueError, match="MAYBE"):
         review_reading(doctor=doctor, reading_id=pneumonia.pk, verdict="MAYBE")
     assert not Review.objects.exists()
@@ -135,3 +136,41 @@ def test_a_note_is_escaped(pneumonia, as_doctor):
             "<script>alert"
             not in as_doctor.get(f"/readings/{pneumonia.pk}/{page}").content.decode()
         )
+
+
+@pytest.mark.parametrize("label", ["UNSURE", "OUT_OF_SCOPE"])
+def test_a_film_without_a_label_is_assessed_too(label, active_model, doctor, as_doctor):
+    reading = ReadingFactory(doctor=doctor, label=label, scope_reasons=["picture"])
+    page = as_doctor.get(f"/readings/{reading.pk}/").content.decode()
+    assert "own-reading-choices" in page
+    assert "your assessment is the only one" in page
+    page = post_own_reading(as_doctor, reading, "PNEUMONIA", follow=True).content.decode()
+    assert "differs from the model" not in page
+    report = as_doctor.get(f"/readings/{reading.pk}/report/").content.decode()
+    assert "Pneumonia" in report.split('id="report-own"')[1]
+    period = statistics.last_days()
+    assert (period.assessed_n, period.assessed_percent, period.total.compared) == (1, 100, 0)
+    assert period.assessed_without_label == 1
+
+
+def test_a_history_is_filtered_by_assessment(active_model, doctor, as_doctor):
+    for label, verdict in (
+        ("NORMAL", ""),
+        ("NORMAL", "PNEUMONIA"),
+        ("OUT_OF_SCOPE", "PNEUMONIA"),
+        ("PNEUMONIA", "PNEUMONIA"),
+    ):
+        name = f"{label} {verdict}"
+        reading = ReadingFactory(doctor=doctor, label=label, patient_name=name)
+        if verdict:
+            review_reading(doctor=doctor, reading_id=reading.pk, verdict=verdict)
+
+    def found(own: str) -> set[str]:
+        page = as_doctor.get("/readings/", {"own": own}).context["page_obj"]
+        return {reading.patient_name for reading in page}
+
+    assert found("none") == {"NORMAL "}
+    assert found("differs") == {"NORMAL PNEUMONIA"}
+    all_three = {"NORMAL PNEUMONIA", "OUT_OF_SCOPE PNEUMONIA", "PNEUMONIA PNEUMONIA"}
+    assert found("PNEUMONIA") == all_three
+    assert found("OTHER") == set()

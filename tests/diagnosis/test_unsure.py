@@ -76,22 +76,13 @@ def test_an_inconclusive_result_is_explained(undecided_model, as_doctor, film_by
     assert post_film(as_doctor, film_bytes).status_code == 302
     reading = Reading.objects.get()
     assert reading.label == Label.UNSURE
-    assert reading.unsure_band == (0.0, 1.0)
+    assert reading.limits == (0.0, 1.0000001)
     with translation.override("en"):
         page = as_doctor.get(
             reverse("readings:detail", args=[reading.pk]), headers={"accept-language": "en"}
         ).content.decode()
     assert "The model cannot distinguish normal from pneumonia on this X-ray." in page
-    assert "Between 0.000 and 1.000 the error rate is high" in page
+    assert "This model leaves every X-ray inconclusive." in page
+    assert "In this range the error rate is high, so the model does not decide." in page
     assert "Read the X-ray yourself or consult a radiologist." in page
     assert "At or above the threshold" not in page
-
-
-def test_the_band_of_another_bundle_is_not_shown(reading):
-    version = reading.model_version
-    version.card["conformal"] = {"coverage": 0.97, "lower": 0.2, "upper": 0.7}
-    version.save()
-    assert Reading.objects.get().unsure_band == (0.2, 0.7)
-    version.bundle_sha256 = "0" * 64
-    version.save()
-    assert Reading.objects.get().unsure_band is None

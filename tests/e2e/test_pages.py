@@ -253,7 +253,7 @@ def test_search_announces_results_and_can_be_bookmarked(page: Page, site, site_d
     visit(page, f"{site}/readings/")
     page.locator("input[name=q]").fill("Feather")
     expect(page.locator("[data-said]")).to_have_text("1 reading")
-    page.wait_for_url("**/readings/?q=Feather*")
+    page.wait_for_url("**/readings/?search=*")
     page.reload()
     expect(page.locator("#reading-results tbody tr")).to_have_count(1)
     page.get_by_role("link", name="Show all readings").click()

@@ -77,10 +77,13 @@ def test_deleted_and_hidden_posts_are_not_found(doctor, supervisor, topic):
 
 
 def test_page_lists_results_or_says_there_are_none(as_other_doctor, topic):
-    page = as_other_doctor.get("/forum/", {"q": "浸潤"}).content.decode()
+    page = as_other_doctor.get("/forum/", {"q": "浸潤"}, follow=True).content.decode()
     assert "右下肺浸潤 CT" in page
     assert "1 post found" in " ".join(page.split())
-    assert "No results" in as_other_doctor.get("/forum/", {"q": "獨角獸"}).content.decode()
+    assert (
+        "No results"
+        in as_other_doctor.get("/forum/", {"q": "獨角獸"}, follow=True).content.decode()
+    )
 
 
 def test_index_can_be_rebuilt(doctor, supervisor, topic):

@@ -96,8 +96,8 @@ def test_a_shared_case_does_not_give_the_result_away(
     before, after = body.split("<details", 1)
     assert "0.970" not in before
     assert "0.970" in after
-    assert "0.970" not in browser.get("/forum/?q=chest").content.decode()
-    assert "No results" in browser.get("/forum/?q=pneumonia").content.decode()
+    assert "0.970" not in browser.get("/forum/?q=chest", follow=True).content.decode()
+    assert "No results" in browser.get("/forum/?q=pneumonia", follow=True).content.decode()
     for address in ("/forum/", "/forum/notifications/"):
         assert "neumonia" not in browser.get(address).content.decode().split("<main")[1]
 

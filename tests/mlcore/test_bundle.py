@@ -184,7 +184,9 @@ def test_missing_active_bundle_is_reported(bundles, film):
 @pytest.mark.django_db
 def test_exchanged_bundle_is_reported_damaged(bundles, film):
     active(bundles)
-    ModelVersion.objects.update(bundle_sha256="0" * 64)
+    exchanged = rewritten(bundles, card={"members": 7})
+    shutil.rmtree(bundles / SHIPPED)
+    exchanged.rename(bundles / SHIPPED)
     registry.forget_loaded()
     with pytest.raises(inference.ModelUnavailable) as error:
         inference.predict(film)

@@ -116,7 +116,9 @@ def test_a_name_that_is_taken_is_refused(var, films, tmp_path):
 
     (var / "b" / "taken").mkdir()
     assert "already exists" in refused("taken")
-    assert "active model is already named 'drawn'" in refused("drawn", "--out", tmp_path)
+    said = refused("drawn", "--out", tmp_path)
+    assert "registered model is already named 'drawn'" in said
+    assert "--name drawn-2" in said
     assert not list(tmp_path.iterdir())
 
 

@@ -221,7 +221,7 @@ class TestAnyText(TestCase):
             (self.supervisor, "/admin/accounts/auditentry/"),
             (self.supervisor, "/admin/who-saw/"),
         ):
-            assert signed_in(user).get(address, {"q": words}).status_code == 200
+            assert signed_in(user).get(address, {"q": words}, follow=True).status_code == 200
 
     @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
     @given(email=TEXT, password=TEXT)

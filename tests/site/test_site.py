@@ -94,7 +94,7 @@ def test_per_process_cache_gives_a_warning(settings):
 
 def test_damaged_active_model_is_an_error(active_model):
     assert checks.run_checks(tags=[checks.Tags.database], databases=["default"]) == []
-    ModelVersion.objects.update(bundle_sha256="0" * 64)
+    ModelVersion.objects.update(path="pneumonia-none")
     errors = site_checks.active_model_is_whole(None, databases=["default"])
     assert [error.id for error in errors] == ["xraysite.E002"]
 

@@ -230,7 +230,6 @@ def scan(
 
 def _record(film: Film, path: Path, relative: str, label: str, split: str) -> FilmRecord:
     patient, series = identify(path.stem)
-    shape = "x".join(map(str, film.pixels.shape)).encode()
     return FilmRecord(
         path=relative,
         label=label,
@@ -238,9 +237,15 @@ def _record(film: Film, path: Path, relative: str, label: str, split: str) -> Fi
         series=series,
         split=split,
         sha256=film.sha256,
-        pixels_sha256=hashlib.sha256(shape + film.pixels.tobytes()).hexdigest(),
+        pixels_sha256=pixels_sha256(film.pixels),
         perceptual_hash=perceptual_hash(film.pixels),
     )
+
+
+def pixels_sha256(pixels: np.ndarray) -> str:
+    """Return the hash of (H, W) uint8 pixels and their shape, which identifies a film."""
+    shape = "x".join(map(str, pixels.shape)).encode()
+    return hashlib.sha256(shape + pixels.tobytes()).hexdigest()
 
 
 def perceptual_hash(pixels: np.ndarray) -> str:

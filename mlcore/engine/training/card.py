@@ -12,6 +12,7 @@ import numpy.typing as npt
 from mlcore.engine import metrics
 from mlcore.engine.data.dataset import LABELS, FilmRecord, Manifest
 from mlcore.engine.evaluation import failures, lungs, plots, weaknesses
+from mlcore.engine.evaluation.outcomes import outcomes
 from mlcore.engine.evaluation.predictions import (
     FilmFiles,
     Predictions,
@@ -201,6 +202,7 @@ class Report:
             series, labels, probabilities,
             threshold=fitted.threshold, abstention=fitted.abstention,
         )  # fmt: skip
+        found["decision"] = outcomes(labels, probabilities, rule=fitted.rule, series=series)
         return found
 
     def _test_figures(
@@ -218,6 +220,13 @@ class Report:
             [record.series for record in records], labels, answers.probabilities,
             threshold=fitted.threshold, abstention=fitted.abstention,
         )  # fmt: skip
+        found["decision"] = outcomes(
+            labels,
+            answers.probabilities,
+            rule=fitted.rule,
+            out_of_scope=answers.scope_scores > scope.THRESHOLD,
+            series=[record.series for record in records],
+        )
         return found
 
     def _scope_measured(
@@ -256,12 +265,9 @@ class Report:
     ) -> list[dict[str, Any]]:
         fitted = self.fitted
         called = answers.probabilities >= fitted.threshold
-        unsure = fitted.abstention.is_unsure(answers.probabilities)
         outside = answers.scope_scores > scope.THRESHOLD
-        shown = [
-            "OUT_OF_SCOPE" if outside[i] else "UNSURE" if unsure[i] else LABELS[int(called[i])]
-            for i in range(len(labels))
-        ]
+        results = fitted.rule.results_of(answers.probabilities)
+        shown = np.where(outside, "OUT_OF_SCOPE", results).tolist()
         series = [record.series for record in records]
         maps = [fitted.reference.local_evidence(cells) for cells in answers.maps]
         return failures.describe(

@@ -14,6 +14,7 @@ from mlcore.engine.evaluation import lungs
 from mlcore.engine.films.film import FilmError, read_film
 from mlcore.engine.serving import conformal
 from mlcore.engine.serving.conformal import Abstention
+from mlcore.engine.serving.decision import DecisionRule
 from mlcore.engine.serving.explain import Reference
 from mlcore.engine.serving.preprocess import prepare_bytes
 from mlcore.engine.training import scope
@@ -86,6 +87,11 @@ class Fitted:
     reference: Reference
     outlier_films: OutlierFilms
     lung_field: npt.NDArray[np.bool_] | None
+
+    @property
+    def rule(self) -> DecisionRule:
+        """The rule by which the model reads films."""
+        return DecisionRule(self.abstention.lower, self.abstention.upper)
 
 
 def fit(

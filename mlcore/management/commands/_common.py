@@ -27,14 +27,14 @@ def chosen_model(name: str | None) -> LoadedModel:
             version = _active_version()
             if version is not None:
                 return registry.loaded_version(version)
-        folder = (
-            Path(name)
-            if name and "/" in name
-            else registry.folder_of(name or settings.SHIPPED_MODEL)
-        )
-        return registry.load(folder)
+        return registry.load(folder_named(name or settings.SHIPPED_MODEL))
     except ModelUnavailable as error:
         raise CommandError(f"The model cannot be used ({error}).") from error
+
+
+def folder_named(name: str) -> Path:
+    """Return the folder of a bundle that is given by its name or as a path."""
+    return Path(name) if "/" in name else registry.folder_of(name)
 
 
 def _active_version() -> Any:

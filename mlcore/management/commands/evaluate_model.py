@@ -1,5 +1,6 @@
+import math
 from argparse import ArgumentParser
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ from rich.console import Console
 from rich.progress import track
 
 from mlcore.engine.data import dataset
-from mlcore.engine.evaluation import lungs, predictions, weaknesses
+from mlcore.engine.evaluation import lungs, outcomes, predictions, weaknesses
 from mlcore.engine.films.film import FilmError, read_film
 from mlcore.engine.serving.conformal import Abstention
+from mlcore.engine.serving.decision import DecisionRule
 from mlcore.engine.serving.explain import Reference
 from mlcore.engine.serving.runtime import Output, OutputError
+from mlcore.management.commands import _recording as recording
 from mlcore.management.commands._common import chosen_model, write_json
 from mlcore.registry import LoadedModel
 
@@ -29,9 +32,10 @@ File = tuple[Path, str]
 
 class Command(BaseCommand):
     help = (
-        "Evaluate a model on a folder with the class folders NORMAL and PNEUMONIA. Accuracy, "
-        "sensitivity and specificity are at the model's threshold and include every film; films "
-        "out of scope are counted by their probability."
+        "Evaluate a model on a folder with the class folders NORMAL and PNEUMONIA: what films with "
+        "and without pneumonia are called by the model's rule of decision, and figures that rank "
+        "models. Accuracy, sensitivity and specificity are at the model's ranking threshold, which "
+        "decides no result. Every film counts; films out of scope are counted by their probability."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -56,21 +60,46 @@ class Command(BaseCommand):
             action="store_true",
             help="also evaluate under nine corruptions in three severities",
         )
+        add(
+            "--prevalence",
+            type=float,
+            nargs="+",
+            default=outcomes.PREVALENCES,
+            metavar="P",
+            help="proportions of children with pneumonia at which to state the predictive values "
+            "(default: 0.05 0.2 0.5)",
+        )
+        recording.add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        recording.refuse_nonsense(options)
+        for prevalence in options["prevalence"]:
+            if not 0 < prevalence < 1:
+                raise CommandError(f"--prevalence must be between 0 and 1. Received: {prevalence}.")
         model = chosen_model(options["model"])
+        version = recording.version_of(model, options["model"]) if options["record"] else None
         files = self._files(options["data"], options["split"], model)
-        outputs, kept, unreadable = self._answers(model, files)
+        outputs, kept, hashes, unreadable = self._answers(model, files)
         if not outputs:
             raise CommandError("None of the files is a readable film.")
         labels = np.array([dataset.LABELS.index(label) for _, label in kept])
-        figures = self._measured(model.card, predictions.Predictions.of(outputs), kept, labels)
+        answers = predictions.Predictions.of(outputs)
+        figures = self._measured(model.card, answers, kept, labels)
+        figures["decision"] = self._decision(
+            model.card, answers, kept, labels, options["prevalence"]
+        )
         figures |= {"model": model.name, "bundle_sha256": model.sha256, "unreadable": unreadable}
+        figures["data_sha256"] = outcomes.films_sha256(
+            (pixels, label) for pixels, (_, label) in zip(hashes, kept, strict=True)
+        )
         films = predictions.FilmFiles([path for path, _ in kept])
         figures |= self._extras(model, films, labels, options)
         self._report(figures)
         if options["json"]:
             write_json(options["json"], figures)
+        if version is not None:
+            recorded = recording.record(version, figures, set(hashes), options)
+            self.stdout.write(f"Recorded as {recorded.title!r}, shown on the page of {model.name}.")
 
     def _files(self, data: Path, split: str | None, model: LoadedModel) -> list[File]:
         try:
@@ -90,9 +119,9 @@ class Command(BaseCommand):
 
     def _answers(
         self, model: LoadedModel, files: list[File]
-    ) -> tuple[list[Output], list[File], list[dict[str, str]]]:
-        """Return the outputs, their files, and the files that could not be predicted."""
-        outputs, kept, unreadable = [], [], []
+    ) -> tuple[list[Output], list[File], list[str], list[dict[str, str]]]:
+        """Return the outputs, their files and pixel hashes, and the files without an output."""
+        outputs, kept, hashes, unreadable = [], [], [], []
         with ThreadPoolExecutor(4) as pool:
             shown = track(
                 zip(files, pool.map(lambda file: _answer(file[0], model.run), files), strict=True),
@@ -102,12 +131,30 @@ class Command(BaseCommand):
                 transient=True,
             )
             for file, answer in shown:
-                if isinstance(answer, Output):
-                    outputs.append(answer)
+                if not isinstance(answer, str):
+                    outputs.append(answer[0])
+                    hashes.append(answer[1])
                     kept.append(file)
                 else:
                     unreadable.append({"file": str(file[0]), "error": answer})
-        return outputs, kept, unreadable
+        return outputs, kept, hashes, unreadable
+
+    def _decision(
+        self,
+        card: dict[str, Any],
+        answers: predictions.Predictions,
+        kept: list[File],
+        labels: npt.NDArray[Any],
+        prevalences: Sequence[float],
+    ) -> dict[str, Any]:
+        return outcomes.outcomes(
+            labels,
+            answers.probabilities,
+            rule=DecisionRule.of(card),
+            out_of_scope=answers.scope_scores > card["scope"]["threshold"],
+            series=[dataset.identify(path.stem)[1] for path, _ in kept],
+            prevalences=prevalences,
+        )
 
     def _measured(
         self,
@@ -164,22 +211,44 @@ class Command(BaseCommand):
     def _report(self, figures: dict[str, Any]) -> None:
         write = self.stdout.write
         write(f"Model {figures['model']} ({figures['bundle_sha256'][:12]}), n = {figures['n']}")
+        self._report_decision(figures["decision"])
+        write("Ranking figures (the threshold decides no result)")
         for name in SHOWN:
             if name in figures:
                 low, high = figures[f"{name}_ci"]
                 shown = name.removesuffix("_rate").replace("_", " ")
                 write(f"  {shown:<18} {figures[name]:.4f}  (95 % {low:.4f} to {high:.4f})")
         counts = ", ".join(f"{key} {count}" for key, count in figures["confusion"].items())
-        write(f"  threshold          {figures['threshold']:.4f}  ({counts})")
+        write(f"  ranking threshold  {figures['threshold']:.4f}  ({counts})")
         for series, row in figures["by_series"].items():
             low, high = row["accuracy_ci"]
             write(
-                f"  {series:<12} n {row['n']:<5} accuracy {row['accuracy']:.4f}  "
+                f"  {series:<12} n {row['n']:<5} correct side of it {row['accuracy']:.4f}  "
                 f"(95 % {low:.4f} to {high:.4f})"
             )
         self._report_weaknesses(figures)
         for entry in figures["unreadable"]:
             write(f"  skipped: {entry['file']}: {entry['error']}")
+
+    def _report_decision(self, decision: dict[str, Any]) -> None:
+        """Print what films of either label are called, and the predictive values."""
+        write = self.stdout.write
+        write(
+            f"Rule of decision: NORMAL below {decision['lower']:.4f}, PNEUMONIA from "
+            f"{decision['upper']:.4f}, UNSURE between"
+        )
+        for label, called in decision["called"].items():
+            write(f"  films labelled {label}, n = {decision['n'][label]}")
+            for result, row in called.items():
+                write(f"    called {result:<10} {row['count']:>5}  {_share(row)}")
+            out = decision["shown"][label]["OUT_OF_SCOPE"]
+            write(f"    (of them out of scope: {out['count']}  {_share(out)})")
+        for prevalence in decision["ppv_at"]:
+            ppv, npv = decision["ppv_at"][prevalence], decision["npv_at"][prevalence]
+            write(
+                f"  at prevalence {prevalence:<5} PPV {_share(ppv, 'value')}, "
+                f"NPV {_share(npv, 'value')}"
+            )
 
     def _report_weaknesses(self, figures: dict[str, Any]) -> None:
         write = self.stdout.write
@@ -200,9 +269,18 @@ class Command(BaseCommand):
             )
 
 
-def _answer(path: Path, run: Callable[[npt.NDArray[np.uint8]], Output]) -> Output | str:
+def _share(row: dict[str, Any], key: str = "share") -> str:
+    if math.isnan(row[key]):
+        return "undefined"
+    low, high = row["ci"]
+    return f"{row[key]:.4f}  (95 % {low:.4f} to {high:.4f})"
+
+
+def _answer(path: Path, run: Callable[[npt.NDArray[np.uint8]], Output]) -> tuple[Output, str] | str:
+    """Return a film's output and the hash of its pixels, or why there is none."""
     try:
-        return run(read_film(path.read_bytes()).pixels)
+        pixels = read_film(path.read_bytes()).pixels
+        return run(pixels), dataset.pixels_sha256(pixels)
     except (FilmError, OutputError, OSError) as error:
         return str(error)
 

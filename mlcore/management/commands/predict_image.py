@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from mlcore import inference
+from mlcore.cards.shown import shown_limits, shown_probability
 from mlcore.management.commands._common import chosen_model, write_json
 from mlcore.registry import LoadedModel
 
@@ -42,6 +43,11 @@ def read_one(path: Path, model: LoadedModel) -> dict[str, Any]:
         "file": str(path),
         "label": prediction.label,
         "probabilities": prediction.probabilities,
+        "rule": {
+            "name": inference.RULE,
+            "lower": prediction.rule.lower,
+            "upper": prediction.rule.upper,
+        },
         "threshold": prediction.threshold,
         "scope_score": prediction.scope_score,
         "scope_threshold": prediction.scope_threshold,
@@ -64,5 +70,11 @@ def _line(result: dict[str, Any]) -> str:
             f"{result['file']}: {result['label']} ({reasons}; scope score "
             f"{result['scope_score']:.2f}, limit {result['scope_threshold']:.2f})"
         )
-    chances = ", ".join(f"{name} {p:.3f}" for name, p in result["probabilities"].items())
-    return f"{result['file']}: {result['label']} ({chances}; threshold {result['threshold']:.3f})"
+    lower, upper = result["rule"]["lower"], result["rule"]["upper"]
+    probability = list(result["probabilities"].values())[1]
+    shown = shown_probability(probability, lower, upper)
+    below, above = shown_limits(probability, lower, upper)
+    return (
+        f"{result['file']}: {result['label']} (probability of pneumonia {shown}; NORMAL below "
+        f"{below}, PNEUMONIA from {above})"
+    )

@@ -18,6 +18,7 @@ from mlcore.engine.serving.bundle import BundleError
 from mlcore.engine.serving.preprocess import Preprocessing
 from mlcore.engine.training.preprocessed import PreprocessedFilms
 from mlcore.management.commands.audit_dataset import receipts_folder
+from mlcore.models import ModelVersion
 
 # Only installed by `make install-train`; not needed for serving.
 NEEDED_TO_TRAIN = ("tensorflow", "keras", "matplotlib", "scipy")
@@ -138,7 +139,7 @@ class Command(BaseCommand):
         self._require_training_packages()
         self._refuse_nonsense(options)
         root = options["out"] or Path(settings.BUNDLE_DIR)
-        self._refuse_name_in_use(options["name"])
+        self._refuse_name_in_use(options["name"], root)
         population = self._population(options["population"])
         console = Console()
         console.print(
@@ -153,12 +154,18 @@ class Command(BaseCommand):
         if bundle is None:
             console.print("This worker is done. The chief evaluates and writes the bundle.")
             return
-        version = registry.register(bundle.folder)
+        version = self._registered(bundle.folder)
         self._report(bundle.card, console)
         console.print(
             f"Registered {version.name} ({bundle.sha256[:12]}), not active. To activate it: "
             f"manage.py activate_model {version.name}"
         )
+
+    def _registered(self, folder: Path) -> ModelVersion:
+        try:
+            return registry.register(folder)
+        except (registry.NameInUse, registry.ModelUnavailable) as error:
+            raise CommandError(f"{folder} is complete but not registered: {error}") from error
 
     def _require_training_packages(self) -> None:
         """Check for the packages before spending minutes on reading and auditing films."""
@@ -185,21 +192,30 @@ class Command(BaseCommand):
         if options["outliers"] and not options["outliers"].is_dir():
             raise CommandError(f"{options['outliers']} is not a folder.")
 
-    def _refuse_name_in_use(self, name: str) -> None:
-        """Check before training what `registry.register` would refuse afterwards."""
+    def _refuse_name_in_use(self, name: str, root: Path) -> None:
+        """Check before training what `registry.register` would refuse afterwards.
+
+        A registered name belongs to its bundle for ever, active or not: readings refer to it.
+        Unfinished training under the name is no obstacle, it is resumed.
+        """
         try:
-            version = registry.find(name)
+            place = registry.place_of(name, root)
         except DatabaseError as error:
             raise CommandError(
                 f"The database is not ready ({error}). Run migrate first."
             ) from error
-        if version is not None and version.is_active:
-            raise CommandError(f"The active model is already named {name!r}. Choose another name.")
-        folder = registry.folder_of(name)
-        if folder.exists():
+        if place is None:
+            return
+        free = registry.free_name(name, root)
+        if place == registry.REGISTRY:
             raise CommandError(
-                f"A bundle named {name!r} already exists in {folder.parent}. Choose another name."
+                f"A registered model is already named {name!r}, and readings may refer to it. "
+                f"Choose another name, for example: --name {free}"
             )
+        raise CommandError(
+            f"A bundle named {name!r} already exists in {place}. Choose another name, for example: "
+            f"--name {free}"
+        )
 
     def _audited(
         self, data: Path, films: PreprocessedFilms, console: Console, *, forgiving: bool
@@ -284,11 +300,20 @@ class Command(BaseCommand):
         for name, figures in card["metrics"].items():
             console.print(
                 f"{name}: n {figures['n']}, AUC {figures['auc']:.4f}, "
-                f"accuracy {figures['accuracy']:.4f}, sensitivity {figures['sensitivity']:.4f}, "
-                f"specificity {figures['specificity']:.4f}, ECE {figures['ece']:.4f}, "
-                f"unsure {figures['unsure_rate']:.4f}, "
-                f"out of scope {figures['out_of_scope_rate']:.4f}"
+                f"ECE {figures['ece']:.4f}, out of scope {figures['out_of_scope_rate']:.4f}; "
+                f"{_called(figures['decision'])}; at the ranking threshold: accuracy "
+                f"{figures['accuracy']:.4f}, sensitivity {figures['sensitivity']:.4f}, specificity "
+                f"{figures['specificity']:.4f}"
             )
+
+
+def _called(decision: dict[str, Any]) -> str:
+    """Return what films of either label are called by the rule of decision."""
+    return "; ".join(
+        f"{label} called "
+        + ", ".join(f"{result} {row['share']:.4f}" for result, row in called.items())
+        for label, called in decision["called"].items()
+    )
 
 
 def _faults(found: dict[str, Any]) -> list[str]:

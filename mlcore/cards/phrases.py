@@ -1,0 +1,162 @@
+"""Translations of the phrases that a model card or an evaluation contains as text.
+
+A card is written once, in English, and its bundle's hash covers it, so its phrases are translated
+for the reader here.
+"""
+
+import re
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+Text = str | Promise
+
+# Phrases that cards contain as text, without figures that differ between cards.
+PHRASES: dict[str, Text] = {
+    # Titles and notes of evaluations that ship with a model.
+    "Official test split": _("Official test split"),
+    "Official test split, half": _("Official test split, half"),
+    "Measured outside this project, after the model was finished. Only figures at the ranking "
+    "threshold were reported; the rule of decision was not measured.": _(
+        "Measured outside this project, after the model was finished. Only figures at the ranking"
+        " threshold were reported; the rule of decision was not measured."
+    ),
+    "Half of the patients of the official test split, chosen at random. Recipes for later models "
+    "were chosen on it; this model was finished before.": _(
+        "Half of the patients of the official test split, chosen at random. Recipes for later"
+        " models were chosen on it; this model was finished before."
+    ),
+    "Guangzhou Women and Children's Medical Center": _(
+        "Guangzhou Women and Children's Medical Center"
+    ),
+    "by patient, duplicates kept together, stratified by label and series": _(
+        "By patient, with duplicates kept in the same set, stratified by label and file series"
+    ),
+    "the larger of two scores: Mahalanobis distance (Ledoit-Wolf covariance) of features pooled at "
+    "several depths to the nearer class mean of the training films, and a small OOD classifier "
+    "trained on films outside the population and on synthetic images": _(
+        "The larger of two scores: the Mahalanobis distance (Ledoit-Wolf covariance) of features"
+        " pooled at several depths to the nearer class mean of the training set, and a small OOD"
+        " classifier trained on X-rays from outside the population and on synthetic images"
+    ),
+    # The rest as in cards of earlier versions, such as pneumonia-2.
+    "by patient, copies kept together, stratified by label and series": _(
+        "By patient, with duplicates kept in the same set, stratified by label and file series"
+    ),
+    "Platt: log-odds / temperature + bias": _("Platt scaling (log-odds ÷ temperature + bias)"),
+    "split-conformal, a quantile for each label (Mondrian), on the calibrated probability": _(
+        "Split conformal prediction on the calibrated probability, with one quantile per label"
+        " (Mondrian)"
+    ),
+    "Mahalanobis distance of features pooled at several depths to the nearer class mean of the "
+    "training films, Ledoit-Wolf covariance": _(
+        "Mahalanobis distance (Ledoit-Wolf covariance) of features pooled at several depths to"
+        " the nearer class mean of the training set"
+    ),
+    "the larger of two: distance of features pooled at several depths to the nearer class mean of "
+    "the training films (Mahalanobis, Ledoit-Wolf), and a small network that learnt films outside "
+    "the population and pictures made by rule": _(
+        "The larger of two scores: the Mahalanobis distance (Ledoit-Wolf covariance) of features"
+        " pooled at several depths to the nearer class mean of the training set, and a small OOD"
+        " classifier trained on X-rays from outside the population and on synthetic images"
+    ),
+}
+
+# Phrases with figures: each named group of the pattern fills a placeholder of the text.
+PATTERNS: tuple[tuple[re.Pattern[str], Text], ...] = (
+    (
+        re.compile(
+            r"quantile (?P<distance>[\d.]+) of the distance and quantile (?P<classifier>[\d.]+) of"
+            r" the OOD classifier's log-odds, on films that neither was trained on"
+        ),
+        _(
+            "Quantile %(distance)s of the distance and quantile %(classifier)s of the OOD"
+            " classifier's log-odds, on X-rays that neither was trained on"
+        ),
+    ),
+    (
+        re.compile(
+            r"median over (?P<samples>\d+) bootstrap samples of the threshold that maximises"
+            r" sensitivity \+ specificity, on the validation split; every film unchanged and under"
+            r" one corruption"
+        ),
+        _(
+            "median over %(samples)s bootstrap samples of the threshold that maximises"
+            " sensitivity + specificity; each X-ray is used both unchanged and with one"
+            " corruption"
+        ),
+    ),
+    (
+        re.compile(
+            r"median over (?P<samples>\d+) bootstrap samples of the threshold that maximises"
+            r" sensitivity \+ specificity, on out-of-fold predictions of (?P<networks>\d+)"
+            r" ensemble members; every film unchanged and under one corruption"
+        ),
+        _(
+            "median over %(samples)s bootstrap samples of the threshold that maximises"
+            " sensitivity + specificity, on the out-of-fold predictions of %(networks)s ensemble"
+            " members; each X-ray is used both unchanged and with one corruption"
+        ),
+    ),
+    # As in cards of earlier versions, such as pneumonia-2.
+    (
+        re.compile(
+            r"quantiles (?P<distance>[\d.]+) of the distance and (?P<classifier>[\d.]+) of the"
+            r" network's log-odds, on films that neither learnt from"
+        ),
+        _(
+            "Quantile %(distance)s of the distance and quantile %(classifier)s of the OOD"
+            " classifier's log-odds, on X-rays that neither was trained on"
+        ),
+    ),
+    (
+        re.compile(r"quantile (?P<quantile>[\d.]+) of the validation films' scores"),
+        _("Quantile %(quantile)s of the scores on the validation set"),
+    ),
+    (
+        re.compile(
+            r"median over (?P<samples>\d+) bootstrap samples of the place where sensitivity plus"
+            r" specificity is largest"
+        ),
+        _(
+            "median over %(samples)s bootstrap samples of the threshold that maximises"
+            " sensitivity + specificity"
+        ),
+    ),
+    (
+        re.compile(
+            r"median over (?P<samples>\d+) bootstrap samples of the place where sensitivity plus"
+            r" specificity is largest, on the validation side of the split; every film as it is"
+            r" and under one corruption"
+        ),
+        _(
+            "median over %(samples)s bootstrap samples of the threshold that maximises"
+            " sensitivity + specificity; each X-ray is used both unchanged and with one"
+            " corruption"
+        ),
+    ),
+    (
+        re.compile(
+            r"median over (?P<samples>\d+) bootstrap samples of the place where sensitivity plus"
+            r" specificity is largest, on out-of-fold predictions of (?P<networks>\d+) networks,"
+            r" each asked for the block of consecutive patients that it left out; every film as it"
+            r" is and under one corruption"
+        ),
+        _(
+            "median over %(samples)s bootstrap samples of the threshold that maximises"
+            " sensitivity + specificity, on the out-of-fold predictions of %(networks)s ensemble"
+            " members; each X-ray is used both unchanged and with one corruption"
+        ),
+    ),
+)
+
+
+def translated_phrase(phrase: str) -> str | None:
+    """Return a phrase of a card in the active language, or None if the phrase is not known."""
+    if phrase in PHRASES:
+        return str(PHRASES[phrase])
+    for pattern, text in PATTERNS:
+        found = pattern.fullmatch(phrase)
+        if found:
+            return str(text) % found.groupdict()
+    return None
