@@ -7,8 +7,8 @@ import pytest
 from django.urls import reverse
 
 from diagnosis.models import Reading
-from tests.conftest import patient_details, upload_of
-from tests.films import encode, synthetic_film
+from tests.conftest import patient_details, post_film, upload_of
+from tests.films import encode, encode_dicom, synthetic_film
 from xraysite.common.decoders import pool, turns
 
 GOOD = encode(synthetic_film("NORMAL", seed=3, size=128), "png")
@@ -118,3 +118,33 @@ def test_without_decoders_the_form_says_so_and_healthz_too(
     assert health.status_code == 503
     assert health.json()["decoders"] == "cannot be started"
     monkeypatch.undo()
+
+
+@pytest.mark.django_db
+def test_a_busy_server_keeps_the_decisions(as_doctor, active_model, monkeypatch):
+    from diagnosis import validators
+
+    data = encode_dicom(synthetic_film("NORMAL", seed=5, size=128), age="004Y")
+    asked = post_film(as_doctor, data, patient_age_years=3)
+    location = asked.headers["Location"]
+    assert location.endswith("/check/")
+    validators._INSPECTED.clear()
+    fields = as_doctor.get(location).context["form"].fields
+    decisions = {
+        name: "form" if name.startswith("choose_") else "typed again"
+        for name in fields
+        if name != "seen"
+    }
+
+    def busy(self, account):
+        raise turns.DecodersBusyError
+
+    monkeypatch.setattr(turns.Turns, "take", busy)
+    response = as_doctor.post(location, decisions)
+    assert response.status_code == 503
+    page = response.content.decode()
+    assert "Other files are being read right now" in page
+    assert "typed again" in page
+    monkeypatch.undo()
+    assert as_doctor.post(location, decisions).status_code == 302
+    assert Reading.objects.count() == 1
