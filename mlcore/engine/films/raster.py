@@ -54,8 +54,6 @@ _PILLOW_ERRORS = (
 # In Pillow's messages about intact files of an unsupported variant, such as a 12-bit JPEG.
 _VARIANT_WORDS = ("unsupported", "unknown pixel mode", "not available", "cannot handle")
 _ORIENTATION = 0x0112
-# Progressive JPEGs have about ten scans, and every scan costs a pass over all pixels.
-_MAX_SCANS = 100
 
 
 def read_raster(data: bytes, format: str, *, max_pixels: int) -> tuple[npt.NDArray[np.uint8], int]:
@@ -101,8 +99,6 @@ def _check_before_parsing(data: bytes, format: str, max_pixels: int) -> None:
     """Reject files that Pillow would spend much time on, or accept although they are damaged."""
     if _is_cut(data, format):
         raise FilmError("truncated", format=format)
-    if format == "JPEG" and data.count(b"\xff\xda") > _MAX_SCANS:
-        raise FilmError("corrupt", format=format)
     if format == "WEBP":
         # The decoder allocates the whole canvas when it opens the file.
         width, height, animated = _webp_canvas(data)

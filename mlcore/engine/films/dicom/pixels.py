@@ -22,6 +22,7 @@ from pydicom.uid import UID, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1, R
 from mlcore.engine.films.dicom import jpeg_lossless
 from mlcore.engine.films.dicom.tags import PYDICOM_ERRORS, integer, text
 from mlcore.engine.films.errors import FilmError
+from mlcore.engine.films.limits import check_scans
 
 _OWN_SYNTAXES = frozenset({RLELossless, JPEGLossless, JPEGLosslessSV1})
 _JPEG_FRAME_MARKERS = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
@@ -63,6 +64,7 @@ def decode(dataset: Dataset) -> tuple[npt.NDArray[Any], str]:
         if syntax == RLELossless:
             return _from_rle(frame, dataset), _photometric(dataset)
         _check_stream_size(frame, dataset)
+        check_scans(frame, "DICOM")
         if syntax in _OWN_SYNTAXES:
             return _from_jpeg_lossless(frame, dataset), _photometric(dataset)
     elif len(value) < _native_length(dataset):
