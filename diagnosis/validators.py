@@ -7,11 +7,12 @@ from django.conf import settings
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 
 from mlcore.decoding import decode_film
 from mlcore.engine.films.errors import FilmError
 from mlcore.engine.films.film import Film
+from mlcore.engine.films.notices import NOTICES
 from xraysite.common.decoders.pool import DecoderUnavailableError
 from xraysite.common.decoders.turns import DecodersBusyError
 from xraysite.common.file_names import display_name
@@ -58,6 +59,11 @@ def refusal(error: FilmError) -> ValidationError:
         for name, value in error.detail.items()
     }
     return ValidationError(gettext_lazy(error.sentence), code=error.code, params=params)
+
+
+def notices(film: Film) -> list[str]:
+    """Return, in the reader's language, what of the film could not be trusted."""
+    return [gettext(NOTICES[code]) for code in film.notices]
 
 
 def too_large() -> ValidationError:

@@ -35,7 +35,7 @@ from diagnosis.services.readings import (
     submit_reading,
 )
 from diagnosis.serving import denied, no_such_reading
-from diagnosis.validators import NOT_NOW, keep_inspected
+from diagnosis.validators import NOT_NOW, keep_inspected, notices
 from mlcore.cards import presentation
 from mlcore.engine.films.film import render_film
 from mlcore.inference import ModelUnavailable
@@ -216,6 +216,7 @@ class InspectFilmView(DoctorsOnlyMixin, View):
                 "width": upload.film.width,
                 "height": upload.film.height,
                 "fields": header_fields(upload),
+                "notices": notices(upload.film),
             }
         )
 

@@ -141,7 +141,7 @@ def test_an_upload_over_the_limit_is_cut_off(active_model, as_doctor):
     response = post_film(as_doctor, b"\xff" * (settings.FILM_MAX_BYTES + 1))
     assert response.status_code == 200
     assert response.context["form"].errors["film"] == [
-        "The file is larger than 32 MB. Export a smaller copy."
+        "The file is larger than 64 MB. Export a smaller copy."
     ]
     assert nothing_stored()
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from mlcore.engine.films import grey
-from mlcore.engine.films.errors import MIN_SIDE
+from mlcore.engine.films.errors import MAX_ASPECT_RATIO, MIN_SIDE
 from mlcore.engine.films.film import FilmError, read_film, render_film
 from tests.films import ENCODERS, bomb_png, encode, encode_dicom, hostile_files, synthetic_film
 from tests.mlcore.film_checks import refused
@@ -206,8 +206,8 @@ class TestRendering:
 
     @settings(max_examples=25, deadline=None)
     @given(
-        st.integers(MIN_SIDE, 300),
-        st.integers(MIN_SIDE, 300),
+        st.integers(MIN_SIDE, MAX_ASPECT_RATIO * MIN_SIDE),
+        st.integers(MIN_SIDE, MAX_ASPECT_RATIO * MIN_SIDE),
         st.sampled_from(["png", "jpeg", "tiff16", "webp"]),
     )
     def test_rendering_keeps_the_shape(self, height, width, name):

@@ -119,7 +119,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "xraysite.staticfiles.HashedStaticFilesStorage"},
 }
 
-FILM_MAX_BYTES = 32 * 2**20
+FILM_MAX_BYTES = 64 * 2**20
 FILM_MAX_PIXELS = 64_000_000
 # Processes of each web process that decode uploaded files, and the threads of a web process.
 DECODERS = env.whole_number("DECODERS", default=2)

@@ -1,6 +1,9 @@
 """The population a model was validated on, as stated on its card and checked by the scope gate."""
 
+from collections.abc import Mapping
 from typing import Any
+
+from mlcore.engine.films.header import DicomHeader
 
 # The population of the public paediatric set (Kermany, Zhang, Goldbaum 2018).
 PUBLIC_PAEDIATRIC: dict[str, Any] = {
@@ -15,3 +18,33 @@ PUBLIC_PAEDIATRIC: dict[str, Any] = {
     ),
     "licence": "CC BY 4.0",
 }
+
+
+def header_reasons(population: Mapping[str, Any], header: DicomHeader) -> tuple[str, ...]:
+    """Return what a film's header puts outside a population: age, modality, view, body_part.
+
+    An age that contradicts the birth date is outside, because one of the two would be.
+
+    Args:
+        population: as stated on a card: `age_years` (lowest and highest), `modality`, `view` and
+            `body_part`, upper case.
+        header: what the film states; what it leaves out is never outside.
+    """
+    lowest, highest = population["age_years"]
+    age = header.age_years
+    reasons = []
+    # A child is five years old until its sixth birthday.
+    if "age_contradicts_birth_date" in header.notices or (
+        age is not None and not lowest <= age < highest + 1
+    ):
+        reasons.append("age")
+    reasons += [
+        reason
+        for reason, value in (
+            ("modality", header.modality),
+            ("view", header.view_position),
+            ("body_part", header.body_part),
+        )
+        if value and value not in population[reason]
+    ]
+    return tuple(reasons)

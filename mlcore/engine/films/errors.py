@@ -20,6 +20,11 @@ FilmErrorCode = Literal[
     "truncated",
     "animated",
     "wrong_modality",
+    "not_an_xray",
+    "for_processing",
+    "aspect_ratio",
+    "thumbnail",
+    "jpeg_12_bit",
     "blank",
     "unsupported",
     "no_pixels",
@@ -33,6 +38,8 @@ CODES: tuple[FilmErrorCode, ...] = get_args(FilmErrorCode)
 
 # The shortest side of a film in pixels: smaller images show too little of a chest.
 MIN_SIDE = 64
+# The longer side of a film is at most this many times the shorter one; chest films reach 1.5.
+MAX_ASPECT_RATIO = 4
 
 
 def gettext_noop(text: str) -> str:
@@ -64,6 +71,25 @@ SENTENCES: dict[FilmErrorCode, str] = {
     ),
     "wrong_modality": gettext_noop(
         "The modality of the DICOM file is %(modality)s. Only chest X-rays (CR, DX) are supported."
+    ),
+    "not_an_xray": gettext_noop(
+        "The DICOM file is a %(kind)s, not an X-ray image. Choose the X-ray image of the same exam."
+    ),
+    "for_processing": gettext_noop(
+        "The DICOM file contains raw detector data (For Processing), which look different from a "
+        "finished X-ray. Export the image For Presentation of the same exam."
+    ),
+    "aspect_ratio": gettext_noop(
+        "The image is %(width)d × %(height)d pixels, too narrow for a chest X-ray. "
+        "Export the whole image."
+    ),
+    "thumbnail": gettext_noop(
+        "The %(format)s file starts with a reduced preview instead of the X-ray, as raw camera "
+        "files do. Export the X-ray as JPEG, PNG or plain TIFF."
+    ),
+    "jpeg_12_bit": gettext_noop(
+        "JPEG compression with 12 bits per pixel is not supported. Export the X-ray as JPEG with "
+        "8 bits, as PNG, or as uncompressed DICOM."
     ),
     "blank": gettext_noop(
         "The image is blank: all pixels have nearly the same value. "
@@ -104,9 +130,9 @@ class FilmError(ValueError):
         sentence: what is wrong and what to do, in English, with named `%` placeholders; the msgid
             of its translations.
         detail: values of the placeholders: `limit` and `megabytes` (too_large), `megapixels` and
-            `limit` (too_many_pixels), `width`, `height` and `limit` (too_small), `kind` (archive),
-            `modality` (wrong_modality), `format` (truncated, animated, unsupported, corrupt,
-            too_complex).
+            `limit` (too_many_pixels), `width`, `height` and `limit` (too_small), `width` and
+            `height` (aspect_ratio), `kind` (archive, not_an_xray), `modality` (wrong_modality),
+            `format` (truncated, animated, thumbnail, unsupported, corrupt, too_complex).
     """
 
     def __init__(self, code: FilmErrorCode, **detail: int | float | str) -> None:
@@ -125,7 +151,7 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
         max_pixels: most pixels that may be decoded.
 
     Raises:
-        FilmError: too_many_pixels or too_small.
+        FilmError: too_many_pixels, too_small or aspect_ratio.
     """
     if width * height > max_pixels:
         # Rounded up, so that no message says that 64 is more than 64.
@@ -134,4 +160,6 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
         raise FilmError("too_many_pixels", megapixels=megapixels, limit=limit)
     if min(width, height) < MIN_SIDE:
         raise FilmError("too_small", width=width, height=height, limit=MIN_SIDE)
+    if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
+        raise FilmError("aspect_ratio", width=width, height=height)
     announce_size(width * height)

@@ -26,7 +26,7 @@ __all__ = ["Film", "FilmError", "Format", "read_film", "render_film"]
 
 Format = Literal["JPEG", "PNG", "BMP", "TIFF", "WEBP", "DICOM"]
 
-MAX_BYTES = 32 * 2**20
+MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 64_000_000
 
 _ARCHIVES = {
@@ -49,6 +49,11 @@ _OTHER_FORMATS = {
     b"8BPS": "Photoshop",
     b"\x5c\x01\0\0": "NIfTI",
 }
+# Brands of still images and bursts in ISO media files (ISO 23008-12); others are videos.
+_STILL_BRANDS = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"heif"}
+    | {b"mif1", b"mif2", b"msf1", b"miaf", b"avif", b"avis", b"avci", b"avcs", b"jpeg"}
+)
 _RASTERS: dict[bytes, Format] = {
     b"\xff\xd8\xff": "JPEG",
     b"\x89PNG\r\n\x1a\n": "PNG",
@@ -73,6 +78,9 @@ class Film:
         source_bits: bits per sample in the file; `mlcore.engine.films.grey` describes how more
             than 8 bits are mapped.
         header: what a DICOM file states; None for other formats.
+        photometric: how the file stores colours, in DICOM's terms: MONOCHROME2, RGB, ...
+        frames: number of images in the file; more than one is refused.
+        notices: codes of `mlcore.engine.films.notices`, those of the header included.
     """
 
     pixels: npt.NDArray[np.uint8] = field(repr=False)
@@ -81,6 +89,9 @@ class Film:
     byte_size: int
     source_bits: int
     header: DicomHeader | None = field(default=None, repr=False)
+    photometric: str = ""
+    frames: int = 1
+    notices: tuple[str, ...] = ()
 
     @property
     def width(self) -> int:
@@ -110,18 +121,23 @@ def read_film(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_
     format = _identify(data)
     check_cost(data, format)
     header = None
+    notices: tuple[str, ...] = ()
     if format == "DICOM":
         # Imported on demand: pydicom takes 0.2 s and 20 MB.
         from mlcore.engine.films.dicom.reader import read_dicom
 
-        pixels, bits, header = read_dicom(data, max_bytes=max_bytes, max_pixels=max_pixels)
+        decoded = read_dicom(data, max_bytes=max_bytes, max_pixels=max_pixels)
+        pixels, bits, photometric = decoded.pixels, decoded.bits, decoded.photometric
+        header, notices = decoded.header, decoded.header.notices + decoded.notices
     else:
-        pixels, bits = read_raster(data, format, max_pixels=max_pixels)
+        pixels, bits, photometric = read_raster(data, format, max_pixels=max_pixels)
     if grey.is_blank(pixels):
         raise FilmError("blank")
     pixels.setflags(write=False)
     digest = hashlib.sha256(data).hexdigest()
-    return Film(pixels, format, digest, len(data), bits, header)
+    return Film(
+        pixels, format, digest, len(data), bits, header, photometric=photometric, notices=notices
+    )
 
 
 def render_film(film: Film, *, max_side: int = 1600, quality: int = 88) -> bytes:
@@ -161,17 +177,24 @@ def _identify(data: bytes) -> Format:
     raise _not_a_film(data)
 
 
+def _box_size(data: bytes) -> int:
+    return int.from_bytes(data[:4], "big")
+
+
 def _is_bare_dicom(data: bytes) -> bool:
     """Return whether the file is DICOM without a preamble, which starts with a data element.
 
-    Such files start with a low element number of group 2 or 8 in little endian, and a short first
-    element. No text or image file looks like this.
+    Such files start with a low element number of group 2 or 8, in either byte order, and a short
+    first element. No text or image file looks like this.
     """
-    if len(data) < 132 or data[:2] not in (b"\x02\0", b"\x08\0") or data[3] != 0:
+    if len(data) < 132:
         return False
+    little = data[:2] in (b"\x02\0", b"\x08\0") and data[3] == 0
+    big = data[:2] in (b"\0\x02", b"\0\x08") and data[2] == 0
     explicit = data[4:6] in (b"UL", b"CS", b"UI", b"OB", b"DA", b"SH", b"LO", b"ST", b"PN")
     implicit = int.from_bytes(data[4:8], "little") <= 128
-    return explicit or (implicit and data[2] in (0x00, 0x01, 0x05, 0x08, 0x12, 0x13, 0x16, 0x18))
+    low = (0x00, 0x01, 0x05, 0x08, 0x12, 0x13, 0x16, 0x18)
+    return (explicit and (little or big)) or (little and implicit and data[2] in low)
 
 
 def _not_a_film(data: bytes) -> FilmError:
@@ -186,6 +209,9 @@ def _not_a_film(data: bytes) -> FilmError:
     for mark, picture in _OTHER_FORMATS.items():
         if data.startswith(mark):
             return FilmError("unsupported", format=picture)
-    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"avif", b"heif"):
-        return FilmError("unsupported", format="HEIF/AVIF")
+    if data[4:8] == b"ftyp":
+        brands = {data[at : at + 4] for at in (8, *range(16, min(_box_size(data), 128), 4))}
+        if brands & _STILL_BRANDS:
+            return FilmError("unsupported", format="HEIF/AVIF")
+        return FilmError("not_an_image")
     return FilmError("not_an_image")

@@ -13,6 +13,9 @@ NOTICES: dict[str, str] = {
         "The patient's name in the file cannot be decoded reliably, so it was left empty: its "
         "character set is missing or wrong."
     ),
+    "patient_id_undecodable": gettext_noop(
+        "The patient number in the file cannot be decoded reliably, so it was left empty."
+    ),
     "exam_date_in_future": gettext_noop(
         "The exam date in the file is in the future, so it was left empty."
     ),
@@ -21,5 +24,9 @@ NOTICES: dict[str, str] = {
     ),
     "age_contradicts_birth_date": gettext_noop(
         "The age in the file contradicts its birth date, so it was left empty."
+    ),
+    "window_set_aside": gettext_noop(
+        "The display window in the file would show the X-ray in hardly any grey levels, so it was "
+        "set aside; the range of the image itself is shown."
     ),
 }

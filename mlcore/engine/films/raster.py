@@ -18,16 +18,18 @@ from PIL import Image, ImageChops
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
-from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, TiffImageFile
+from PIL.TiffImagePlugin import (
+    BITSPERSAMPLE,
+    PHOTOMETRIC_INTERPRETATION,
+    TiffImageFile,
+)
 from PIL.WebPImagePlugin import WebPImageFile
 
-from mlcore.engine.films import grey
+from mlcore.engine.films import deep, grey, jpeg, tiff
 from mlcore.engine.films.errors import FilmError, check_size
 
 _PLUGINS: dict[str, Callable[[io.BytesIO], ImageFile]] = {
-    "JPEG": JpegImageFile,
     "PNG": PngImageFile,
     "BMP": BmpImageFile,
     "TIFF": TiffImageFile,
@@ -55,20 +57,32 @@ _PILLOW_ERRORS = (
 _VARIANT_WORDS = ("unsupported", "unknown pixel mode", "not available", "cannot handle")
 _ORIENTATION = 0x0112
 
+Raster = tuple[npt.NDArray[np.uint8], int, str]
 
-def read_raster(data: bytes, format: str, *, max_pixels: int) -> tuple[npt.NDArray[np.uint8], int]:
+
+def read_raster(data: bytes, format: str, *, max_pixels: int) -> Raster:
     """Decode a file whose format has been identified.
 
     Returns:
-        Upright uint8 pixels (height, width), higher is whiter, and the bits per sample in the file.
+        Upright uint8 pixels (height, width), higher is whiter; the bits per sample in the file;
+        and how it stores colours, in DICOM's terms.
 
     Raises:
         FilmError: animated, too_many_pixels, too_small, truncated, unsupported or corrupt.
     """
+    if format == "JPEG":
+        return _read_jpeg(data, max_pixels)
     _check_before_parsing(data, format, max_pixels)
     try:
+        wraps = False
+        if format == "TIFF":
+            tiff.check_main_image(data)
+            wraps = tiff.is_unsigned_32_bit(data)
+            data = tiff.readable_by_pillow(data)
         image = _PLUGINS[format](io.BytesIO(data))
         frames_follow = bool(getattr(image, "is_animated", False))
+    except FilmError:
+        raise
     except _PILLOW_ERRORS as error:
         raise _refusal(data, format, error) from error
     with image:
@@ -77,9 +91,30 @@ def read_raster(data: bytes, format: str, *, max_pixels: int) -> tuple[npt.NDArr
         check_size(*image.size, max_pixels)
         try:
             bits = _bits(image, data)
-            return _upright_grey(image), bits
+            photometric = _photometric(image)
+            if bits == 16 and deep.has_deep_colours(image):
+                plane = deep.grey_of_colours(image, _PLUGINS[format](io.BytesIO(data)))
+                return _upright(plane, _orientation(image)), bits, photometric
+            return _upright_grey(image, wraps=wraps), bits, photometric
         except _PILLOW_ERRORS as error:
             raise _refusal(data, format, error) from error
+
+
+def _read_jpeg(data: bytes, max_pixels: int) -> Raster:
+    """Decode a JPEG, which ends at its own end marker, whatever a phone wrote after it."""
+    try:
+        stream = jpeg.parse(data)
+        check_size(stream.width, stream.height, max_pixels)
+        jpeg.check_process(stream, "JPEG")
+        image = jpeg.decode(data, stream, luma=True)
+        colours = {1: "MONOCHROME2", 3: "YBR_FULL"}.get(stream.components, "CMYK")
+        return _upright(_grey(image), _orientation(image)), 8, colours
+    except jpeg.DamagedJpegError as error:
+        raise FilmError("truncated" if error.cut else "corrupt", format="JPEG") from error
+    except FilmError:
+        raise
+    except _PILLOW_ERRORS as error:
+        raise _refusal(data, "JPEG", error) from error
 
 
 def refuse_gif(data: bytes) -> FilmError:
@@ -112,8 +147,6 @@ def _is_cut(data: bytes, format: str) -> bool:
 
     Decoders fill a missing lower part with grey, and no reading may be based on that.
     """
-    if format == "JPEG":
-        return data.rfind(b"\xff\xd9") <= data.rfind(b"\xff\xda")
     if format == "PNG":
         return data.rfind(b"IEND") < 0
     if format == "WEBP":
@@ -157,22 +190,37 @@ def _bits(image: ImageFile, data: bytes) -> int:
     return 1 if image.mode == "1" else 8
 
 
-def _upright_grey(image: ImageFile) -> npt.NDArray[np.uint8]:
-    if isinstance(image, JpegImageFile) and image.mode == "RGB":
-        # Decode the luma plane only; the size stays full.
-        image.draft("L", image.size)
+def _photometric(image: ImageFile) -> str:
+    if image.mode == "P":
+        return "PALETTE COLOR"
+    if image.mode in ("CMYK", "LAB"):
+        return image.mode
+    if image.mode == "YCbCr":
+        return "YBR_FULL"
+    if len(image.getbands()) >= 3:
+        return "RGB"
+    return "MONOCHROME1" if _white_is_zero(image) else "MONOCHROME2"
+
+
+def _upright_grey(image: ImageFile, *, wraps: bool) -> npt.NDArray[np.uint8]:
     image.load()
     orientation = _orientation(image)  # after load: the TIFF plugin rotates the image itself
-    return np.ascontiguousarray(_oriented(_grey(image), orientation))
+    return _upright(_grey(image, wraps=wraps), orientation)
 
 
-def _grey(image: ImageFile) -> npt.NDArray[np.uint8]:
-    """Convert any mode to grey; transparent areas become black."""
+def _grey(image: ImageFile, *, wraps: bool = False) -> npt.NDArray[np.uint8]:
+    """Convert any mode to grey; transparent areas become black.
+
+    Args:
+        image: a loaded image.
+        wraps: values are unsigned 32-bit integers, which Pillow reads as signed ones.
+    """
     if image.mode.startswith("I;16"):
         plane = grey.from_uint16(np.asarray(image).astype(np.uint16, copy=False))
         return ~plane if _white_is_zero(image) else plane
     if image.mode in ("I", "F"):
-        plane = grey.from_wide(np.asarray(image))
+        values = np.asarray(image)
+        plane = grey.from_wide(values.view(np.uint32) if wraps else values)
         return ~plane if _white_is_zero(image) else plane
     if image.mode == "P":
         return grey.looked_up(_palette_grey(image), np.asarray(image))
@@ -211,6 +259,10 @@ def _orientation(image: ImageFile) -> int:
     except _PILLOW_ERRORS:  # a damaged EXIF block does not make the film unusable
         return 1
     return orientation if orientation in range(1, 9) else 1
+
+
+def _upright(plane: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
+    return np.ascontiguousarray(_oriented(plane, orientation))
 
 
 def _oriented(plane: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:

@@ -16,6 +16,8 @@ from mlcore.engine.films.dicom.jpeg_errors import JpegLosslessError, TruncatedSt
 _BLOCK_BITS = 1 << 20
 _WINDOW = 16
 _LONGEST_RUN = 8
+# More bytes after the last sample are the rest of a part that was overwritten with zeros.
+_LONGEST_PADDING = 8
 
 
 class HuffmanTable:
@@ -58,7 +60,8 @@ class HuffmanTable:
         if at > total:
             raise TruncatedStreamError("The entropy-coded data end too early.")
         # Encoders complete the last byte with ones; some pad with whole bytes.
-        if data[-(-at // 8) :].strip(b"\0\xff"):
+        rest = data[-(-at // 8) :]
+        if len(rest) > _LONGEST_PADDING or rest.strip(b"\0\xff"):
             raise JpegLosslessError("The entropy-coded data do not end with the last sample.")
 
     def _decode_block(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import datetime
 import re
-import unicodedata
 
 from pydicom.dataset import Dataset
-from pydicom.valuerep import PersonName
 
-from mlcore.engine.films.dicom.tags import PYDICOM_ERRORS, first, numbers, text, tidy
+from mlcore.engine.films.dicom import names, views
+from mlcore.engine.films.dicom.tags import numbers, text, tidy
 from mlcore.engine.films.header import DicomHeader, completed_years
 
 _AGE = re.compile(r"(\d{1,3})\s*([DWMY]?)")
@@ -22,40 +21,29 @@ _FIRST_BIRTH_YEAR = 1850
 _OLDEST_YEARS = 130
 # Ages are rounded differently, and may be those of another visit of the same year.
 _AGE_TOLERANCE_YEARS = 1.5
-# Encodings that hospitals in Taiwan use in files without a declared character set.
-_UNDECLARED_ENCODINGS = ("utf-8", "cp950")
 
 
 def read_header(dataset: Dataset) -> DicomHeader:
     """Return patient and view; None for each value that is missing or unusable."""
-    names = _patient_names(dataset)
     notices: list[str] = []
+    found = _patient_names(dataset, notices)
     exam = _exam_date(dataset, notices)
     birth = _birth_date(dataset, exam, notices)
     return DicomHeader(
-        patient_name=names[0] if names else None,
-        other_names=tuple(names[1:]),
-        patient_id=text(dataset, "PatientID"),
+        patient_name=found[0] if found else None,
+        other_names=tuple(found[1:]),
+        patient_id=_patient_id(dataset, notices),
         birth_date=birth,
         sex=_sex(dataset),
         age_years=_age_years(dataset, birth, exam, notices),
         study_date=exam,
         modality=_code(dataset, "Modality"),
-        view_position=_code(dataset, "ViewPosition"),
-        body_part=_code(dataset, "BodyPartExamined"),
+        view_position=views.view(dataset),
+        body_part=views.body_part(dataset),
         pixel_spacing_mm=_pixel_spacing(dataset),
-        charset=_charset(dataset),
+        charset=tidy("\\".join(names.charset_labels(dataset))),
         notices=tuple(notices),
     )
-
-
-def _charset(dataset: Dataset) -> str | None:
-    try:
-        values = dataset.get("SpecificCharacterSet")
-    except PYDICOM_ERRORS:
-        return None
-    several = not isinstance(values, str | None)
-    return tidy("\\".join(str(value) for value in values) if several else str(values or ""))
 
 
 def _sex(dataset: Dataset) -> str | None:
@@ -76,45 +64,21 @@ def _code(dataset: Dataset, keyword: str) -> str | None:
     return value.upper() if value else None
 
 
-def _patient_names(dataset: Dataset) -> list[str]:
+def _patient_names(dataset: Dataset, notices: list[str]) -> list[str]:
     """Return the name in each script that the file gives: ideographic, alphabetic, phonetic."""
-    name = _undeclared_name(dataset) or first(dataset, "PatientName")
-    if not isinstance(name, PersonName):
-        return []
     try:
-        groups = (str(name.ideographic), str(name.alphabetic), str(name.phonetic))
-    except PYDICOM_ERRORS:
+        return names.patient_names(dataset)
+    except names.UndecodableError:
+        notices.append("name_undecodable")
         return []
-    names = []
-    for group in groups:
-        components = [part for part in (tidy(c) for c in group.split("^")) if part]
-        if components:
-            unspaced = all(_is_han_or_kana(part) for part in components)
-            names.append(("" if unspaced else " ").join(components))
-    return names
 
 
-def _undeclared_name(dataset: Dataset) -> PersonName | None:
-    """Return a non-ASCII name from a file that declares no character set."""
+def _patient_id(dataset: Dataset, notices: list[str]) -> str | None:
     try:
-        raw = dataset.get_item("PatientName")
-        value = getattr(raw, "value", None)
-        if text(dataset, "SpecificCharacterSet") or not isinstance(value, bytes):
-            return None
-    except PYDICOM_ERRORS:
+        return tidy(names.text_of(dataset, "PatientID"))
+    except names.UndecodableError:
+        notices.append("patient_id_undecodable")
         return None
-    if value.isascii():
-        return None
-    for encoding in _UNDECLARED_ENCODINGS:
-        try:
-            return PersonName(value.decode(encoding))
-        except UnicodeDecodeError:
-            continue
-    return None
-
-
-def _is_han_or_kana(part: str) -> bool:
-    return all(unicodedata.name(c, "").startswith(("CJK", "HIRAGANA", "KATAKANA")) for c in part)
 
 
 def _exam_date(dataset: Dataset, notices: list[str]) -> datetime.date | None:

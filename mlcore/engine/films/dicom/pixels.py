@@ -1,15 +1,15 @@
 """Decode the pixel data of a DICOM file.
 
-pydicom and its plugins decode native pixels, JPEG baseline, JPEG-LS and JPEG 2000. RLE is
-decoded here and lossless JPEG in `jpeg_lossless`, because the decoders available for them crash
-on damaged files, allocate without a limit, accept truncated files, or have an incompatible
-licence; see `docs/decisions/0015-lossless-jpeg.md`.
+JPEG-LS and JPEG 2000 are decoded by pydicom's plugins, baseline JPEG by Pillow, and uncompressed
+pixels, RLE and lossless JPEG by this package, because the decoders available for these crash on
+damaged files, allocate without a limit, accept truncated files, or have an incompatible licence;
+see `docs/decisions/0015-lossless-jpeg.md`. No decoder receives a stream without its end.
 """
 
 from __future__ import annotations
 
+import re
 import struct
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,35 +17,57 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.pixels import get_decoder
-from pydicom.uid import UID, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1, RLELossless
+from pydicom.uid import (
+    UID,
+    JPEG2000TransferSyntaxes,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSTransferSyntaxes,
+    RLELossless,
+)
 
+from mlcore.engine.films import jpeg
 from mlcore.engine.films.dicom import jpeg_lossless
+from mlcore.engine.films.dicom.native import aligned, decode_native
+from mlcore.engine.films.dicom.rle import decode_rle
 from mlcore.engine.films.dicom.tags import PYDICOM_ERRORS, integer, text
 from mlcore.engine.films.errors import FilmError
 from mlcore.engine.films.limits import check_scans
 
-_OWN_SYNTAXES = frozenset({RLELossless, JPEGLossless, JPEGLosslessSV1})
+_LOSSLESS = frozenset({JPEGLossless, JPEGLosslessSV1})
+# Retired, but still in archives: spectral selection and full progression (PS3.5 of 2004, 10.4).
+_PROGRESSIVE = frozenset({UID("1.2.840.10008.1.2.4.53"), UID("1.2.840.10008.1.2.4.55")})
+_LOSSY = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit}) | _PROGRESSIVE
+_PLUGINS = {
+    **dict.fromkeys(JPEGLSTransferSyntaxes, "pyjpegls"),
+    **dict.fromkeys(JPEG2000TransferSyntaxes, "pylibjpeg"),
+}
 _JPEG_FRAME_MARKERS = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
-_RLE_HEADER = 64
 # Fill bytes count as well. Real headers have fewer than 300, of which most are ICC profiles.
 _MAX_SEGMENTS = 1000
+# No code of JPEG-LS has this many zero bytes in a row; the arithmetic coder of JPEG 2000 writes at
+# most 16, besides one for each empty packet.
+_ZERO_BYTES = 32
 
 
 def check_syntax(dataset: Dataset) -> None:
     """Refuse a transfer syntax whose pixels cannot be decoded.
 
     Raises:
-        FilmError: with code "unsupported".
+        FilmError: unsupported or jpeg_12_bit.
     """
     syntax = UID(dataset.file_meta.TransferSyntaxUID)
     try:
-        decodable = syntax in _OWN_SYNTAXES or get_decoder(syntax).is_available
+        known = {RLELossless, *_LOSSLESS, *_LOSSY}
+        decodable = syntax in known or get_decoder(syntax).is_available
     except NotImplementedError:
         decodable = False
-    deep = (integer(dataset, "BitsStored") or 8) > 8
-    # Pillow, which decodes this syntax, supports 8 bits only.
-    if not decodable or (syntax == JPEGExtended12Bit and deep):
+    if not decodable:
         raise FilmError("unsupported", format=f"DICOM, {syntax.name}")
+    if syntax in _LOSSY - {JPEGBaseline8Bit} and (integer(dataset, "BitsStored") or 8) > 8:
+        raise FilmError("jpeg_12_bit")
 
 
 def decode(dataset: Dataset) -> tuple[npt.NDArray[Any], str]:
@@ -56,26 +78,84 @@ def decode(dataset: Dataset) -> tuple[npt.NDArray[Any], str]:
         interpretation, which decompression may have changed.
 
     Raises:
-        FilmError: with code "truncated", "corrupt" or "unsupported".
+        FilmError: truncated, corrupt, unsupported or jpeg_12_bit.
     """
     syntax, value = UID(dataset.file_meta.TransferSyntaxUID), _value(dataset)
-    if syntax.is_encapsulated:
-        frame = _frame(value)
-        if syntax == RLELossless:
-            return _from_rle(frame, dataset), _photometric(dataset)
-        _check_stream_size(frame, dataset)
-        check_scans(frame, "DICOM")
-        if syntax in _OWN_SYNTAXES:
-            return _from_jpeg_lossless(frame, dataset), _photometric(dataset)
-    elif len(value) < _native_length(dataset):
-        raise FilmError("truncated", format="DICOM")
+    if not syntax.is_encapsulated:
+        return aligned(decode_native(dataset, value), dataset), _photometric(dataset)
+    frame = _frame(value)
+    if syntax == RLELossless:
+        return aligned(decode_rle(frame, dataset), dataset), _photometric(dataset)
+    precision = _check_stream_size(frame, dataset)
+    check_scans(frame, "DICOM")
+    if syntax in _LOSSLESS:
+        stored = _from_jpeg_lossless(frame, dataset)
+        return aligned(stored, dataset, precision), _photometric(dataset)
+    if syntax in _LOSSY:
+        return _from_jpeg(frame, dataset)
+    _check_complete(frame, is_jpeg_2000=syntax in JPEG2000TransferSyntaxes)
+    stored, photometric = _from_plugin(dataset, syntax)
+    if precision > (integer(dataset, "BitsStored") or precision):
+        stored = aligned(stored.view(f"u{stored.dtype.itemsize}"), dataset)
+    return stored, photometric
+
+
+def _from_plugin(dataset: Dataset, syntax: UID) -> tuple[npt.NDArray[Any], str]:
     try:
         # raw=True keeps the luma of YBR images; otherwise pydicom converts them to float RGB.
-        stored, properties = get_decoder(syntax).as_array(dataset, raw=True)
+        stored, properties = get_decoder(syntax).as_array(
+            dataset, raw=True, decoding_plugin=_PLUGINS.get(syntax, "")
+        )
     except PYDICOM_ERRORS as error:
         cut = "truncated" in str(error).lower() or isinstance(error, EOFError)
         raise FilmError("truncated" if cut else "corrupt", format="DICOM") from error
     return stored, str(properties["photometric_interpretation"])
+
+
+def _from_jpeg(frame: bytes, dataset: Dataset) -> tuple[npt.NDArray[Any], str]:
+    """Decode baseline JPEG: the luma, or RGB where the components are RGB."""
+    photometric = _photometric(dataset)
+    try:
+        stream = jpeg.parse(frame)
+        jpeg.check_process(stream, "DICOM, JPEG")
+        image = jpeg.decode(frame, stream, luma=photometric != "RGB")
+    except jpeg.DamagedJpegError as error:
+        raise FilmError("truncated" if error.cut else "corrupt", format="DICOM") from error
+    except FilmError:
+        raise
+    except (SyntaxError, *PYDICOM_ERRORS) as error:
+        raise FilmError("corrupt", format="DICOM") from error
+    if photometric == "RGB":  # pydicom decides whether the components were transformed
+        return _from_plugin(dataset, UID(dataset.file_meta.TransferSyntaxUID))
+    if image.mode != "L":
+        raise FilmError("unsupported", format="DICOM, JPEG")
+    kept = ("MONOCHROME1", "PALETTE COLOR")
+    return np.asarray(image), photometric if photometric in kept else "MONOCHROME2"
+
+
+def _check_complete(frame: bytes, *, is_jpeg_2000: bool) -> None:
+    """Refuse a JPEG-LS or JPEG 2000 stream without its end, or with a part zeroed.
+
+    Without an end marker, the decoder of JPEG-LS searches for it for seconds.
+    """
+    if not frame.rstrip(b"\0").endswith(b"\xff\xd9"):
+        raise FilmError("truncated", format="DICOM")
+    start = frame.find(b"\xff\x93" if is_jpeg_2000 else b"\xff\xda")
+    packets = _packets(frame) if is_jpeg_2000 else 0
+    zeros = re.search(rb"\0{%d}" % (_ZERO_BYTES + packets), frame[max(start, 0) :].rstrip(b"\0"))
+    if zeros:
+        raise FilmError("corrupt", format="DICOM")
+
+
+def _packets(frame: bytes) -> int:
+    """Return at most how many packets, which take one zero byte if empty, follow each other."""
+    at = frame.find(b"\xff\x52")
+    if at < 0 or at + 14 > len(frame):
+        return 0
+    style, _, layers, _, levels = struct.unpack_from(">BBHBB", frame, at + 4)
+    packets = layers * (levels + 1) * 3
+    # With precincts of their own size, tiles may have thousands; no larger run is suspicious then.
+    return packets if not style & 1 else 64 * packets
 
 
 def _value(dataset: Dataset) -> bytes:
@@ -92,11 +172,6 @@ def _photometric(dataset: Dataset) -> str:
     return text(dataset, "PhotometricInterpretation") or ""
 
 
-def _native_length(dataset: Dataset) -> int:
-    bits = dataset.Rows * dataset.Columns * dataset.SamplesPerPixel * dataset.BitsAllocated
-    return int(bits) // 8
-
-
 def _frame(value: bytes) -> bytes:
     try:
         return next(generate_frames(value, number_of_frames=1))
@@ -106,31 +181,33 @@ def _frame(value: bytes) -> bytes:
         raise FilmError("corrupt", format="DICOM") from error
 
 
-def _check_stream_size(frame: bytes, dataset: Dataset) -> None:
-    """Refuse a stream whose size differs from that in the DICOM header.
+def _check_stream_size(frame: bytes, dataset: Dataset) -> int:
+    """Return the bits per sample; refuse a stream whose size differs from the DICOM header's.
 
     Decoders reserve memory for the size that the stream states. Streams outside the JPEG family
     are refused as well: pydicom passes them to Pillow, which opens any format that it knows,
     decompression bombs included.
     """
     expected = dataset.Columns, dataset.Rows, dataset.SamplesPerPixel
-    if _stream_size(frame) != expected:
+    stated = _stream_size(frame)
+    if stated is None or stated[:3] != expected:
         raise FilmError("corrupt", format="DICOM")
+    return stated[3]
 
 
-def _stream_size(frame: bytes) -> tuple[int, int, int] | None:
-    """Return columns, rows and samples that a JPEG, JPEG-LS or JPEG 2000 stream states.
+def _stream_size(frame: bytes) -> tuple[int, int, int, int] | None:
+    """Return columns, rows, samples and bits that a JPEG, JPEG-LS or JPEG 2000 stream states.
 
     Returns:
         None for any other stream, and where no frame header is found.
     """
     start = frame.find(b"\xff\x4f\xff\x51")
     if start >= 0 and (start == 0 or frame[4:8] == b"jP  "):
-        if len(frame) < start + 42:
+        if len(frame) < start + 43:
             return None
         width, height, left, top = struct.unpack_from(">4I", frame, start + 8)
         (samples,) = struct.unpack_from(">H", frame, start + 40)
-        return width - left, height - top, samples
+        return width - left, height - top, samples, (frame[start + 42] & 0x7F) + 1
     if frame[:2] != b"\xff\xd8":
         return None
     at = 2
@@ -138,8 +215,8 @@ def _stream_size(frame: bytes) -> tuple[int, int, int] | None:
         if at + 10 > len(frame) or frame[at] != 0xFF:
             return None
         if frame[at + 1] in _JPEG_FRAME_MARKERS:
-            height, width, samples = struct.unpack_from(">HHB", frame, at + 5)
-            return width, height, samples
+            bits, height, width, samples = struct.unpack_from(">BHHB", frame, at + 4)
+            return width, height, samples, bits
         at += 1 if frame[at + 1] == 0xFF else 2 + int.from_bytes(frame[at + 2 : at + 4], "big")
     return None
 
@@ -157,55 +234,4 @@ def _from_jpeg_lossless(frame: bytes, dataset: Dataset) -> npt.NDArray[Any]:
         if stored.max() > 255:
             raise FilmError("corrupt", format="DICOM")
         stored = stored.astype(np.uint8)
-    return _signed(stored, dataset)
-
-
-def _from_rle(frame: bytes, dataset: Dataset) -> npt.NDArray[Any]:
-    """Decode RLE (PS3.5, annex G): one PackBits segment for each byte of each sample."""
-    rows, columns, samples = dataset.Rows, dataset.Columns, dataset.SamplesPerPixel
-    depth = dataset.BitsAllocated // 8
-    if len(frame) < _RLE_HEADER:
-        raise FilmError("truncated", format="DICOM")
-    count, *offsets = struct.unpack_from("<16I", frame)
-    starts = offsets[:count]
-    # Overlapping segments would let a small file ask for the same work several times.
-    ascending = all(one < other for one, other in pairwise([_RLE_HEADER - 1, *starts]))
-    if not depth or count != samples * depth or not ascending:
-        raise FilmError("corrupt", format="DICOM")
-    planes = np.empty((samples, rows * columns, depth), np.uint8)
-    for index, (start, end) in enumerate(pairwise([*starts, len(frame)])):
-        # The most significant byte comes first.
-        sample, byte = index // depth, depth - 1 - index % depth
-        plane = _unpacked_bits(frame[start:end], rows * columns)
-        planes[sample, :, byte] = np.frombuffer(plane, np.uint8)
-    stored = planes.view(f"<u{depth}").reshape(samples, rows, columns)
-    return _signed(stored[0] if samples == 1 else np.moveaxis(stored, 0, -1), dataset)
-
-
-def _unpacked_bits(packed: bytes, size: int) -> bytearray:
-    """Decode a PackBits segment as far as `size` bytes, whatever length it expands to.
-
-    Raises:
-        FilmError: with code "truncated".
-    """
-    out, at = bytearray(), 0
-    while len(out) < size:
-        if at + 1 >= len(packed):
-            raise FilmError("truncated", format="DICOM")
-        head = packed[at]
-        if head < 128:
-            out += packed[at + 1 : at + 2 + head]
-            at += 2 + head
-        else:  # 128 does nothing
-            out += packed[at + 1 : at + 2] * (257 - head) if head > 128 else b""
-            at += 2 if head > 128 else 1
-    return out[:size]
-
-
-def _signed(stored: npt.NDArray[Any], dataset: Dataset) -> npt.NDArray[Any]:
-    """Reinterpret unsigned samples as two's complement where the header says so."""
-    if integer(dataset, "PixelRepresentation") != 1:
-        return stored
-    depth = stored.dtype.itemsize
-    spare = max(0, 8 * depth - (integer(dataset, "BitsStored") or 8 * depth))
-    return (stored << spare).view(f"i{depth}") >> spare
+    return stored

@@ -9,6 +9,7 @@ import io
 import logging
 import warnings
 import zlib
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +18,14 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
 
+from mlcore.engine.films.dicom.kinds import check_kind
 from mlcore.engine.films.dicom.patient import read_header
 from mlcore.engine.films.dicom.pixels import check_syntax, decode
 from mlcore.engine.films.dicom.tags import PYDICOM_ERRORS, integer, text
@@ -36,45 +39,50 @@ pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"pydicom\.")
 
-# Plain radiographs: computed, digital (some manufacturers write DR), digitised film, radiographs
-# from a fluoroscopy unit, and secondary captures, whose content the scope gate checks.
-ACCEPTED_MODALITIES = frozenset({"CR", "DX", "DR", "RG", "XR", "RF", "SC", "OT"})
-# The SOP class is more reliable than the modality.
-_CLASS_MODALITIES = {
-    "1.2.840.10008.5.1.4.1.1.2": "CT",
-    "1.2.840.10008.5.1.4.1.1.2.1": "CT",
-    "1.2.840.10008.5.1.4.1.1.4": "MR",
-    "1.2.840.10008.5.1.4.1.1.4.1": "MR",
-    "1.2.840.10008.5.1.4.1.1.6.1": "US",
-    "1.2.840.10008.5.1.4.1.1.20": "NM",
-    "1.2.840.10008.5.1.4.1.1.128": "PT",
-    "1.2.840.10008.5.1.4.1.1.1.2": "MG",
-    "1.2.840.10008.5.1.4.1.1.1.3": "IO",
-    "1.2.840.10008.5.1.4.1.1.12.1": "XA",
-}
 # About 30,000 elements, far more than the header of any radiograph.
 _MAX_READS = 100_000
 
 
-def read_dicom(
-    data: bytes, *, max_bytes: int, max_pixels: int
-) -> tuple[npt.NDArray[np.uint8], int, DicomHeader]:
+@dataclass(frozen=True)
+class DecodedDicom:
+    """A decoded DICOM film.
+
+    Attributes:
+        pixels: uint8 (height, width), higher is whiter.
+        bits: BitsStored.
+        photometric: PhotometricInterpretation, as the file states it.
+        header: patient and view.
+        notices: codes of `films.notices` about the image.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    bits: int
+    photometric: str
+    header: DicomHeader
+    notices: tuple[str, ...]
+
+
+def read_dicom(data: bytes, *, max_bytes: int, max_pixels: int) -> DecodedDicom:
     """Decode a DICOM file, with or without a preamble.
 
-    Returns:
-        uint8 pixels (height, width), higher is whiter; the bits stored; and the header.
-
     Raises:
-        FilmError: no_pixels, wrong_modality, animated, too_many_pixels, too_small, too_large
-            (a deflated file that expands too much), truncated, unsupported or corrupt.
+        FilmError: no_pixels, not_an_xray, wrong_modality, for_processing, animated,
+            too_many_pixels, too_small, aspect_ratio, too_large (a deflated file that expands too
+            much), truncated, blank, jpeg_12_bit, unsupported or corrupt.
     """
     dataset = _parse(data, max_bytes + 2 * max_pixels)
     header = read_header(dataset)
-    _check_kind(dataset, header)
+    check_kind(dataset, header.modality)
     _check_pixels(dataset, max_pixels)
     stored, photometric = decode(dataset)
-    pixels = shown(stored, photometric, dataset)
-    return pixels, integer(dataset, "BitsStored") or 8, header
+    pixels, notices = shown(stored, photometric, dataset)
+    return DecodedDicom(
+        pixels=pixels,
+        bits=integer(dataset, "BitsStored") or integer(dataset, "BitsAllocated") or 8,
+        photometric=text(dataset, "PhotometricInterpretation") or "",
+        header=header,
+        notices=notices,
+    )
 
 
 class _MeteredStream(io.BytesIO):
@@ -109,11 +117,7 @@ def _parse(data: bytes, max_inflated: int) -> Dataset:
         if syntax == DeflatedExplicitVRLittleEndian:
             stream = _MeteredStream(_inflated(data[stream.tell() :], max_inflated))
         if syntax is None:
-            # Bytes 4 and 5 of an element are its VR if it is explicit, otherwise its length.
-            explicit = stream.read(6)[4:6].isupper()
-            stream.seek(-6, io.SEEK_CUR)
-            syntax = ExplicitVRLittleEndian if explicit else ImplicitVRLittleEndian
-            meta.TransferSyntaxUID = syntax
+            syntax = meta.TransferSyntaxUID = _unstated_syntax(stream)
         # Every other transfer syntax is encoded as explicit little endian.
         implicit, little = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
         dataset = read_dataset(stream, implicit, little)
@@ -125,6 +129,19 @@ def _parse(data: bytes, max_inflated: int) -> Dataset:
         raise FilmError("truncated", format="DICOM")
     dataset.file_meta = meta
     return dataset
+
+
+def _unstated_syntax(stream: io.BytesIO) -> UID:
+    """Return the transfer syntax of a data set without file meta information.
+
+    Bytes 4 and 5 of an element are its VR if it is explicit, otherwise its length. The group
+    number of the first elements is less than 256.
+    """
+    start = stream.read(6)
+    stream.seek(-len(start), io.SEEK_CUR)
+    if not start[4:6].isupper():
+        return ImplicitVRLittleEndian
+    return ExplicitVRBigEndian if start[:1] == b"\0" else ExplicitVRLittleEndian
 
 
 def _beyond_meta(tag: BaseTag, _vr: str | None, _length: int) -> bool:
@@ -143,13 +160,6 @@ def _inflated(deflated: bytes, limit: int) -> bytes:
     if not inflater.eof:
         raise FilmError("truncated", format="DICOM")
     return b"".join(pieces)
-
-
-def _check_kind(dataset: Dataset, header: DicomHeader) -> None:
-    """Refuse other modalities than plain radiographs. Files without a modality pass."""
-    modality = _CLASS_MODALITIES.get(text(dataset, "SOPClassUID") or "") or header.modality
-    if modality and modality not in ACCEPTED_MODALITIES:
-        raise FilmError("wrong_modality", modality=modality)
 
 
 def _check_pixels(dataset: Dataset, max_pixels: int) -> None:

@@ -1,10 +1,9 @@
 """Conversion of stored DICOM values to the grey levels that a workstation would display.
 
-Values pass through the modality LUT or rescale, then the VOI LUT or the first window, and are
-inverted for MONOCHROME1 or a presentation LUT shape of INVERSE. The result is computed once for
-each of the at most 65,536 possible values and looked up, so that no float copy of the film is made.
-Without a usable window, the rule of `films.grey` applies. Pixel padding is black and ignored by
-that rule.
+Values pass through the modality LUT or rescale, then the VOI LUT or a window, and are inverted for
+MONOCHROME1 or a presentation LUT shape of INVERSE. The result is computed once for each of the at
+most 65,536 possible values and looked up, so that no float copy of the film is made. Without a
+usable window, the rule of `films.grey` applies. Pixel padding is black and ignored by that rule.
 """
 
 from __future__ import annotations
@@ -14,33 +13,46 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
-from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
+from pydicom.pixels.processing import apply_color_lut
 
 from mlcore.engine.films import grey
-from mlcore.engine.films.dicom.tags import PYDICOM_ERRORS, integer, number, text
+from mlcore.engine.films.dicom.luts import Levels, first_lut
+from mlcore.engine.films.dicom.tags import PYDICOM_ERRORS, integer, number, numbers, text
 from mlcore.engine.films.errors import FilmError
 
+# A window that shows nearly all of a film in fewer grey levels than this is set aside.
+_FEWEST_SHADES = 32
+# A film whose values lie within fewer levels than this shows nothing but noise.
+_FEWEST_LEVELS = 16
+_TAILS_PERCENT = (0.1, 99.9)
 
-def shown(stored: npt.NDArray[Any], photometric: str, dataset: Dataset) -> npt.NDArray[np.uint8]:
+
+def shown(
+    stored: npt.NDArray[Any], photometric: str, dataset: Dataset
+) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
     """Convert stored values (rows, columns) or (rows, columns, 3) to 8-bit grey.
 
+    Returns:
+        The film, and codes of `films.notices`.
+
     Raises:
-        FilmError: corrupt, if a look-up table is invalid.
+        FilmError: corrupt, if a look-up table is invalid; blank.
     """
+    notices: list[str] = []
     try:
-        return np.ascontiguousarray(_shown(stored, photometric, dataset))
+        pixels = np.ascontiguousarray(_shown(stored, photometric, dataset, notices))
+    except FilmError:
+        raise
     except PYDICOM_ERRORS as error:
         raise FilmError("corrupt", format="DICOM") from error
+    return pixels, tuple(notices)
 
 
-def _shown(stored: npt.NDArray[Any], photometric: str, dataset: Dataset) -> npt.NDArray[np.uint8]:
-    if stored.ndim == 3:
-        if stored.dtype != np.uint8:
-            shift = max(0, (integer(dataset, "BitsStored") or 16) - 8)
-            stored = (stored >> shift).astype(np.uint8)
-        if photometric.startswith("YBR"):
-            return stored[..., 0]
-        return grey.luma(stored)
+def _shown(
+    stored: npt.NDArray[Any], photometric: str, dataset: Dataset, notices: list[str]
+) -> npt.NDArray[np.uint8]:
+    if stored.ndim == 3 or photometric.startswith("YBR"):
+        return _colours_shown(stored, photometric, dataset)
     domain = _domain(stored.dtype)
     index = stored.view(f"u{stored.dtype.itemsize}")
     if photometric == "PALETTE COLOR":
@@ -48,8 +60,22 @@ def _shown(stored: npt.NDArray[Any], photometric: str, dataset: Dataset) -> npt.
         deep = colours.dtype != np.uint8
         table = grey.luma((colours >> 8 if deep else colours).astype(np.uint8)[np.newaxis])[0]
     else:
-        table = _tone_table(domain, index, dataset)
+        table = _tone_table(domain, index, dataset, notices)
     return grey.looked_up(table, index)
+
+
+def _colours_shown(
+    stored: npt.NDArray[Any], photometric: str, dataset: Dataset
+) -> npt.NDArray[np.uint8]:
+    """Return the luma; `stored` has two dimensions if its chroma has been left out."""
+    if stored.dtype != np.uint8:
+        shift = max(0, (integer(dataset, "BitsStored") or 16) - 8)
+        stored = (stored >> shift).astype(np.uint8)
+    if not photometric.startswith("YBR"):
+        return grey.luma(stored)
+    luma = stored if stored.ndim == 2 else stored[..., 0]
+    # YBR_PARTIAL keeps black at 16 and white at 235.
+    return grey.spread(luma, 16, 235) if photometric.startswith("YBR_PARTIAL") else luma
 
 
 def _domain(dtype: np.dtype[Any]) -> npt.NDArray[Any]:
@@ -59,16 +85,15 @@ def _domain(dtype: np.dtype[Any]) -> npt.NDArray[Any]:
 
 
 def _tone_table(
-    domain: npt.NDArray[Any], index: npt.NDArray[Any], dataset: Dataset
+    domain: npt.NDArray[Any], index: npt.NDArray[Any], dataset: Dataset, notices: list[str]
 ) -> npt.NDArray[np.uint8]:
     """Return the grey level of every value that could be stored."""
     levels = _modality_levels(domain, dataset)
     padding = _padding(domain, dataset)
     sample = grey.thinned(index)
     sample = sample[~padding[sample]]
-    table = _windowed(levels, dataset)
-    # A window in which nothing of this film is visible is wrong.
-    if table is None or (sample.size and np.ptp(table[sample]) < 2):
+    table = _windowed(levels, domain, sample, dataset, notices)
+    if table is None:
         table = _spread(levels, domain, sample, dataset)
     if _is_inverted(dataset):
         table = ~table
@@ -76,24 +101,56 @@ def _tone_table(
     return table
 
 
-def _modality_levels(domain: npt.NDArray[Any], dataset: Dataset) -> npt.NDArray[np.float64]:
+def _modality_levels(domain: npt.NDArray[Any], dataset: Dataset) -> Levels:
     """Convert stored values to the modality's units."""
-    if dataset.get("ModalityLUTSequence"):
-        return np.asarray(apply_modality_lut(domain, dataset), np.float64)
+    levels = domain.astype(np.float64)
+    lut = first_lut(dataset, "ModalityLUTSequence", is_signed=domain.dtype.kind == "i")
+    if lut is not None:
+        return lut.applied(levels)
     slope, intercept = number(dataset, "RescaleSlope"), number(dataset, "RescaleIntercept")
-    return domain.astype(np.float64) * (slope or 1.0) + (intercept or 0.0)
+    return levels * (slope or 1.0) + (intercept or 0.0)
 
 
-def _windowed(levels: npt.NDArray[np.float64], dataset: Dataset) -> npt.NDArray[np.uint8] | None:
-    """Apply the VOI LUT or the first window (PS3.3 C.11.2); None if there is neither."""
-    if dataset.get("VOILUTSequence"):
-        shades = apply_voi(np.rint(levels).astype(np.int64), dataset, index=0)
-        bits = int(dataset.VOILUTSequence[0].LUTDescriptor[2])
-        return grey.spread(shades, 0, 2**bits - 1)
-    centre, width = number(dataset, "WindowCenter"), number(dataset, "WindowWidth")
-    if centre is None or width is None or width < 1:
-        return None
-    function = text(dataset, "VOILUTFunction") or "LINEAR"
+def _windowed(
+    levels: Levels,
+    domain: npt.NDArray[Any],
+    sample: npt.NDArray[Any],
+    dataset: Dataset,
+    notices: list[str],
+) -> npt.NDArray[np.uint8] | None:
+    """Apply the VOI LUT or the first window that shows the film (PS3.3 C.11.2).
+
+    Raises:
+        FilmError: blank, if no window could show more than noise.
+    """
+    tables = []
+    lut = first_lut(dataset, "VOILUTSequence", is_signed=float(levels.min()) < 0)
+    if lut is not None:
+        tables.append(grey.spread(lut.applied(levels), 0, lut.top))
+    centres, widths = numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth")
+    function = (text(dataset, "VOILUTFunction") or "LINEAR").upper()
+    stated = list(zip(centres, widths, strict=False))
+    # Only LINEAR needs whole levels (C.11.2.1.2 and C.11.2.1.3).
+    usable = [pair for pair in stated if pair[1] >= 1 or (function != "LINEAR" and pair[1] > 0)]
+    tables += [_window(levels, *pair, function) for pair in usable]
+    for table in tables:
+        if not sample.size or np.ptp(np.percentile(table[sample], _TAILS_PERCENT)) >= _fewest(
+            sample
+        ):
+            return table
+    if tables or stated:
+        notices.append("window_set_aside")
+        if sample.size and np.ptp(np.percentile(domain[sample], _TAILS_PERCENT)) < _FEWEST_LEVELS:
+            raise FilmError("blank")
+    return None
+
+
+def _fewest(sample: npt.NDArray[Any]) -> int:
+    """Return how many shades a film must be shown in: all, if it has few of its own."""
+    return min(_FEWEST_SHADES, len(np.unique(sample[:: max(1, sample.size // 5000)])) - 1)
+
+
+def _window(levels: Levels, centre: float, width: float, function: str) -> npt.NDArray[np.uint8]:
     if function == "SIGMOID":
         slope = np.clip(-4 * (levels - centre) / width, -60, 60)
         return grey.spread(1 / (1 + np.exp(slope)), 0, 1)
@@ -122,12 +179,23 @@ def _spread(
 
 def _padding(domain: npt.NDArray[Any], dataset: Dataset) -> npt.NDArray[np.bool_]:
     """Return which stored values are padding."""
-    first = integer(dataset, "PixelPaddingValue")
+    first = _as_stored(integer(dataset, "PixelPaddingValue"), domain)
     if first is None:
         return np.zeros(domain.shape, np.bool_)
-    last = integer(dataset, "PixelPaddingRangeLimit")
+    last = _as_stored(integer(dataset, "PixelPaddingRangeLimit"), domain)
     last = first if last is None else last
     return (domain >= min(first, last)) & (domain <= max(first, last))
+
+
+def _as_stored(value: int | None, domain: npt.NDArray[Any]) -> int | None:
+    """Return a padding value with the sign of the pixels, whichever its own element has."""
+    lowest, highest = int(domain.min()), int(domain.max())
+    if value is None or lowest <= value <= highest:
+        return value
+    size = highest - lowest + 1
+    wrapped = (value - lowest) % size + lowest
+    # Only the other reading of the same 16 bits, not any number.
+    return wrapped if abs(value) < 65536 and wrapped % 65536 == value % 65536 else None
 
 
 def _is_inverted(dataset: Dataset) -> bool:
