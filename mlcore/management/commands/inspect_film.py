@@ -15,6 +15,7 @@ from mlcore.engine.films.film import Film, FilmError
 from mlcore.engine.films.header import DicomHeader
 from mlcore.engine.films.notices import NOTICES
 from mlcore.management.commands._common import write_json
+from xraysite.common.decoders.pool import DecoderUnavailableError
 
 
 class Command(BaseCommand):
@@ -71,6 +72,8 @@ def inspected(path: Path, folder: Path | None = None) -> dict[str, Any]:
             Image.fromarray(film.pixels).save(folder / f"{path.name}.png")
     except FilmError as error:
         return {"file": str(path), "error": str(error)}
+    except DecoderUnavailableError as error:
+        return {"file": str(path), "error": f"No decoder process can be started: {error}"}
     except OSError as error:
         return {"file": str(path), "error": error.strerror or str(error)}
     return {"file": str(path), **_stated(film), "seconds": round(seconds, 4)}
