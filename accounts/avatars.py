@@ -2,7 +2,6 @@
 
 from django.core.files.base import ContentFile
 from django.db import transaction
-from PIL import Image, ImageOps
 
 from accounts.audit import recording
 from accounts.models import User
@@ -20,8 +19,11 @@ def reencode(data: bytes) -> bytes:
     Raises:
         xraysite.common.images.PictureError: the file cannot be used.
     """
-    picture = images.decode(data, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS, min_side=MIN_SIDE)
-    return images.encode(ImageOps.fit(picture, (SIDE, SIDE), Image.Resampling.LANCZOS))
+    return images.encode(
+        images.decode(
+            data, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS, min_side=MIN_SIDE, square=SIDE
+        )
+    )
 
 
 def change_avatar(*, user: User, data: bytes) -> None:

@@ -9,18 +9,32 @@ from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.utils.translation import gettext, gettext_lazy
 
+from mlcore.decoding import decode_film
 from mlcore.engine.films.errors import FilmError
-from mlcore.engine.films.film import Film, read_film
+from mlcore.engine.films.film import Film
 from mlcore.engine.films.notices import NOTICES
+from xraysite.common.decoders.pool import DecoderUnavailableError
+from xraysite.common.decoders.turns import DecodersBusyError
 from xraysite.common.file_names import display_name
 
-# Decoded films of inspections whose form has not been sent yet. In this process only and at most
-# two, 64 MB each at the pixel limit; another worker decodes the film again.
+# Decoded films of inspections whose form has not been sent yet. In this process only, at most two
+# of 20 MB; another process decodes the film again, and larger films are always decoded again.
 INSPECTION_SECONDS = 600
+MAX_KEPT_BYTES = 20 * 10**6
 _INSPECTED = LocMemCache(
     "inspected-films",
     {"TIMEOUT": INSPECTION_SECONDS, "OPTIONS": {"MAX_ENTRIES": 2, "CULL_FREQUENCY": 2}},
 )
+
+BUSY = gettext_lazy(
+    "Other files are being read right now. Wait a few seconds and send this one again."
+)
+UNAVAILABLE = gettext_lazy(
+    "The server cannot read image files at the moment. Try again in a minute. "
+    "If the problem persists, contact your system administrator."
+)
+# Codes of validation errors that say nothing about the file.
+NOT_NOW = ("busy", "unavailable")
 
 
 @dataclass(frozen=True)
@@ -76,22 +90,28 @@ def validate_film_bytes(data: bytes, name: str) -> UploadedFilm:
         name: the file's name as it was uploaded.
 
     Raises:
-        ValidationError: the file is not a readable film; the code is that of `FilmError`.
+        ValidationError: the file is not a readable film; the code is that of `FilmError`. Or it
+            cannot be decoded now, whatever it contains: busy or unavailable.
     """
     film = _take_inspected(hashlib.sha256(data).hexdigest())
     if film is None:
         try:
-            film = read_film(
+            film = decode_film(
                 data, max_bytes=settings.FILM_MAX_BYTES, max_pixels=settings.FILM_MAX_PIXELS
             )
         except FilmError as error:
             raise refusal(error) from error
+        except DecodersBusyError as error:
+            raise ValidationError(BUSY, code="busy") from error
+        except DecoderUnavailableError as error:
+            raise ValidationError(UNAVAILABLE, code="unavailable") from error
     return UploadedFilm(data=data, film=film, name=display_name(name))
 
 
 def keep_inspected(film: Film) -> None:
-    """Keep a decoded film in memory for the form that will upload the same file."""
-    _INSPECTED.set(film.sha256, film)
+    """Keep a decoded film in memory for the form that will upload the same file, unless huge."""
+    if film.pixels.nbytes <= MAX_KEPT_BYTES:
+        _INSPECTED.set(film.sha256, film)
 
 
 def _take_inspected(sha256: str) -> Film | None:

@@ -10,7 +10,6 @@ from django.core.files.base import ContentFile
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from PIL import Image
 
 from forum.markdown import picture_ids
 from forum.models import Picture, Post
@@ -40,8 +39,7 @@ def reencode(data: bytes, *, lossless: bool = False) -> tuple[bytes, int, int]:
     Raises:
         xraysite.common.images.PictureError: the file cannot be used.
     """
-    picture = decode(data, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS)
-    picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
+    picture = decode(data, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS, max_side=MAX_SIDE)
     return encode(picture, lossless=lossless), *picture.size
 
 

@@ -11,8 +11,9 @@ import numpy as np
 from django.conf import settings
 
 from mlcore import registry
+from mlcore.decoding import decode_film
 from mlcore.engine.films.errors import FilmError
-from mlcore.engine.films.film import Film, read_film
+from mlcore.engine.films.film import Film
 from mlcore.engine.films.header import DicomHeader
 from mlcore.engine.serving import resemblance
 from mlcore.engine.serving.decision import RULE, UNSURE, DecisionRule
@@ -144,7 +145,7 @@ def predict(
             took longer than `settings.INFERENCE_TIMEOUT_S`.
     """
     if isinstance(film, bytes):
-        film = read_film(film)
+        film = decode_film(film)
     loaded = model or registry.active_model()
     started = time.perf_counter()
     output = _run_in_time(loaded, film)

@@ -20,10 +20,16 @@ control_socket_disable = True
 
 
 def post_worker_init(worker: Any) -> None:
-    """Load the active model at start-up, so that the first reading does not wait for it."""
+    """Load the model and start the decoders, so that the first reading does not wait for them."""
     from mlcore import registry
+    from xraysite.common.decoders import pool
 
     try:
         registry.warm_up()
     except Exception:  # without a model, the site still shows histories and explains the problem
         logging.getLogger(__name__).exception("The active model could not be loaded.")
+    try:
+        pool.shared_pool().warm_up()
+    except pool.DecoderUnavailableError:
+        # Logged by the pool; the site still shows histories and tries again at each upload.
+        return

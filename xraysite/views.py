@@ -18,6 +18,7 @@ from diagnosis.models import Reading
 from diagnosis.services.sharing import with_sharing
 from mlcore import registry
 from mlcore.models import ModelVersion
+from xraysite.common.decoders.pool import shared_pool
 
 MODELS_SHOWN = 5
 
@@ -86,6 +87,8 @@ def healthz(request: HttpRequest) -> JsonResponse:
             state["model"] = "missing"
     except DatabaseError:
         state = {"database": "unreachable", "model": "unknown"}
+    if shared_pool().is_failing:
+        state["decoders"] = "cannot be started"
     healthy = set(state.values()) == {"ok"}
     return JsonResponse(
         {"status": "ok" if healthy else "unavailable", **state}, status=200 if healthy else 503

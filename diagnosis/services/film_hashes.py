@@ -6,7 +6,8 @@ from django.db.models import QuerySet
 
 from diagnosis.models import Reading
 from diagnosis.services.films import FilmMissingError, original_film, pixels_sha256
-from mlcore.engine.films.film import FilmError, read_film
+from mlcore.decoding import decode_film
+from mlcore.engine.films.film import FilmError
 
 
 def hash_missing(*, limit: int | None = None) -> Iterator[tuple[str, str | None]]:
@@ -35,7 +36,7 @@ def _unhashed() -> QuerySet[Reading]:
 
 def _hash(reading: Reading) -> str | None:
     try:
-        film = read_film(original_film(reading))
+        film = decode_film(original_film(reading))
     except FilmMissingError:
         return "the file is missing or altered"
     except FilmError as error:

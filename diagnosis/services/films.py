@@ -9,7 +9,8 @@ from django.db import connection
 from diagnosis import storage
 from diagnosis.models import Reading
 from mlcore import inference
-from mlcore.engine.films.film import Film, read_film, render_film
+from mlcore.decoding import decode_film
+from mlcore.engine.films.film import Film, render_film
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +123,7 @@ def film_rendering(reading: Reading, *, max_side: int) -> bytes:
     rendering = storage.read(name)
     if rendering is not None:
         return rendering
-    renderings = render_all(read_film(original_film(reading)))
+    renderings = render_all(decode_film(original_film(reading)))
     for each, content in renderings.items():
         storage.keep(each, content)
     return renderings[name]

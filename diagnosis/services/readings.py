@@ -38,7 +38,8 @@ from diagnosis.services.patients import AGE, PatientDetails, stated_in, with_bir
 from diagnosis.validators import UploadedFilm
 from mlcore import inference
 from mlcore.cards.shown import shown_probability
-from mlcore.engine.films.film import FilmError, read_film
+from mlcore.decoding import decode_film
+from mlcore.engine.films.film import FilmError
 from mlcore.models import ModelVersion
 
 if TYPE_CHECKING:
@@ -317,7 +318,7 @@ def _state_patient_of_film(reading: Reading) -> None:
     """Set what the file states, for a reading made before it was stored, if the film is there."""
     if reading.film_patient is None and reading.film_format == "DICOM":
         try:
-            film = read_film(original_film(reading))
+            film = decode_film(original_film(reading))
         except (FilmMissingError, FilmError):
             return
         reading.film_patient = stated_in(film.header)

@@ -23,7 +23,7 @@ from diagnosis.board import SharedPost
 from diagnosis.models import Label, Reading, SharedCase
 from diagnosis.querysets import ReadingQuerySet
 from diagnosis.services.films import original_film
-from mlcore.engine.films.film import read_film
+from mlcore.decoding import decode_film
 from mlcore.engine.films.redaction import Box, render_redacted
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def redact(reading: Reading, boxes: Sequence[Box]) -> bytes:
     """
     if len(boxes) > MAX_BOXES:
         raise ValueError(f"At most {MAX_BOXES} boxes are allowed. Received: {len(boxes)}.")
-    film = read_film(original_film(reading))
+    film = decode_film(original_film(reading))
     return render_redacted(film, boxes, max_side=IMAGE_SIDE)
 
 

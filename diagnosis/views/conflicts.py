@@ -19,6 +19,7 @@ from diagnosis.services import pending
 from diagnosis.services.conflicts import Conflicts, UndecidedError, conflicts_of, same_film
 from diagnosis.services.pending import PendingUpload
 from diagnosis.services.readings import SubmissionTakenError, submit_reading
+from diagnosis.validators import NOT_NOW
 from diagnosis.views.readings import DoctorsOnlyMixin, unavailable_page
 from mlcore import inference
 from mlcore.inference import ModelUnavailable
@@ -63,8 +64,13 @@ class CheckReadingView(DoctorsOnlyMixin, View):
         except UndecidedError:
             messages.warning(request, _("This has changed in the meantime. Check it again."))
             return self._page(upload, self._form(upload))
-        except (SubmissionTakenError, ValidationError):
+        except SubmissionTakenError:
             return self._gone(request, submission)
+        except ValidationError as error:
+            if error.code not in NOT_NOW:
+                return self._gone(request, submission)
+            form.add_error(None, error)
+            return self._page(upload, form, status=503)
         except ModelUnavailable as error:
             return unavailable_page(request, error)
         pending.remove(request.user, submission)  # type: ignore[arg-type]
@@ -85,12 +91,14 @@ class CheckReadingView(DoctorsOnlyMixin, View):
             earlier=same_film(self.request.user, upload.hashes),  # type: ignore[arg-type]
         )
 
-    def _page(self, upload: PendingUpload, form: ConflictForm) -> HttpResponse:
+    def _page(
+        self, upload: PendingUpload, form: ConflictForm, *, status: int = 200
+    ) -> HttpResponse:
         # The page shows who the earlier readings are about.
         if form.conflicts.earlier:
             access_log.record_list(form.conflicts.earlier, what="same-film")
         context = {"form": form, "upload": upload}
-        return render(self.request, "diagnosis/reading_check.html", context)
+        return render(self.request, "diagnosis/reading_check.html", context, status=status)
 
     def _gone(self, request: HttpRequest, submission: uuid.UUID) -> HttpResponse:
         """Lead to the reading that the form has created, or back to the form."""

@@ -35,7 +35,7 @@ from diagnosis.services.readings import (
     submit_reading,
 )
 from diagnosis.serving import denied, no_such_reading
-from diagnosis.validators import keep_inspected, notices
+from diagnosis.validators import NOT_NOW, keep_inspected, notices
 from mlcore.cards import presentation
 from mlcore.engine.films.film import render_film
 from mlcore.inference import ModelUnavailable
@@ -155,6 +155,8 @@ class NewReadingView(DoctorsOnlyMixin, View):
 
     def _refuse(self, request: HttpRequest, form: ReadingForm, *, status: int) -> HttpResponse:
         form.renew_submission()
+        if status == 200 and any(form.has_error("film", code) for code in NOT_NOW):
+            status = 503
         return render(request, "diagnosis/reading_form.html", {"form": form}, status=status)
 
 

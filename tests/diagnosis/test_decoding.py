@@ -9,7 +9,8 @@ from django.core.files.storage import storages
 from diagnosis import storage, validators
 from diagnosis.models import Reading
 from diagnosis.services.films import THUMBNAIL_SIDE, VIEWER_SIDE
-from mlcore.engine.films import film as films
+from mlcore import decoding
+from mlcore.engine.films.film import Film
 from tests.conftest import patient_details, post_film, upload_of
 from tests.diagnosis.checking import decided
 from tests.films import encode, encode_dicom, synthetic_film
@@ -25,16 +26,16 @@ VIEWS = ("", "film/", "film/?size=thumb", "heatmap/", "report/")
 def decoded(monkeypatch) -> list[int]:
     """The sizes of all files that were decoded."""
     sizes: list[int] = []
-    original = films.read_film
+    original = decoding.decode_film
 
-    def counted(data: bytes, **limits: int) -> films.Film:
+    def counted(data: bytes, **limits: int) -> Film:
         sizes.append(len(data))
         return original(data, **limits)
 
     patched = 0
     for module in list(sys.modules.values()):
-        if getattr(module, "read_film", None) is original:
-            monkeypatch.setattr(module, "read_film", counted)
+        if getattr(module, "decode_film", None) is original:
+            monkeypatch.setattr(module, "decode_film", counted)
             patched += 1
     assert patched > 3
     return sizes

@@ -58,6 +58,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "xraysite.common.decoders.turns.DecoderTurnsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]
 
@@ -120,6 +121,9 @@ STORAGES = {
 
 FILM_MAX_BYTES = 64 * 2**20
 FILM_MAX_PIXELS = 64_000_000
+# Processes of each web process that decode uploaded files, and the threads of a web process.
+DECODERS = env.whole_number("DECODERS", default=2)
+WEB_THREADS = env.whole_number("WEB_THREADS", default=4, least=2)
 FILE_UPLOAD_HANDLERS = [
     "xraysite.common.uploads.LimitedUploadHandler",
     "django.core.files.uploadhandler.MemoryFileUploadHandler",

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+from mlcore.engine.films.budget import announce_size
+
 FilmErrorCode = Literal[
     "empty",
     "too_large",
@@ -27,6 +29,10 @@ FilmErrorCode = Literal[
     "unsupported",
     "no_pixels",
     "corrupt",
+    "too_complex",
+    "too_slow",
+    "too_much_memory",
+    "undecodable",
 ]
 CODES: tuple[FilmErrorCode, ...] = get_args(FilmErrorCode)
 
@@ -97,6 +103,22 @@ SENTENCES: dict[FilmErrorCode, str] = {
         "The DICOM file contains no image. Choose the file that contains the X-ray."
     ),
     "corrupt": gettext_noop("The %(format)s file is damaged. Export the X-ray again."),
+    "too_complex": gettext_noop(
+        "The %(format)s file consists of far more parts than an X-ray needs. "
+        "Export the X-ray again as a plain JPEG, PNG or uncompressed DICOM."
+    ),
+    "too_slow": gettext_noop(
+        "Decoding the file takes too long. "
+        "Export the X-ray again as a plain JPEG, PNG or uncompressed DICOM."
+    ),
+    "too_much_memory": gettext_noop(
+        "Decoding the file takes too much memory. "
+        "Export the X-ray again as a plain JPEG, PNG or uncompressed DICOM, or a smaller copy."
+    ),
+    "undecodable": gettext_noop(
+        "The file stops the decoder: it is damaged or very unusual. "
+        "Export the X-ray again as a plain JPEG, PNG or uncompressed DICOM."
+    ),
 }
 
 
@@ -110,7 +132,7 @@ class FilmError(ValueError):
         detail: values of the placeholders: `limit` and `megabytes` (too_large), `megapixels` and
             `limit` (too_many_pixels), `width`, `height` and `limit` (too_small), `width` and
             `height` (aspect_ratio), `kind` (archive, not_an_xray), `modality` (wrong_modality),
-            `format` (truncated, animated, thumbnail, unsupported, corrupt).
+            `format` (truncated, animated, thumbnail, unsupported, corrupt, too_complex).
     """
 
     def __init__(self, code: FilmErrorCode, **detail: int | float | str) -> None:
@@ -140,3 +162,4 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
         raise FilmError("too_small", width=width, height=height, limit=MIN_SIDE)
     if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
         raise FilmError("aspect_ratio", width=width, height=height)
+    announce_size(width * height)

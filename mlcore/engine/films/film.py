@@ -19,6 +19,7 @@ from PIL import Image
 from mlcore.engine.films import grey
 from mlcore.engine.films.errors import FilmError, gettext_noop
 from mlcore.engine.films.header import DicomHeader
+from mlcore.engine.films.limits import check_cost
 from mlcore.engine.films.raster import read_raster, refuse_gif
 
 __all__ = ["Film", "FilmError", "Format", "read_film", "render_film"]
@@ -118,6 +119,7 @@ def read_film(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_
         megabytes = -(-len(data) * 10 // 2**20) / 10
         raise FilmError("too_large", megabytes=megabytes, limit=round(max_bytes / 2**20, 1))
     format = _identify(data)
+    check_cost(data, format)
     header = None
     notices: tuple[str, ...] = ()
     if format == "DICOM":

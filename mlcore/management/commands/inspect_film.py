@@ -9,11 +9,13 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from PIL import Image
 
+from mlcore.decoding import decode_film
 from mlcore.engine.data.population import PUBLIC_PAEDIATRIC, header_reasons
-from mlcore.engine.films.film import Film, FilmError, read_film
+from mlcore.engine.films.film import Film, FilmError
 from mlcore.engine.films.header import DicomHeader
 from mlcore.engine.films.notices import NOTICES
 from mlcore.management.commands._common import write_json
+from xraysite.common.decoders.pool import DecoderUnavailableError
 
 
 class Command(BaseCommand):
@@ -60,7 +62,7 @@ def inspected(path: Path, folder: Path | None = None) -> dict[str, Any]:
     """
     started = time.perf_counter()
     try:
-        film = read_film(
+        film = decode_film(
             path.read_bytes(),
             max_bytes=settings.FILM_MAX_BYTES,
             max_pixels=settings.FILM_MAX_PIXELS,
@@ -70,6 +72,8 @@ def inspected(path: Path, folder: Path | None = None) -> dict[str, Any]:
             Image.fromarray(film.pixels).save(folder / f"{path.name}.png")
     except FilmError as error:
         return {"file": str(path), "error": str(error)}
+    except DecoderUnavailableError as error:
+        return {"file": str(path), "error": f"No decoder process can be started: {error}"}
     except OSError as error:
         return {"file": str(path), "error": error.strerror or str(error)}
     return {"file": str(path), **_stated(film), "seconds": round(seconds, 4)}

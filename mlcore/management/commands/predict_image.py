@@ -8,6 +8,7 @@ from mlcore import inference
 from mlcore.cards.shown import shown_limits, shown_probability
 from mlcore.management.commands._common import chosen_model, write_json
 from mlcore.registry import LoadedModel
+from xraysite.common.decoders.pool import DecoderUnavailableError
 
 
 class Command(BaseCommand):
@@ -37,6 +38,8 @@ def read_one(path: Path, model: LoadedModel) -> dict[str, Any]:
         return {"file": str(path), "error": str(error), "code": error.code}
     except inference.ModelUnavailable as error:
         return {"file": str(path), "error": f"The model is unavailable: {error}"}
+    except DecoderUnavailableError as error:
+        return {"file": str(path), "error": f"No decoder process can be started: {error}"}
     except OSError as error:
         return {"file": str(path), "error": error.strerror or str(error)}
     return {

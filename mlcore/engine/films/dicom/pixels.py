@@ -34,6 +34,7 @@ from mlcore.engine.films.dicom.native import aligned, decode_native
 from mlcore.engine.films.dicom.rle import decode_rle
 from mlcore.engine.films.dicom.tags import PYDICOM_ERRORS, integer, text
 from mlcore.engine.films.errors import FilmError
+from mlcore.engine.films.limits import check_scans
 
 _LOSSLESS = frozenset({JPEGLossless, JPEGLosslessSV1})
 # Retired, but still in archives: spectral selection and full progression (PS3.5 of 2004, 10.4).
@@ -86,6 +87,7 @@ def decode(dataset: Dataset) -> tuple[npt.NDArray[Any], str]:
     if syntax == RLELossless:
         return aligned(decode_rle(frame, dataset), dataset), _photometric(dataset)
     precision = _check_stream_size(frame, dataset)
+    check_scans(frame, "DICOM")
     if syntax in _LOSSLESS:
         stored = _from_jpeg_lossless(frame, dataset)
         return aligned(stored, dataset, precision), _photometric(dataset)

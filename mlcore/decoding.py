@@ -1,0 +1,45 @@
+"""Decoding of files that nobody has checked, within limits of CPU time and memory.
+
+`decode_film` is `read_film` in a process that is killed when the file costs too much. Web pages and
+commands that take single files use it; training and evaluation, which read a data set that somebody
+prepared, decode in their own process.
+"""
+
+from mlcore.engine.films.encoded import film_from
+from mlcore.engine.films.errors import FilmError, FilmErrorCode
+from mlcore.engine.films.film import MAX_BYTES, MAX_PIXELS, Film
+from xraysite.common.decoders import pool
+
+_CODES: dict[pool.FailureCode, FilmErrorCode] = {
+    "time": "too_slow",
+    "memory": "too_much_memory",
+    "crash": "undecodable",
+}
+
+
+def decode_film(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> Film:
+    """Decode a film from the content of a file, like `read_film`, within limits.
+
+    The file gets 512 MB of memory and 2 seconds of CPU time; 10 seconds at most for a film whose
+    header states more than 5 megapixels.
+
+    Args:
+        data: the whole file.
+        max_bytes: largest accepted file size.
+        max_pixels: largest accepted number of pixels.
+
+    Raises:
+        FilmError: the file is not a readable film, or costs too much (too_slow, too_much_memory),
+            or broke the decoder (undecodable).
+        xraysite.common.decoders.pool.DecoderUnavailableError: no process can be started.
+        xraysite.common.decoders.turns.DecodersBusyError: other files come first.
+    """
+    if len(data) > max_bytes:
+        megabytes = -(-len(data) * 10 // 2**20) / 10
+        raise FilmError("too_large", megabytes=megabytes, limit=round(max_bytes / 2**20, 1))
+    arguments = {"max_bytes": max_bytes, "max_pixels": max_pixels}
+    try:
+        reply, content = pool.run("mlcore.decoding_task:decode", arguments, data)
+    except pool.DecoderFailedError as error:
+        raise FilmError(_CODES[error.code]) from error
+    return film_from(reply, content)

@@ -1,0 +1,171 @@
+"""Whose file is decoded next: at most one of an account at a time, one more waits.
+
+A turn lasts until the request ends, so that the pixels of at most `settings.DECODERS` films are in
+a web process's memory at once. Requests beyond that are told to try again, because each one that
+waits holds a thread, and a thread must stay free for everybody else.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextvars import ContextVar
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+
+from xraysite.common.client_address import client_address
+from xraysite.common.decoders.pool import DecoderUnavailableError
+
+# Files of one account that are decoded or waiting.
+MAX_PER_ACCOUNT = 2
+MAX_WAIT_SECONDS = 10.0
+RETRY_SECONDS = 5
+
+
+class DecodersBusyError(Exception):
+    """Raised when other files are being decoded, and this one should be sent again later."""
+
+
+class Turns:
+    """Turns of the accounts in one process.
+
+    Args:
+        at_once: accounts that have a turn at a time.
+        seats: requests that have a turn or wait for one.
+        wait: seconds after which a waiting request gives up.
+    """
+
+    def __init__(self, *, at_once: int, seats: int, wait: float = MAX_WAIT_SECONDS) -> None:
+        self._at_once, self._seats, self._wait = at_once, seats, wait
+        self._waiting: list[tuple[str, object]] = []
+        self._running: Counter[str] = Counter()
+        self._changed = threading.Condition()
+
+    def take(self, account: str) -> None:
+        """Wait for the account's turn.
+
+        Raises:
+            DecodersBusyError: too many files of this account or of all wait already, or it took
+                too long.
+        """
+        with self._changed:
+            own = self._running[account] + sum(name == account for name, _ in self._waiting)
+            if own >= MAX_PER_ACCOUNT or len(self._waiting) + self._count() >= self._seats:
+                raise DecodersBusyError
+            ticket = (account, object())
+            self._waiting.append(ticket)
+            try:
+                until = time.monotonic() + self._wait
+                while not self._is_next(ticket):
+                    if not self._changed.wait(until - time.monotonic()):
+                        raise DecodersBusyError
+                self._running[account] += 1
+            finally:
+                self._waiting.remove(ticket)
+                self._changed.notify_all()
+
+    def give_back(self, account: str) -> None:
+        """End the account's turn."""
+        with self._changed:
+            self._running[account] -= 1
+            self._running += Counter()  # drops zeros
+            self._changed.notify_all()
+
+    def _count(self) -> int:
+        return sum(self._running.values())
+
+    def _is_next(self, ticket: tuple[str, object]) -> bool:
+        """Return whether it is first among those whose account has no turn."""
+        if self._count() >= self._at_once:
+            return False
+        ready = (each for each in self._waiting if not self._running[each[0]])
+        return next(ready, None) is ticket
+
+
+class _Request:
+    def __init__(self, account: Callable[[], str]) -> None:
+        self._account, self.held = account, ""
+
+    def take(self) -> None:
+        if not self.held:
+            account = self._account()
+            _turns().take(account)
+            self.held = account
+
+    def give_back(self) -> None:
+        if self.held:
+            _turns().give_back(self.held)
+            self.held = ""
+            release_memory()
+
+
+_current: ContextVar[_Request | None] = ContextVar("request", default=None)
+_made: list[Turns] = []
+_making = threading.Lock()
+
+
+def _turns() -> Turns:
+    with _making:
+        if not _made:
+            seats = max(settings.DECODERS, settings.WEB_THREADS - 1)
+            _made.append(Turns(at_once=settings.DECODERS, seats=seats))
+        return _made[0]
+
+
+def take() -> None:
+    """Wait for the turn of the current request's account; at once where there is no request.
+
+    Raises:
+        DecodersBusyError: other files come first.
+    """
+    request = _current.get()
+    if request is not None:
+        request.take()
+
+
+def release_memory() -> None:
+    """Give freed memory back to the system; glibc would keep some for each thread."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+class DecoderTurnsMiddleware:
+    """Gives each request its turn when it decodes a file, and takes it back at the end.
+
+    List it after `AuthenticationMiddleware`. A view that does not handle a lack of decoders itself
+    answers with a page and status 503.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        current = _Request(lambda: _account(request))
+        token = _current.set(current)
+        try:
+            return self.get_response(request)
+        finally:
+            _current.reset(token)
+            current.give_back()
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if not isinstance(error, DecodersBusyError | DecoderUnavailableError):
+            return None
+        context = {"busy": isinstance(error, DecodersBusyError)}
+        response = render(request, "503.html", context, status=503)
+        response["Retry-After"] = str(RETRY_SECONDS)
+        return response
+
+
+def _account(request: HttpRequest) -> str:
+    """Return whose request it is; people who are not signed in share that of their address."""
+    user = getattr(request, "user", None)
+    if user is not None and user.is_authenticated:
+        return f"user {user.pk}"
+    return f"address {client_address(request)}"
