@@ -18,6 +18,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from mlcore.engine.films.errors import FilmError
+from mlcore.engine.films.limits import MAX_SCANS
 
 _RESTARTS, _SOI, _EOI, _SOS, _DRI, _DHT, _JPG, _DAC = 0xD0, 0xD8, 0xD9, 0xDA, 0xDD, 0xC4, 0xC8, 0xCC
 _BASELINE, _EXTENDED, _PROGRESSIVE, _LOSSLESS, _JPEG_LS = 0xC0, 0xC1, 0xC2, 0xC3, 0xF7
@@ -27,7 +28,6 @@ _ZEROS = re.compile(rb"\0{32}")
 _FRAMES = frozenset({*range(0xC0, 0xD0), _JPEG_LS}) - {_DHT, _JPG, _DAC}
 # Real files have fewer than 300, of which most are ICC profiles; a progressive one has ten scans.
 _MAX_SEGMENTS = 1000
-MAX_SCANS = 100
 # More restart intervals are fed without checking each of them.
 _MAX_CHECKED_INTERVALS = 4000
 # libjpeg takes up to 8 bytes ahead of what it needs. In at most 24 steps of one byte, a decoder
@@ -79,7 +79,8 @@ def parse(data: bytes) -> Stream:
     """Return the structure of the image at the start of `data`, up to its own end marker.
 
     Raises:
-        DamagedJpegError: no end marker, no frame, or more segments or scans than any real file.
+        DamagedJpegError: no end marker, no frame, or more segments than any real file.
+        FilmError: too_complex, if there are more scans than in any real file.
     """
     stream, first = Stream(), 0
     for marker, start, end, following in _segments(data, 2):
@@ -96,8 +97,10 @@ def parse(data: bytes) -> Stream:
         if marker == _DRI and len(body) == 2:
             stream.interval = int.from_bytes(body, "big")
         if marker == _SOS:
-            if not stream.process or len(stream.scans) >= MAX_SCANS:
-                raise DamagedJpegError("A scan without a frame, or too many scans.")
+            if not stream.process:
+                raise DamagedJpegError("A scan without a frame.")
+            if len(stream.scans) >= MAX_SCANS:
+                raise FilmError("too_complex", format="JPEG")
             restarts = _restarts(stream, body)
             stream.scans.append((data[first:end], data[end:following], restarts))
             first = following

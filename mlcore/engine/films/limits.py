@@ -28,14 +28,13 @@ def check_cost(data: bytes, format: str) -> None:
 
     Args:
         data: the whole file.
-        format: JPEG, PNG, BMP, TIFF, WEBP or DICOM.
+        format: JPEG, PNG, BMP, TIFF, WEBP or DICOM. Scans of a JPEG are counted where it is parsed,
+            because a phone's video may follow it.
 
     Raises:
         FilmError: too_complex, animated (TIFF) or too_many_pixels (WebP).
     """
-    if format == "JPEG":
-        check_scans(data, format)
-    elif format == "PNG":
+    if format == "PNG":
         _check_chunks(data)
     elif format == "BMP":
         _check_bitmap(data)
