@@ -13,7 +13,7 @@ from mlcore.decoding import decode_film
 from mlcore.engine.films.errors import FilmError
 from mlcore.engine.films.film import Film
 from mlcore.engine.films.notices import NOTICES
-from xraysite.common.decoders.pool import DecoderUnavailableError
+from xraysite.common.decoders.errors import DecoderUnavailableError
 from xraysite.common.decoders.turns import DecodersBusyError
 from xraysite.common.file_names import display_name
 

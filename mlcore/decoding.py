@@ -31,7 +31,7 @@ def decode_film(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MA
     Raises:
         FilmError: the file is not a readable film, or costs too much (too_slow, too_much_memory),
             or broke the decoder (undecodable).
-        xraysite.common.decoders.pool.DecoderUnavailableError: no process can be started.
+        xraysite.common.decoders.errors.DecoderUnavailableError: no process can be started.
         xraysite.common.decoders.turns.DecodersBusyError: other files come first.
     """
     if len(data) > max_bytes:

@@ -15,7 +15,7 @@ from mlcore.engine.films.film import Film, FilmError
 from mlcore.engine.films.header import DicomHeader
 from mlcore.engine.films.notices import NOTICES
 from mlcore.management.commands._common import write_json
-from xraysite.common.decoders.pool import DecoderUnavailableError
+from xraysite.common.decoders.errors import DecoderUnavailableError
 
 
 class Command(BaseCommand):

@@ -8,7 +8,7 @@ from mlcore import inference
 from mlcore.cards.shown import shown_limits, shown_probability
 from mlcore.management.commands._common import chosen_model, write_json
 from mlcore.registry import LoadedModel
-from xraysite.common.decoders.pool import DecoderUnavailableError
+from xraysite.common.decoders.errors import DecoderUnavailableError
 
 
 class Command(BaseCommand):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
 from xraysite.common.decoders import messages
+from xraysite.common.decoders.errors import DecoderUnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -46,10 +47,6 @@ class DecoderFailedError(Exception):
     def __init__(self, code: FailureCode) -> None:
         super().__init__(f"The decoder failed: {code}")
         self.code: FailureCode = code
-
-
-class DecoderUnavailableError(Exception):
-    """Raised when no decoder can be started, or each one dies at once."""
 
 
 class _LostError(Exception):

@@ -19,7 +19,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
 from xraysite.common.client_address import client_address
-from xraysite.common.decoders.pool import DecoderUnavailableError
+from xraysite.common.decoders.errors import DecoderUnavailableError
 
 # Files of one account that are decoded or waiting.
 MAX_PER_ACCOUNT = 2
