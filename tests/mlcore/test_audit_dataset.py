@@ -51,7 +51,6 @@ NON_FILMS = {
     "colour": colour_picture(),
     "few_levels": page_of_text(),
     "even": picture(NOISE.normal(128, 4, (160, 160))),
-    "shape": picture(np.tile(synthetic_film("NORMAL", seed=1, size=96), (1, 5))),
     "scattered": picture(NOISE.uniform(0, 255, (160, 160))),
 }
 

@@ -25,7 +25,6 @@ MAX_CHROMA = 8.0
 MIN_SPREAD = 10.0
 MIN_LEVELS = 64
 MAX_COMMONEST = 0.70
-MAX_ASPECT = 4.0
 MIN_ROW_AGREEMENT = 0.80
 
 _BLACK = 8
@@ -124,11 +123,10 @@ def doubts(measures: Measures) -> tuple[Doubt, ...]:
     """Return reasons why a film may not be a radiograph; empty if it looks like one.
 
     These inexpensive criteria detect colour photographs, drawings, text, noise and CT slices, but
-    not greyscale photographs or other body parts. DICOM files of other modalities are already
-    refused by `read_film`.
+    not greyscale photographs or other body parts. DICOM files of other modalities and long strips
+    are already refused by `read_film`.
     """
     m = measures
-    elongation = max(m.aspect, 1 / m.aspect)
     tests = (
         ("colour", m.chroma > MAX_CHROMA,
          f"in colour: channels differ by {m.chroma:.0f} of 255 levels"),
@@ -137,8 +135,6 @@ def doubts(measures: Measures) -> tuple[Doubt, ...]:
         ("few_levels", m.levels < MIN_LEVELS or m.commonest > MAX_COMMONEST,
          f"few greys, as in drawings and text: {m.levels} levels in use, the 16 commonest hold "
          f"{m.commonest:.0%} of what is not black"),
-        ("shape", elongation > MAX_ASPECT,
-         f"one side is {elongation:.1f} times the other"),
         ("scattered", m.row_agreement < MIN_ROW_AGREEMENT,
          f"no continuous picture: neighbouring rows correlate by {m.row_agreement:.2f} only"),
     )  # fmt: skip
