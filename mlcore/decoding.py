@@ -17,7 +17,13 @@ _CODES: dict[pool.FailureCode, FilmErrorCode] = {
 }
 
 
-def decode_film(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> Film:
+def decode_film(
+    data: bytes,
+    *,
+    max_bytes: int = MAX_BYTES,
+    max_pixels: int = MAX_PIXELS,
+    in_turn: bool = True,
+) -> Film:
     """Decode a film from the content of a file, like `read_film`, within limits.
 
     The file gets 512 MB of memory and 2 seconds of CPU time; 10 seconds at most for a film whose
@@ -27,6 +33,8 @@ def decode_film(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MA
         data: the whole file.
         max_bytes: largest accepted file size.
         max_pixels: largest accepted number of pixels.
+        in_turn: whether the file waits until the account has no other file in a decoder. False for
+            stored films, which were accepted before and of which a page may need many.
 
     Raises:
         FilmError: the file is not a readable film, or costs too much (too_slow, too_much_memory),
@@ -39,7 +47,7 @@ def decode_film(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MA
         raise FilmError("too_large", megabytes=megabytes, limit=round(max_bytes / 2**20, 1))
     arguments = {"max_bytes": max_bytes, "max_pixels": max_pixels}
     try:
-        reply, content = pool.run("mlcore.decoding_task:decode", arguments, data)
+        reply, content = pool.run("mlcore.decoding_task:decode", arguments, data, in_turn=in_turn)
     except pool.DecoderFailedError as error:
         raise FilmError(_CODES[error.code]) from error
     return film_from(reply, content)

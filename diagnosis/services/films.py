@@ -123,7 +123,7 @@ def film_rendering(reading: Reading, *, max_side: int) -> bytes:
     rendering = storage.read(name)
     if rendering is not None:
         return rendering
-    renderings = render_all(decode_film(original_film(reading)))
+    renderings = render_all(decode_film(original_film(reading), in_turn=False))
     for each, content in renderings.items():
         storage.keep(each, content)
     return renderings[name]

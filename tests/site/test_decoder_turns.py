@@ -4,10 +4,12 @@ import threading
 import time
 
 import pytest
+from django.core.files.storage import storages
 from django.urls import reverse
 
-from diagnosis import validators
+from diagnosis import storage, validators
 from diagnosis.models import Reading
+from diagnosis.services.films import VIEWER_SIDE
 from tests.conftest import patient_details, post_film, upload_of
 from tests.films import encode, encode_dicom, synthetic_film
 from xraysite.common.decoders import pool, turns
@@ -85,20 +87,32 @@ def test_a_busy_server_keeps_the_form(as_doctor, active_model, nobody_gets_a_tur
     assert not Reading.objects.exists()
 
 
+@pytest.fixture
+def without_rendering(reading):
+    """A reading whose film has to be decoded again to be shown."""
+    name = storage.rendering_name(reading.film_sha256, VIEWER_SIDE)
+    storages["films"].delete(name)
+    return reading
+
+
 @pytest.mark.django_db
 def test_a_page_that_needs_a_decoder_says_that_the_server_is_busy(
-    as_doctor, reading, nobody_gets_a_turn
+    as_doctor, without_rendering, monkeypatch
 ):
-    from django.core.files.storage import storages
+    def busy(data, **limits):
+        raise turns.DecodersBusyError
 
-    from diagnosis import storage
-    from diagnosis.services.films import VIEWER_SIDE
-
-    storages["films"].delete(storage.rendering_name(reading.film_sha256, VIEWER_SIDE))
-    response = as_doctor.get(f"/readings/{reading.pk}/film/")
+    monkeypatch.setattr("diagnosis.services.films.decode_film", busy)
+    response = as_doctor.get(f"/readings/{without_rendering.pk}/film/")
     assert response.status_code == 503
     assert response.headers["Retry-After"] == "5"
     assert "The server is busy" in response.content.decode()
+
+
+@pytest.mark.django_db
+def test_stored_films_need_no_turn(as_doctor, without_rendering, nobody_gets_a_turn):
+    """A list of readings asks for many thumbnails at once."""
+    assert as_doctor.get(f"/readings/{without_rendering.pk}/film/").status_code == 200
 
 
 @pytest.mark.django_db

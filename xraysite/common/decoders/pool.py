@@ -267,8 +267,16 @@ def shared_pool() -> Pool:
         return _pools[os.getpid()]
 
 
-def run(task: str, arguments: dict[str, Any], content: bytes) -> tuple[dict[str, Any], bytearray]:
+def run(
+    task: str, arguments: dict[str, Any], content: bytes, *, in_turn: bool = True
+) -> tuple[dict[str, Any], bytearray]:
     """Run a task in the shared pool when it is this request's turn.
+
+    Args:
+        task: see `Pool.run`.
+        arguments: see `Pool.run`.
+        content: the file.
+        in_turn: whether to wait for the turn of the request's account.
 
     Raises:
         DecoderFailedError: the file broke a limit or the decoder.
@@ -277,5 +285,6 @@ def run(task: str, arguments: dict[str, Any], content: bytes) -> tuple[dict[str,
     """
     from xraysite.common.decoders import turns
 
-    turns.take()
+    if in_turn:
+        turns.take()
     return shared_pool().run(task, arguments, content)
