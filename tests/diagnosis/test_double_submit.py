@@ -21,6 +21,7 @@ from tests import board
 from tests.conftest import activated, patient_details, signed_in, upload_of
 from tests.factories import DoctorFactory
 from tests.films import encode, synthetic_film
+from xraysite.common.decoders import turns
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROUNDS = 10
@@ -69,7 +70,11 @@ def browsers(user: User, number: int = 2) -> list[Client]:
 
 @pytest.fixture
 def meeting(monkeypatch) -> threading.Barrier:
-    """Make both requests find no reading before either stores one."""
+    """Make both requests find no reading before either stores one, as in two web processes.
+
+    Within one process, the files of an account take turns.
+    """
+    monkeypatch.setattr(turns, "take", lambda: None)
     barrier = threading.Barrier(2)
     predict = readings.inference.predict
 
