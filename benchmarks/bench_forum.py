@@ -154,7 +154,7 @@ def measure(count: int, repeats: int) -> dict[str, Any]:
     for name, where in pages(count).items():
 
         def ask(where: str = where) -> None:
-            if browser.get(where).status_code != 200:
+            if browser.get(where, follow=True).status_code != 200:
                 raise SystemExit(f"{where} gave no page")
 
         found[name] = milliseconds(ask, repeats, warm_up=2)

@@ -72,6 +72,8 @@ def test_topic_reply_mention_notification_edit_and_lock(
     colleague_page.locator(".bell").click()
     colleague_page.get_by_role("link", name="右下肺浸潤").click()
     expect(colleague_page.locator(".bell .count-badge")).to_have_count(0)
+    # Until htmx has loaded, the browser itself sends the form.
+    colleague_page.wait_for_load_state()
     colleague_page.evaluate("window.stays = true")
     reply(colleague_page, "I see nothing. A123456789")
     expect(colleague_page.locator("#reply .notice-warning")).to_contain_text("national identity")
