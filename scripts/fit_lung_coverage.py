@@ -41,7 +41,7 @@ THUMBNAIL_SIDE = 160  # the server estimates the lungs on its thumbnails
 
 
 def patient_of(name: str) -> str:
-    """Return what tells the patients of the public set apart in a film's name."""
+    """Return the patient identifier in a file name of the public set."""
     person = re.match(r"person(\d+)_", name)
     return person[0] if person else name.rsplit("-", 1)[0]
 

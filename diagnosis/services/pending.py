@@ -90,7 +90,7 @@ def keep(
 
 
 def find(doctor: "User", submission: uuid.UUID) -> PendingUpload | None:
-    """Return the doctor's upload, None if there is none or it is older than `LIFETIME`."""
+    """Return the doctor's upload, or None if it does not exist or is older than `LIFETIME`."""
     name = storage.pending_name(doctor.pk, submission)
     content = storage.read(name)
     if content is None or _is_old(Path(storages["films"].path(name))):

@@ -161,7 +161,7 @@ class NewReadingView(DoctorsOnlyMixin, View):
 
 
 def _draft(request: HttpRequest) -> dict[str, str]:
-    """Return what was typed in the form that `?draft=` names, empty if there is none."""
+    """Return the fields of the form that `?draft=` names; empty without such a form."""
     try:
         submission = uuid.UUID(request.GET.get("draft", ""))
     except ValueError:

@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
             field=models.CharField(
                 choices=[("EVERYONE", "Everyone"), ("SUPERVISORS", "Supervisors only")],
                 default="EVERYONE",
-                help_text="Everyone may reply to a topic, whoever opened it.",
+                help_text="Everyone can reply to every topic.",
                 max_length=11,
                 verbose_name="who may open topics",
             ),

@@ -39,7 +39,7 @@ class Category(models.Model):
         max_length=11,
         choices=Openers.choices,
         default=Openers.EVERYONE,
-        help_text=_("Everyone may reply to a topic, whoever opened it."),
+        help_text=_("Everyone can reply to every topic."),
     )
     is_closed = models.BooleanField(
         _("closed"), default=False, help_text=_("A closed category accepts no new topics.")

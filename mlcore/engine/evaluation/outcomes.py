@@ -148,7 +148,7 @@ def of_predictions(content: bytes, *, split: str, card: Any) -> dict[str, Any] |
         left out of it unless every film has a scope score.
 
     Raises:
-        ValueError: the file has no such columns, or a value that is none.
+        ValueError: the file lacks a column, or a value is invalid.
     """
     rows = [row for row in _rows(content) if row["split"] == split]
     if not rows:

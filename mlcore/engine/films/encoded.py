@@ -1,4 +1,4 @@
-"""A decoded film, or the reason that there is none, as JSON and pixels.
+"""A decoded film as JSON and pixels, or the error as JSON.
 
 The process that decodes and the one that uses the film exchange it in this form.
 """

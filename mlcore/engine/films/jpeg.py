@@ -309,7 +309,7 @@ def _check_zeros(stream: Stream) -> None:
     otherwise no encoder writes them.
 
     Raises:
-        DamagedJpegError: there is a run of zeros that is none of equal blocks.
+        DamagedJpegError: a run of zeros does not encode equal blocks.
     """
     if stream.process == _PROGRESSIVE:
         return

@@ -69,7 +69,7 @@ def readable_by_pillow(data: bytes) -> bytes:
     """Return a file that Pillow can read: a big-endian one with another directory, if need be.
 
     Pillow reads BigTIFF only in little endian, and no unsigned 32-bit pixels in big endian: they
-    are declared signed. The pixels stay where they are; the directory is written anew behind them.
+    are declared signed. The pixels stay where they are; a new directory is appended.
 
     Raises:
         ValueError, struct.error: the directory is damaged.

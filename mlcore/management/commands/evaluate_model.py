@@ -277,7 +277,7 @@ def _share(row: dict[str, Any], key: str = "share") -> str:
 
 
 def _answer(path: Path, run: Callable[[npt.NDArray[np.uint8]], Output]) -> tuple[Output, str] | str:
-    """Return a film's output and the hash of its pixels, or why there is none."""
+    """Return a film's output and the hash of its pixels, or the error."""
     try:
         pixels = read_film(path.read_bytes()).pixels
         return run(pixels), dataset.pixels_sha256(pixels)

@@ -149,7 +149,7 @@ def _coded_view(dataset: Dataset) -> str | None:
     if meaning and "OBLIQUE" in meaning.upper():
         return "OBLIQUE"
     named = view_in(meaning or "")
-    # Another coded view, such as "axial", is none of the chest's.
+    # Any other coded view, such as "axial", is not a chest view.
     other = meaning and meaning.upper() not in ("FRONTAL", "CORONAL")
     return named or (meaning.upper() if meaning and other else None)
 
