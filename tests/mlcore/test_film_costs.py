@@ -110,7 +110,7 @@ def test_a_crash_of_a_decoder_is_an_error_about_the_file(decoders):
     [("time", "too_slow"), ("memory", "too_much_memory"), ("crash", "undecodable")],
 )
 def test_failures_are_film_errors_with_a_sentence(code, expected, monkeypatch):
-    def fail(*_args):
+    def fail(*_args, **_options):
         raise pool.DecoderFailedError(code)
 
     monkeypatch.setattr(pool, "run", fail)
