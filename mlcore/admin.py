@@ -19,9 +19,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
-from mlcore import registry
+from mlcore import gates, registry
 from mlcore.cards import presentation
-from mlcore.comparison import CannotCompare, compare
+from mlcore.comparison import CannotCompare, compare, worse_than_active
 from mlcore.models import ModelVersion
 from mlcore.templatetags.card_values import figure
 from xraysite.common.admin import ReadOnlyAdmin
@@ -33,6 +33,11 @@ NOT_ACTIVATED: dict[str, Promise] = {
     "damaged": gettext_lazy("its files are damaged or differ from the registered ones"),
     "unfit": gettext_lazy("its model card lacks information that is required for activation"),
     "changed": gettext_lazy("another model has been activated in the meantime; check again"),
+}
+GATE_STATUS: dict[str, Promise] = {
+    gates.PASSED: gettext_lazy("passed"),
+    gates.FAILED: gettext_lazy("failed"),
+    gates.NOT_MEASURED: gettext_lazy("not measured"),
 }
 NOT_COMPARED: dict[str, Promise] = {
     "no_predictions": gettext_lazy(
@@ -179,7 +184,13 @@ class ModelVersionAdmin(ReadOnlyAdmin):
             messages.info(request, _("%(name)s is already active.") % {"name": version})
             return redirect(CHANGELIST)
         if request.method == "POST":
-            return self._carried_out(request, version, lambda: registry.activate(version))
+            if _is_worse(version) and "confirm_worse" not in request.POST:
+                messages.error(request, _("Confirm that this model is worse than the active one."))
+                return self._confirmation(request, _("Activate a model"), version)
+            overrides = _overrides(request)
+            return self._carried_out(
+                request, version, lambda: registry.activate(version, overrides=overrides)
+            )
         return self._confirmation(request, _("Activate a model"), version)
 
     def roll_back_view(self, request: HttpRequest) -> HttpResponse:
@@ -194,7 +205,10 @@ class ModelVersionAdmin(ReadOnlyAdmin):
             # Submitting the form twice must not switch back again.
             if request.POST.get("expected") != str(earlier.pk):
                 return self._refused(request, earlier, "changed")
-            return self._carried_out(request, earlier, registry.roll_back)
+            overrides = _overrides(request)
+            return self._carried_out(
+                request, earlier, lambda: registry.roll_back(overrides=overrides)
+            )
         return self._confirmation(request, _("Roll back to the previous model"), earlier)
 
     def _carried_out(
@@ -202,6 +216,12 @@ class ModelVersionAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         try:
             active = change()
+        except registry.GatesNotPassed as error:
+            said = _("%(name)s was not activated. Give a reason for each gate: %(gates)s.")
+            titles = ", ".join(str(result.gate.title) for result in error.results)
+            messages.error(request, said % {"name": version, "gates": titles})
+            title = _("Activate a model")
+            return self._confirmation(request, title, version)
         except registry.NotFitToActivate as error:
             return self._refused(request, version, "unfit", str(error))
         except registry.ModelUnavailable as error:
@@ -227,8 +247,20 @@ class ModelVersionAdmin(ReadOnlyAdmin):
             "to": to,
             "now": active,
             "figures": presentation.side_by_side(active, to),
+            "gates": [
+                {
+                    "result": result,
+                    "status": GATE_STATUS[result.status],
+                    "reason": self._reason(request, result),
+                }
+                for result in gates.results(to)
+            ],
+            "worse": _is_worse(to),
         }
         return self._page(request, "confirm.html", title, context)
+
+    def _reason(self, request: HttpRequest, result: gates.Result) -> str:
+        return request.POST.get(f"override_{result.gate.name}", result.override)
 
     def _page(
         self, request: HttpRequest, template: str, title: str, context: dict[str, Any]
@@ -237,6 +269,17 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         shared |= {"opts": self.opts, "media": self.media, "title": title}
         shared |= {"may_activate": self.may_activate(request)}
         return TemplateResponse(request, f"admin/mlcore/modelversion/{template}", shared | context)
+
+
+def _overrides(request: HttpRequest) -> dict[str, str]:
+    """Return the reasons given in the form, by gate."""
+    reasons = {name: request.POST.get(f"override_{name}", "") for name in gates.NAMES}
+    return {name: reason for name, reason in reasons.items() if reason.strip()}
+
+
+def _is_worse(version: ModelVersion) -> bool:
+    """Return whether the active model ranks the same test films better; see `comparison`."""
+    return worse_than_active(version) is not None
 
 
 def _activations(version: ModelVersion) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from mlcore.engine.evaluation import compare as engine
 from mlcore.engine.evaluation.compare import Comparison
 from mlcore.models import ModelVersion
 
-__all__ = ["CannotCompare", "Comparison", "compare"]
+__all__ = ["CannotCompare", "Comparison", "compare", "worse_than_active"]
 
 
 class CannotCompare(ValueError):  # noqa: N818 - a state of two models
@@ -38,6 +38,22 @@ def compare(first: ModelVersion, second: ModelVersion) -> Comparison:
         raise CannotCompare("no_films") from error
     except ValueError as error:
         raise CannotCompare("labels_differ") from error
+
+
+def worse_than_active(version: ModelVersion) -> Comparison | None:
+    """Return the comparison with the active model if it ranks the same test films better.
+
+    None if no other model is active, the difference in AUC may be none (its 95 % confidence
+    interval reaches 0), or the two cannot be compared.
+    """
+    active = registry.active_version()
+    if active is None or active.pk == version.pk:
+        return None
+    try:
+        found = compare(active, version)
+    except CannotCompare:
+        return None
+    return found if found.auc.interval[1] < 0 else None
 
 
 def _films(version: ModelVersion) -> dict[str, engine.LabelledPrediction]:

@@ -104,7 +104,8 @@ class Prediction:
         scope_score: the higher, the less the film resembles the validation films; above
             `scope_threshold` the image alone puts it out of scope.
         scope_threshold: limit of the scope score.
-        scope_reasons: those that apply of "picture", "age", "modality", "view", "body_part".
+        scope_reasons: those that apply of "picture", "population" (not stated on the card),
+            "age", "modality", "view", "body_part".
         resembles: what a film refused for its image resembles, one of `resemblance.CAUSES`; ""
             if nothing is likely enough, or if the image is in scope.
         activation_map: (h, w) float32 in [0, 1], local evidence for PNEUMONIA.
@@ -219,6 +220,8 @@ def decide(
 
 def is_validated_age(card: Mapping[str, Any], age_years: float) -> bool:
     """Return whether an age is within the range that the model of `card` was validated on."""
+    if not card["population"].get("age_years"):
+        return False
     lowest, highest = card["population"]["age_years"]
     # A child is five years old until its sixth birthday.
     return bool(lowest <= age_years < highest + 1)
@@ -241,14 +244,16 @@ def _scope_reasons(
     if scope_score > card["scope"]["threshold"]:
         reasons.append("picture")
     ages = [age for age in (stated.age_years, stated.header_age_years) if age is not None]
-    if stated.header_ages_differ or not all(is_validated_age(card, age) for age in ages):
+    if not population.get("age_years"):
+        reasons.append("population")
+    elif stated.header_ages_differ or not all(is_validated_age(card, age) for age in ages):
         reasons.append("age")
     for reason, value in (
         ("modality", stated.modality),
         ("view", stated.view),
         ("body_part", stated.body_part),
     ):
-        if value and value.upper() not in population[reason]:
+        if value and value.upper() not in population.get(reason, ()):
             reasons.append(reason)
     return tuple(reasons)
 

@@ -115,6 +115,13 @@ class ModelVersion(ImmutableModel):
     set_aside_reason = models.TextField(_("reason for disabling"), blank=True)
     created_at = models.DateTimeField(_("registered at"), auto_now_add=True)
     activated_at = models.DateTimeField(_("last activated at"), null=True, blank=True)
+    gate_overrides = models.JSONField(
+        _("overridden activation gates"),
+        default=dict,
+        blank=True,
+        editable=False,
+        help_text=_("Reasons by gate."),
+    )
 
     class Meta:
         verbose_name = _("model version")

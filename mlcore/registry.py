@@ -4,6 +4,7 @@ import itertools
 import logging
 import re
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +13,7 @@ import numpy as np
 from django.db import transaction
 from django.utils import timezone
 
-from mlcore import evaluations
+from mlcore import evaluations, gates
 from mlcore.engine.serving import bundle as bundles
 from mlcore.engine.serving import golden
 from mlcore.engine.serving.explain import Reference
@@ -274,26 +275,50 @@ class NotFitToActivate(ValueError):  # noqa: N818
     """Raised when a bundle lacks something required for activation."""
 
 
-def activate(version: ModelVersion) -> ModelVersion:
+class GatesNotPassed(NotFitToActivate):
+    """Raised when activation gates are neither passed nor overridden.
+
+    Attributes:
+        results: the results that prevent activation.
+    """
+
+    def __init__(self, version: ModelVersion, results: list[gates.Result]) -> None:
+        said = ", ".join(f"{result.gate.name} ({result.status})" for result in results)
+        super().__init__(f"{version.name} does not pass these activation gates: {said}.")
+        self.results = results
+
+
+def activate(version: ModelVersion, *, overrides: Mapping[str, str] | None = None) -> ModelVersion:
     """Make `version` the active model.
+
+    Args:
+        version: a registered version.
+        overrides: reasons by the name of an activation gate; kept on the row and in the audit log.
 
     Raises:
         NotFitToActivate: the card lacks a threshold chosen on validation data, calibration
-            figures or a scope gate.
+            figures or a scope gate; or a gate is not passed and not overridden.
         ModelUnavailable: the bundle is missing, damaged or not the registered one.
+        gates.GateError: an override is invalid.
     """
     missing = bundles.missing_for_service(version.card)
     if missing:
         raise NotFitToActivate(f"{version.name} lacks {', '.join(missing)}.")
+    found = gates.results(version, overrides)
+    if blocking := gates.blocking(found):
+        raise GatesNotPassed(version, blocking)
     load(version.folder, sha256=version.bundle_sha256)
     with transaction.atomic():
+        version.gate_overrides = {r.gate.name: r.override for r in found if r.override}
         for other in ModelVersion.objects.select_for_update().filter(is_active=True):
             other.is_active = False
             other.save(update_fields=["is_active"])
         version.is_active = True
         version.activated_at = timezone.now()
         version.set_aside_reason = ""
-        version.save(update_fields=["is_active", "activated_at", "set_aside_reason"])
+        version.save(
+            update_fields=["is_active", "activated_at", "set_aside_reason", "gate_overrides"]
+        )
     return version
 
 
@@ -306,14 +331,15 @@ def earlier_version() -> ModelVersion | None:
     )
 
 
-def roll_back() -> ModelVersion:
+def roll_back(*, overrides: Mapping[str, str] | None = None) -> ModelVersion:
     """Activate the previously active model.
 
     Raises:
-        NotFitToActivate: its card lacks something that is required today.
+        NotFitToActivate: its card lacks something that is required today, or a gate is neither
+            passed nor overridden, now or when it was activated before.
         ModelUnavailable: there is none, or its bundle is missing or damaged.
     """
     earlier = earlier_version()
     if earlier is None:
         raise ModelUnavailable("missing", "there is no previously active model")
-    return activate(earlier)
+    return activate(earlier, overrides=overrides)

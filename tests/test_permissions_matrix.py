@@ -25,6 +25,7 @@ from diagnosis import retention
 from diagnosis.models import Reading
 from diagnosis.services import sharing
 from forum import moderation, services
+from mlcore import gates
 from mlcore.models import ModelVersion
 from tests import board
 from tests.conftest import patient_details, signed_in, upload_of
@@ -343,6 +344,8 @@ def site_objects(
     fields_of_category = {
         "name_zh_hant": "夜班", "name_en": "Night shift", "position": 5, "opened_by": "EVERYONE",
     }  # fmt: skip
+    overridden = {f"override_{name}": "a model for tests" for name in gates.NAMES}
+    overridden["confirm_worse"] = "on"
     sent: dict[str, Callable[[], dict[str, Any]]] = {
         "accounts:profile": lambda: {"display_name": "A"},
         "accounts:picture": lambda: {"remove": "1"},
@@ -384,7 +387,8 @@ def site_objects(
         "admin:mlcore_modelversion_changelist": lambda: {
             "action": "compare_chosen", "_selected_action": [active_model.pk, earlier.pk],
         },
-        "admin:mlcore_modelversion_rollback": lambda: {"expected": earlier.pk},
+        "admin:mlcore_modelversion_activate": lambda: {**overridden},
+        "admin:mlcore_modelversion_rollback": lambda: {"expected": earlier.pk, **overridden},
     }  # fmt: skip
     addresses = {name: reverse(name, args=arguments) for name, arguments in about.items()}
     return SiteObjects(reading, browsers, addresses, sent)

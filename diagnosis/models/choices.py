@@ -58,6 +58,7 @@ SCOPE_REASONS = {
         "The image does not look like the X-rays that the model was validated on, and nothing more "
         "specific can be said. Check that it is an upright frontal chest X-ray."
     ),
+    "population": _("The model's card does not state for which patients it was validated."),
     "age": _("The patient's age is outside the range that the model was validated on."),
     "modality": _("The model was not validated on the modality stated in the file."),
     "view": _("The model was not validated on this view."),

@@ -148,8 +148,8 @@ def conflicts_of(
     is_outside = any(each.field == AGE for each in found) and not inference.is_validated_age(
         card, stated[AGE]
     )
-    lowest, highest = card["population"]["age_years"]
-    return Conflicts(found, (lowest, highest) if is_outside else None, earlier)
+    ages = card["population"]["age_years"]
+    return Conflicts(found, (ages[0], ages[1]) if is_outside and ages else None, earlier)
 
 
 def decided_patient(

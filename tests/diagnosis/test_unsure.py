@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import translation
 
 from diagnosis.models import Label, Reading
-from mlcore import inference, registry
+from mlcore import gates, inference, registry
 from mlcore.models import ModelVersion
 from tests.conftest import SHIPPED_MODEL, post_film
 
@@ -68,7 +68,12 @@ def undecided_model(db, tmp_path: Path, settings) -> ModelVersion:
     card["conformal"] = {"coverage": 0.97, "lower": 0.0, "upper": 1.0000001}
     (folder / "card.json").write_text(json.dumps(card))
     settings.BUNDLE_DIR = folder.parent
-    call_command("activate_model", SHIPPED_MODEL, verbosity=0)
+    call_command(
+        "activate_model",
+        SHIPPED_MODEL,
+        override=[f"{name}=a copy for tests" for name in gates.NAMES],
+        verbosity=0,
+    )
     return ModelVersion.objects.get(name=SHIPPED_MODEL)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
-from mlcore import inference, registry
+from mlcore import gates, inference, registry
 from mlcore.engine.serving import bundle, golden
 from mlcore.engine.serving.runtime import Output, OutputError, Session, SessionError
 from mlcore.models import ModelVersion
@@ -15,6 +15,9 @@ from tests.films import encode, synthetic_film
 from xraysite import checks
 
 SHIPPED = "pneumonia-2"
+
+
+OVERRIDES = [f"{name}=a copy for tests" for name in gates.NAMES]
 
 
 @pytest.fixture
@@ -35,7 +38,7 @@ def film():
 
 
 def active(bundles) -> ModelVersion:
-    call_command("activate_model", SHIPPED, verbosity=0)
+    call_command("activate_model", SHIPPED, override=OVERRIDES, verbosity=0)
     return ModelVersion.objects.get(is_active=True)
 
 
@@ -281,7 +284,7 @@ def test_roll_back_activates_the_previous_model(bundles):
     shutil.copytree(bundles / SHIPPED, bundles / "second")
     path = bundles / "second" / "card.json"
     path.write_text(path.read_text().replace(f'"{SHIPPED}"', '"second"'))
-    call_command("activate_model", "second", verbosity=0)
+    call_command("activate_model", "second", override=OVERRIDES, verbosity=0)
     assert registry.active_version().name == "second"
     assert registry.roll_back() == first
     assert registry.active_version() == first
@@ -344,7 +347,7 @@ def trained_here(tmp_path, settings):
 @pytest.mark.django_db
 def test_trained_and_shipped_models_are_both_found(trained_here, settings):
     for name in ("mine", SHIPPED):
-        call_command("activate_model", name, verbosity=0)
+        call_command("activate_model", name, override=OVERRIDES, verbosity=0)
         assert registry.active_model().name == name
         assert ModelVersion.objects.get(name=name).path == name, "the checkout may move"
     assert ModelVersion.objects.get(name="mine").folder == trained_here

@@ -9,12 +9,15 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 
 from diagnosis.models import Reading
-from mlcore import immutability, registry
+from mlcore import gates, immutability, registry
 from mlcore.models import ImmutableError, ModelVersion
 from tests.conftest import SHIPPED_MODEL, post_film, signed_in
 
 pytestmark = pytest.mark.django_db
 OTHER = {"coverage": 0.9, "lower": 0.111, "upper": 0.222}
+
+
+OVERRIDES = [f"{name}=a copy for tests" for name in gates.NAMES]
 
 
 @pytest.fixture
@@ -39,12 +42,12 @@ def changed_card(folder, **changes) -> None:
 @pytest.fixture
 def old_reading(folder, as_doctor, film_bytes) -> Reading:
     """A reading by a model that is no longer active: `second` replaced it."""
-    call_command("activate_model", SHIPPED_MODEL, verbosity=0)
+    call_command("activate_model", SHIPPED_MODEL, override=OVERRIDES, verbosity=0)
     assert post_film(as_doctor, film_bytes).status_code == 302
     second = folder.parent / "second"
     shutil.copytree(folder, second)
     changed_card(second, name="second")
-    call_command("activate_model", "second", verbosity=0)
+    call_command("activate_model", "second", override=OVERRIDES, verbosity=0)
     return Reading.objects.get()
 
 

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from accounts import roles, services
 from accounts.models import AuditEntry
-from mlcore import registry
+from mlcore import gates, registry
 from mlcore.models import ModelVersion
 from tests.conftest import signed_in
 from tests.mlcore.model_cards import early_card, full_card, predictions, write_bundle
@@ -36,6 +36,10 @@ def third_model(active_model, tmp_path) -> ModelVersion:
 def messages_of(response) -> str:
     """Return the messages on the page."""
     return " ".join(str(message) for message in response.context["messages"])
+
+
+REASONS = dict.fromkeys(gates.NAMES, "a copy for tests")
+FORM = {f"override_{name}": reason for name, reason in REASONS.items()} | {"confirm_worse": "on"}
 
 
 def activate(version: ModelVersion) -> str:
@@ -103,7 +107,11 @@ def test_activation_asks_for_confirmation_and_is_recorded(
     page = as_ml_engineer.get(activate(other_model)).content.decode()
     assert "instead of" in page
     assert registry.active_version() == active_model, "a GET changed the active model"
-    response = as_ml_engineer.post(activate(other_model), follow=True)
+    page = as_ml_engineer.post(activate(other_model), follow=True).content.decode()
+    assert "Give a reason for each gate" in page
+    assert 'name="override_lungs_masked"' in page
+    assert registry.active_version() == active_model, "a gate was passed over without a reason"
+    response = as_ml_engineer.post(activate(other_model), FORM, follow=True)
     assert messages_of(response) == "pneumonia-9 is now the active model."
     assert registry.active_version() == other_model
     rows = AuditEntry.objects.get_for_model(ModelVersion).filter(actor=ml_engineer)
@@ -118,7 +126,7 @@ def test_activation_asks_for_confirmation_and_is_recorded(
 def test_roll_back_asks_for_confirmation_and_runs_once(
     active_model, other_model, as_ml_engineer, ml_engineer
 ):
-    registry.activate(other_model)
+    registry.activate(other_model, overrides=REASONS)
     page = as_ml_engineer.get(ROLL_BACK).content.decode()
     assert f'name="expected" value="{active_model.pk}"' in page
     sent = {"expected": active_model.pk}
@@ -155,10 +163,10 @@ def test_damaged_missing_and_incomplete_bundles_are_refused_with_a_message(
 ):
     with (other_model.folder / "model.tflite").open("ab") as file:
         file.write(b" ")
-    assert "damaged" in messages_of(as_ml_engineer.post(activate(other_model), follow=True))
+    assert "damaged" in messages_of(as_ml_engineer.post(activate(other_model), FORM, follow=True))
     ModelVersion.objects.filter(pk=third_model.pk).update(path="nowhere")
     assert "files are missing" in messages_of(
-        as_ml_engineer.post(activate(third_model), follow=True)
+        as_ml_engineer.post(activate(third_model), FORM, follow=True)
     )
     incomplete = ModelVersion.objects.create(
         name="incomplete", bundle_sha256="1" * 64, path="x", card=third_model.card | {"scope": {}}
@@ -172,11 +180,13 @@ def test_damaged_missing_and_incomplete_bundles_are_refused_with_a_message(
 def test_concurrent_activation_gives_a_message(
     active_model, other_model, as_ml_engineer, monkeypatch
 ):
-    def taken(version):
+    def taken(version, *, overrides):
         raise IntegrityError("mlcore_one_active_model")
 
     monkeypatch.setattr(registry, "activate", taken)
-    assert "in the meantime" in messages_of(as_ml_engineer.post(activate(other_model), follow=True))
+    assert "in the meantime" in messages_of(
+        as_ml_engineer.post(activate(other_model), FORM, follow=True)
+    )
 
 
 def test_active_and_unknown_models_are_not_activated(active_model, as_ml_engineer):

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mlcore import gates
 from tests.films import write_dataset
 from tests.mlcore.training_runs import QUIET, cluster
 
@@ -52,6 +53,9 @@ def manage(
     return run
 
 
+OVERRIDES = [f"--override={name}=a model for tests" for name in gates.NAMES]
+
+
 @pytest.fixture(scope="module")
 def films(tmp_path_factory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("films"), per_class=36, size=96)
@@ -65,7 +69,7 @@ def var(tmp_path_factory, films) -> Path:
     (var / "said").write_text(train(var, films, "drawn", *REPEATABLE, epochs=2))
     shell = "from mlcore.models import *; print(ModelVersion.objects.filter(is_active=True))"
     assert "[]" in manage("shell", "-v0", "-c", shell, var=var).stdout
-    manage("activate_model", "drawn", var=var)
+    manage("activate_model", "drawn", *OVERRIDES, var=var)
     return var
 
 

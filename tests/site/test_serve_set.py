@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from mlcore import inference, registry
+from mlcore import gates, inference, registry
 from tests.films import write_dataset
 from tests.locks import ROOT
 
@@ -191,13 +191,19 @@ def test_training_writes_only_to_var(serve_python, films, tmp_path):
     before = files_outside_var(checkout)
     succeed(
         sys.executable, checkout, "train_model", "--data", films, "--name", "mine",
-        "--epochs", 2, "--image-size", 64, "--seed", 3,
+        "--epochs", 2, "--image-size", 64, "--seed", 3, "--population", "public-paediatric",
     )  # fmt: skip
     bundles = checkout / "var" / "bundles"
     assert [path.name for path in bundles.iterdir()] == ["mine"]
     assert stat.S_IMODE(bundles.stat().st_mode) == 0o700
     film = next(films.rglob("*.jpeg"))
-    succeed(serve_python, checkout, "activate_model", "mine")
+    succeed(
+        serve_python,
+        checkout,
+        "activate_model",
+        "mine",
+        *(f"--override={name}=a model for tests" for name in gates.NAMES),
+    )
     succeed(serve_python, checkout, "predict_image", film, "--json", tmp_path / "out")
     assert json.loads((tmp_path / "out").read_text())[0]["model"] == "mine"
     assert files_outside_var(checkout) == before

@@ -13,30 +13,15 @@ import numpy as np
 from PIL import Image
 
 from mlcore.engine.data.audit_films import Measures, measure
+from mlcore.engine.data.folders import LABELS, SPLITS, DatasetError, find_files
 from mlcore.engine.films.film import Film, FilmError, read_film
 
-LABELS = ("NORMAL", "PNEUMONIA")
-SPLITS = ("train", "validation", "test")
-_SPLIT_FOLDERS = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-    "held-out": "test",
-    "heldout": "test",
-}
 # Of 256 bits. In the paediatric set, copies differ in 0 bits, the two most similar children in 13.
 NEAR_DUPLICATE_BITS = 6
 
 _PERSON = re.compile(r"^(person\d+)_(bacteria|virus)_", re.IGNORECASE)
 _NUMBERED = re.compile(r"^((?:NORMAL2-)?IM)-(\d+)-", re.IGNORECASE)
 _NIH = re.compile(r"^(\d{8})_\d{3}$")
-
-
-class DatasetError(Exception):
-    """Raised when a folder is not a usable data set; the message says what to change."""
 
 
 @dataclass(frozen=True)
@@ -127,54 +112,11 @@ def identify(stem: str) -> tuple[str, str]:
     return stem, ""
 
 
-def find_files(root: Path) -> list[tuple[Path, str, str]]:
-    """List every file in class folders, sorted by path.
-
-    A class folder is named NORMAL or PNEUMONIA in any case, either directly in `root` or in
-    split folders (train, val, test) there. Hidden files are ignored.
-
-    Returns:
-        (path, label, split) per file; split is "" unless the folders state one.
-
-    Raises:
-        DatasetError: `root` is not a folder, or a class has no files.
-    """
-    if not root.is_dir():
-        raise DatasetError(f"{root} is not a folder.")
-    found: list[tuple[Path, str, str]] = []
-    for folder, split in _class_folder_parents(root):
-        for child in sorted(folder.iterdir()):
-            if child.is_dir() and child.name.upper() in LABELS:
-                files = (path for path in sorted(child.rglob("*")) if path.is_file())
-                found += [
-                    (path, child.name.upper(), split)
-                    for path in files
-                    if not path.name.startswith(".")
-                ]
-    missing = [label for label in LABELS if not any(entry[1] == label for entry in found)]
-    if missing:
-        raise DatasetError(
-            f"{root} must contain the class folders {' and '.join(LABELS)} with films. "
-            f"Nothing found for: {', '.join(missing)}."
-        )
-    return found
-
-
-def _class_folder_parents(root: Path) -> list[tuple[Path, str]]:
-    folders = [path for path in sorted(root.iterdir()) if path.is_dir()]
-    if any(path.name.upper() in LABELS for path in folders):
-        return [(root, "")]
-    return [
-        (path, _SPLIT_FOLDERS[path.name.lower()])
-        for path in folders
-        if path.name.lower() in _SPLIT_FOLDERS
-    ]
-
-
 def scan(
     root: Path,
     *,
     measured: bool = True,
+    ignored: Sequence[str] = (),
     on_film: Callable[[FilmRecord, Film], None] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     workers: int = 4,
@@ -184,6 +126,7 @@ def scan(
     Args:
         root: see `find_files`.
         measured: whether to measure each film, which `audit.audited` needs.
+        ignored: see `find_files`.
         on_film: called with each film while it is decoded, from several threads at once. Training
             preprocesses films here, because decoding them again would take minutes.
         on_progress: called with (files read, total files).
@@ -192,7 +135,7 @@ def scan(
     Raises:
         DatasetError: see `find_files`; or a class has no readable film.
     """
-    files = find_files(root)
+    files = find_files(root, ignored=ignored)
     films: list[FilmRecord] = []
     unreadable: list[Unreadable] = []
     measures: dict[str, Measures] = {}

@@ -19,6 +19,19 @@ PUBLIC_PAEDIATRIC: dict[str, Any] = {
     "licence": "CC BY 4.0",
 }
 
+# Of a data set of unknown origin. A model with it gets no label anywhere and is not activated.
+NOT_STATED: dict[str, Any] = {
+    "age_years": [],
+    "view": [],
+    "modality": [],
+    "body_part": [],
+    "sites": [],
+    "source": "not stated",
+    "licence": "not stated",
+}
+
+PRESETS = {"public-paediatric": PUBLIC_PAEDIATRIC}
+
 
 def header_reasons(population: Mapping[str, Any], header: DicomHeader) -> tuple[str, ...]:
     """Return what a film's header puts outside a population: age, modality, view, body_part.

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from mlcore.engine import metrics
 
@@ -28,21 +29,29 @@ def _drawn(draw: Callable[[Axes], None], *, size: tuple[float, float] = (5.0, 4.
 
 
 def curves(history: Sequence[Sequence[Any]]) -> bytes:
-    """Plot losses and validation AUC by epoch for the `EpochResult`s of each member."""
+    """Plot loss, accuracy and AUC by epoch, for training and validation of each member."""
+    panels = (("loss", "val_loss"), ("accuracy", "val_accuracy"), ("auc", "val_auc"))
 
     def draw(axes: Axes) -> None:
-        right = axes.twinx()
-        for number, member in enumerate(history):
-            epochs = [result.epoch for result in member]
-            # Only the first member is labelled; the others look the same.
-            named: dict[str, Any] = {"label": "training loss"} if number == 0 else {}
-            axes.plot(epochs, [r.loss for r in member], color=BLUE, lw=1.2, **named)
-            named = {"label": "validation loss"} if number == 0 else {}
-            axes.plot(epochs, [r.val_loss for r in member], color=ORANGE, lw=1.2, **named)
-            right.plot(epochs, [r.val_auc for r in member], color=GREY, ls="--", lw=1.2)
-        axes.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
-        right.set_ylabel("validation AUC (dashed)")
-        axes.legend(loc="center right")
+        figure = axes.figure
+        axes.remove()
+        for place, names in enumerate(panels, start=1):
+            panel = figure.add_subplot(len(panels), 1, place)
+            for key, color, label in zip(
+                names, (BLUE, ORANGE), ("training", "validation"), strict=True
+            ):
+                for number, member in enumerate(history):
+                    # Markers show a single epoch, which has no line; one label for all members.
+                    panel.plot(
+                        [result.epoch for result in member],
+                        [getattr(result, key) for result in member],
+                        color=color, lw=1.2, marker="o", ms=3,
+                        label=label if number == 0 else None,
+                    )  # fmt: skip
+            panel.set_ylabel("AUC" if names[0] == "auc" else names[0])
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        panel.set_xlabel("epoch")
+        figure.axes[0].legend()
 
     return _drawn(draw)
 

@@ -87,17 +87,16 @@ def check(folder: Path, card: Mapping[str, Any], run: Run) -> float:
     try:
         spec = Preprocessing.from_card(card["preprocessing"])
         golden = json.loads((folder / GOLDEN).read_bytes())
-        tolerance = float(golden["tolerance"])
         differences = [
             _check_case(case, run, size=card["input_size"], spec=spec) for case in golden["cases"]
         ]
     except (OutputError, OSError, ValueError, KeyError, TypeError) as error:
         raise BundleError(f"The golden inputs cannot be evaluated: {error!r}") from error
     worst = max(differences, default=np.inf)
-    if not worst <= tolerance:
+    if not worst <= TOLERANCE:
         raise BundleError(
             f"The network's outputs differ from the golden outputs by {worst:.2g} "
-            f"(tolerance {tolerance:g})."
+            f"(tolerance {TOLERANCE:g})."
         )
     return worst
 

@@ -1,6 +1,7 @@
 """Helpers shared by the commands."""
 
 import json
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,18 @@ from mlcore import registry
 from mlcore.engine.serving.bundle import finite
 from mlcore.registry import LoadedModel, ModelUnavailable
 from xraysite.common.atomic_write import write_atomically
+
+
+def add_ignore_folder(parser: ArgumentParser) -> None:
+    """Add the option `--ignore-folder`, which may be repeated."""
+    parser.add_argument(
+        "--ignore-folder",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="leave out a folder that is neither NORMAL nor PNEUMONIA; may be repeated (default: "
+        "stop at such a folder)",
+    )
 
 
 def chosen_model(name: str | None) -> LoadedModel:

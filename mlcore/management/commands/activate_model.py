@@ -4,24 +4,52 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from mlcore import registry
+from mlcore import gates, registry
+from mlcore.comparison import worse_than_active
+from mlcore.models import ModelVersion
 
 
 class Command(BaseCommand):
     help = (
         "Activate a model. Refuses a bundle without a threshold chosen on validation data, "
-        "calibration figures or a scope gate, or whose hash differs from the registered one."
+        "calibration figures or a scope gate, whose hash differs from the registered one, or that "
+        "does not pass the activation gates. Lists every gate."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", help="name of a registered model or of a bundle")
+        parser.add_argument(
+            "--override",
+            action="append",
+            default=[],
+            metavar="GATE=REASON",
+            help="activate although this gate is not passed; the reason is kept with the model and "
+            f"in the audit log (default: none). Gates: {', '.join(gates.NAMES)}",
+        )
+        parser.add_argument(
+            "--confirm-worse",
+            action="store_true",
+            help="activate a model that is worse than the active one on the same test films "
+            "(default: refuse)",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         name = options["name"]
+        overrides = _overrides(options["override"])
         try:
             version = registry.find(name) or registry.register(registry.folder_of(name))
-            registry.activate(version)
-        except (registry.ModelUnavailable, registry.NotFitToActivate) as error:
+            if options["verbosity"]:
+                for result in gates.results(version, overrides):
+                    self.stdout.write(_line(result))
+            if not options["confirm_worse"]:
+                _refuse_worse(version)
+            registry.activate(version, overrides=overrides)
+        except registry.GatesNotPassed as error:
+            raise CommandError(
+                f"{name} was not activated: {error} To activate it anyway, give a reason for each: "
+                + " ".join(f'--override {r.gate.name}="..."' for r in error.results)
+            ) from error
+        except (registry.ModelUnavailable, registry.NotFitToActivate, gates.GateError) as error:
             raise CommandError(f"{name} was not activated: {error}") from error
         except DatabaseError as error:
             raise CommandError(
@@ -29,3 +57,33 @@ class Command(BaseCommand):
             ) from error
         if options["verbosity"]:
             self.stdout.write(f"  {name} ({version.bundle_sha256[:12]}) is active.")
+
+
+def _overrides(stated: list[str]) -> dict[str, str]:
+    found = {}
+    for text in stated:
+        name, equals, reason = text.partition("=")
+        if not equals:
+            raise CommandError(f"--override must be GATE=REASON. Received: {text!r}.")
+        found[name] = reason
+    return found
+
+
+def _line(result: gates.Result) -> str:
+    value = "-" if result.value is None else f"{result.value:.4g}"
+    limit = f"{'at least' if result.gate.at_least else 'at most'} {result.floor:g}"
+    line = f"  {result.gate.name:<22} {value:>8}  {limit:<14} {result.status}"
+    return f"{line}; overridden: {result.override}" if result.override else line
+
+
+def _refuse_worse(version: ModelVersion) -> None:
+    """Ask for confirmation if the active model ranks the same test films better."""
+    found = worse_than_active(version)
+    if found is not None:
+        low, high = found.auc.interval
+        raise CommandError(
+            f"{version.name} was not activated: on the same {found.n} test films its AUC is "
+            f"{found.auc.second:.4f}, that of the active model {found.auc.first:.4f} (difference "
+            f"with 95% confidence interval {low:+.4f} to {high:+.4f}). Use --confirm-worse to "
+            "activate it."
+        )

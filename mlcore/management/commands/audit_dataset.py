@@ -12,7 +12,7 @@ from rich.progress import Progress, TaskID
 from mlcore import dataset_report
 from mlcore.engine.data import audit, dataset
 from mlcore.engine.data.audit import audited
-from mlcore.management.commands._common import write_json
+from mlcore.management.commands._common import add_ignore_folder, write_json
 
 __all__ = ["Command", "audited", "receipts_folder"]
 
@@ -33,6 +33,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--data", type=Path, required=True, help="folder with class folders")
+        add_ignore_folder(parser)
         parser.add_argument("--json", type=Path, help="file to write the audit to")
         parser.add_argument(
             "--html",
@@ -47,7 +48,7 @@ class Command(BaseCommand):
                 raise CommandError(f"{path} cannot be written: {path.parent} is not a folder.")
         try:
             with Progress(console=Console(stderr=True), transient=True) as bar:
-                manifest, found = _audit(options["data"], _stages(bar))
+                manifest, found = _audit(options["data"], options["ignore_folder"], _stages(bar))
         except (dataset.DatasetError, OSError) as error:
             raise CommandError(str(error)) from error
         self._report(found)
@@ -96,9 +97,11 @@ class Command(BaseCommand):
 
 
 def _audit(
-    root: Path, say: Callable[[str, int, int], None]
+    root: Path, ignored: list[str], say: Callable[[str, int, int], None]
 ) -> tuple[dataset.Manifest, dict[str, Any]]:
-    manifest = dataset.scan(root, on_progress=lambda done, n: say("Reading films", done, n))
+    manifest = dataset.scan(
+        root, ignored=ignored, on_progress=lambda done, n: say("Reading films", done, n)
+    )
     return manifest, audited(manifest, on_progress=say)
 
 

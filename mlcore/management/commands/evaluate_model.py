@@ -19,7 +19,11 @@ from mlcore.engine.serving.decision import DecisionRule
 from mlcore.engine.serving.explain import Reference
 from mlcore.engine.serving.runtime import Output, OutputError
 from mlcore.management.commands import _recording as recording
-from mlcore.management.commands._common import chosen_model, write_json
+from mlcore.management.commands._common import (
+    add_ignore_folder,
+    chosen_model,
+    write_json,
+)
 from mlcore.registry import LoadedModel
 
 SHOWN = (
@@ -41,6 +45,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         add = parser.add_argument
         add("--data", type=Path, required=True, help="folder with class folders")
+        add_ignore_folder(parser)
         add("--model", help="name of a model (default: the active model)")
         add("--json", type=Path, help="file to write the metrics to")
         add(
@@ -78,7 +83,7 @@ class Command(BaseCommand):
                 raise CommandError(f"--prevalence must be between 0 and 1. Received: {prevalence}.")
         model = chosen_model(options["model"])
         version = recording.version_of(model, options["model"]) if options["record"] else None
-        files = self._files(options["data"], options["split"], model)
+        files = self._files(options["data"], options["split"], model, options["ignore_folder"])
         outputs, kept, hashes, unreadable = self._answers(model, files)
         if not outputs:
             raise CommandError("None of the files is a readable film.")
@@ -101,12 +106,15 @@ class Command(BaseCommand):
             recorded = recording.record(version, figures, set(hashes), options)
             self.stdout.write(f"Recorded as {recorded.title!r}, shown on the page of {model.name}.")
 
-    def _files(self, data: Path, split: str | None, model: LoadedModel) -> list[File]:
+    def _files(
+        self, data: Path, split: str | None, model: LoadedModel, ignored: list[str]
+    ) -> list[File]:
         try:
             if split is None:
-                return [(path, label) for path, label, _ in dataset.find_files(data)]
+                files = dataset.find_files(data, ignored=ignored)
+                return [(path, label) for path, label, _ in files]
             self.stderr.write("Reading the folder to reproduce the split ...")
-            manifest = dataset.scan(data, measured=False)
+            manifest = dataset.scan(data, measured=False, ignored=ignored)
         except dataset.DatasetError as error:
             raise CommandError(str(error)) from error
         manifest = _as_split(manifest, seed=model.card["training"]["arguments"]["seed"])

@@ -2,7 +2,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from mlcore import inference
 from mlcore.cards.shown import shown_limits, shown_probability
@@ -28,6 +28,8 @@ class Command(BaseCommand):
             self.stdout.write(_line(result))
         if options["json"]:
             write_json(options["json"], results)
+        if all("error" in result for result in results):
+            raise CommandError("None of the files could be read.")
 
 
 def read_one(path: Path, model: LoadedModel) -> dict[str, Any]:

@@ -1,5 +1,4 @@
 import importlib.util
-import json
 import time
 from argparse import ArgumentParser
 from pathlib import Path
@@ -13,14 +12,22 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from mlcore import registry
 from mlcore.engine.data import audit, dataset
-from mlcore.engine.data.population import PUBLIC_PAEDIATRIC
+from mlcore.engine.data.population import PRESETS
 from mlcore.engine.serving.bundle import BundleError
 from mlcore.engine.serving.preprocess import Preprocessing
 from mlcore.engine.training.preprocessed import PreprocessedFilms
+from mlcore.management.commands._common import add_ignore_folder
+from mlcore.management.commands._training import (
+    recognised_population,
+    refuse_unwritable,
+    stated_population,
+)
 from mlcore.management.commands.audit_dataset import receipts_folder
 from mlcore.models import ModelVersion
 
 # Only installed by `make install-train`; not needed for serving.
+# The names in engine.training.architectures, which imports Keras.
+ARCHITECTURES = ("resnet_small", "seed_cnn")
 NEEDED_TO_TRAIN = ("tensorflow", "keras", "matplotlib", "scipy")
 
 if TYPE_CHECKING:
@@ -82,11 +89,19 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         add = parser.add_argument
         add("--data", type=Path, required=True, help="folder with class folders")
+        add_ignore_folder(parser)
         add("--name", required=True, help="name of the new model")
-        add("--epochs", type=int, default=15)
-        add("--image-size", type=int, default=128, help="multiple of 16, at least 32")
-        add("--seed", type=int, default=0)
-        add("--arch", default="resnet_small")
+        add("--epochs", type=int, default=15, help="passes over the films (default: 15)")
+        add(
+            "--image-size", type=int, default=128, help="multiple of 16, at least 32 (default: 128)"
+        )
+        add("--seed", type=int, default=0, help="seed of every random operation (default: 0)")
+        add(
+            "--arch",
+            choices=ARCHITECTURES,
+            default="resnet_small",
+            help="architecture of each network (default: resnet_small)",
+        )
         add("--out", type=Path, default=None, help="folder of bundles (default: BUNDLE_DIR)")
         add(
             "--members",
@@ -104,9 +119,9 @@ class Command(BaseCommand):
         )
         add(
             "--population",
-            type=Path,
-            help="JSON file that describes the patients, like a card's `population` (default: the "
-            "public paediatric set)",
+            help="JSON file that describes the patients, like a card's `population`, or "
+            f"{', '.join(PRESETS)} (default: recognise the public paediatric set by its films; "
+            "otherwise not stated, and the model cannot be activated)",
         )
         self._add_run_arguments(parser)
 
@@ -139,17 +154,20 @@ class Command(BaseCommand):
         self._require_training_packages()
         self._refuse_nonsense(options)
         root = options["out"] or Path(settings.BUNDLE_DIR)
+        refuse_unwritable(root)
         self._refuse_name_in_use(options["name"], root)
-        population = self._population(options["population"])
+        stated = stated_population(options["population"])
         console = Console()
-        console.print(
-            f"The card will state ages {population['age_years']} from "
-            f"{', '.join(population['sites'])}. Use --population for other patients."
-        )
         films = PreprocessedFilms(options["image_size"], Preprocessing())
-        manifest = self._audited(options["data"], films, console, forgiving=options["unaudited"])
+        manifest = self._audited(
+            options["data"],
+            films,
+            console,
+            forgiving=options["unaudited"],
+            ignored=options["ignore_folder"],
+        )
+        population = stated or recognised_population(manifest, console)
         console.print("Loading TensorFlow ...")
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
         bundle = self._build(options, manifest, films, root, console, population)
         if bundle is None:
             console.print("This worker is done. The chief evaluates and writes the bundle.")
@@ -218,7 +236,13 @@ class Command(BaseCommand):
         )
 
     def _audited(
-        self, data: Path, films: PreprocessedFilms, console: Console, *, forgiving: bool
+        self,
+        data: Path,
+        films: PreprocessedFilms,
+        console: Console,
+        *,
+        forgiving: bool,
+        ignored: list[str],
     ) -> dataset.Manifest:
         """Read a data set, audit it if it has no receipt, and refuse one with faults.
 
@@ -226,7 +250,7 @@ class Command(BaseCommand):
         """
         console.print(f"Reading {data} ...")
         try:
-            manifest = dataset.scan(data, on_film=films.add)
+            manifest = dataset.scan(data, ignored=ignored, on_film=films.add)
         except dataset.DatasetError as error:
             raise CommandError(str(error)) from error
         for unreadable in manifest.unreadable:
@@ -247,18 +271,6 @@ class Command(BaseCommand):
         if not faults:
             audit.write_receipt(folder, manifest, found)
         return manifest
-
-    def _population(self, path: Path | None) -> dict[str, Any]:
-        if path is None:
-            return PUBLIC_PAEDIATRIC
-        try:
-            stated = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise CommandError(f"{path} cannot be read as JSON: {error}") from error
-        missing = sorted(set(PUBLIC_PAEDIATRIC) - set(stated if isinstance(stated, dict) else ()))
-        if missing:
-            raise CommandError(f"{path} lacks: {', '.join(missing)}.")
-        return stated
 
     def _build(
         self,
