@@ -79,6 +79,9 @@ def train(var: Path, films: Path, name: str, *more: object, epochs: int) -> str:
     run = manage("train_model", "--data", films, "--name", name, "--epochs", epochs,
                  "--image-size", 64, "--seed", 3, "--population", stated, *more,
                  var=var)  # fmt: skip
+    # What TensorFlow says is in a file.
+    assert run.stderr == ""
+    assert f"b/.training-{name}.log" in run.stdout
     return run.stdout
 
 

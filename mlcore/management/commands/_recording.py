@@ -24,15 +24,20 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--record",
         metavar="TITLE",
         help="record the figures in the registry under this name of the data set; the model's page "
-        "shows them beside those of its card. A recorded evaluation never changes",
+        "shows them beside those of its card. A recorded evaluation never changes (default: "
+        "record nothing)",
     )
-    add("--note", default="", help="with --record: what a reader should know of the data set")
+    add(
+        "--note",
+        default="",
+        help="with --record: what a reader should know of the data set (default: empty)",
+    )
     add(
         "--supplement",
         type=Path,
         metavar="FILE",
         help="with --record: also add them to this file, to ship it beside the bundle as "
-        "<bundle>.evaluations.json",
+        "<bundle>.evaluations.json (default: none)",
     )
 
 

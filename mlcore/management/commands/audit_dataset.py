@@ -1,4 +1,3 @@
-import math
 from argparse import ArgumentParser
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from mlcore import dataset_report
 from mlcore.engine.data import audit, dataset
 from mlcore.engine.data.audit import audited
 from mlcore.management.commands._common import add_ignore_folder, write_json
+from mlcore.management.commands._figures import shown, undefined_printed
 
 __all__ = ["Command", "audited", "receipts_folder"]
 
@@ -32,15 +32,18 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--data", type=Path, required=True, help="folder with class folders")
+        parser.add_argument(
+            "--data", type=Path, required=True, help="folder with class folders (required)"
+        )
         add_ignore_folder(parser)
-        parser.add_argument("--json", type=Path, help="file to write the audit to")
+        parser.add_argument("--json", type=Path, help="file to write the audit to (default: none)")
         parser.add_argument(
             "--html",
             type=Path,
-            help="file to write an HTML report to; it shows patients' X-rays",
+            help="file to write an HTML report to; it shows patients' X-rays (default: none)",
         )
 
+    @undefined_printed()
     def handle(self, *args: Any, **options: Any) -> None:
         for path in (options["json"], options["html"]):
             if path is not None and not path.parent.is_dir():
@@ -135,7 +138,4 @@ def _shortcuts(shortcuts: dict[str, Any]) -> str:
         "aspect": "aspect ratio", "pixels": "number of pixels",
     }  # fmt: skip
     figures = {name: shortcuts[key]["auc"] for key, name in names.items()}
-    return ", ".join(
-        f"{name} {'undefined' if math.isnan(auc) else f'{auc:.3f}'}"
-        for name, auc in figures.items()
-    )
+    return ", ".join(f"{name} {shown(auc, 'auc', digits=3)}" for name, auc in figures.items())

@@ -18,7 +18,9 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--data", type=Path, required=True, help="folder with class folders")
+        parser.add_argument(
+            "--data", type=Path, required=True, help="folder with class folders (required)"
+        )
         add_ignore_folder(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -1,4 +1,3 @@
-import math
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,7 @@ from mlcore.management.commands._common import (
     chosen_model,
     write_json,
 )
+from mlcore.management.commands._figures import shown, shown_with_interval, undefined_printed
 from mlcore.registry import LoadedModel
 
 SHOWN = (
@@ -44,26 +44,26 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add = parser.add_argument
-        add("--data", type=Path, required=True, help="folder with class folders")
+        add("--data", type=Path, required=True, help="folder with class folders (required)")
         add_ignore_folder(parser)
         add("--model", help="name of a model (default: the active model)")
-        add("--json", type=Path, help="file to write the metrics to")
+        add("--json", type=Path, help="file to write the metrics to (default: none)")
         add(
             "--split",
             choices=("validation", "test"),
             help="evaluate on this part of the model's own split only; DIR must be the folder the "
-            "model was trained on",
+            "model was trained on (default: evaluate on every film)",
         )
         add(
             "--shortcut-probe",
             action="store_true",
             help="also evaluate with the lungs, the frame or the corners masked, and on the frame "
-            "alone",
+            "alone (default: off)",
         )
         add(
             "--robustness",
             action="store_true",
-            help="also evaluate under nine corruptions in three severities",
+            help="also evaluate under nine corruptions in three severities (default: off)",
         )
         add(
             "--prevalence",
@@ -76,6 +76,7 @@ class Command(BaseCommand):
         )
         recording.add_arguments(parser)
 
+    @undefined_printed()
     def handle(self, *args: Any, **options: Any) -> None:
         recording.refuse_nonsense(options)
         for prevalence in options["prevalence"]:
@@ -223,17 +224,13 @@ class Command(BaseCommand):
         write("Ranking figures (the threshold decides no result)")
         for name in SHOWN:
             if name in figures:
-                low, high = figures[f"{name}_ci"]
-                shown = name.removesuffix("_rate").replace("_", " ")
-                write(f"  {shown:<18} {figures[name]:.4f}  (95 % {low:.4f} to {high:.4f})")
+                title = name.removesuffix("_rate").replace("_", " ")
+                write(f"  {title:<18} {shown_with_interval(figures, name, f'{name}_ci')}")
         counts = ", ".join(f"{key} {count}" for key, count in figures["confusion"].items())
         write(f"  ranking threshold  {figures['threshold']:.4f}  ({counts})")
         for series, row in figures["by_series"].items():
-            low, high = row["accuracy_ci"]
-            write(
-                f"  {series:<12} n {row['n']:<5} correct side of it {row['accuracy']:.4f}  "
-                f"(95 % {low:.4f} to {high:.4f})"
-            )
+            accuracy = shown_with_interval(row, "accuracy", "accuracy_ci")
+            write(f"  {series:<12} n {row['n']:<5} correct side of it {accuracy}")
         self._report_weaknesses(figures)
         for entry in figures["unreadable"]:
             write(f"  skipped: {entry['file']}: {entry['error']}")
@@ -248,40 +245,38 @@ class Command(BaseCommand):
         for label, called in decision["called"].items():
             write(f"  films labelled {label}, n = {decision['n'][label]}")
             for result, row in called.items():
-                write(f"    called {result:<10} {row['count']:>5}  {_share(row)}")
+                write(f"    called {result:<10} {row['count']:>5}  {_with_interval(row)}")
             out = decision["shown"][label]["OUT_OF_SCOPE"]
-            write(f"    (of them out of scope: {out['count']}  {_share(out)})")
+            write(f"    (of them out of scope: {out['count']}  {_with_interval(out)})")
         for prevalence in decision["ppv_at"]:
             ppv, npv = decision["ppv_at"][prevalence], decision["npv_at"][prevalence]
             write(
-                f"  at prevalence {prevalence:<5} PPV {_share(ppv, 'value')}, "
-                f"NPV {_share(npv, 'value')}"
+                f"  at prevalence {prevalence:<5} PPV {_with_interval(ppv, 'ppv_at')}, "
+                f"NPV {_with_interval(npv, 'npv_at')}"
             )
 
     def _report_weaknesses(self, figures: dict[str, Any]) -> None:
         write = self.stdout.write
         if "shortcuts" in figures:
             for row in figures["shortcuts"]["probes"]:
-                low, high = row["auc_ci"]
-                write(f"  probe {row['probe']:<16} AUC {row['auc']:.4f}  ({low:.4f} to {high:.4f})")
+                write(f"  probe {row['probe']:<16} AUC {shown_with_interval(row, 'auc', 'auc_ci')}")
             inside = figures["shortcuts"]["activation_in_lungs"]
             write(
-                f"  activation inside the lung field {inside['share']:.2f} (area of the field "
+                f"  activation inside the lung field "
+                f"{shown(inside['share'], 'in_lungs', digits=2)} (area of the field "
                 f"{inside['area']:.2f})"
             )
         for row in figures.get("robustness", {}).get("rows", []):
             write(
-                f"  {row['corruption']:<10} {row['severity']}  AUC {row['auc']:.4f}  sensitivity "
-                f"{row['sensitivity']:.3f}  specificity {row['specificity']:.3f}  out of scope "
-                f"{row['out_of_scope_rate']:.3f}"
+                f"  {row['corruption']:<10} {row['severity']}  AUC {shown(row['auc'], 'auc')}  "
+                f"sensitivity {shown(row['sensitivity'], 'sensitivity', digits=3)}  "
+                f"specificity {shown(row['specificity'], 'specificity', digits=3)}  "
+                f"out of scope {shown(row['out_of_scope_rate'], 'out_of_scope_rate', digits=3)}"
             )
 
 
-def _share(row: dict[str, Any], key: str = "share") -> str:
-    if math.isnan(row[key]):
-        return "undefined"
-    low, high = row["ci"]
-    return f"{row[key]:.4f}  (95 % {low:.4f} to {high:.4f})"
+def _with_interval(row: dict[str, Any], name: str = "share") -> str:
+    return shown_with_interval(row, "share" if name == "share" else "value", "ci", name=name)
 
 
 def _answer(path: Path, run: Callable[[npt.NDArray[np.uint8]], Output]) -> tuple[Output, str] | str:

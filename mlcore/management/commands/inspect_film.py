@@ -26,13 +26,15 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
-        parser.add_argument("--json", type=Path, help="file to write the results to")
+        parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="X-ray to read")
+        parser.add_argument(
+            "--json", type=Path, help="file to write the results to (default: none)"
+        )
         parser.add_argument(
             "--png",
             type=Path,
             metavar="DIR",
-            help="folder to write each film to as it is shown: 8 bits, FILE.png",
+            help="folder to write each film to as it is shown: 8 bits, FILE.png (default: none)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

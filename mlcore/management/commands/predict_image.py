@@ -15,8 +15,10 @@ class Command(BaseCommand):
     help = "Predict films. A file that is not a readable film gets an error; the rest continues."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
-        parser.add_argument("--json", type=Path, help="file to write the results to")
+        parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="X-ray to read")
+        parser.add_argument(
+            "--json", type=Path, help="file to write the results to (default: none)"
+        )
         parser.add_argument("--model", help="name of a model (default: the active model)")
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -1,5 +1,4 @@
 import importlib.util
-import time
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +7,6 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from mlcore import registry
 from mlcore.engine.data import audit, dataset
@@ -17,6 +15,9 @@ from mlcore.engine.serving.bundle import BundleError
 from mlcore.engine.serving.preprocess import Preprocessing
 from mlcore.engine.training.preprocessed import PreprocessedFilms
 from mlcore.management.commands._common import add_ignore_folder
+from mlcore.management.commands._figures import shown
+from mlcore.management.commands._library_log import library_messages
+from mlcore.management.commands._progress import training_progress
 from mlcore.management.commands._training import (
     recognised_population,
     refuse_unwritable,
@@ -25,58 +26,14 @@ from mlcore.management.commands._training import (
 from mlcore.management.commands.audit_dataset import receipts_folder
 from mlcore.models import ModelVersion
 
-# Only installed by `make install-train`; not needed for serving.
 # The names in engine.training.architectures, which imports Keras.
 ARCHITECTURES = ("resnet_small", "seed_cnn")
+# Only installed by `make install-train`; not needed for serving.
 NEEDED_TO_TRAIN = ("tensorflow", "keras", "matplotlib", "scipy")
+REPORTED = ("auc", "ece", "out_of_scope_rate", "accuracy", "sensitivity", "specificity")
 
 if TYPE_CHECKING:
     from mlcore.engine.training.plan import Plan
-    from mlcore.engine.training.training import EpochResult
-
-
-class ConsoleProgress:
-    """Shows epochs, batches and metrics; implements `training.Progress`."""
-
-    def __init__(self, bar: Progress, epochs: int, batch: int) -> None:
-        self.bar, self.epochs, self.batch = bar, epochs, batch
-        self.task: TaskID | None = None
-        self.films = 0
-        self.began = 0.0
-        self.network = ""
-
-    def member(self, number: int, members: int) -> None:
-        self.network = f"Network {number}/{members}, " if members > 1 else ""
-
-    def resumed(self, epoch: int) -> None:
-        self.bar.console.print(f"{self.network}resuming after epoch {epoch} of an earlier run.")
-
-    def step(
-        self, epoch: int, done: int, steps: int, loss: float, accuracy: float, auc: float
-    ) -> None:
-        if self.task is None:
-            self.began = time.perf_counter()
-            name = f"{self.network}epoch {epoch}/{self.epochs}"
-            self.task = self.bar.add_task(name, total=steps, shown="")
-        self.films = done * self.batch
-        speed = self.films / max(time.perf_counter() - self.began, 1e-3)
-        shown = (
-            f"batch {done}/{steps}  loss {loss:.4f}  accuracy {accuracy:.4f}  AUC {auc:.4f}  "
-            f"{speed:.0f} films/s"
-        )
-        self.bar.update(self.task, completed=done, shown=shown)
-
-    def epoch(self, result: "EpochResult") -> None:
-        if self.task is not None:
-            self.bar.remove_task(self.task)
-            self.task = None
-        self.bar.console.print(
-            f"{self.network}epoch {result.epoch}/{self.epochs}: loss {result.loss:.4f}, "
-            f"accuracy {result.accuracy:.4f}, AUC {result.auc:.4f}; validation: loss "
-            f"{result.val_loss:.4f}, accuracy {result.val_accuracy:.4f}, AUC "
-            f"{result.val_auc:.4f}; {result.seconds:.0f} s, {self.films / result.seconds:.0f} "
-            f"films/s, waited for films {result.waited / result.seconds:.0%}"
-        )
 
 
 class Command(BaseCommand):
@@ -88,9 +45,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add = parser.add_argument
-        add("--data", type=Path, required=True, help="folder with class folders")
+        add("--data", type=Path, required=True, help="folder with class folders (required)")
         add_ignore_folder(parser)
-        add("--name", required=True, help="name of the new model")
+        add("--name", required=True, help="name of the new model (required)")
         add("--epochs", type=int, default=15, help="passes over the films (default: 15)")
         add(
             "--image-size", type=int, default=128, help="multiple of 16, at least 32 (default: 128)"
@@ -115,7 +72,8 @@ class Command(BaseCommand):
             "--outliers",
             type=Path,
             help="folder of chest X-rays outside the population, such as adults', that the scope "
-            "gate learns to refuse; part of the patients is held out to measure that",
+            "gate learns to refuse; part of the patients is held out to measure that (default: "
+            "none)",
         )
         add(
             "--population",
@@ -127,27 +85,40 @@ class Command(BaseCommand):
 
     def _add_run_arguments(self, parser: ArgumentParser) -> None:
         add = parser.add_argument
-        add("--from", dest="start", help="name or folder of a bundle to continue training from")
+        add(
+            "--from",
+            dest="start",
+            help="name or folder of a bundle to continue training from (default: start from "
+            "random weights)",
+        )
         add(
             "--patience",
             type=int,
             default=0,
             help="epochs without improvement after which training stops (default: 0, never)",
         )
-        add("--unaudited", action="store_true", help="train even if the data set fails the audit")
+        add(
+            "--unaudited",
+            action="store_true",
+            help="train even if the data set fails the audit (default: refuse)",
+        )
         self._add_hardware_arguments(parser)
 
     def _add_hardware_arguments(self, parser: ArgumentParser) -> None:
         add = parser.add_argument
-        add("--mixed-precision", action="store_true", help="compute in bfloat16")
-        add("--deterministic", action="store_true", help="bit-identical weights in every run")
+        add("--mixed-precision", action="store_true", help="compute in bfloat16 (default: float32)")
+        add(
+            "--deterministic",
+            action="store_true",
+            help="bit-identical weights in every run, at some cost in speed (default: off)",
+        )
         add(
             "--strategy",
             choices=("none", "mirrored", "workers"),
             default="none",
             help="divide each batch among the GPUs of this machine (mirrored) or among several "
             "machines (workers: set TF_CONFIG and start the same command on each, with --data "
-            "and --out on a disk that all of them share)",
+            "and --out on a disk that all of them share) (default: none)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -167,16 +138,19 @@ class Command(BaseCommand):
             ignored=options["ignore_folder"],
         )
         population = stated or recognised_population(manifest, console)
-        console.print("Loading TensorFlow ...")
-        bundle = self._build(options, manifest, films, root, console, population)
-        if bundle is None:
-            console.print("This worker is done. The chief evaluates and writes the bundle.")
-            return
-        version = self._registered(bundle.folder)
+        log = root / f".training-{options['name']}.log"
+        console.print(f"Loading TensorFlow; messages of libraries go to {log} ...", soft_wrap=True)
+        with library_messages(log):
+            bundle = self._build(options, manifest, films, root, console, population)
+            if bundle is None:
+                console.print("This worker is done. The chief evaluates and writes the bundle.")
+                return
+            version = self._registered(bundle.folder)
         self._report(bundle.card, console)
         console.print(
             f"Registered {version.name} ({bundle.sha256[:12]}), not active. To activate it: "
-            f"manage.py activate_model {version.name}"
+            f"manage.py activate_model {version.name}",
+            soft_wrap=True,
         )
 
     def _registered(self, folder: Path) -> ModelVersion:
@@ -281,25 +255,21 @@ class Command(BaseCommand):
         console: Console,
         population: dict[str, Any],
     ) -> Any:
-        from mlcore.engine.training import build, training
+        with console.status("Loading TensorFlow"):
+            from mlcore.engine.training import build, training
 
         names = ("arch", "image_size", "epochs", "patience", "mixed_precision", "seed")
         chosen = training.Options(**{name: options[name] for name in names})
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[shown]}"),
-        )
         try:
             plan = _plan(options, root, population)
-            with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
+            with training_progress(console, chosen, members=plan.members) as progress:
                 return build.build(
                     plan,
                     manifest,
                     films,
                     chosen,
-                    progress=ConsoleProgress(bar, chosen.epochs, chosen.batch_size),
-                    on_stage=lambda stage: console.print(f"{stage.capitalize()} ..."),
+                    progress=progress,
+                    on_stage=progress.stage,
                 )
         except (ValueError, dataset.DatasetError, BundleError) as error:
             raise CommandError(str(error)) from error
@@ -310,12 +280,13 @@ class Command(BaseCommand):
 
     def _report(self, card: dict[str, Any], console: Console) -> None:
         for name, figures in card["metrics"].items():
+            said = {key: shown(figures[key], key) for key in REPORTED}
             console.print(
-                f"{name}: n {figures['n']}, AUC {figures['auc']:.4f}, "
-                f"ECE {figures['ece']:.4f}, out of scope {figures['out_of_scope_rate']:.4f}; "
-                f"{_called(figures['decision'])}; at the ranking threshold: accuracy "
-                f"{figures['accuracy']:.4f}, sensitivity {figures['sensitivity']:.4f}, specificity "
-                f"{figures['specificity']:.4f}"
+                f"{name}: n {figures['n']}, AUC {said['auc']}, ECE {said['ece']}, out of scope "
+                f"{said['out_of_scope_rate']}; {_called(figures['decision'])}; at the ranking "
+                f"threshold: accuracy {said['accuracy']}, sensitivity {said['sensitivity']}, "
+                f"specificity {said['specificity']}",
+                soft_wrap=True,
             )
 
 
@@ -323,7 +294,7 @@ def _called(decision: dict[str, Any]) -> str:
     """Return what films of either label are called by the rule of decision."""
     return "; ".join(
         f"{label} called "
-        + ", ".join(f"{result} {row['share']:.4f}" for result, row in called.items())
+        + ", ".join(f"{result} {shown(row['share'], 'share')}" for result, row in called.items())
         for label, called in decision["called"].items()
     )
 

@@ -23,25 +23,40 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--inside", type=Path, required=True, metavar="DIR", help="films of the population"
+            "--inside",
+            type=Path,
+            required=True,
+            metavar="DIR",
+            help="films of the population (required)",
         )
         parser.add_argument(
-            "--adults", type=Path, required=True, nargs="+", metavar="DIR", help="films of adults"
+            "--adults",
+            type=Path,
+            required=True,
+            nargs="+",
+            metavar="DIR",
+            help="films of adults (required)",
         )
         parser.add_argument(
             "--test-inside", type=Path, required=True, metavar="DIR",
-            help="films of the population to measure on",
+            help="films of the population to measure on (required)",
         )  # fmt: skip
         parser.add_argument(
             "--test-adults", type=Path, required=True, metavar="DIR",
-            help="films of adults to measure on, from another hospital than those of --adults",
+            help="films of adults to measure on, from another hospital than those of --adults "
+            "(required)",
         )  # fmt: skip
-        parser.add_argument("--model", help="model whose refusals are counted (default: active)")
-        parser.add_argument("--most", type=int, default=1000, help="films per folder (%(default)s)")
+        parser.add_argument(
+            "--model", help="model whose refusals are counted (default: the active model)"
+        )
+        parser.add_argument(
+            "--most", type=int, default=1000, help="films per folder (default: %(default)s)"
+        )
         parser.add_argument("--seed", type=int, default=0, help="seed (default: %(default)s)")
         parser.add_argument(
             "--out", type=Path, required=True,
-            help=f"file to write; the site uses {resemblance.FILE.name} in mlcore/engine/serving",
+            help=f"file to write; the site uses {resemblance.FILE.name} in mlcore/engine/serving "
+            "(required)",
         )  # fmt: skip
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -18,7 +18,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--rows-only", action="store_true", help="do not load and run the bundles"
+            "--rows-only",
+            action="store_true",
+            help="do not load and run the bundles (default: do so)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
