@@ -143,6 +143,28 @@ def test_every_page_is_accessible_and_fits(browser, site, site_doctor, readings,
     assert found == {1440: {}, 360: {}}
 
 
+@pytest.mark.parametrize("language", ["en", "zh-hant"])
+def test_the_validation_table_reads_on_a_phone(browser, site, site_doctor, readings, language):
+    """Neither the names of its rows nor its intervals break into several lines."""
+    context = new_context(browser, language=language, width=360)
+    page = context.new_page()
+    sign_in(page, site, site_doctor.email)
+    page.goto(f"{site}{readings[Label.PNEUMONIA].get_absolute_url()}")
+    table = page.locator("section[aria-labelledby=validated] table").first
+    broken = table.evaluate(
+        """(table) => [...table.querySelectorAll("tr:not(.outcomes-set) th[scope=row], td small")]
+            .filter((cell) => {
+              const style = getComputedStyle(cell);
+              const inner = cell.clientHeight - parseFloat(style.paddingTop)
+                - parseFloat(style.paddingBottom);
+              return inner > 1.6 * parseFloat(style.lineHeight);
+            })
+            .map((cell) => cell.textContent.trim())"""
+    )
+    context.close()
+    assert broken == []
+
+
 def test_dark_theme_is_accessible_and_remembered(page: Page, site, site_doctor, readings):
     page.emulate_media(color_scheme="light")
     visit(page, site)
