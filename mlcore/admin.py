@@ -21,7 +21,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from mlcore import gates, registry
 from mlcore.cards import presentation
-from mlcore.comparison import CannotCompare, compare, worse_than_active
+from mlcore.comparison import CannotCompare, against_active, compare
 from mlcore.models import ModelVersion
 from mlcore.templatetags.card_values import figure
 from xraysite.common.admin import ReadOnlyAdmin
@@ -34,21 +34,14 @@ NOT_ACTIVATED: dict[str, Promise] = {
     "unfit": gettext_lazy("its model card lacks information that is required for activation"),
     "changed": gettext_lazy("another model has been activated in the meantime; check again"),
 }
+NOT_CONFIRMED: dict[str, Promise] = {
+    "worse": gettext_lazy("Confirm that this model is worse than the active one."),
+    "uncompared": gettext_lazy("Confirm that this model cannot be compared with the active one."),
+}
 GATE_STATUS: dict[str, Promise] = {
     gates.PASSED: gettext_lazy("passed"),
     gates.FAILED: gettext_lazy("failed"),
     gates.NOT_MEASURED: gettext_lazy("not measured"),
-}
-NOT_COMPARED: dict[str, Promise] = {
-    "no_predictions": gettext_lazy(
-        "%(model)s has no predictions.csv, so its predictions for individual X-rays are unknown."
-    ),
-    "altered": gettext_lazy("The predictions.csv of %(model)s differs from the registered one."),
-    "unreadable": gettext_lazy("The predictions.csv of %(model)s cannot be read."),
-    "no_films": gettext_lazy(
-        "The test X-rays that both models were evaluated on do not include both labels."
-    ),
-    "labels_differ": gettext_lazy("The same X-rays have different labels in the two files."),
 }
 
 
@@ -170,7 +163,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
             try:
                 context["comparison"] = compare(first, second)
             except CannotCompare as error:
-                context["cannot"] = NOT_COMPARED[error.code] % {"model": error.model}
+                context["cannot"] = error.reason
         elif any(asked):
             messages.error(request, _("Choose two models to compare."))
         return self._page(request, "compare.html", _("Compare two models"), context)
@@ -184,8 +177,9 @@ class ModelVersionAdmin(ReadOnlyAdmin):
             messages.info(request, _("%(name)s is already active.") % {"name": version})
             return redirect(CHANGELIST)
         if request.method == "POST":
-            if _is_worse(version) and "confirm_worse" not in request.POST:
-                messages.error(request, _("Confirm that this model is worse than the active one."))
+            asked = against_active(version).to_confirm
+            if asked and f"confirm_{asked}" not in request.POST:
+                messages.error(request, str(NOT_CONFIRMED[asked]))
                 return self._confirmation(request, _("Activate a model"), version)
             overrides = _overrides(request)
             return self._carried_out(
@@ -205,11 +199,19 @@ class ModelVersionAdmin(ReadOnlyAdmin):
             # Submitting the form twice must not switch back again.
             if request.POST.get("expected") != str(earlier.pk):
                 return self._refused(request, earlier, "changed")
+            if against_active(earlier).is_worse and "confirm_worse" not in request.POST:
+                messages.error(request, str(NOT_CONFIRMED["worse"]))
+                return self._roll_back_confirmation(request, earlier)
             overrides = _overrides(request)
             return self._carried_out(
                 request, earlier, lambda: registry.roll_back(overrides=overrides)
             )
-        return self._confirmation(request, _("Roll back to the previous model"), earlier)
+        return self._roll_back_confirmation(request, earlier)
+
+    def _roll_back_confirmation(self, request: HttpRequest, earlier: ModelVersion) -> HttpResponse:
+        # In an emergency: a model that was in use before need not be comparable.
+        title = _("Roll back to the previous model")
+        return self._confirmation(request, title, earlier, asks_about=("worse",))
 
     def _carried_out(
         self, request: HttpRequest, version: ModelVersion, change: Callable[[], ModelVersion]
@@ -241,8 +243,15 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         messages.error(request, f"{said} {detail}".strip())
         return redirect(CHANGELIST)
 
-    def _confirmation(self, request: HttpRequest, title: str, to: ModelVersion) -> HttpResponse:
-        active = registry.active_version()
+    def _confirmation(
+        self,
+        request: HttpRequest,
+        title: str,
+        to: ModelVersion,
+        *,
+        asks_about: tuple[str, ...] = ("worse", "uncompared"),
+    ) -> HttpResponse:
+        active, against = registry.active_version(), against_active(to)
         context = {
             "to": to,
             "now": active,
@@ -255,7 +264,9 @@ class ModelVersionAdmin(ReadOnlyAdmin):
                 }
                 for result in gates.results(to)
             ],
-            "worse": _is_worse(to),
+            "against": against,
+            "asked": against.to_confirm if against.to_confirm in asks_about else "",
+            "was_confirmed": f"confirm_{against.to_confirm}" in request.POST,
         }
         return self._page(request, "confirm.html", title, context)
 
@@ -275,11 +286,6 @@ def _overrides(request: HttpRequest) -> dict[str, str]:
     """Return the reasons given in the form, by gate."""
     reasons = {name: request.POST.get(f"override_{name}", "") for name in gates.NAMES}
     return {name: reason for name, reason in reasons.items() if reason.strip()}
-
-
-def _is_worse(version: ModelVersion) -> bool:
-    """Return whether the active model ranks the same test films better; see `comparison`."""
-    return worse_than_active(version) is not None
 
 
 def _activations(version: ModelVersion) -> list[dict[str, Any]]:

@@ -1,11 +1,27 @@
 """Comparison of two registered models on the test films they share."""
 
+from dataclasses import dataclass
+from typing import Literal
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
 from mlcore import registry
 from mlcore.engine.evaluation import compare as engine
 from mlcore.engine.evaluation.compare import Comparison
 from mlcore.models import ModelVersion
 
-__all__ = ["CannotCompare", "Comparison", "compare", "worse_than_active"]
+__all__ = ["AgainstActive", "CannotCompare", "Comparison", "against_active", "compare"]
+
+NOT_COMPARED: dict[str, Promise] = {
+    "no_predictions": _(
+        "%(model)s has no predictions.csv, so its predictions for individual X-rays are unknown."
+    ),
+    "altered": _("The predictions.csv of %(model)s differs from the registered one."),
+    "unreadable": _("The predictions.csv of %(model)s cannot be read."),
+    "no_films": _("The test X-rays that both models were evaluated on do not include both labels."),
+    "labels_differ": _("The same X-rays have different labels in the two files."),
+}
 
 
 class CannotCompare(ValueError):  # noqa: N818 - a state of two models
@@ -20,6 +36,11 @@ class CannotCompare(ValueError):  # noqa: N818 - a state of two models
         super().__init__(f"{code}: {model}" if model else code)
         self.code = code
         self.model = model
+
+    @property
+    def reason(self) -> str:
+        """The reason as a sentence."""
+        return str(NOT_COMPARED[self.code]) % {"model": self.model}
 
 
 def compare(first: ModelVersion, second: ModelVersion) -> Comparison:
@@ -40,20 +61,42 @@ def compare(first: ModelVersion, second: ModelVersion) -> Comparison:
         raise CannotCompare("labels_differ") from error
 
 
-def worse_than_active(version: ModelVersion) -> Comparison | None:
-    """Return the comparison with the active model if it ranks the same test films better.
+@dataclass(frozen=True)
+class AgainstActive:
+    """How a model compares with the active one on the test films that both were evaluated on.
 
-    None if no other model is active, the difference in AUC may be none (its 95 % confidence
-    interval reaches 0), or the two cannot be compared.
+    Attributes:
+        active: the active model; None if there is no other.
+        comparison: the active model first; None if there is no active one or no comparison.
+        cannot: why the two cannot be compared, or None.
     """
+
+    active: ModelVersion | None = None
+    comparison: Comparison | None = None
+    cannot: CannotCompare | None = None
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the active model has the higher AUC: the 95 % interval is below 0."""
+        return self.comparison is not None and self.comparison.auc.interval[1] < 0
+
+    @property
+    def to_confirm(self) -> Literal["", "worse", "uncompared"]:
+        """What whoever activates the model must confirm."""
+        if self.is_worse:
+            return "worse"
+        return "uncompared" if self.cannot else ""
+
+
+def against_active(version: ModelVersion) -> AgainstActive:
+    """Compare a version with the active model, if another one is active."""
     active = registry.active_version()
     if active is None or active.pk == version.pk:
-        return None
+        return AgainstActive()
     try:
-        found = compare(active, version)
-    except CannotCompare:
-        return None
-    return found if found.auc.interval[1] < 0 else None
+        return AgainstActive(active, compare(active, version))
+    except CannotCompare as error:
+        return AgainstActive(active, cannot=error)
 
 
 def _films(version: ModelVersion) -> dict[str, engine.LabelledPrediction]:

@@ -116,7 +116,12 @@ def activated(bundle: LoadedModel) -> ModelVersion:
     """
     with mock.patch.object(registry, "load", return_value=bundle):
         call_command(
-            "activate_model", bundle.name, override=OVERRIDES, confirm_worse=True, verbosity=0
+            "activate_model",
+            bundle.name,
+            override=OVERRIDES,
+            confirm_worse=True,
+            confirm_uncompared=True,
+            verbosity=0,
         )
     return ModelVersion.objects.get(name=bundle.name)
 

@@ -345,7 +345,7 @@ def site_objects(
         "name_zh_hant": "夜班", "name_en": "Night shift", "position": 5, "opened_by": "EVERYONE",
     }  # fmt: skip
     overridden = {f"override_{name}": "a model for tests" for name in gates.NAMES}
-    overridden["confirm_worse"] = "on"
+    overridden |= {"confirm_worse": "on", "confirm_uncompared": "on"}
     sent: dict[str, Callable[[], dict[str, Any]]] = {
         "accounts:profile": lambda: {"display_name": "A"},
         "accounts:picture": lambda: {"remove": "1"},

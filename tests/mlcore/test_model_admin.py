@@ -1,10 +1,12 @@
 """Models in the admin: ML staff activate and compare them, supervisors view them."""
 
+import html
 import re
 from pathlib import Path
 
 import pytest
 from django.apps import apps
+from django.core.management import CommandError, call_command
 from django.db import IntegrityError
 from django.test import Client
 from django.urls import reverse
@@ -39,7 +41,15 @@ def messages_of(response) -> str:
 
 
 REASONS = dict.fromkeys(gates.NAMES, "a copy for tests")
-FORM = {f"override_{name}": reason for name, reason in REASONS.items()} | {"confirm_worse": "on"}
+CONFIRMED = {"confirm_uncompared": "on"}
+FORM = {f"override_{name}": reason for name, reason in REASONS.items()} | CONFIRMED
+
+
+REASONS_ONLY = {name: text for name, text in FORM.items() if name.startswith("override_")}
+
+
+def text_of(response) -> str:
+    return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", response.content.decode())))
 
 
 def activate(version: ModelVersion) -> str:
@@ -107,7 +117,7 @@ def test_activation_asks_for_confirmation_and_is_recorded(
     page = as_ml_engineer.get(activate(other_model)).content.decode()
     assert "instead of" in page
     assert registry.active_version() == active_model, "a GET changed the active model"
-    page = as_ml_engineer.post(activate(other_model), follow=True).content.decode()
+    page = as_ml_engineer.post(activate(other_model), CONFIRMED, follow=True).content.decode()
     assert "Give a reason for each gate" in page
     assert 'name="override_lungs_masked"' in page
     assert registry.active_version() == active_model, "a gate was passed over without a reason"
@@ -121,6 +131,83 @@ def test_activation_asks_for_confirmation_and_is_recorded(
     table = page[page.index("Activation history (from the audit log)") :].split("</table>")[0]
     assert ml_engineer.display_name in table
     assert table.count("<tr>") == 2, "the heading and one activation"
+
+
+def test_a_worse_model_is_activated_only_if_that_is_confirmed(
+    other_model, third_model, as_ml_engineer
+):
+    registry.activate(third_model, overrides=REASONS)
+    page = text_of(as_ml_engineer.get(activate(other_model)))
+    assert "pneumonia-9 is worse than pneumonia-10: on the same 120 test-set X-rays" in page
+    assert "Activate this model although it is worse than the active one." in page
+    # FORM confirms something else.
+    refused = as_ml_engineer.post(activate(other_model), FORM)
+    assert "Confirm that this model is worse" in messages_of(refused)
+    assert "a copy for tests" in refused.content.decode(), "the reasons are lost"
+    assert registry.active_version() == third_model
+    as_ml_engineer.post(activate(other_model), FORM | {"confirm_worse": "on"})
+    assert registry.active_version() == other_model
+    # The better one needs no confirmation.
+    assert "confirm_" not in as_ml_engineer.get(activate(third_model)).content.decode()
+    as_ml_engineer.post(activate(third_model), REASONS_ONLY)
+    assert registry.active_version() == third_model
+
+
+def test_a_model_that_cannot_be_compared_is_activated_only_if_that_is_confirmed(
+    active_model, other_model, as_ml_engineer
+):
+    page = text_of(as_ml_engineer.get(activate(other_model)))
+    assert "The test X-rays that both models were evaluated on do not include both labels." in page
+    assert f"not known whether pneumonia-9 is worse than {active_model.name}" in page
+    for sent in (REASONS_ONLY, REASONS_ONLY | {"confirm_worse": "on"}):
+        refused = as_ml_engineer.post(activate(other_model), sent)
+        assert "Confirm that this model cannot be compared" in messages_of(refused)
+        assert registry.active_version() == active_model
+    as_ml_engineer.post(activate(other_model), FORM)
+    assert registry.active_version() == other_model
+
+
+def test_roll_back_to_a_worse_model_asks_once(other_model, third_model, as_ml_engineer):
+    registry.activate(other_model, overrides=REASONS)
+    registry.activate(third_model, overrides=REASONS)
+    page = text_of(as_ml_engineer.get(ROLL_BACK))
+    assert "pneumonia-9 is worse than pneumonia-10" in page
+    sent = {"expected": other_model.pk}
+    refused = as_ml_engineer.post(ROLL_BACK, sent)
+    assert "Confirm that this model is worse" in messages_of(refused)
+    assert "Roll back to the previous model" in refused.content.decode()
+    assert registry.active_version() == third_model
+    answer = as_ml_engineer.post(ROLL_BACK, sent | {"confirm_worse": "on"}, follow=True)
+    assert "pneumonia-9 is now the active model" in messages_of(answer)
+
+
+def test_roll_back_to_a_model_that_cannot_be_compared_says_so_and_asks_nothing(
+    active_model, other_model, as_ml_engineer
+):
+    registry.activate(other_model, overrides=REASONS)
+    page = as_ml_engineer.get(ROLL_BACK)
+    assert f"not known whether {active_model.name} is worse than pneumonia-9" in text_of(page)
+    assert "confirm_" not in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "option", "said"),
+    [
+        ("third_model", "other_model", "confirm_worse", r"on the same 120 test films its AUC is"),
+        ("active_model", "other_model", "confirm_uncompared", "do not include both labels"),
+    ],
+)
+def test_the_command_asks_the_same_questions(first, second, option, said, request):
+    first, second = (request.getfixturevalue(name) for name in (first, second))
+    registry.activate(first, overrides=REASONS)
+    stated = [f"{name}={reason}" for name, reason in REASONS.items()]
+    both = {"confirm_worse", "confirm_uncompared"}
+    for wrong in ({}, dict.fromkeys(both - {option}, True)):
+        with pytest.raises(CommandError, match=rf"{said}.*--{option.replace('_', '-')}"):
+            call_command("activate_model", second.name, override=stated, verbosity=0, **wrong)
+        assert registry.active_version() == first
+    call_command("activate_model", second.name, override=stated, verbosity=0, **{option: True})
+    assert registry.active_version() == second
 
 
 def test_roll_back_asks_for_confirmation_and_runs_once(
@@ -171,7 +258,7 @@ def test_damaged_missing_and_incomplete_bundles_are_refused_with_a_message(
     incomplete = ModelVersion.objects.create(
         name="incomplete", bundle_sha256="1" * 64, path="x", card=third_model.card | {"scope": {}}
     )
-    refused = messages_of(as_ml_engineer.post(activate(incomplete), follow=True))
+    refused = messages_of(as_ml_engineer.post(activate(incomplete), CONFIRMED, follow=True))
     assert "lacks information that is required" in refused
     assert "a scope gate" in refused
     assert registry.active_version() == active_model

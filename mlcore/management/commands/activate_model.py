@@ -3,9 +3,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
+from django.utils import translation
 
 from mlcore import gates, registry
-from mlcore.comparison import worse_than_active
+from mlcore.comparison import against_active
 from mlcore.models import ModelVersion
 
 
@@ -32,6 +33,12 @@ class Command(BaseCommand):
             help="activate a model that is worse than the active one on the same test films "
             "(default: refuse)",
         )
+        parser.add_argument(
+            "--confirm-uncompared",
+            action="store_true",
+            help="activate a model that cannot be compared with the active one, because they share "
+            "no test films or their predictions are missing (default: refuse)",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         name = options["name"]
@@ -41,8 +48,7 @@ class Command(BaseCommand):
             if options["verbosity"]:
                 for result in gates.results(version, overrides):
                     self.stdout.write(_line(result))
-            if not options["confirm_worse"]:
-                _refuse_worse(version)
+            _refuse_unconfirmed(version, options)
             registry.activate(version, overrides=overrides)
         except registry.GatesNotPassed as error:
             raise CommandError(
@@ -76,14 +82,24 @@ def _line(result: gates.Result) -> str:
     return f"{line}; overridden: {result.override}" if result.override else line
 
 
-def _refuse_worse(version: ModelVersion) -> None:
-    """Ask for confirmation if the active model ranks the same test films better."""
-    found = worse_than_active(version)
-    if found is not None:
-        low, high = found.auc.interval
+def _refuse_unconfirmed(version: ModelVersion, options: dict[str, Any]) -> None:
+    """Ask for confirmation if the model is worse than the active one, or if nobody can tell."""
+    against = against_active(version)
+    if not against.to_confirm or options[f"confirm_{against.to_confirm}"]:
+        return
+    refused = f"{version.name} was not activated: "
+    if against.cannot is not None:
+        with translation.override("en"):
+            reason = against.cannot.reason
         raise CommandError(
-            f"{version.name} was not activated: on the same {found.n} test films its AUC is "
-            f"{found.auc.second:.4f}, that of the active model {found.auc.first:.4f} (difference "
-            f"with 95% confidence interval {low:+.4f} to {high:+.4f}). Use --confirm-worse to "
-            "activate it."
+            f"{refused}it cannot be compared with the active model {against.active}. {reason} "
+            f"Use --confirm-uncompared to activate it."
         )
+    found = against.comparison
+    assert found is not None  # noqa: S101 - it is worse
+    low, high = found.auc.interval
+    raise CommandError(
+        f"{refused}on the same {found.n} test films its AUC is {found.auc.second:.4f}, that of the "
+        f"active model {against.active} {found.auc.first:.4f} (difference with 95% confidence "
+        f"interval {low:+.4f} to {high:+.4f}). Use --confirm-worse to activate it."
+    )
