@@ -26,6 +26,8 @@ PHRASES: dict[str, Text] = {
         "Half of the patients of the official test split, chosen at random. Recipes for later"
         " models were chosen on it; this model was finished before."
     ),
+    # Source and licence of a population, see `engine.data.population`.
+    "not stated": _("not stated"),
     "Guangzhou Women and Children's Medical Center": _(
         "Guangzhou Women and Children's Medical Center"
     ),

@@ -8,6 +8,7 @@ import pytest
 from django.apps import apps
 
 from diagnosis.models import Label, Reading
+from mlcore.engine.data.population import NOT_STATED
 from mlcore.models import ModelVersion
 from tests.conftest import patient_details, post_film
 from tests.factories import ReadingFactory
@@ -102,6 +103,33 @@ def test_a_reading_shows_no_figures_of_another_bundle(orphan, as_doctor):
     report = text_of(as_doctor.get(f"/readings/{orphan.pk}/report/"))
     assert "Rule of decision" not in report
     assert "Validated on" not in report
+
+
+def reading_by(lenient_model, doctor, **population: object) -> Reading:
+    """A reading by a model whose card states only some of its population."""
+    stated = NOT_STATED | population
+    version = ModelVersion.objects.create(
+        name="unstated", bundle_sha256="1" * 64, path="none",
+        card=lenient_model.card | {"population": stated},
+    )  # fmt: skip
+    return ReadingFactory(doctor=doctor, bundle_sha256="1" * 64, model_version=version)
+
+
+def test_a_reading_says_if_the_population_is_not_stated(lenient_model, doctor, as_doctor):
+    reading = reading_by(lenient_model, doctor)
+    page = text_of(as_doctor.get(reading.get_absolute_url()))
+    assert "The patients this model was validated on are not stated. On X-rays that" in page
+    report = text_of(as_doctor.get(f"/readings/{reading.pk}/report/"))
+    assert "The patients this model was validated on are not stated." in report
+    for text in (page, report):
+        assert "children aged" not in text
+
+
+def test_a_reading_says_if_the_hospital_is_not_stated(lenient_model, doctor, as_doctor):
+    reading = reading_by(lenient_model, doctor, age_years=[2, 4])
+    page = text_of(as_doctor.get(reading.get_absolute_url()))
+    assert "of children aged 2 to 4 (hospital not stated), on X-rays that" in page
+    assert "aged 2 to 4." in text_of(as_doctor.get(f"/readings/{reading.pk}/report/"))
 
 
 def test_the_age_of_such_a_reading_cannot_be_corrected_but_the_name_can(orphan, as_doctor):

@@ -8,6 +8,7 @@ from django.test import Client
 from django.utils import translation
 
 from mlcore.cards import phrases, presentation, words
+from mlcore.engine.data import population
 from mlcore.models import ModelVersion
 from mlcore.templatetags import card_values as filters
 from tests.conftest import signed_in
@@ -64,6 +65,33 @@ def test_list_links_to_each_card_with_its_main_metrics(active_model, full_model,
     assert "Without pneumonia, called normal 0.948 0.897–0.975" in text
     assert "With pneumonia, called pneumonia not measured" in text, "of pneumonia-9"
     assert "Official test split (n = 624) : Specificity at the ranking threshold 0.684" in text
+
+
+def facts_of(page: str) -> dict[str, str]:
+    """Return the facts of the training data by name."""
+    data = page[page.index('id="data"') :].split("</dl>")[0]
+    names = re.findall(r"<dt>(.*?)</dt>\s*<dd[^>]*>(.*?)</dd>", data, re.DOTALL)
+    return {text_of(name).strip(): text_of(value).strip() for name, value in names}
+
+
+def test_a_population_that_is_not_stated_is_said_to_be_so(full_model, as_doctor):
+    version = other_card(full_model, population=population.NOT_STATED)
+    page = page_of(as_doctor, version)
+    facts = facts_of(page)
+    for name in ("Ages", "Views", "Hospital", "Source", "Licence"):
+        assert facts[name] == "not stated"
+    assert "frontal chest radiographs" not in page
+    assert "doctors who can read chest X-rays themselves" not in page
+    assert "The population is not stated, so this model gives no results" in page
+    assert "The population is not stated" in as_doctor.get("/models/").content.decode()
+    only_ages = full_model.card["population"] | {"view": [], "sites": []}
+    ModelVersion.objects.create(
+        name="ages", bundle_sha256="ef" * 32, path="none",
+        card=full_model.card | {"population": only_ages},
+    )  # fmt: skip
+    page = page_of(as_doctor, ModelVersion.objects.get(name="ages"))
+    assert "frontal chest radiographs (views not stated)" in page
+    assert facts_of(page)["Ages"] == "1 to 5 years"
 
 
 def test_model_set_aside_is_not_listed_but_has_its_page(active_model, as_doctor):
