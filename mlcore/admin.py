@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from auditlog import get_logentry_model
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError
@@ -21,6 +20,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from mlcore import gates, registry
 from mlcore.cards import presentation
+from mlcore.cards.not_passed import activations
 from mlcore.comparison import CannotCompare, against_active, compare
 from mlcore.models import ModelVersion
 from mlcore.templatetags.card_values import figure
@@ -136,7 +136,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         version = self.get_object(request, object_id)
         extra: dict[str, Any] = {"may_activate": self.may_activate(request)}
         if version is not None:
-            extra |= presentation.page(version) | {"activations": _activations(version)}
+            extra |= presentation.page(version) | {"activations": activations(version)}
         return super().change_view(request, object_id, form_url, (extra_context or {}) | extra)
 
     @admin.action(description=gettext_lazy("Compare two models"), permissions=["view"])
@@ -286,16 +286,6 @@ def _overrides(request: HttpRequest) -> dict[str, str]:
     """Return the reasons given in the form, by gate."""
     reasons = {name: request.POST.get(f"override_{name}", "") for name in gates.NAMES}
     return {name: reason for name, reason in reasons.items() if reason.strip()}
-
-
-def _activations(version: ModelVersion) -> list[dict[str, Any]]:
-    """Return when and by whom this model was activated or replaced, latest first."""
-    rows = get_logentry_model().objects.get_for_object(version).select_related("actor")
-    return [
-        {"at": row.timestamp, "by": row.actor, "activated": row.changes["is_active"][1] == "True"}
-        for row in rows
-        if "is_active" in (row.changes or {}) and row.action == row.Action.UPDATE
-    ]
 
 
 def _held_out(version: ModelVersion, key: str) -> str:

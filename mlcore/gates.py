@@ -6,6 +6,7 @@ whenever a bundle is loaded, within `golden.TOLERANCE`, and cannot be overridden
 """
 
 import json
+import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from django.utils.translation import gettext_lazy as _
 
 from mlcore.engine.data.dataset import LABELS
 from mlcore.models import Evaluation, ModelVersion
+
+logger = logging.getLogger(__name__)
 
 SUFFIX = ".overrides.json"
 PASSED, FAILED, NOT_MEASURED = "passed", "failed", "not measured"
@@ -83,7 +86,8 @@ def _held_out(version: ModelVersion) -> list[Mapping[str, Any]]:
     sets = [_figures(version, "test")]
     if version.pk:
         kinds = (Evaluation.Kind.TEST, Evaluation.Kind.EXTERNAL)
-        sets += [entry.figures for entry in version.evaluations.filter(kind__in=kinds)]
+        # All, because lists prefetch them.
+        sets += [row.figures for row in version.evaluations.all() if row.kind in kinds]
     return [figures for figures in sets if figures]
 
 
@@ -256,6 +260,22 @@ def results(version: ModelVersion, overrides: Mapping[str, str] | None = None) -
         reason = "" if result.passed else reasons.get(gate.name, "")
         found.append(Result(gate, result.value, result.floor, reason))
     return found
+
+
+def known_results(version: ModelVersion) -> list[Result]:
+    """Return the results for a page, which never fails.
+
+    If a limit in the settings or a file of shipped overrides is invalid, the gates' own limits
+    and the overrides kept on the row are used.
+    """
+    try:
+        return results(version)
+    except GateError as error:
+        logger.error("The activation gates of %s: %s", version, error)
+    kept = version.gate_overrides
+    return [
+        Result(gate, gate.measure(version), gate.floor, kept.get(gate.name, "")) for gate in GATES
+    ]
 
 
 def blocking(found: list[Result]) -> list[Result]:

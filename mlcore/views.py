@@ -6,6 +6,7 @@ from django.views.decorators.http import require_safe
 
 from mlcore import registry
 from mlcore.cards import presentation
+from mlcore.cards.not_passed import not_passed
 from mlcore.models import ModelVersion
 
 
@@ -18,6 +19,7 @@ def model_list(request: HttpRequest) -> HttpResponse:
             "version": found,
             "headline": presentation.headline(found),
             "sets": [entry for entry in presentation.evaluated(found) if entry.is_external],
+            "not_passed": not_passed(found) if found.is_active else None,
         }
         for found in versions
     ]

@@ -28,6 +28,35 @@ PHRASES: dict[str, Text] = {
     ),
     # Source and licence of a population, see `engine.data.population`.
     "not stated": _("not stated"),
+    # Reasons for the shipped overrides of activation gates.
+    "On half of the official test split, 14.6% of the films labelled NORMAL are called "
+    "PNEUMONIA (limit 10%). The model was shipped before this limit existed; result pages "
+    "and the model card state the error rates of each set.": _(
+        "On half of the official test split, 14.6% of the films labelled NORMAL are called "
+        "PNEUMONIA (limit 10%). The model was shipped before this limit existed; result "
+        "pages and the model card state the error rates of each set."
+    ),
+    "The calibration error is 0.169 on the official test split and on half of it (limit "
+    "0.1); on the model's own test split it is 0.017. The model was shipped before this "
+    "limit existed; the model card states the figures.": _(
+        "The calibration error is 0.169 on the official test split and on half of it (limit"
+        " 0.1); on the model's own test split it is 0.017. The model was shipped before "
+        "this limit existed; the model card states the figures."
+    ),
+    "On half of the official test split 6.9% of the films are refused (limit 5%); on the "
+    "model's own test split 1.9%. A refused film gets no label.": _(
+        "On half of the official test split 6.9% of the films are refused (limit 5%); on "
+        "the model's own test split 1.9%. A refused film gets no label."
+    ),
+    "The AUC with the lungs blacked out is 0.916 (limit 0.75), so much of the label can be "
+    "told from outside the average lung field. The cause is not known. The AUC on the frame"
+    " alone is 0.481. The model was shipped before this limit existed; the model card "
+    "states the probe.": _(
+        "The AUC with the lungs blacked out is 0.916 (limit 0.75), so much of the label can"
+        " be told from outside the average lung field. The cause is not known. The AUC on "
+        "the frame alone is 0.481. The model was shipped before this limit existed; the "
+        "model card states the probe."
+    ),
     "Guangzhou Women and Children's Medical Center": _(
         "Guangzhou Women and Children's Medical Center"
     ),

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from mlcore import registry
 from mlcore.cards import words
 from mlcore.cards.evaluated import SHARES, EvaluatedSet, evaluated, held_out, ordered, shares_of
+from mlcore.cards.not_passed import not_passed
 from mlcore.cards.shown import rule_sentence
 from mlcore.engine.serving.decision import DecisionRule
 from mlcore.models import ModelVersion
@@ -55,6 +56,9 @@ class Section:
         return f"mlcore/card/{self.id}.html"
 
 
+NOT_PASSED = Section("gates", _("Activation gates not passed"))
+
+
 @dataclass(frozen=True)
 class Point:
     """A threshold with the sensitivity and specificity that it gives."""
@@ -80,10 +84,12 @@ def page(version: ModelVersion) -> dict[str, Any]:
     card = version.card
     sets = evaluated(version)
     every = [entry.figures for entry in sets]
+    missed = not_passed(version)
     return {
         "version": version,
         "card": card,
-        "sections": sections(card),
+        "sections": [*([NOT_PASSED] if missed else []), *sections(card)],
+        "not_passed": missed,
         "headline": headline(version),
         "sets": sets,
         "results": words.RESULTS.values(),

@@ -29,6 +29,12 @@ def figure(value: Any, places: int = 3) -> str:
 
 
 @register.filter
+def compact(value: Any) -> str:
+    """Format a number to at most three decimals: 0.916, 0.75, 100."""
+    return f"{value:.3f}".rstrip("0").rstrip(".") if _is_finite(value) else NOT_KNOWN
+
+
+@register.filter
 def percent(value: Any, places: int = 0) -> str:
     """Format a proportion as a percentage, or as a dash if the card has none."""
     return f"{100 * value:.{places}f}%" if _is_finite(value) else NOT_KNOWN

@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 from django.utils import translation
 
+from mlcore import gates, registry
 from mlcore.cards import phrases, presentation, words
 from mlcore.engine.data import population
 from mlcore.models import ModelVersion
@@ -67,6 +68,60 @@ def test_list_links_to_each_card_with_its_main_metrics(active_model, full_model,
     assert "Official test split (n = 624) : Specificity at the ranking threshold 0.684" in text
 
 
+@pytest.fixture
+def overridden(active_model) -> ModelVersion:
+    """The active model with two reasons by which it was activated; it fails two more gates."""
+    reasons = {"lungs_masked": "<b>A trial</b>", "auc": "It passes today."}
+    ModelVersion.objects.filter(pk=active_model.pk).update(gate_overrides=reasons)
+    active_model.refresh_from_db()
+    return active_model
+
+
+@pytest.mark.parametrize("address", ["/models/", "/models/{name}/"])
+def test_gates_that_the_active_model_does_not_pass_are_shown(
+    address, overridden, as_doctor, monkeypatch
+):
+    monkeypatch.setattr(gates, "shipped_overrides", lambda _: {})
+    page = as_doctor.get(address.format(name=overridden.name)).content.decode()
+    text = html.unescape(text_of(page))
+    assert "AUC with the lungs blacked out 0.916 (limit: at most 0.75)" in text
+    assert "Reason for the activation: <b>A trial</b>" in text
+    assert "<b>A trial" not in page
+    assert "with manage.py, although these figures are outside their limits" in text
+    assert "Expected calibration error (worst set) 0.169 (limit: at most 0.1)" in text
+    assert text.count("No reason is recorded") == 3
+    assert "It passes today." not in text
+
+
+def test_who_activated_a_model_in_spite_of_its_gates_is_shown(
+    active_model, as_ml_engineer, ml_engineer, as_doctor, tmp_path
+):
+    version = write_bundle(tmp_path, full_card("pneumonia-11"))
+    sent = {f"override_{name}": f"reason for {name}" for name in gates.NAMES}
+    address = f"/admin/mlcore/modelversion/{version.pk}/activate/"
+    as_ml_engineer.post(address, sent | {"confirm_worse": "on", "confirm_uncompared": "on"})
+    text = text_of(page_of(as_doctor, version))
+    assert f"by {ml_engineer.display_name}, although these figures" in text
+    assert "Reason for the activation: reason for sick_called_normal" in text
+    assert "not measured (limit: at most 0.05)" in text
+    listed = text_of(as_doctor.get("/models/").content.decode())
+    assert re.search(r"Activated although \d+ activation gates are not passed", listed)
+    # The model that was replaced keeps what is known of it, but the list is about the active one.
+    assert listed.count("Activated although") == 1
+    assert "gates" in sections_of(page_of(as_doctor, active_model))
+
+
+def test_a_model_that_was_never_activated_has_no_gates_to_show(full_model, as_doctor):
+    assert "gates" not in sections_of(page_of(as_doctor, full_model))
+
+
+def test_an_invalid_limit_in_the_settings_breaks_no_page(active_model, as_doctor, settings):
+    settings.ACTIVATION_FLOORS = {"lungs_masked": 0.99}
+    text = text_of(page_of(as_doctor, active_model))
+    assert "AUC with the lungs blacked out 0.916 (limit: at most 0.75)" in text
+    assert as_doctor.get("/models/").status_code == 200
+
+
 def facts_of(page: str) -> dict[str, str]:
     """Return the facts of the training data by name."""
     data = page[page.index('id="data"') :].split("</dl>")[0]
@@ -92,6 +147,15 @@ def test_a_population_that_is_not_stated_is_said_to_be_so(full_model, as_doctor)
     page = page_of(as_doctor, ModelVersion.objects.get(name="ages"))
     assert "frontal chest radiographs (views not stated)" in page
     assert facts_of(page)["Ages"] == "1 to 5 years"
+
+
+def test_shipped_reasons_are_translated():
+    version = registry.register(registry.folder_of("pneumonia-2"))
+    reasons = gates.shipped_overrides(version)
+    assert reasons
+    with translation.override("zh-hant"):
+        for reason in reasons.values():
+            assert re.search("[一-鿿]", phrases.translated_phrase(reason) or ""), reason
 
 
 def test_model_set_aside_is_not_listed_but_has_its_page(active_model, as_doctor):
