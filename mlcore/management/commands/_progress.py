@@ -155,6 +155,7 @@ class ConsoleProgress:
 
     def _show(self, name: str, *, done: int = 0, total: int | None = None, shown: str = "") -> None:
         """Show what is running now; the bar pulses if there is no total."""
+        name = name[:1].upper() + name[1:]
         if self.activity is not None and (total is None or total != self.activity_total):
             # Another thing runs now: its elapsed time starts at 0.
             self.bar.remove_task(self.activity)
