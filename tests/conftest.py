@@ -1,10 +1,13 @@
 """Fixtures for every test: users of each role, the shipped model, synthetic films."""
 
+import copy
 import json
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -26,7 +29,7 @@ from accounts import two_factor
 from accounts.models import User
 from diagnosis.models import Reading
 from forum.models import Category
-from mlcore import gates, registry
+from mlcore import evaluations, gates, registry
 from mlcore.models import ModelVersion
 from mlcore.registry import LoadedModel
 from tests import factories, locks
@@ -108,13 +111,29 @@ def lenient_bundle(lenient_folder: Path) -> LoadedModel:
 OVERRIDES = [f"{name}=a model for tests" for name in gates.NAMES]
 
 
-def activated(bundle: LoadedModel) -> ModelVersion:
-    """Activate a bundle as the command does, but without verifying its files again.
+MEASURED: dict[tuple[str, str], Any] = {}
 
-    Verification takes longer than most tests. `tests/mlcore/test_bundle.py` activates bundles
-    with it.
+
+def measured_once(bundle: LoadedModel) -> AbstractContextManager[Any]:
+    """Count the outcomes in a bundle's `predictions.csv` once, not at each registration."""
+    measure = evaluations.outcomes.of_predictions
+
+    def of_predictions(content: bytes, *, split: str, card: dict[str, Any]) -> Any:
+        key = bundle.sha256, split
+        if key not in MEASURED:
+            MEASURED[key] = measure(content, split=split, card=card)
+        return copy.deepcopy(MEASURED[key])
+
+    return mock.patch.object(evaluations.outcomes, "of_predictions", of_predictions)
+
+
+def activated(bundle: LoadedModel) -> ModelVersion:
+    """Activate a bundle as the command does, but without verifying and measuring it again.
+
+    Either takes longer than most tests. `tests/mlcore/test_bundle.py` activates bundles with
+    both.
     """
-    with mock.patch.object(registry, "load", return_value=bundle):
+    with mock.patch.object(registry, "load", return_value=bundle), measured_once(bundle):
         call_command(
             "activate_model", bundle.name, override=OVERRIDES, confirm_worse=True, verbosity=0
         )

@@ -35,7 +35,7 @@ class Started:
     Args:
         arguments: what follows `python` on a command line: a script, `-m` and a module, or `-c`
             and code; then their arguments.
-        cwd: the folder to run in, also the first to import from.
+        cwd: the folder to run in.
         env: the complete environment.
         umask: the process's umask; defaults to that of this process.
     """
@@ -109,8 +109,9 @@ def _run(
     os.environ.clear()
     os.environ.update(env)
     os.chdir(cwd)
-    sys.path[:] = [cwd, *(path for path in sys.path if path not in {"", str(ROOT)})]
     first, *rest = arguments
+    start = cwd if first in {"-c", "-m"} else str(Path(cwd, first).parent)
+    sys.path[:] = [start, *(path for path in sys.path if path not in {"", str(ROOT)})]
     if first == "-c":
         sys.argv = ["-c", *rest[1:]]
         exec(compile(rest[0], "<string>", "exec"), {"__name__": "__main__"})  # noqa: S102
