@@ -38,6 +38,30 @@ from tests.films import encode, synthetic_film
 SHIPPED_MODEL: str = settings.SHIPPED_MODEL
 
 
+# Groups (`xdist_group`) that take 30 seconds or more, longest first. A worker runs a group alone,
+# so one that started late would be all that is left to do.
+LONG_GROUPS = (
+    "training", "training-members", "training-loop", "notebook", "benchmarks", "serve-set",
+)  # fmt: skip
+# These flush the database, as do other tests that pytest-django puts last.
+LONG_LAST_GROUPS = ("e2e-test_pages", "e2e-test_board", "e2e-test_sharing", "e2e-test_signing_in")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start long groups first; otherwise keep the order."""
+    order = {name: place for place, name in enumerate((*LONG_GROUPS, None, *LONG_LAST_GROUPS))}
+
+    def place(item: pytest.Item) -> int:
+        marker = item.get_closest_marker("xdist_group")
+        name = marker.args[0] if marker else None
+        if name in order:
+            return order[name]
+        return len(order) if name and name.startswith("e2e-") else order[None]
+
+    items.sort(key=place)
+
+
 @pytest.fixture(autouse=True)
 def _clean_private_folder() -> Iterator[None]:
     """Start each test without stored films."""
