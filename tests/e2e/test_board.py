@@ -268,12 +268,12 @@ def busy_board(site_doctor, site_supervisor, colleague) -> Topic:
 def test_board_pages_are_accessible_and_fit(
     browser, site, busy_board, site_doctor, site_supervisor, language, width, other
 ):
-    own, other = busy_board.posts.get(number=1), busy_board.posts.get(number=2)
+    own, reply = busy_board.posts.get(number=1), busy_board.posts.get(number=2)
     pages = [
         "/forum/", "/forum/?q=reply", "/forum/?q=nothing", "/forum/?show=own", "/forum/new/",
         f"/forum/{busy_board.pk}/", f"/forum/{busy_board.pk}/?page=2&quote=2",
         f"/forum/posts/{own.pk}/edit/", f"/forum/posts/{own.pk}/delete/",
-        f"/forum/posts/{own.pk}/history/", f"/forum/posts/{other.pk}/report/",
+        f"/forum/posts/{own.pk}/history/", f"/forum/posts/{reply.pk}/report/",
         "/forum/notifications/",
     ]  # fmt: skip
     context = new_context(browser, language=language, width=width)
