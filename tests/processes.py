@@ -74,7 +74,6 @@ class Started:
             self.process.join()
         stdout, stderr = (path.read_text() if path.exists() else "" for path in self.files)
         status = self.process.exitcode
-        self.process.close()
         self.folder.cleanup()
         if expired:
             raise subprocess.TimeoutExpired(self.arguments, timeout, stdout, stderr)
