@@ -1,6 +1,7 @@
 """The time zones that accounts can choose."""
 
 import zoneinfo
+from functools import cache
 
 from accounts.models import User
 
@@ -15,7 +16,8 @@ def zone_of(user: User) -> zoneinfo.ZoneInfo | None:
         return None
 
 
-def choices() -> list[tuple[str, str]]:
+@cache  # listing them reads the headers of 600 files
+def choices() -> tuple[tuple[str, str], ...]:
     """Return the time zones named after places, as choices of a form field."""
     names = sorted(name for name in zoneinfo.available_timezones() if "/" in name)
-    return [(name, name.replace("_", " ")) for name in names if not name.startswith("Etc/")]
+    return tuple((name, name.replace("_", " ")) for name in names if not name.startswith("Etc/"))

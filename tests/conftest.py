@@ -1,10 +1,13 @@
 """Fixtures for every test: users of each role, the shipped model, synthetic films."""
 
+import copy
 import json
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -26,13 +29,37 @@ from accounts import two_factor
 from accounts.models import User
 from diagnosis.models import Reading
 from forum.models import Category
-from mlcore import gates, registry
+from mlcore import evaluations, gates, registry
 from mlcore.models import ModelVersion
 from mlcore.registry import LoadedModel
 from tests import factories, locks
 from tests.films import encode, synthetic_film
 
 SHIPPED_MODEL: str = settings.SHIPPED_MODEL
+
+
+# Groups (`xdist_group`) that take 30 seconds or more, longest first. A worker runs a group alone,
+# so one that started late would be all that is left to do.
+LONG_GROUPS = (
+    "training", "training-members", "training-loop", "notebook", "benchmarks", "serve-set",
+)  # fmt: skip
+# These flush the database, as do other tests that pytest-django puts last.
+LONG_LAST_GROUPS = ("e2e-test_pages", "e2e-test_board", "e2e-test_sharing", "e2e-test_signing_in")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start long groups first; otherwise keep the order."""
+    order = {name: place for place, name in enumerate((*LONG_GROUPS, None, *LONG_LAST_GROUPS))}
+
+    def place(item: pytest.Item) -> int:
+        marker = item.get_closest_marker("xdist_group")
+        name = marker.args[0] if marker else None
+        if name in order:
+            return order[name]
+        return len(order) if name and name.startswith("e2e-") else order[None]
+
+    items.sort(key=place)
 
 
 @pytest.fixture(autouse=True)
@@ -108,13 +135,29 @@ def lenient_bundle(lenient_folder: Path) -> LoadedModel:
 OVERRIDES = [f"{name}=a model for tests" for name in gates.NAMES]
 
 
-def activated(bundle: LoadedModel) -> ModelVersion:
-    """Activate a bundle as the command does, but without verifying its files again.
+MEASURED: dict[tuple[str, str], Any] = {}
 
-    Verification takes longer than most tests. `tests/mlcore/test_bundle.py` activates bundles
-    with it.
+
+def measured_once(bundle: LoadedModel) -> AbstractContextManager[Any]:
+    """Count the outcomes in a bundle's `predictions.csv` once, not at each registration."""
+    measure = evaluations.outcomes.of_predictions
+
+    def of_predictions(content: bytes, *, split: str, card: dict[str, Any]) -> Any:
+        key = bundle.sha256, split
+        if key not in MEASURED:
+            MEASURED[key] = measure(content, split=split, card=card)
+        return copy.deepcopy(MEASURED[key])
+
+    return mock.patch.object(evaluations.outcomes, "of_predictions", of_predictions)
+
+
+def activated(bundle: LoadedModel) -> ModelVersion:
+    """Activate a bundle as the command does, but without verifying and measuring it again.
+
+    Either takes longer than most tests. `tests/mlcore/test_bundle.py` activates bundles with
+    both.
     """
-    with mock.patch.object(registry, "load", return_value=bundle):
+    with mock.patch.object(registry, "load", return_value=bundle), measured_once(bundle):
         call_command(
             "activate_model",
             bundle.name,

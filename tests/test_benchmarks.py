@@ -4,23 +4,26 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from tests import processes
 from tests.films import write_dataset
+from tests.processes import ROOT
 
 pytestmark = pytest.mark.xdist_group("benchmarks")
 
-ROOT = Path(__file__).resolve().parent.parent
-
 
 def run(name: str, *arguments: object, check: bool = True) -> subprocess.CompletedProcess:
-    done = subprocess.run(
-        [sys.executable, f"benchmarks/{name}.py", *map(str, arguments)],
-        cwd=ROOT, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}, capture_output=True, text=True,
-        timeout=240, check=False,
-    )  # fmt: skip
+    command = [f"benchmarks/{name}.py", *map(str, arguments)]
+    env = os.environ | processes.QUIET
+    if name == "bench_inference":  # it compares the memory of fresh processes
+        done = subprocess.run(
+            [sys.executable, *command], cwd=ROOT, env=env, capture_output=True, text=True,
+            timeout=240, check=False,
+        )  # fmt: skip
+    else:
+        done = processes.run(command, env=env, timeout=240)
     if check:
         assert done.returncode == 0, done.stdout + done.stderr
     return done
@@ -59,10 +62,8 @@ x = keras.layers.Conv2D(2, 3, strides=2, padding="same")(x)
 inner = keras.Model(film, keras.layers.Dense(5)(keras.layers.Flatten()(x)))
 print(macs(keras.Model(film, inner(film))))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True,
-        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}, timeout=120,
-    )  # fmt: skip
+    done = processes.run(["-c", code], env=os.environ | processes.QUIET, timeout=120)
+    assert done.returncode == 0, done.stderr
     assert int(done.stdout) == 8 * 8 * 9 * 4 + 4 * 4 * 9 * 4 * 2 + 32 * 5
 
 

@@ -62,7 +62,7 @@ def test_notebook_imports_only_the_engine(path):
 @pytest.mark.xdist_group("notebook")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_notebook_runs_on_synthetic_films(path, tmp_path):
-    environment = os.environ | {"TMPDIR": str(tmp_path), "TOUR_EPOCHS": "12"}
+    environment = os.environ | {"TMPDIR": str(tmp_path), "TOUR_EPOCHS": "5"}
     environment.pop("XRAYSITE_DATA", None)
     done = subprocess.run(
         [sys.executable, "-c", RUN, str(path), str(path.parent)],

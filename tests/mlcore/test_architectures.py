@@ -2,19 +2,15 @@
 
 import json
 import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
 
 from mlcore import registry
+from tests import processes
 
-pytestmark = pytest.mark.xdist_group("training")
-
-ROOT = Path(__file__).resolve().parent.parent.parent
+pytestmark = pytest.mark.xdist_group("architectures")
 
 MEASURE = """
 import json, sys
@@ -65,11 +61,7 @@ print(max(float(np.abs(np.asarray(theirs[key]) - np.asarray(ours[key])).max()) f
 
 def run(code: str, *arguments: object) -> str:
     """Run code that needs Keras in a separate process; return the last line it prints."""
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
-    ended = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)], cwd=ROOT, env=os.environ | quiet,
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+    ended = processes.run(["-c", code, *arguments], env=os.environ | processes.QUIET, timeout=120)
     assert ended.returncode == 0, ended.stderr
     return ended.stdout.splitlines()[-1]
 

@@ -3,9 +3,7 @@
 import csv
 import io
 import json
-import os
 import re
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,47 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlcore import gates
 from tests.films import write_dataset
-from tests.mlcore.training_runs import QUIET, cluster
+from tests.mlcore.commands import DRAWN, OVERRIDES, manage, run_code, train
+from tests.mlcore.training_runs import cluster
 
 pytestmark = pytest.mark.xdist_group("training")
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-DRAWN = {
-    "age_years": [1, 5], "view": ["PA"], "modality": ["DX"], "body_part": ["CHEST"],
-    "sites": ["drawn by a computer"], "source": "tests/films.py", "licence": "Apache-2.0",
-}  # fmt: skip
 # Options that make a second run bit-identical.
 REPEATABLE = ("--deterministic", "--mixed-precision", "--patience", 1)
-
-
-def manage(
-    *arguments: object,
-    var: Path,
-    check: bool = True,
-    python: Path | str = sys.executable,
-    **environment: str,
-) -> subprocess.CompletedProcess:
-    """Run manage.py in a separate process, with its own database and folders."""
-    folders = {"XRAYSITE_VAR": str(var), "BUNDLE_DIR": str(var / "b")}
-    environment = os.environ | QUIET | environment | folders
-    environment["DJANGO_SETTINGS_MODULE"] = "xraysite.settings.local"
-    run = subprocess.run(
-        [python, "manage.py", *map(str, arguments)],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    if check:
-        assert run.returncode == 0, run.stdout + run.stderr
-    return run
-
-
-OVERRIDES = [f"--override={name}=a model for tests" for name in gates.NAMES]
 
 
 @pytest.fixture(scope="module")
@@ -71,18 +36,6 @@ def var(tmp_path_factory, films) -> Path:
     assert "[]" in manage("shell", "-v0", "-c", shell, var=var).stdout
     manage("activate_model", "drawn", *OVERRIDES, var=var)
     return var
-
-
-def train(var: Path, films: Path, name: str, *more: object, epochs: int) -> str:
-    stated = films.parent / "population.json"
-    stated.write_text(json.dumps(DRAWN))
-    run = manage("train_model", "--data", films, "--name", name, "--epochs", epochs,
-                 "--image-size", 64, "--seed", 3, "--population", stated, *more,
-                 var=var)  # fmt: skip
-    # What TensorFlow says is in a file.
-    assert run.stderr == ""
-    assert f"b/.training-{name}.log" in run.stdout
-    return run.stdout
 
 
 def test_training_writes_a_complete_bundle_and_activates_nothing(var, films):
@@ -229,12 +182,7 @@ for path in sorted(Path({str(films)!r}).rglob("*.jpeg"))[::9]:
     assert abs(ours.activation_map.mean() - theirs["logit"][0, 0]) < 1e-4
 print(worst)
 """
-    run = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=os.environ | QUIET,
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
-    assert run.returncode == 0, run.stderr
-    assert float(run.stdout.split()[-1]) < 1e-4
+    assert float(run_code(code).split()[-1]) < 1e-4
 
 
 def test_the_map_is_grad_cam(var, films):
@@ -259,11 +207,7 @@ theirs = grad_cam(features[0].numpy(), gradient)
 cells = gradient.shape[0] * gradient.shape[1]
 np.testing.assert_allclose(ours - float(bias[0]), cells * theirs, rtol=1e-3, atol=1e-4)
 """
-    run = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=os.environ | QUIET,
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
-    assert run.returncode == 0, run.stderr
+    run_code(code)
 
 
 def test_plots_are_images():
@@ -281,66 +225,6 @@ def test_plots_are_images():
     for content in drawn:
         with Image.open(io.BytesIO(content)) as picture:
             assert min(picture.size) > 300
-
-
-@pytest.fixture(scope="module")
-def card(var, films):
-    """The card of two networks trained for one epoch, with out-of-population films."""
-    outside = write_dataset(films.parent / "outside", per_class=6, seed=900, size=96)
-    output = train(var, films, "pair", "--members", 2, "--outliers", outside, epochs=20)
-    assert "Network 2/2, epoch 20/20" in output
-    return json.loads((var / "b" / "pair" / "card.json").read_text())
-
-
-class TestMembers:
-    """Two networks trained on different patients and averaged into one serving graph."""
-
-    def test_every_development_patient_has_an_out_of_fold_prediction(self, card):
-        counts = card["data"]["counts"]
-        development = sum(sum(counts[split].values()) for split in ("train", "validation"))
-        assert card["metrics"]["validation"]["n"] == development
-        assert card["metrics"]["test"]["n"] == sum(counts["test"].values())
-        assert card["members"] == 2
-        assert "2 ensemble members" in card["threshold"]["how"]
-        assert card["conformal"]["lower"] <= card["threshold"]["value"]
-        assert card["threshold"]["value"] <= card["conformal"]["upper"]
-
-    def test_the_command_on_the_card_reproduces_the_card(self, card, var, films, tmp_path):
-        typed = card["commands"]["robustness"].replace("DIR", str(films)).split()[1:]
-        manage(*typed, "--shortcut-probe", "--json", tmp_path / "again", var=var)
-        again = json.loads((tmp_path / "again").read_text())
-        for name in ("n", "auc", "sensitivity", "specificity", "ece", "unsure_rate"):
-            assert again[name] == card["metrics"]["test"][name]
-        assert again["by_series"] == card["metrics"]["test"]["by_series"]
-        assert again["robustness"]["rows"] == card["robustness"]["rows"]
-        assert again["shortcuts"]["probes"] == card["shortcuts"]["probes"]
-
-    def test_another_folder_has_no_known_split(self, card, var, tmp_path):
-        other = write_dataset(tmp_path / "other", per_class=4, seed=77, size=96)
-        run = manage("evaluate_model", "--data", other, "--model", "pair", "--split", "test",
-                     var=var, check=False)  # fmt: skip
-        assert run.returncode == 1
-        assert "is not the data set that pair was trained on" in run.stderr
-
-    def test_predictions_name_no_patient_and_give_the_figures_again(self, card, var):
-        text = (var / "b" / "pair" / "predictions.csv").read_text()
-        assert "person" not in text
-        assert "IM-" not in text.replace("NORMAL2-IM", "")
-        rows = list(csv.DictReader(io.StringIO(text)))
-        test = [row for row in rows if row["split"] == "test"]
-        called = [float(row["probability"]) >= card["threshold"]["value"] for row in test]
-        right = [c == (row["label"] == "PNEUMONIA") for c, row in zip(called, test, strict=True)]
-        assert sum(right) / len(right) == card["metrics"]["test"]["accuracy"]
-
-    def test_training_can_continue_from_a_bundle(self, card, var, films):
-        output = train(var, films, "onward", "--members", 2, "--from", "pair", epochs=1)
-        assert "not active" in output
-        onward = json.loads((var / "b" / "onward" / "card.json").read_text())
-        assert onward["training"]["started_from"] == "pair"
-        run = manage("train_model", "--data", films, "--name", "x", "--image-size", 64,
-                     "--from", "no-such", var=var, check=False)  # fmt: skip
-        assert run.returncode == 1
-        assert "There is no bundle at" in run.stderr
 
 
 def test_the_same_seed_gives_a_bit_identical_network(var, films):

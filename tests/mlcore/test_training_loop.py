@@ -7,7 +7,7 @@ import pytest
 
 from tests.mlcore.training_runs import cluster, finish, start
 
-pytestmark = pytest.mark.xdist_group("training")
+pytestmark = pytest.mark.xdist_group("training-loop")
 
 
 def run(name: str, folder: Path) -> Any:
@@ -19,8 +19,7 @@ def resumed(tmp_path_factory) -> dict[str, Any]:
     """Results of a run that was killed in its second epoch and resumed."""
     folder = tmp_path_factory.mktemp("resumed") / "state"
     killed = start("killed", folder)
-    killed.communicate(timeout=200)
-    assert killed.returncode == -9
+    assert killed.finish(timeout=200).returncode == -9
     found: dict[str, Any] = run("resumed", folder)
     return found
 

@@ -8,12 +8,12 @@ Prints one line of JSON, which `run` returns.
 import hashlib
 import json
 import os
+import shutil
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,24 +21,22 @@ from unittest import mock
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
+from tests import processes
 
 
-def start(name: str, folder: Path, **environment: str) -> "subprocess.Popen[str]":
+def start(name: str, folder: Path, **environment: str) -> processes.Started:
     """Start a run; `finish` waits for it."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.mlcore.training_runs", name, str(folder)], cwd=ROOT,
-        env=os.environ | QUIET | environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+    return processes.Started(
+        ["-m", "tests.mlcore.training_runs", name, folder],
+        env=os.environ | processes.QUIET | environment,
+    )
 
 
-def finish(process: "subprocess.Popen[str]") -> Any:
+def finish(process: processes.Started) -> Any:
     """Return what a run printed."""
-    stdout, stderr = process.communicate(timeout=300)
-    assert process.returncode == 0, stdout + stderr
-    return json.loads(stdout.splitlines()[-1])
+    ended = process.finish(timeout=300)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return json.loads(ended.stdout.splitlines()[-1])
 
 
 def cluster() -> list[dict[str, str]]:
@@ -52,10 +50,6 @@ def cluster() -> list[dict[str, str]]:
         {"TF_CONFIG": json.dumps({"cluster": {"worker": addresses}, "task": task})}
         for task in tasks
     ]
-
-
-class Killed(BaseException):
-    """Ends a run at a chosen point, as a kill would: nothing catches it, nothing is cleaned up."""
 
 
 class Report:
@@ -123,44 +117,58 @@ def outcome(model: Any, history: list[Any]) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+POINTS = ("writing the weights", "renaming the folder", "removing the old one")
+
+
 @contextmanager
-def killed_while(point: str) -> Iterator[None]:
-    """End a run while it saves its second epoch."""
+def copied_while_saving(folder: Path) -> Iterator[dict[str, Path]]:
+    """Copy a run's state while it saves its second epoch.
+
+    A killed process leaves the files that are on disk at that moment, so each copy is the state
+    of a run killed at that point.
+
+    Args:
+        folder: the state folder of the run.
+
+    Yields:
+        The copy made at each of `POINTS`.
+    """
     import keras
 
     from mlcore.engine.training import callbacks
 
     rename, remove, save = Path.rename, callbacks.shutil.rmtree, keras.Model.save_weights
+    copies: dict[str, Path] = {}
 
-    def save_half(model: Any, filepath: str, **options: Any) -> None:
+    def copy(point: str) -> Path:
+        copies[point] = folder.with_name(f"killed-{len(copies)}")
+        shutil.copytree(folder, copies[point])
+        return copies[point]
+
+    def save_weights(model: Any, filepath: str, **options: Any) -> None:
         save(model, filepath, **options)
-        if saved := list(Path(filepath).parent.parent.glob("epoch-*")):
+        if POINTS[0] not in copies and (saved := list(folder.glob("epoch-*"))):
             assert len(saved) == 1
-            Path(filepath).write_bytes(Path(filepath).read_bytes()[:5000])
-            raise Killed
+            half = copy(POINTS[0]) / Path(filepath).relative_to(folder)
+            half.write_bytes(half.read_bytes()[:5000])
 
-    def rename_never(path: Path, target: Path) -> Path:
-        if target.name == "epoch-00002":
-            raise Killed
+    def rename_folder(path: Path, target: Path) -> Path:
+        if target == folder / "epoch-00002":
+            copy(POINTS[1])
         return rename(path, target)
 
-    def remove_half(path: Path, **options: Any) -> None:
-        if path.name == "epoch-00001":
-            next(path.iterdir()).unlink()
-            raise Killed
+    def remove_folder(path: Path, **options: Any) -> None:
+        if path == folder / "epoch-00001":
+            next((copy(POINTS[2]) / path.name).iterdir()).unlink()
         remove(path, **options)
 
-    patches = {
-        "writing the weights": mock.patch.object(keras.Model, "save_weights", save_half),
-        "renaming the folder": mock.patch.object(Path, "rename", rename_never),
-        "removing the old one": mock.patch.object(callbacks.shutil, "rmtree", remove_half),
-    }
-    with patches[point]:
-        try:
-            yield
-        except Killed:
-            return
-    raise AssertionError(f"The run was not killed while {point}.")
+    with (
+        mock.patch.object(keras.Model, "save_weights", save_weights),
+        mock.patch.object(Path, "rename", rename_folder),
+        mock.patch.object(callbacks.shutil, "rmtree", remove_folder),
+    ):
+        yield copies
+    assert tuple(copies) == POINTS
 
 
 def run_killed(folder: Path) -> None:
@@ -172,7 +180,8 @@ def run_resumed(folder: Path) -> dict[str, Any]:
     report = Report()
     found: dict[str, Any] = {"resumed": outcome(*train(folder, report=report))}
     found |= {"resumed_after": report.resumed_after, "steps": report.steps}
-    found["whole"] = outcome(*train(folder.with_name("whole")))
+    with copied_while_saving(folder.with_name("whole")) as killed:
+        found["whole"] = outcome(*train(folder.with_name("whole")))
     found["left"] = sorted(path.name for path in folder.iterdir())
     for name, changes in (
         ("films", {"learnt": films(64, seed=3)}), ("options", {"learning_rate": 1e-3}),
@@ -181,12 +190,9 @@ def run_resumed(folder: Path) -> dict[str, Any]:
             train(folder, **changes)
         except ValueError as error:
             found[f"other {name}"] = str(error)
-    points = ("writing the weights", "renaming the folder", "removing the old one")
     found["killed while"] = {}
-    for place, point in enumerate(points):
-        report, state = Report(), folder.with_name(f"killed-{place}")
-        with killed_while(point):
-            train(state)
+    for point, state in killed.items():
+        report = Report()
         ended = outcome(*train(state, report=report))
         found["killed while"][point] = [report.resumed_after, ended]
     return found | {"batches": batches()}
@@ -195,12 +201,18 @@ def run_resumed(folder: Path) -> dict[str, Any]:
 def run_stopped(folder: Path) -> dict[str, Any]:
     """Train on films whose labels contradict the validation films, so that early epochs are best.
 
-    Once without a break, and once interrupted in the epoch after which it stops.
+    Once without a break, and once from the state of a run that was interrupted in the epoch after
+    which it stops.
     """
     from mlcore.engine.training.training import logits_of
 
     changes = {"swapped": True, "patience": 2, "epochs": 8, "average": 0.5}
-    model, history = train(folder / "whole", **changes)
+
+    class Copied(Report):
+        def epoch(self, result: Any) -> None:
+            shutil.copytree(folder / "whole", folder / f"after-{result.epoch}")
+
+    model, history = train(folder / "whole", report=Copied(), **changes)
     labels = films(17, seed=2, swapped=True).labels
     logits = logits_of(model, films(17, seed=2, swapped=True).films)
     found: dict[str, Any] = {
@@ -210,16 +222,10 @@ def run_stopped(folder: Path) -> dict[str, Any]:
         "left": sorted(path.name for path in (folder / "whole").iterdir()),
     }
 
-    class Interrupted(Report):
-        def step(self, epoch: int, done: int, *_: Any) -> None:
-            if epoch == len(history):
-                raise Killed
-
-    with suppress(Killed):
-        train(folder / "broken", report=Interrupted(), **changes)
-    found["resumed"] = outcome(*train(folder / "broken", **changes))
+    broken = folder / f"after-{len(history) - 1}"
+    found["resumed"] = outcome(*train(broken, **changes))
     report = Report()
-    found["ended"] = outcome(*train(folder / "broken", report=report, **changes))
+    found["ended"] = outcome(*train(broken, report=report, **changes))
     return found | {"steps_after_the_end": report.steps}
 
 

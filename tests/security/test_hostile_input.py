@@ -65,7 +65,7 @@ def _errors_are_answers(people):
         browser.raise_request_exception = False
 
 
-@pytest.mark.usefixtures("contexts_are_not_kept")
+@pytest.mark.usefixtures("pages_render_quickly")
 @pytest.mark.parametrize("person", PERSONS)
 def test_forms_handle_hostile_input(person, people, reading):
     user, browser = people[person]
@@ -83,7 +83,7 @@ def test_forms_handle_hostile_input(person, people, reading):
     assert found == []
 
 
-@pytest.mark.usefixtures("contexts_are_not_kept")
+@pytest.mark.usefixtures("pages_render_quickly")
 @pytest.mark.parametrize("person", PERSONS)
 def test_forms_handle_hostile_input_in_each_field(person, people, reading):
     """The other fields keep their values, so that they cannot hide an error."""
@@ -101,7 +101,7 @@ def test_forms_handle_hostile_input_in_each_field(person, people, reading):
     assert found == []
 
 
-@pytest.mark.usefixtures("contexts_are_not_kept")
+@pytest.mark.usefixtures("pages_render_quickly")
 @pytest.mark.parametrize("person", ["doctor", "supervisor", "root"])
 def test_pages_handle_hostile_queries(person, people, reading):
     user, browser = people[person]
@@ -133,7 +133,7 @@ def stored_markup(reading: Reading) -> list[str]:
     ]
 
 
-@pytest.mark.usefixtures("contexts_are_not_kept")
+@pytest.mark.usefixtures("pages_render_quickly")
 def test_stored_markup_is_escaped_everywhere(active_model, people, film_bytes):
     """Enter markup in every text field, then check every page of every user."""
     doctor, browser = people["doctor"]

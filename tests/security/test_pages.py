@@ -6,7 +6,7 @@ import pytest
 
 from tests.security.crawl import addresses
 
-pytestmark = pytest.mark.usefixtures("contexts_are_not_kept")
+pytestmark = pytest.mark.usefixtures("pages_render_quickly")
 
 INLINE = re.compile(r"<style|\sstyle=|\son[a-z]+\s*=\s*[\"']")
 SCRIPT = re.compile(r"<script(?P<attributes>[^>]*)>")

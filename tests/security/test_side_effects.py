@@ -34,7 +34,7 @@ def state() -> dict[str, str]:
     }
 
 
-@pytest.mark.usefixtures("contexts_are_not_kept")
+@pytest.mark.usefixtures("pages_render_quickly")
 @pytest.mark.parametrize("person", ["doctor", "supervisor", "ml_engineer", "root", None])
 def test_get_and_head_change_nothing(person, people, reading):
     user, browser = people[person]
@@ -53,7 +53,7 @@ def test_get_and_head_change_nothing(person, people, reading):
     assert shown >= (20 if user is None else 60), "too few pages were shown"
 
 
-@pytest.mark.usefixtures("contexts_are_not_kept")
+@pytest.mark.usefixtures("pages_render_quickly")
 @pytest.mark.parametrize("person", ["doctor", "supervisor", "root", None])
 def test_posts_without_a_csrf_token_are_refused(person, people, reading):
     user, plain = people[person]
@@ -78,7 +78,7 @@ def test_post_with_a_csrf_token_is_accepted(doctor):
     assert doctor.display_name == "Mei"
 
 
-@pytest.mark.usefixtures("contexts_are_not_kept")
+@pytest.mark.usefixtures("pages_render_quickly")
 def test_other_methods_change_nothing(people, reading):
     user, browser = people["root"]
     before = state()

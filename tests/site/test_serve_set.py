@@ -21,8 +21,10 @@ import pytest
 from django.conf import settings
 
 from mlcore import gates, inference, registry
+from tests import processes
 from tests.films import write_dataset
 from tests.locks import ROOT
+from tests.processes import QUIET
 
 pytestmark = pytest.mark.xdist_group("serve-set")
 
@@ -30,7 +32,6 @@ PARTS = (
     "accounts", "diagnosis", "forum", "locale", "manage.py", "mlcore", "static", "templates",
     "xraysite",
 )  # fmt: skip
-QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
 SECONDS = 120
 
 
@@ -57,15 +58,19 @@ def films(tmp_path_factory) -> Path:
 
 
 def environment() -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    names = ("PATH", "HOME", "LANG", "OPENBLAS_NUM_THREADS")
+    kept = {name: os.environ[name] for name in names if name in os.environ}
     return kept | QUIET
 
 
 def manage(
     python: Path | str, checkout: Path, *arguments: object
 ) -> subprocess.CompletedProcess[str]:
+    command = ["manage.py", *map(str, arguments)]
+    if python == sys.executable:
+        return processes.run(command, cwd=checkout, env=environment(), umask=0)
     return subprocess.run(
-        [python, "manage.py", *map(str, arguments)],
+        [python, *command],
         cwd=checkout, env=environment(), umask=0,
         capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip

@@ -274,5 +274,7 @@ def train_ood_classifier(data: OodTrainingData, *, epochs: int = EPOCHS) -> kera
         ),
         loss=keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.02),
     )
+    # Otherwise `fit` builds it in the graph, which TensorFlow then traces a second time.
+    network.optimizer.build(network.trainable_variables)
     network.fit(batches, shuffle=False, verbose=0)
     return network
