@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,26 +49,51 @@ def drawn_film(megapixels: float) -> bytes:
     )
 
 
-def prepared(card: dict[str, Any]) -> Any:
-    """Return the film that every runtime reads, preprocessed for the network."""
-    from mlcore.engine.serving import golden
-    from mlcore.engine.serving.preprocess import Preprocessing, prepare
+def prepared(card: dict[str, Any], *, whole_size: int | None) -> dict[str, Any]:
+    """Return the films that every runtime reads, by the network's file: of the lungs, of the whole.
 
-    spec = Preprocessing.from_card(card["preprocessing"])
-    return prepare(golden.draw(0), size=card["input_size"], spec=spec)
+    Args:
+        card: the bundle's card.
+        whole_size: side of the input of the network that finds the lungs, if there is one.
+    """
+    import numpy as np
+
+    from mlcore.engine.serving import golden, lung_box, pipeline, preprocess
+    from mlcore.engine.serving.lungs import SIDE, Lungs
+
+    spec = preprocess.Preprocessing.from_card(card["preprocessing"])
+    film, size = golden.draw(0), card["input_size"]
+    if whole_size is None:
+        return {"model": preprocess.prepare(film, size=size, spec=spec)}
+    squashed = preprocess.squash(film, spec)
+    everything = Lungs(np.full((SIDE, SIDE), 255, np.uint8), (0.0, 0.0, SIDE, SIDE), ())
+    box = lung_box.prepare(squashed, everything, size=size, spec=spec)
+    whole = pipeline.whole(squashed, whole_size)
+    return {"model": preprocess.as_input(box), "lungs": preprocess.as_input(whole)}
 
 
 def read_with(name: str, folder: Path) -> tuple[Callable[[], Any], Callable[[], float | None]]:
-    """Load a runtime; return a function that reads the film, and one that returns its log-odds."""
+    """Load a runtime; return a function that reads the film, and one that returns its log-odds.
+
+    A bundle that reads the lungs only has two networks; both run for each film.
+    """
+    import numpy as np
+
     if name == "litert":
-        from mlcore.engine.serving import bundle, runtime
+        from mlcore.engine.serving import bundle
+        from mlcore.engine.serving.pipeline import Pipeline
 
         found = bundle.read(folder)
-        session = runtime.Session(found.tflite, threads=1)
-        film = prepared(found.card)
-        return lambda: session.run(film), lambda: float(session.run(film).activation_map.mean())
-    import keras
-    import numpy as np
+        line = Pipeline.of(found)
+        finder = line.finder
+        films = prepared(found.card, whole_size=finder.input_shape[1] if finder else None)
+
+        def run() -> Any:
+            if finder:
+                finder.run(films["lungs"])
+            return line.model.run(films["model"])
+
+        return run, lambda: float(run()["activation_map"].mean())
 
     from mlcore.engine.training import architectures
 
@@ -75,16 +101,29 @@ def read_with(name: str, folder: Path) -> tuple[Callable[[], Any], Callable[[], 
         network = architectures.build("seed_cnn", size=SEED_CNN_SIZE)
         film = np.random.default_rng(0).random((1, SEED_CNN_SIZE, SEED_CNN_SIZE, 1), np.float32)
         return lambda: network.predict(film, verbose=0), lambda: None
-    network = keras.models.load_model(folder / "model.keras", compile=False)
-    film = prepared(json.loads((folder / "card.json").read_text()))[np.newaxis]
+    networks = keras_networks(folder)
+    whole_size = networks["lungs"].input.shape[1] if "lungs" in networks else None
+    films = prepared(json.loads((folder / "card.json").read_text()), whole_size=whole_size)
+    calls: dict[str, Callable[[Any], Any]]
     if name == "predict":
-        read = lambda: network.predict(film, verbose=0)  # noqa: E731
+        calls = {key: partial(net.predict, verbose=0) for key, net in networks.items()}
     else:
         import tensorflow as tf
 
-        call = tf.function(lambda x: network(x, training=False))
-        read = lambda: {k: v.numpy() for k, v in call(film).items()}  # noqa: E731
-    return read, lambda: float(read()["logit"][0, 0])
+        calls = {key: tf.function(partial(net, training=False)) for key, net in networks.items()}
+    read = lambda: {key: call(films[key][np.newaxis]) for key, call in calls.items()}  # noqa: E731
+    return read, lambda: float(np.asarray(read()["model"]["logit"])[0, 0])
+
+
+def keras_networks(folder: Path) -> dict[str, Any]:
+    """Return the trained networks of a bundle by the name of their file, without suffix."""
+    import keras
+
+    return {
+        name: keras.models.load_model(folder / f"{name}.keras", compile=False)
+        for name in ("model", "lungs")
+        if (folder / f"{name}.keras").is_file()
+    }
 
 
 def contestant(name: str, folder: Path, repeats: int) -> dict[str, Any]:
@@ -117,19 +156,15 @@ def stages(film: bytes, loaded: Any, repeats: int) -> dict[str, dict[str, float]
     """Time each stage from the uploaded file to the data that a reading stores."""
     from mlcore.engine.films.film import read_film
     from mlcore.engine.serving.explain import encode_activation_map
-    from mlcore.engine.serving.preprocess import Preprocessing, prepare
 
-    spec = Preprocessing.from_card(loaded.card["preprocessing"])
-    times: dict[str, list[float]] = {"decode": [], "prepare": [], "network": [], "answer": []}
+    times: dict[str, list[float]] = {"decode": [], "read": [], "answer": []}
     for number in range(repeats + 3):
         marks = [time.perf_counter()]
         pixels = read_film(film).pixels
         marks.append(time.perf_counter())
-        ready = prepare(pixels, size=loaded.card["input_size"], spec=spec)
+        output = loaded.run(pixels)
         marks.append(time.perf_counter())
-        output = loaded.session.run(ready)
-        marks.append(time.perf_counter())
-        encode_activation_map(loaded.local_evidence(output))
+        encode_activation_map(loaded.pipeline.heatmap(output))
         marks.append(time.perf_counter())
         if number >= 3:
             for place, stage in enumerate(times.values()):
@@ -152,21 +187,20 @@ def processor_and_work(folder: Path) -> dict[str, Any]:
     for _ in range(PEAK_ROUNDS):
         products += [_seconds(lambda: left @ left) for _ in range(10)]
         readings.append(_seconds(read))
-    import keras
-
     from mlcore.engine.training import architectures
 
-    network = keras.models.load_model(folder / "model.keras", compile=False)
+    networks = keras_networks(folder).values()
     seed_cnn = architectures.build("seed_cnn", size=SEED_CNN_SIZE)
     print(READY, flush=True)
     peak_gflops = 2 * side**3 / min(products) / 1e9
-    network_gflops = 2 * macs(network) / min(readings) / 1e9
+    work = sum(map(macs, networks))
+    network_gflops = 2 * work / min(readings) / 1e9
     return {
         "peak_gflops": peak_gflops,
         "network_gflops": network_gflops,
         "share_of_peak": network_gflops / peak_gflops,
-        "macs": macs(network),
-        "parameters": network.count_params(),
+        "macs": work,
+        "parameters": sum(network.count_params() for network in networks),
         "seed_cnn_macs": macs(seed_cnn),
         "seed_cnn_parameters": seed_cnn.count_params(),
     }

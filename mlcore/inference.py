@@ -12,6 +12,7 @@ from django.conf import settings
 
 from mlcore import registry
 from mlcore.decoding import decode_film
+from mlcore.engine.data.population import is_inside
 from mlcore.engine.films.errors import FilmError
 from mlcore.engine.films.film import Film
 from mlcore.engine.films.header import DicomHeader
@@ -22,11 +23,14 @@ from mlcore.engine.serving.explain import (
     encode_activation_map,
     render_heatmap,
 )
-from mlcore.engine.serving.lungs import LEAST_INSIDE, coverage, share_inside
-from mlcore.engine.serving.runtime import Output, OutputError
+from mlcore.engine.serving.lung_coverage import LEAST_INSIDE, VISIBLE, coverage, share_inside
+from mlcore.engine.serving.pipeline import Output
+from mlcore.engine.serving.preprocess import LUNG_BOX
+from mlcore.engine.serving.runtime import OutputError
 from mlcore.registry import LoadedModel, ModelUnavailable
 
 __all__ = [
+    "NOWHERE",
     "RULE",
     "UNSURE",
     "DecisionRule",
@@ -42,10 +46,13 @@ __all__ = [
     "is_validated_age",
     "model_named",
     "predict",
+    "reads_lungs",
     "render_heatmap",
+    "shows_evidence",
 ]
 
 OUT_OF_SCOPE = "OUT_OF_SCOPE"
+NOWHERE = "nowhere"
 
 # The network runs in these threads so that a timeout applies. A run that hangs keeps its thread;
 # once all threads of a worker hang, it answers "timeout" until it is restarted.
@@ -106,8 +113,10 @@ class Prediction:
         scope_threshold: limit of the scope score.
         scope_reasons: those that apply of "picture", "population" (not stated on the card),
             "age", "modality", "view", "body_part".
-        resembles: what a film refused for its image resembles, one of `resemblance.CAUSES`; ""
-            if nothing is likely enough, or if the image is in scope.
+        resembles: why a film is refused for its image: a finding of `lungs.REFUSED`, or what it
+            resembles, one of `resemblance.CAUSES`; "" if nothing is likely enough, or if the image
+            is in scope.
+        hints: findings of `lungs.HINTS` about how the film was taken.
         activation_map: (h, w) float32 in [0, 1], local evidence for PNEUMONIA.
         model: name of the model version.
         bundle_sha256: hash of the model's bundle.
@@ -123,6 +132,7 @@ class Prediction:
     scope_threshold: float
     scope_reasons: tuple[str, ...]
     resembles: str
+    hints: tuple[str, ...]
     activation_map: np.ndarray
     model: str
     bundle_sha256: str
@@ -167,13 +177,22 @@ def predict(
         scope_score=output.scope_score,
         scope_threshold=loaded.card["scope"]["threshold"],
         scope_reasons=reasons,
-        resembles=resemblance.shipped().cause(film.pixels) if "picture" in reasons else "",
-        activation_map=loaded.local_evidence(output),
+        resembles=_cause(film, output) if "picture" in reasons else "",
+        hints=output.lungs.hints if output.lungs else (),
+        activation_map=loaded.pipeline.heatmap(output),
         model=loaded.name,
         bundle_sha256=loaded.sha256,
         preprocessing_id=loaded.card["preprocessing"]["id"],
         milliseconds=milliseconds,
     )
+
+
+def _cause(film: Film, output: Output) -> str:
+    """Return why a film is refused for its image: its exposure, missing lungs, or what it shows."""
+    cause = resemblance.shipped().cause(film.pixels)
+    if cause in resemblance.EXPOSURES or output.lungs is None:
+        return cause
+    return output.lungs.refusal or cause
 
 
 def model_named(name: str, *, sha256: str) -> LoadedModel:
@@ -220,11 +239,7 @@ def decide(
 
 def is_validated_age(card: Mapping[str, Any], age_years: float) -> bool:
     """Return whether an age is within the range that the model of `card` was validated on."""
-    if not card["population"].get("age_years"):
-        return False
-    lowest, highest = card["population"]["age_years"]
-    # A child is five years old until its sixth birthday.
-    return bool(lowest <= age_years < highest + 1)
+    return is_inside(card["population"], age_years)
 
 
 def active_model() -> LoadedModel:
@@ -258,20 +273,31 @@ def _scope_reasons(
     return tuple(reasons)
 
 
+def reads_lungs(preprocessing_id: str) -> bool:
+    """Return whether a reading's model saw the lungs only, so its heatmap lies in them."""
+    return preprocessing_id == LUNG_BOX
+
+
 def heatmap_place(pixels: np.ndarray, activation_map: np.ndarray) -> str:
     """Estimate where a heatmap's evidence lies.
 
-    Coarse, and wrong for some films: `mlcore.engine.serving.lungs` and decision 0023 say how often.
+    Coarse, and wrong for some films: `mlcore.engine.serving.lung_coverage` and decision 0023 say
+    how often.
 
     Args:
         pixels: (H, W) uint8, the film or a thumbnail of it.
         activation_map: (h, w) in [0, 1].
 
     Returns:
-        "nowhere" if the heatmap shows no evidence, "outside" if most of it may lie outside the
+        NOWHERE if the heatmap shows no evidence, "outside" if most of it may lie outside the
         lungs, otherwise "inside".
     """
+    if not shows_evidence(activation_map):
+        return NOWHERE
     share = share_inside(activation_map, coverage(pixels))
-    if share is None:
-        return "nowhere"
-    return "outside" if share < LEAST_INSIDE else "inside"
+    return "outside" if share is not None and share < LEAST_INSIDE else "inside"
+
+
+def shows_evidence(activation_map: np.ndarray) -> bool:
+    """Return whether the colours of a heatmap can be seen anywhere."""
+    return bool(activation_map.max() >= VISIBLE)

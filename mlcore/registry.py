@@ -16,9 +16,8 @@ from django.utils import timezone
 from mlcore import evaluations, gates
 from mlcore.engine.serving import bundle as bundles
 from mlcore.engine.serving import golden
-from mlcore.engine.serving.explain import Reference
-from mlcore.engine.serving.preprocess import Preprocessing, prepare
-from mlcore.engine.serving.runtime import Output, Session, SessionError
+from mlcore.engine.serving.pipeline import Output, Pipeline
+from mlcore.engine.serving.runtime import SessionError
 from mlcore.models import ModelVersion, bundle_folder, bundle_roots
 
 logger = logging.getLogger(__name__)
@@ -42,21 +41,16 @@ class ModelUnavailable(RuntimeError):  # noqa: N818 - a state of the site
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A verified bundle with its session. Thread-safe."""
+    """A verified bundle with its networks. Thread-safe."""
 
     name: str
     sha256: str
     card: dict[str, Any]
-    session: Session
+    pipeline: Pipeline
 
     def run(self, pixels: np.ndarray) -> Output:
-        """Preprocess (H, W) uint8 pixels as stated on the card and run the network."""
-        spec = Preprocessing.from_card(self.card["preprocessing"])
-        return self.session.run(prepare(pixels, size=self.card["input_size"], spec=spec))
-
-    def local_evidence(self, output: Output) -> np.ndarray:
-        """Return the (h, w) float32 heatmap in [0, 1] of the evidence for PNEUMONIA."""
-        return Reference.from_card(self.card["explanation"]).local_evidence(output.activation_map)
+        """Preprocess (H, W) uint8 pixels as stated on the card and run the networks."""
+        return self.pipeline.run(pixels)
 
 
 _lock = threading.Lock()
@@ -79,13 +73,13 @@ def load(folder: Path, *, sha256: str | None = None) -> LoadedModel:
             raise ModelUnavailable(
                 "damaged", f"the bundle's hash is {bundle.sha256}, not {sha256} as registered"
             )
-        session = Session(bundle.tflite)
-        golden.check(folder, bundle.card, session.run)
+        pipeline = Pipeline.of(bundle)
+        golden.check(folder, pipeline.run)
     except FileNotFoundError as error:
         raise ModelUnavailable("missing", str(error)) from error
     except (bundles.BundleError, SessionError) as error:
         raise ModelUnavailable("damaged", str(error)) from error
-    return LoadedModel(bundle.name, bundle.sha256, bundle.card, session)
+    return LoadedModel(bundle.name, bundle.sha256, bundle.card, pipeline)
 
 
 def active_version() -> ModelVersion | None:

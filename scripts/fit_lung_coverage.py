@@ -1,4 +1,4 @@
-"""Fit the estimate of the lungs (`mlcore.engine.serving.lungs`) and measure its errors.
+"""Fit the estimate of the lungs (`mlcore.engine.serving.lung_coverage`) and measure its errors.
 
     scripts/fit_lung_coverage.py --data DIR [--check FILMS MASKS] [--write]
 
@@ -25,12 +25,13 @@ sys.path.insert(0, str(ROOT))
 
 from mlcore.engine import metrics  # noqa: E402
 from mlcore.engine.films.film import read_film, render_film  # noqa: E402
-from mlcore.engine.serving import lungs  # noqa: E402
+from mlcore.engine.serving import lung_coverage  # noqa: E402
 from mlcore.engine.serving.explain import (  # noqa: E402
     Reference,
     decode_activation_map,
     encode_activation_map,
 )
+from mlcore.engine.serving.pipeline import OUTPUTS  # noqa: E402
 from mlcore.engine.serving.preprocess import Preprocessing, prepare  # noqa: E402
 from mlcore.engine.serving.runtime import Session  # noqa: E402
 
@@ -58,7 +59,7 @@ class Films:
 
     def __init__(self, films: Path, masks: Path) -> None:
         card = json.loads((BUNDLE / "card.json").read_text())
-        session = Session((BUNDLE / "model.tflite").read_bytes())
+        session = Session((BUNDLE / "model.tflite").read_bytes(), outputs=OUTPUTS)
         reference = Reference.from_card(card["explanation"])
         spec = Preprocessing.from_card(card["preprocessing"])
         inputs, covers, maps, shown, patients = [], [], [], [], []
@@ -66,7 +67,7 @@ class Films:
             film = read_film(path.read_bytes())
             output = session.run(prepare(film.pixels, size=card["input_size"], spec=spec))
             thumbnail = render_film(film, max_side=THUMBNAIL_SIDE)
-            inputs.append(lungs.small_film(np.asarray(Image.open(io.BytesIO(thumbnail)))))
+            inputs.append(lung_coverage.small_film(np.asarray(Image.open(io.BytesIO(thumbnail)))))
             covers.append(true_coverage(np.asarray(Image.open(mask)) == 255))
             stored = encode_activation_map(reference.local_evidence(output.activation_map))
             maps.append(decode_activation_map(stored))
@@ -78,9 +79,9 @@ class Films:
 
 def true_coverage(mask: Any) -> Any:
     """Return the (64,) share of each cell that is lung or within `MARGIN` of it."""
-    side = lungs.CELLS * 28
-    grown = ndimage.binary_dilation(mask, iterations=round(lungs.MARGIN * side))
-    return grown.reshape(lungs.CELLS, 28, lungs.CELLS, 28).mean((1, 3)).ravel()
+    side = lung_coverage.CELLS * 28
+    grown = ndimage.binary_dilation(mask, iterations=round(lung_coverage.MARGIN * side))
+    return grown.reshape(lung_coverage.CELLS, 28, lung_coverage.CELLS, 28).mean((1, 3)).ravel()
 
 
 def fit(inputs: Any, covers: Any) -> dict[str, Any]:
@@ -101,13 +102,13 @@ def report(name: str, films: Films, covers: Any) -> None:
     for evidence, shown, true, estimate in zip(
         films.maps, films.shown, films.covers, covers, strict=True
     ):
-        cells = (lungs.CELLS, lungs.CELLS)
-        actual = lungs.share_inside(evidence, true.reshape(cells).astype(np.float32))
+        cells = (lung_coverage.CELLS, lung_coverage.CELLS)
+        actual = lung_coverage.share_inside(evidence, true.reshape(cells).astype(np.float32))
         if not shown or actual is None:
             continue
         outside.append(actual < 0.5)
-        share = lungs.share_inside(evidence, estimate.reshape(cells).astype(np.float32))
-        warned.append(share is not None and share < lungs.LEAST_INSIDE)
+        share = lung_coverage.share_inside(evidence, estimate.reshape(cells).astype(np.float32))
+        warned.append(share is not None and share < lung_coverage.LEAST_INSIDE)
     truth, warning = np.array(outside), np.array(warned)
     print(f"{name}: {len(truth)} heatmaps with visible evidence, {truth.sum()} mostly outside")
     for text, of, among in (
@@ -124,7 +125,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--check", type=Path, nargs=2, metavar=("FILMS", "MASKS"))
-    parser.add_argument("--write", action="store_true", help=f"replace {lungs.FILE.name}")
+    parser.add_argument("--write", action="store_true", help=f"replace {lung_coverage.FILE.name}")
     arguments = parser.parse_args()
     films = Films(arguments.data / "train", arguments.data / "lungs")
     _names, patients = np.unique(films.patients, return_inverse=True)
@@ -141,7 +142,7 @@ def main() -> None:
         report("checked", others, estimated(fitted, others.inputs))
     if arguments.write:
         stored = {name: values.astype(np.float16) for name, values in fitted.items()}
-        np.savez_compressed(lungs.FILE, **stored)
+        np.savez_compressed(lung_coverage.FILE, **stored)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 from diagnosis import storage
 from diagnosis.models import Label, Reading
 from mlcore import inference
-from mlcore.engine.serving import lungs
+from mlcore.engine.serving import lung_coverage
 from tests.factories import ReadingFactory
 from tests.films import encode, synthetic_film
 
@@ -17,11 +17,11 @@ WARNING = "may lie outside the lungs"
 
 
 def inside_lungs(film) -> np.ndarray:
-    return (lungs.coverage(film) > 0.8).astype(np.float32)
+    return (lung_coverage.coverage(film) > 0.8).astype(np.float32)
 
 
 def outside_lungs(film) -> np.ndarray:
-    return (lungs.coverage(film) < 0.2).astype(np.float32)
+    return (lung_coverage.coverage(film) < 0.2).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def film() -> np.ndarray:
 
 
 def test_the_lungs_are_found_in_both_halves_of_a_film(film):
-    cover = lungs.coverage(film)
+    cover = lung_coverage.coverage(film)
     assert cover.shape == (8, 8)
     assert 0 <= cover.min() <= cover.max() <= 1
     for half in (cover[2:6, 1:4], cover[2:6, 4:7]):

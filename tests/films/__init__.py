@@ -42,6 +42,7 @@ __all__ = [
     "encode_dicom",
     "hostile_files",
     "synthetic_film",
+    "synthetic_lungs",
     "write_dataset",
     "zipped",
 ]
@@ -83,8 +84,21 @@ def _synthetic_film(kind: Kind, seed: int, size: int) -> npt.NDArray[np.uint8]:
     return film
 
 
+def synthetic_lungs(*, seed: int, size: int = 256) -> npt.NDArray[np.uint8]:
+    """Return the mask of the lungs of `synthetic_film`: 255 in the lungs, 0 elsewhere."""
+    chest = Chest(Patient.draw(seed), size)
+    beside_the_spine = np.abs(chest.x - SPINE_X) > 0.06
+    return np.where((chest.lungs > 0.2) & beside_the_spine, 255, 0).astype(np.uint8)
+
+
 def write_dataset(
-    root: Path, *, per_class: int, seed: int = 0, size: int = 256, patients: int | None = None
+    root: Path,
+    *,
+    per_class: int,
+    seed: int = 0,
+    size: int = 256,
+    patients: int | None = None,
+    masks: Path | None = None,
 ) -> Path:
     """Write NORMAL/ and PNEUMONIA/ with file names like those of the public paediatric data set.
 
@@ -96,6 +110,7 @@ def write_dataset(
         patients: patients in each class, each with one film or more; by default one patient
             in three has a second film. The first half of the NORMAL patients is numbered
             IM-, the rest NORMAL2-IM-; PNEUMONIA patients alternate between bacteria and virus.
+        masks: folder to write the masks of the lungs to.
 
     Returns:
         root.
@@ -105,9 +120,14 @@ def write_dataset(
         folder = root / kind
         folder.mkdir(parents=True, exist_ok=True)
         for index in range(per_class):
-            film = synthetic_film(kind, seed=(seed * 2 + label) * 100_003 + index, size=size)
+            film_seed = (seed * 2 + label) * 100_003 + index
+            film = synthetic_film(kind, seed=film_seed, size=size)
             name = _public_name(kind, index % patients, index // patients, index, patients)
             (folder / name).write_bytes(encode(film, "jpeg"))
+            if masks is not None:
+                path = masks / kind / f"{Path(name).stem}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(encode(synthetic_lungs(seed=film_seed, size=224), "png"))
     return root
 
 

@@ -11,7 +11,7 @@ from mlcore import gates, inference, registry
 from mlcore.engine.data import dataset, population, public_set
 from mlcore.engine.evaluation import plots
 from mlcore.engine.serving import bundle, golden
-from mlcore.engine.serving.runtime import Session
+from mlcore.engine.serving.pipeline import Pipeline
 from mlcore.models import ModelVersion
 from tests.films import write_dataset
 
@@ -74,14 +74,14 @@ def test_a_bundle_cannot_bring_its_own_golden_tolerance(tmp_path):
     found = bundle.read(registry.folder_of(SHIPPED))
     content = json.loads((found.folder / "golden.json").read_text()) | {"tolerance": 1e9}
     (tmp_path / "golden.json").write_text(json.dumps(content))
-    session = Session(found.tflite)
+    pipeline = Pipeline.of(found)
 
     def different(film):
-        output = session.run(film)
+        output = pipeline.run(film)
         return dataclasses.replace(output, scope_score=output.scope_score + 5)
 
     with pytest.raises(bundle.BundleError, match="differ from the golden outputs"):
-        golden.check(tmp_path, found.card, different)
+        golden.check(tmp_path, different)
 
 
 @pytest.mark.django_db

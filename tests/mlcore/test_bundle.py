@@ -1,5 +1,6 @@
 """Bundles: verification, activation and use."""
 
+import dataclasses
 import json
 import shutil
 
@@ -9,7 +10,8 @@ from django.core.management import CommandError, call_command
 
 from mlcore import gates, inference, registry
 from mlcore.engine.serving import bundle, golden
-from mlcore.engine.serving.runtime import Output, OutputError, Session, SessionError
+from mlcore.engine.serving.pipeline import OUTPUTS, Pipeline
+from mlcore.engine.serving.runtime import OutputError, Session, SessionError
 from mlcore.models import ModelVersion
 from tests.films import encode, synthetic_film
 from xraysite import checks
@@ -45,8 +47,7 @@ def active(bundles) -> ModelVersion:
 def test_shipped_bundle_is_valid_and_reproduces_its_golden_outputs():
     found = bundle.read(registry.folder_of(SHIPPED))
     assert bundle.missing_for_service(found.card) == []
-    session = Session(found.tflite)
-    assert golden.check(found.folder, found.card, session.run) < golden.TOLERANCE
+    assert golden.check(found.folder, Pipeline.of(found).run) < golden.TOLERANCE
     assert found.card["population"]["age_years"] == [1, 5]
     for name in ("validation", "test"):
         assert found.card["metrics"][name]["n"] > 100
@@ -54,8 +55,7 @@ def test_shipped_bundle_is_valid_and_reproduces_its_golden_outputs():
 
 def test_activation_map_resolution():
     found = bundle.read(registry.folder_of(SHIPPED))
-    size = found.card["input_size"]
-    output = Session(found.tflite).run(np.zeros((size, size, 1), np.float32))
+    output = Pipeline.of(found).run(golden.draw(0))
     # Like the last stage of a residual network (7x7 on ImageNet); a lung covers several cells.
     assert min(output.activation_map.shape) >= 8
 
@@ -92,14 +92,14 @@ def test_invalid_card_is_refused(bundles, content):
 
 def test_different_golden_outputs_are_detected(bundles):
     found = bundle.read(bundles / SHIPPED)
-    session = Session(found.tflite)
+    pipeline = Pipeline.of(found)
 
     def slightly_off(film):
-        output = session.run(film)
-        return Output(output.probability + 0.01, output.activation_map, output.scope_score)
+        output = pipeline.run(film)
+        return dataclasses.replace(output, probability=output.probability + 0.01)
 
     with pytest.raises(bundle.BundleError, match="differ from the golden outputs"):
-        golden.check(found.folder, found.card, slightly_off)
+        golden.check(found.folder, slightly_off)
 
 
 def rewritten(bundles, *, card=None, files=None):
@@ -154,7 +154,7 @@ def test_bundle_is_not_overwritten(bundles):
 
 def test_invalid_network_is_refused():
     with pytest.raises(SessionError):
-        Session(b"not a network at all")
+        Session(b"not a network at all", outputs=OUTPUTS)
 
 
 # --- Predictions with an unusable model ----------------------------------------------------
@@ -212,7 +212,7 @@ def test_invalid_output_raises(bundles, film, monkeypatch):
 @pytest.mark.parametrize("output", ["probability", "activation_map", "scope_score"])
 def test_nan_output_is_refused(bundles, output, monkeypatch):
     found = bundle.read(bundles / SHIPPED)
-    session = Session(found.tflite)
+    session = Session(found.networks["model.tflite"], outputs=OUTPUTS)
     real = session._runner
 
     def poisoned(**inputs):

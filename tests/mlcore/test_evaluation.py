@@ -11,6 +11,7 @@ from mlcore.engine.data.dataset import FilmRecord
 from mlcore.engine.evaluation import corruptions, failures, lungs, probe
 from mlcore.engine.evaluation.predictions import Predictions
 from mlcore.engine.serving import conformal
+from mlcore.engine.serving.pipeline import Output
 from mlcore.engine.serving.preprocess import EQUALISE, LOCAL_CONTRAST, Preprocessing, prepare_bytes
 from mlcore.engine.training import outliers
 from tests.films import synthetic_film
@@ -182,10 +183,13 @@ class TestProbe:
         films[:, :4] = 40 + 150 * labels[:, np.newaxis, np.newaxis]
 
         def answers(change):
-            seen = np.stack([change(film, place) for place, film in enumerate(films)])
-            return seen[:, :4].mean(axis=(1, 2)) / 255, np.ones((40, 4, 4))
+            seen = [change(film, place) for place, film in enumerate(films)]
+            even = np.ones((4, 4), np.float32)
+            return Predictions.of([Output(film[:4].mean() / 255, even, 0.0) for film in seen])
 
-        report = probe.report(labels, answers, self.field, local_evidence=lambda cells: cells)
+        report = probe.report(
+            labels, answers, self.field, heatmap=lambda output: output.activation_map
+        )
         areas = {row["probe"]: row["auc"] for row in report["probes"]}
         assert areas["none"] == areas["frame_alone"] == areas["lungs_masked"] == 1
         assert areas["frame_masked"] == 0.5

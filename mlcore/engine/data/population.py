@@ -33,6 +33,15 @@ NOT_STATED: dict[str, Any] = {
 PRESETS = {"public-paediatric": PUBLIC_PAEDIATRIC}
 
 
+def is_inside(population: Mapping[str, Any], age_years: float) -> bool:
+    """Return whether an age belongs to a population; False if it states no ages."""
+    if not population.get("age_years"):
+        return False
+    lowest, highest = population["age_years"]
+    # A child is five years old until its sixth birthday.
+    return bool(lowest <= age_years < highest + 1)
+
+
 def header_reasons(population: Mapping[str, Any], header: DicomHeader) -> tuple[str, ...]:
     """Return what a film's header puts outside a population: age, modality, view, body_part.
 
@@ -43,11 +52,9 @@ def header_reasons(population: Mapping[str, Any], header: DicomHeader) -> tuple[
             `body_part`, upper case.
         header: what the film states; what it leaves out is never outside.
     """
-    lowest, highest = population["age_years"]
     age = header.age_years
     reasons = []
-    # A child is five years old until its sixth birthday.
-    if header.ages_differ or (age is not None and not lowest <= age < highest + 1):
+    if header.ages_differ or (age is not None and not is_inside(population, age)):
         reasons.append("age")
     reasons += [
         reason

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from mlcore.engine import metrics
 from mlcore.engine.films.film import read_film
 from mlcore.engine.serving.conformal import Abstention
-from mlcore.engine.serving.runtime import Output
+from mlcore.engine.serving.pipeline import Output
 
 Pixels = npt.NDArray[np.uint8]
 Vector = npt.NDArray[Any]
@@ -31,19 +31,19 @@ class Predictions:
     Attributes:
         probabilities: (n,) calibrated probabilities of PNEUMONIA.
         scope_scores: (n,) scope scores.
-        maps: (n, h, w) local log-odds.
+        outputs: the whole outputs.
     """
 
     probabilities: Vector
     scope_scores: Vector
-    maps: Vector
+    outputs: Sequence[Output]
 
     @classmethod
     def of(cls, outputs: Sequence[Output]) -> "Predictions":
         return cls(
             np.array([output.probability for output in outputs]),
             np.array([output.scope_score for output in outputs]),
-            np.stack([output.activation_map for output in outputs]),
+            outputs,
         )
 
 

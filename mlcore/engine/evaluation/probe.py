@@ -15,7 +15,8 @@ from PIL import Image
 from mlcore.engine import metrics
 from mlcore.engine.evaluation import lungs
 from mlcore.engine.evaluation.lungs import Field
-from mlcore.engine.evaluation.predictions import Change
+from mlcore.engine.evaluation.predictions import Change, Predictions
+from mlcore.engine.serving.pipeline import Output
 
 Pixels = npt.NDArray[np.uint8]
 FRAME = 0.11
@@ -52,27 +53,27 @@ def masked(film: Pixels, probe: str, field: Field) -> Pixels:
 
 def report(
     labels: npt.NDArray[Any],
-    answers: Callable[[Change], tuple[npt.NDArray[Any], npt.NDArray[Any]]],
+    answers: Callable[[Change], Predictions],
     field: Field,
     *,
-    local_evidence: Callable[[Any], npt.NDArray[Any]],
+    heatmap: Callable[[Output], npt.NDArray[Any]],
 ) -> dict[str, Any]:
     """Run every probe and return `card["shortcuts"]` without the name of the data set.
 
     Args:
         labels: (n,) 0 or 1.
-        answers: returns probabilities (n,) and evidence maps of the films after a change.
+        answers: returns the predictions of the n films after a change.
         field: the lung field.
-        local_evidence: converts an evidence map to the (h, w) heatmap in [0, 1].
+        heatmap: converts an output to the (h, w) heatmap of the film in [0, 1].
     """
     rows, share = [], {}
     for name in PROBES:
-        probabilities, maps = answers(partial(_masked, name, field))
-        area = metrics.auc(labels, probabilities)
-        interval = list(metrics.auc_interval(labels, probabilities))
+        given = answers(partial(_masked, name, field))
+        area = metrics.auc(labels, given.probabilities)
+        interval = list(metrics.auc_interval(labels, given.probabilities))
         rows.append({"probe": name, "auc": area, "auc_ci": interval})
         if name == "none":
-            shown = [local_evidence(maps[i]) for i in np.flatnonzero(labels).tolist()]
+            shown = [heatmap(given.outputs[i]) for i in np.flatnonzero(labels).tolist()]
             share = activation_in_lungs(shown, field)
     return {"n": len(labels), "probes": rows, "activation_in_lungs": share}
 

@@ -9,9 +9,8 @@ import numpy.typing as npt
 
 from mlcore.engine import metrics
 from mlcore.engine.evaluation import corruptions, lungs, probe
-from mlcore.engine.evaluation.predictions import Change, predict_all
-from mlcore.engine.serving.explain import Reference
-from mlcore.engine.serving.runtime import Output
+from mlcore.engine.evaluation.predictions import Change, Predictions, predict_all
+from mlcore.engine.serving.pipeline import Output, Pipeline
 
 Pixels = npt.NDArray[np.uint8]
 Vector = npt.NDArray[Any]
@@ -19,23 +18,21 @@ Run = Callable[[Pixels], Output]
 
 
 def shortcuts(
-    run: Run, films: Sequence[Pixels], labels: Vector, field: lungs.Field, reference: Reference
+    pipeline: Pipeline, films: Sequence[Pixels], labels: Vector, field: lungs.Field
 ) -> dict[str, Any]:
     """Return `card["shortcuts"]` without the name of the data set; see `probe.report`.
 
     Args:
-        run: function from (H, W) uint8 pixels to the output.
+        pipeline: the served networks.
         films: n films.
         labels: (n,) 0 or 1.
         field: the lung field.
-        reference: the reference of the heatmap.
     """
 
-    def answers(change: Change) -> tuple[Vector, Vector]:
-        given = predict_all(run, films, change=change)
-        return given.probabilities, given.maps
+    def answers(change: Change) -> Predictions:
+        return predict_all(pipeline.run, films, change=change)
 
-    return probe.report(labels, answers, field, local_evidence=reference.local_evidence)
+    return probe.report(labels, answers, field, heatmap=pipeline.heatmap)
 
 
 def robustness(

@@ -1,8 +1,9 @@
 """Bundles: trained models on disk, written atomically and verified before use.
 
 A bundle is a folder with `model.keras`, `model.tflite`, `card.json`, `golden.json`, `history.csv`
-and plots. The card contains the SHA-256 of every other file, so the SHA-256 of the card identifies
-the whole bundle. Nothing in it is pickled.
+and plots; a model that reads the lungs only has `lungs.keras` and `lungs.tflite` too. The card
+contains the SHA-256 of every other file, so the SHA-256 of the card identifies the whole bundle.
+Nothing in it is pickled.
 """
 
 import hashlib
@@ -15,12 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlcore.engine.serving.preprocess import LUNG_BOX
 from xraysite.common.atomic_write import write_atomically
 
 FORMAT_VERSION = 1
 CARD = "card.json"
 KERAS = "model.keras"
 TFLITE = "model.tflite"
+LUNGS_KERAS = "lungs.keras"
+LUNGS_TFLITE = "lungs.tflite"
 GOLDEN = "golden.json"
 REQUIRED_FILES = (KERAS, TFLITE, GOLDEN)
 REQUIRED_KEYS = (
@@ -49,13 +53,13 @@ class Bundle:
         folder: the bundle's folder.
         card: the model card.
         sha256: SHA-256 of the card, which identifies the bundle.
-        tflite: the content of `model.tflite`.
+        networks: content of the `.tflite` files by file name.
     """
 
     folder: Path
     card: dict[str, Any]
     sha256: str
-    tflite: bytes
+    networks: dict[str, bytes]
 
     @property
     def name(self) -> str:
@@ -79,17 +83,22 @@ def read(folder: Path) -> Bundle:
     content = _read_inside(folder, CARD)
     card = _parse(content)
     files = card["files"]
-    for name in REQUIRED_FILES:
+    for name in _required_files(card):
         if name not in files:
             raise BundleError(f"The card does not list {name}.")
-    tflite = b""
+    networks = {}
     for name, sha256 in files.items():
         found = _read_inside(folder, name)
         if digest(found) != sha256:
             raise BundleError(f"{name} does not match the SHA-256 on the card.")
-        if name == TFLITE:
-            tflite = found
-    return Bundle(folder=folder, card=card, sha256=digest(content), tflite=tflite)
+        if name.endswith(".tflite"):
+            networks[name] = found
+    return Bundle(folder=folder, card=card, sha256=digest(content), networks=networks)
+
+
+def _required_files(card: Mapping[str, Any]) -> tuple[str, ...]:
+    reads_lungs = card["preprocessing"].get("id") == LUNG_BOX
+    return (*REQUIRED_FILES, LUNGS_KERAS, LUNGS_TFLITE) if reads_lungs else REQUIRED_FILES
 
 
 def _parse(content: bytes) -> dict[str, Any]:

@@ -16,14 +16,15 @@ import numpy.typing as npt
 from PIL import Image
 
 from mlcore.engine.serving.bundle import GOLDEN, BundleError
-from mlcore.engine.serving.preprocess import Preprocessing, prepare
-from mlcore.engine.serving.runtime import Output, OutputError
+from mlcore.engine.serving.pipeline import Output
+from mlcore.engine.serving.runtime import OutputError
 
 TOLERANCE = 1e-3
 CASES = 4
 SIDE = 160
 
-Run = Callable[[npt.NDArray[np.float32]], Output]
+# From (H, W) uint8 pixels to the output.
+Run = Callable[[npt.NDArray[np.uint8]], Output]
 
 
 def draw(seed: int, side: int = SIDE) -> npt.NDArray[np.uint8]:
@@ -40,20 +41,16 @@ def draw(seed: int, side: int = SIDE) -> npt.NDArray[np.uint8]:
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
-def make(run: Run, *, size: int, spec: Preprocessing) -> bytes:
-    """Return the content of `golden.json` for a network.
-
-    Args:
-        run: the trained network; takes a preprocessed film.
-        size: side of the network's input in pixels.
-        spec: the preprocessing.
-    """
+def make(run: Run) -> bytes:
+    """Return the content of `golden.json` for the trained networks that `run` runs."""
     cases = []
     for seed in range(CASES):
         film = draw(seed)
-        output = run(prepare(film, size=size, spec=spec))
+        output = run(film)
+        box = {} if output.lungs is None else {"lungs": list(output.lungs.box)}
         cases.append(
-            {
+            box
+            | {
                 "film_png": base64.b64encode(_png(film)).decode(),
                 "probability": output.probability,
                 "scope_score": output.scope_score,
@@ -69,27 +66,23 @@ def _png(film: npt.NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def check(folder: Path, card: Mapping[str, Any], run: Run) -> float:
+def check(folder: Path, run: Run) -> float:
     """Run every golden input and compare the outputs with the expected ones.
 
     Args:
         folder: the bundle's folder.
-        card: the bundle's card.
-        run: the network to check; takes a preprocessed film.
+        run: the networks to check.
 
     Returns:
         The largest difference, relative to the expected value or 1, whichever is larger.
 
     Raises:
-        BundleError: an output differs by more than the tolerance, there are no golden inputs, they
-            cannot be read, or the card's preprocessing is not supported.
+        BundleError: an output differs by more than the tolerance, there are no golden inputs, or
+            they cannot be read.
     """
     try:
-        spec = Preprocessing.from_card(card["preprocessing"])
         golden = json.loads((folder / GOLDEN).read_bytes())
-        differences = [
-            _check_case(case, run, size=card["input_size"], spec=spec) for case in golden["cases"]
-        ]
+        differences = [_check_case(case, run) for case in golden["cases"]]
     except (OutputError, OSError, ValueError, KeyError, TypeError) as error:
         raise BundleError(f"The golden inputs cannot be evaluated: {error!r}") from error
     worst = max(differences, default=np.inf)
@@ -101,11 +94,11 @@ def check(folder: Path, card: Mapping[str, Any], run: Run) -> float:
     return worst
 
 
-def _check_case(case: Mapping[str, Any], run: Run, *, size: int, spec: Preprocessing) -> float:
+def _check_case(case: Mapping[str, Any], run: Run) -> float:
     data = base64.b64decode(case["film_png"])
     with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
         film = np.asarray(image, np.uint8)
-    return max(_differences(case, run(prepare(film, size=size, spec=spec))))
+    return max(_differences(case, run(film)))
 
 
 def _differences(case: Mapping[str, Any], output: Output) -> list[float]:
@@ -117,6 +110,8 @@ def _differences(case: Mapping[str, Any], output: Output) -> list[float]:
         (output.scope_score, case["scope_score"]),
         (output.activation_map, expected_map),
     ]
+    if output.lungs is not None:
+        pairs.append((np.asarray(output.lungs.box), case["lungs"]))
     return [_difference(np.asarray(found), np.asarray(expected)) for found, expected in pairs]
 
 

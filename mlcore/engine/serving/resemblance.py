@@ -21,7 +21,8 @@ FILE = Path(__file__).with_name("resemblance.json")
 SIZE = 32
 # "inside" and "other" give no cause: the film resembles the population, or none of the classes.
 CLASSES = ("inside", "adult", "rotated", "cropped", "other")
-CAUSES = ("adult", "rotated", "cropped", "too_dark", "too_bright")
+EXPOSURES = ("too_dark", "too_bright")
+CAUSES = ("adult", "rotated", "cropped", *EXPOSURES)
 # Grey levels. Of 3,000 chest films of children and adults, one or none is that dark or bright.
 DARK, BRIGHT = 48, 208
 

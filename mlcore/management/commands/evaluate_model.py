@@ -15,8 +15,8 @@ from mlcore.engine.evaluation import lungs, outcomes, predictions, weaknesses
 from mlcore.engine.films.film import FilmError, read_film
 from mlcore.engine.serving.conformal import Abstention
 from mlcore.engine.serving.decision import DecisionRule
-from mlcore.engine.serving.explain import Reference
-from mlcore.engine.serving.runtime import Output, OutputError
+from mlcore.engine.serving.pipeline import Output
+from mlcore.engine.serving.runtime import OutputError
 from mlcore.management.commands import _recording as recording
 from mlcore.management.commands._common import (
     add_ignore_folder,
@@ -205,8 +205,7 @@ class Command(BaseCommand):
                     "version have one."
                 )
             field = lungs.from_card(card["lung_field"])
-            reference = Reference.from_card(card["explanation"])
-            found["shortcuts"] = weaknesses.shortcuts(model.run, films, labels, field, reference)
+            found["shortcuts"] = weaknesses.shortcuts(model.pipeline, films, labels, field)
         if options["robustness"]:
             found["robustness"] = weaknesses.robustness(
                 model.run,

@@ -60,6 +60,7 @@ def read_one(path: Path, model: LoadedModel) -> dict[str, Any]:
         "scope_threshold": prediction.scope_threshold,
         "scope_reasons": list(prediction.scope_reasons),
         "resembles": prediction.resembles or None,
+        "hints": list(prediction.hints),
         "model": prediction.model,
         "bundle_sha256": prediction.bundle_sha256,
         "milliseconds": round(prediction.milliseconds, 2),
