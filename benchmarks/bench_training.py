@@ -51,7 +51,7 @@ def drawn(count: int, options: Any) -> Any:
         for seed in range(min(count, 16))
     ]
     films = np.stack([different[index % len(different)] for index in range(count)])
-    return TrainingSet(films, np.arange(count) % 2)
+    return TrainingSet.of_whole(films, np.arange(count) % 2)
 
 
 def real(root: Path, count: int, options: Any) -> Any:
@@ -59,16 +59,21 @@ def real(root: Path, count: int, options: Any) -> Any:
     import numpy as np
 
     from mlcore.engine.data import dataset
-    from mlcore.engine.training.preprocessed import PreprocessedFilms
+    from mlcore.engine.serving.preprocess import prepare_bytes
+    from mlcore.engine.training.squashed import SquashedFilms
     from mlcore.engine.training.training import TrainingSet
 
-    films = PreprocessedFilms(options.image_size, options.preprocessing)
+    films = SquashedFilms(options.preprocessing)
     manifest = dataset.scan(root, measured=False, on_film=films.add)
     by_label = [[film for film in manifest.films if film.label == label]
                 for label in dataset.LABELS]  # fmt: skip
     chosen = [film for films in by_label for film in films[: count // 2]]
     labels = np.array([dataset.LABELS.index(record.label) for record in chosen])
-    return TrainingSet(films.of(chosen), labels)
+    prepared = [
+        prepare_bytes(film, size=options.image_size, spec=options.preprocessing)
+        for film in films.of(chosen)
+    ]
+    return TrainingSet.of_whole(np.stack(prepared), labels)
 
 
 def whole_training(options: Any, films: Any, validation: Any) -> dict[str, Any]:
@@ -122,14 +127,11 @@ def changes_alone(options: Any, films: Any) -> float:
     """Return the films per second that one thread augments."""
     import numpy as np
 
-    from mlcore.engine.training.augment import augment
-
     rng = np.random.default_rng(options.seed)
     count = min(len(films.films), 128)
     started = time.perf_counter()
     for index in range(count):
-        donor = films.films[rng.integers(len(films.films))]
-        augment(films.films[index], donor=donor, rng=rng, spec=options.augmentation)
+        films.source.augmented(index, rng, options.augmentation)
     return count / (time.perf_counter() - started)
 
 

@@ -1,16 +1,16 @@
-"""Benchmark of the model study: one configuration, several seeds, a shifted test set.
+"""Benchmark of the model study: one configuration, several seeds, two kinds of unseen films.
 
-    python benchmarks/study.py --data DIR --hold-out NORMAL2-IM --seeds 0 1 2 --json results.jsonl
+    python benchmarks/study.py --data DIR --lungs MASKS --external DIR --state DIR \\
+        --seeds 0 1 2 --json results.jsonl
 
-Trains on the films that are not held out and tests on those that are. Holding out one numbering
-series of the normal films imitates films taken under other settings; holding out an aetiology
-imitates another disease. The threshold is chosen on a validation part of the training films. Each
-seed appends one line of JSON to the file, with all settings of the run.
+Trains one network on four fifths of the patients (see `folds.blocks`) and tests it on the rest and
+on external films. The threshold is chosen on the rest. Each seed appends one line of JSON to the
+file, with all settings of the run. The networks that find the lungs are trained once and kept in
+the state folder; without --lungs, the network reads whole films.
 """
 
 import argparse
 import json
-import re
 import sys
 import tempfile
 import time
@@ -20,20 +20,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from mlcore.engine import metrics
-from mlcore.engine.data import dataset
-from mlcore.engine.evaluation import corruptions, probe
-from mlcore.engine.evaluation.predictions import FilmFiles
-from mlcore.engine.serving.preprocess import EQUALISE, LOCAL_CONTRAST, Preprocessing, prepare_bytes
-from mlcore.engine.training import augment, calibration
-from mlcore.engine.training import training as trainings
+from mlcore.engine.data import dataset, folds
+from mlcore.engine.training import calibration, prepared, training
+from mlcore.engine.training.options import Options
+from mlcore.engine.training.plan import Plan
+from mlcore.engine.training.squashed import SquashedFilms
 
-HOLD_OUT = ("patients", "IM", "NORMAL2-IM", "low-numbers", "bacteria", "virus")
-Pixels = npt.NDArray[np.uint8]
+BLOCKS = 5
 
 
 class Quiet:
@@ -48,141 +45,126 @@ class Quiet:
     def step(self, *figures: float) -> None:
         pass
 
-    def epoch(self, result: trainings.EpochResult) -> None:
-        print(
-            f"  epoch {result.epoch}: loss {result.loss:.4f}, validation AUC {result.val_auc:.4f}",
-            file=sys.stderr,
-        )
+    def epoch(self, result: training.EpochResult) -> None:
+        say(f"  epoch {result.epoch}: loss {result.loss:.4f}, validation AUC {result.val_auc:.4f}")
 
 
-def held_out(films: list[dataset.FilmRecord], kind: str, seed: int) -> npt.NDArray[np.bool_]:
-    """Mark the test films: a fifth of the patients, or the films of one label that `kind` names."""
-    group = np.array(dataset.groups(films))
-    names = np.unique(group)
-    fifth = np.random.default_rng([seed, 5]).permutation(names)[: len(names) // 5]
-    by_patient = np.isin(group, fifth)
-    series = np.array([film.series for film in films])
-    labels = np.array([film.label for film in films])
-    if kind == "patients":
-        return by_patient
-    if kind == "low-numbers":
-        number = np.array([int((re.findall(r"\d+", film.patient) or ["0"])[-1]) for film in films])
-        chosen = np.zeros(len(films), bool)
-        for name in ("IM", "NORMAL2-IM"):
-            chosen |= (series == name) & (number <= np.quantile(number[series == name], 0.25))
-    else:
-        chosen = series == kind
-    label = labels[np.flatnonzero(chosen)[0]]
-    # Whole patients of the other label, so that no patient is in both parts.
-    return np.where(labels == label, chosen, by_patient) | np.isin(group, group[chosen])
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
-def one_seed(
-    films: list[Pixels], records: list[dataset.FilmRecord], args: argparse.Namespace, seed: int
-) -> dict[str, Any]:
-    """Train and test once; return one line of the results."""
-    options = trainings.Options(
+class FixedFolderPlan(Plan):
+    """A plan whose networks that find lungs are kept in the folder itself."""
+
+    @property
+    def state_folder(self) -> Path:
+        return self.root
+
+
+def options_of(args: argparse.Namespace) -> Options:
+    """Return the training options of the command line."""
+    base = Options.for_lungs() if args.lungs else Options()
+    return replace(
+        base,
         arch=args.arch,
         image_size=args.size,
         epochs=args.epochs,
-        seed=seed,
-        mixed_precision=args.mixed_precision,
-        augmentation=replace(augment.Augmentation(), **json.loads(args.augment)),
-        preprocessing=Preprocessing(id=args.preprocessing, window=args.window),
+        groups=args.groups,
+        finder_epochs=args.lung_epochs,
+        label_smoothing=args.label_smoothing,
+        augmentation=replace(base.augmentation, **json.loads(args.augment)),
+        preprocessing=replace(
+            base.preprocessing, window=args.window, margin=args.margin, grow=args.grow
+        ),
     )
-    test = held_out(records, args.hold_out, seed=0)
-    group = np.array(dataset.groups(records))
-    names = np.unique(group[~test])
-    apart = np.random.default_rng([0, 6]).permutation(names)[: len(names) // 8]
-    validation = ~test & np.isin(group, apart)
-    labels = np.array([dataset.LABELS.index(record.label) for record in records])
 
-    def prepared(chosen: npt.NDArray[np.bool_], change: Callable[[Pixels, int], Pixels] | None):
-        return np.stack(
-            [
-                prepare_bytes(
-                    change(films[i], i) if change else films[i],
-                    size=options.image_size,
-                    spec=options.preprocessing,
-                )
-                for i in np.flatnonzero(chosen)
-            ]
-        )
 
-    def data(chosen: npt.NDArray[np.bool_]) -> trainings.TrainingSet:
-        return trainings.TrainingSet(prepared(chosen, None), labels[chosen])
-
+def one_seed(
+    films: prepared.PreparedSet,
+    predict_external: Callable[[Any], Any],
+    block: np.ndarray,
+    options: Options,
+    seed: int,
+) -> dict[str, Any]:
+    """Train and test once; return one line of the results."""
+    held = block == 0
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        model, _ = trainings.train(
-            options, data(~test & ~validation), data(validation),
+        model, _ = training.train(
+            replace(options, seed=seed), films.plain.only(~held), films.plain.only(held),
             state_folder=Path(folder), progress=Quiet(),
         )  # fmt: skip
     seconds = time.perf_counter() - started
-    logits = trainings.logits_of(model, prepared(validation, None))
-    cut = calibration.choose_threshold(labels[validation], logits)
-    truth = labels[test]
+    truth = films.plain.labels[held]
+    logits = training.logits_of(model, films.plain.films[held])
+    changed = training.logits_of(model, films.corrupted[held])
+    cut = calibration.choose_threshold(np.tile(truth, 2), np.concatenate([logits, changed]))
+    found = predict_external(model)
 
-    def judged(change: Callable[[Pixels, int], Pixels] | None) -> dict[str, float]:
-        given = trainings.logits_of(model, prepared(test, change))
-        at_97 = np.quantile(given[truth == 1], 0.03)
+    def judged(labels: Any, given: Any) -> dict[str, float]:
         return {
-            "auc": metrics.auc(truth, given),
-            "sensitivity": float((given[truth == 1] >= cut).mean()),
-            "specificity": float((given[truth == 0] < cut).mean()),
-            "specificity_at_sensitivity_97": float((given[truth == 0] < at_97).mean()),
+            "auc": metrics.auc(labels, given),
+            "sensitivity": float((given[labels == 1] >= cut).mean()),
+            "specificity": float((given[labels == 0] < cut).mean()),
         }
 
-    changed: dict[str, Callable[[Pixels, int], Pixels]] = {
-        f"{kind} 2": lambda film, place, kind=kind: corruptions.corrupt(film, kind, 2, seed=place)
-        for kind in args.corruptions
-    }
-    field = np.zeros((56, 56), bool)
-    if args.frame:
-        changed["frame_masked"] = lambda film, _: probe.masked(film, "frame_masked", field)
-        changed["frame_alone"] = lambda film, _: probe.masked(film, "frame_alone", field)
     return {
-        "hold_out": args.hold_out,
-        "n": {"train": int((~test & ~validation).sum()), "test": np.bincount(truth).tolist()},
-        "validation_auc": metrics.auc(labels[validation], logits),
-        "clean": judged(None),
-        "changed": {name: judged(change) for name, change in changed.items()},
-        "options": options.to_card(),
+        "seed": seed,
+        "held": judged(truth, logits) | {"n": len(truth)},
+        "held_corrupted": judged(truth, changed),
+        "external": judged(found.labels, found.logits) | {"n": len(found.labels)},
+        "external_corrupted": judged(found.labels, found.changed_logits),
         "seconds": round(seconds, 1),
+        "options": replace(options, seed=seed).to_card(),
     }
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--data", type=Path, required=True, help="folder with class folders")
+    add("--ignore-folder", nargs="*", default=["lungs"], help="folders that are no label")
+    add("--lungs", type=Path, help="folder of lung masks; without it, whole films are read")
+    add("--external", type=Path, required=True, help="folder with class folders")
+    add("--state", type=Path, required=True, help="folder of the networks that find lungs")
+    add("--name", default="", help="name of this configuration in the results")
+    add("--arch", default="resnet_fine")
+    add("--size", type=int, default=112)
+    add("--epochs", type=int, default=8)
+    add("--lung-epochs", type=int, default=8)
+    add("--groups", type=int, default=12)
+    add("--window", type=float, default=0.15)
+    add("--margin", type=float, default=0.08)
+    add("--grow", type=float, default=0.05)
+    add("--label-smoothing", type=float, default=0.05)
+    add("--augment", default="{}", help="JSON: fields of Augmentation to change")
+    add("--seeds", type=int, nargs="+", default=[0])
+    add("--json", type=Path, required=True, help="file to append one line per seed to")
+    return parser.parse_args()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add = parser.add_argument
-    add("--data", type=Path, required=True)
-    add("--hold-out", choices=HOLD_OUT, default="NORMAL2-IM")
-    add("--preprocessing", choices=(EQUALISE, LOCAL_CONTRAST), default=LOCAL_CONTRAST)
-    add("--window", type=float, default=0.15)
-    add("--arch", default="resnet_small")
-    add("--size", type=int, default=128)
-    add("--epochs", type=int, default=8)
-    add("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    add("--augment", default="{}", help="fields of Augmentation to change, as JSON")
-    add("--corruptions", nargs="*", choices=corruptions.KINDS, default=["crop", "blur", "noise"])
-    add("--frame", action="store_true", help="also test the frame masked, and alone")
-    add("--mixed-precision", action="store_true")
-    add("--json", type=Path, help="file to append one line of results per seed to")
-    args = parser.parse_args()
-    manifest = dataset.scan(args.data, measured=False)
-    records = list(manifest.films)
-    films = list(FilmFiles([manifest.root / record.path for record in records]))
-    lines = [one_seed(films, records, args, seed) for seed in args.seeds]
-    for name in lines[0]["clean"]:
-        values = np.array([line["clean"][name] for line in lines])
-        spread = f" (standard deviation {values.std(ddof=1):.4f})" if len(values) > 1 else ""
-        print(f"{name:<32} {values.mean():.4f}{spread}")
-    for change in lines[0]["changed"]:
-        values = np.array([line["changed"][change]["auc"] for line in lines])
-        print(f"AUC, {change:<27} {values.mean():.4f}")
-    if args.json:
-        with args.json.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(line) + "\n" for line in lines)
+    args = parsed()
+    options = options_of(args)
+    squashed = SquashedFilms(options.preprocessing)
+    manifest = dataset.scan(
+        args.data, measured=False, ignored=args.ignore_folder, on_film=squashed.add
+    )
+    manifest = dataset.split_by_patient(manifest, seed=0)
+    records = [film for film in manifest.films if film.split != "test"]
+    args.state.mkdir(parents=True, exist_ok=True)
+    plan = FixedFolderPlan("study", args.state, {}, masks=args.lungs)
+    films = prepared.prepare(plan, records, squashed, options, say)
+
+    def predict(model: Any) -> Any:
+        return prepared.read_external(args.external, model, films, options)
+
+    block = folds.blocks(records, BLOCKS)
+    for seed in args.seeds:
+        line = {"name": args.name} | one_seed(films, predict, block, options, seed)
+        say(json.dumps({key: line[key] for key in ("name", "seed", "held", "external")}))
+        with args.json.open("a") as file:
+            file.write(json.dumps(line) + "\n")
 
 
 if __name__ == "__main__":

@@ -41,7 +41,8 @@ SHIPPED_MODEL: str = settings.SHIPPED_MODEL
 # Groups (`xdist_group`) that take 30 seconds or more, longest first. A worker runs a group alone,
 # so one that started late would be all that is left to do.
 LONG_GROUPS = (
-    "training", "training-members", "training-loop", "notebook", "benchmarks", "serve-set",
+    "training", "training-members", "lung-training", "training-loop", "notebook", "benchmarks",
+    "serve-set",
 )  # fmt: skip
 # These flush the database, as do other tests that pytest-django puts last.
 LONG_LAST_GROUPS = ("e2e-test_pages", "e2e-test_board", "e2e-test_sharing", "e2e-test_signing_in")

@@ -18,8 +18,8 @@ from PIL import Image, ImageDraw
 from mlcore import dataset_report
 from mlcore.engine.data import audit, audit_films, dataset
 from mlcore.engine.films.film import read_film
-from mlcore.engine.serving.preprocess import Preprocessing, prepare_bytes
-from mlcore.engine.training.preprocessed import PreprocessedFilms
+from mlcore.engine.serving.preprocess import Preprocessing, squash
+from mlcore.engine.training.squashed import SquashedFilms
 from tests.films import encode, synthetic_film, write_dataset
 
 # One worker makes the faulty data set and audits it, for all tests.
@@ -246,19 +246,18 @@ def test_invalid_arguments_are_refused_before_the_audit(tmp_path, audit_dir):
         call_command("audit_dataset", data=films, html=tmp_path / "gone" / "a.html")
 
 
-def test_audit_and_preprocessing_decode_each_film_once(tmp_path, monkeypatch):
+def test_audit_and_squashing_decode_each_film_once(tmp_path, monkeypatch):
     write_dataset(tmp_path, per_class=2, size=96)
     decoded = []
     monkeypatch.setattr(dataset, "read_film", lambda data: decoded.append(data) or read_film(data))
-    films = PreprocessedFilms(64, Preprocessing())
+    films = SquashedFilms(Preprocessing())
     manifest = dataset.scan(tmp_path, on_film=films.add)
     for record in manifest.films:
         (tmp_path / record.path).unlink()
     audit.audited(manifest)
     plain, corrupted = films.of(manifest.films), films.of(manifest.films, corrupted=True)
     assert len(decoded) == len(set(decoded)) == len(manifest.films) == 4
-    for record, prepared in zip(manifest.films, plain, strict=True):
+    for record, squashed in zip(manifest.films, plain, strict=True):
         (data,) = [data for data in decoded if hashlib.sha256(data).hexdigest() == record.sha256]
-        expected = prepare_bytes(read_film(data).pixels, size=64, spec=Preprocessing())
-        assert np.array_equal(prepared, expected)
+        assert np.array_equal(squashed, squash(read_film(data).pixels, Preprocessing()))
     assert not any(np.array_equal(*pair) for pair in zip(plain, corrupted, strict=True))

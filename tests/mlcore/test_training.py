@@ -161,19 +161,21 @@ def test_keras_and_litert_give_the_same_answers(var, films):
 import json, sys
 from pathlib import Path
 import keras, numpy as np
-from mlcore.engine.serving import bundle, preprocess, runtime
+from mlcore.engine.serving import bundle, preprocess
+from mlcore.engine.serving.pipeline import Pipeline
 from mlcore.engine.training import architectures
 from mlcore.engine.training.calibration import Calibration
 from mlcore.engine.films.film import read_film
 found = bundle.read(Path({str(var / "b" / "drawn")!r}))
 network = keras.models.load_model(found.folder / "model.keras")
-session = runtime.Session(found.tflite)
+pipeline = Pipeline.of(found)
 spec = preprocess.Preprocessing.from_card(found.card["preprocessing"])
 calibration = Calibration.from_card(found.card["calibration"])
 worst = 0.0
 for path in sorted(Path({str(films)!r}).rglob("*.jpeg"))[::9]:
-    film = preprocess.prepare(read_film(path.read_bytes()).pixels, size=64, spec=spec)
-    ours = session.run(film)
+    pixels = read_film(path.read_bytes()).pixels
+    film = preprocess.prepare(pixels, size=64, spec=spec)
+    ours = pipeline.run(pixels)
     theirs = network.predict_on_batch(film[np.newaxis])
     chance = calibration.probabilities(theirs["logit"][0, 0])
     worst = max(worst, abs(ours.probability - chance),

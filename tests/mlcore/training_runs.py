@@ -84,7 +84,7 @@ def films(n: int, *, seed: int, swapped: bool = False) -> Any:
     labels = np.arange(n) % 2
     brightness = 80 * (1 - labels if swapped else labels)
     noise = np.random.default_rng(seed).random((n, 32, 32)) * 120
-    return TrainingSet((noise + brightness[:, None, None]).astype(np.uint8), labels)
+    return TrainingSet.of_whole((noise + brightness[:, None, None]).astype(np.uint8), labels)
 
 
 def train(

@@ -122,13 +122,29 @@ def resnet_small(
             time, so that the evidence does not depend on one of them.
         seed: seed of the dropout.
     """
+    return _resnet(
+        "resnet_small", size, widths, blocks, (2,) * len(widths), dropout=dropout, seed=seed
+    )
+
+
+def _resnet(
+    name: str,
+    size: int,
+    widths: Sequence[int],
+    blocks: Sequence[int],
+    strides: Sequence[int],
+    *,
+    dropout: float,
+    seed: int,
+) -> Network:
     film = keras.Input((size, size, 1), name="film")
     x = _convolution(24, 3, 2, "stem_conv")(film)
     x = layers.ReLU(name="stem_relu")(_norm("stem_norm")(x))
     pooled = [MomentPool(name="stem_moments")(x)]
-    for stage, (width, count) in enumerate(zip(widths, blocks, strict=True), start=1):
+    stages = zip(widths, blocks, strides, strict=True)
+    for stage, (width, count, stride) in enumerate(stages, start=1):
         for block in range(count):
-            x = _residual_block(x, width, 1 if block else 2, f"stage{stage}_block{block + 1}")
+            x = _residual_block(x, width, 1 if block else stride, f"stage{stage}_block{block + 1}")
         pooled.append(MomentPool(name=f"stage{stage}_moments")(x))
     descriptor = layers.Concatenate(name="descriptor")(pooled)
     x = layers.SpatialDropout2D(dropout, seed=seed, name="dropout")(x)
@@ -136,7 +152,21 @@ def resnet_small(
     evidence = layers.Conv2D(1, 1, dtype="float32", name="evidence")(x)
     logit = layers.GlobalAveragePooling2D(dtype="float32", name="logit")(evidence)
     outputs = {"logit": logit, "evidence": evidence, "descriptor": descriptor}
-    return keras.Model(film, outputs, name="resnet_small")
+    return keras.Model(film, outputs, name=name)
+
+
+@register("resnet_fine")
+def resnet_fine(*, size: int, dropout: float = 0.1, seed: int = 0) -> Network:
+    """Build a residual network with stride 8: 14x14 cells for a 112-pixel box of the lungs.
+
+    Args:
+        size: side of the input in pixels.
+        dropout: see `resnet_small`.
+        seed: seed of the dropout.
+    """
+    return _resnet(
+        "resnet_fine", size, (32, 64, 96), (1, 2, 2), (2, 2, 1), dropout=dropout, seed=seed
+    )
 
 
 @register("seed_cnn")

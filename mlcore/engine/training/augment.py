@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+# The coefficients of PIL's affine transform, from output to input pixels.
+Affine = tuple[float, float, float, float, float, float]
 _MARKER_TEXTS = ("R", "L", "AP", "PA", "KV59", "KV60", "MAS2", "SUPINE", "PORTABLE", "P", "10:42")
 
 
@@ -66,27 +68,48 @@ def augment(
     Returns:
         (size, size) uint8.
     """
-    image = _warp(film, rng, spec)
+    size = film.shape[0]
+    warped = Image.fromarray(film).transform(
+        (size, size), Image.Transform.AFFINE, warp(size, rng, spec), Image.Resampling.BILINEAR
+    )
     if rng.random() < spec.blur:
-        radius = rng.uniform(0.3, 1.2) * film.shape[0] / 224
-        image = image.filter(ImageFilter.GaussianBlur(radius))
-    pixels = _expose(np.array(image), rng, spec)
+        warped = _blurred(warped, rng)
+    pixels = _expose(np.array(warped), rng, spec)
     if rng.random() < spec.frame:
         _replace_frame(pixels, donor, rng, spec.frame_width)
     if rng.random() < spec.erase:
-        _erase(pixels, rng)
+        erase(pixels, rng)
     if rng.random() < spec.marker:
         pixels = _burn_marker(pixels, rng)
-    if spec.noise:
-        deviation = rng.uniform(0, spec.noise) * 255
-        noisy = pixels + rng.normal(0, deviation, pixels.shape).astype(np.float32)
-        pixels = np.clip(noisy, 0, 255).astype(np.uint8)
-    return pixels
+    return _noisy(pixels, rng, spec)
 
 
-def _warp(film: np.ndarray, rng: np.random.Generator, spec: Augmentation) -> Image.Image:
-    """Rotate, scale, shift and mirror about the centre; uncovered corners become black."""
-    size = film.shape[0]
+def disturbed(film: np.ndarray, rng: np.random.Generator, spec: Augmentation) -> np.ndarray:
+    """Return a copy of a (size, size) uint8 film, with random blur, exposure and noise."""
+    if rng.random() < spec.blur:
+        film = np.asarray(_blurred(Image.fromarray(film), rng))
+    return _noisy(_expose(film, rng, spec), rng, spec)
+
+
+def _blurred(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    return image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.2) * image.width / 224))
+
+
+def _noisy(film: np.ndarray, rng: np.random.Generator, spec: Augmentation) -> np.ndarray:
+    if not spec.noise:
+        return film
+    deviation = rng.uniform(0, spec.noise) * 255
+    noisy = film + rng.normal(0, deviation, film.shape).astype(np.float32)
+    return np.clip(noisy, 0, 255).astype(np.uint8)
+
+
+def warp(size: int, rng: np.random.Generator, spec: Augmentation) -> Affine:
+    """Draw a transform that rotates, scales, shifts and mirrors about the centre.
+
+    Returns:
+        The coefficients of PIL's affine transform, from output to input pixels. Uncovered corners
+        become black.
+    """
     angle = np.deg2rad(rng.uniform(-spec.rotate, spec.rotate))
     scale_x, scale_y = 1 / rng.uniform(1 - spec.zoom, 1 + spec.zoom, 2)
     shift_x, shift_y = rng.uniform(-spec.shift, spec.shift, 2) * size
@@ -96,9 +119,17 @@ def _warp(film: np.ndarray, rng: np.random.Generator, spec: Augmentation) -> Ima
     middle = (size - 1) / 2
     c = middle - a * (middle + shift_x) - b * (middle + shift_y)
     f = middle - d * (middle + shift_x) - e * (middle + shift_y)
-    return Image.fromarray(film).transform(
-        (size, size), Image.Transform.AFFINE, (a, b, c, d, e, f), Image.Resampling.BILINEAR
-    )
+    return float(a), float(b), float(c), float(d), float(e), float(f)
+
+
+def compose(outer: Affine, inner: Affine) -> Affine:
+    """Return the transform that applies `inner` first, then `outer`."""
+    a, b, c, d, e, f = inner
+    p, q, r, s, t, u = outer
+    return (
+        p * a + q * d, p * b + q * e, p * c + q * f + r,
+        s * a + t * d, s * b + t * e, s * c + t * f + u,
+    )  # fmt: skip
 
 
 def _expose(film: np.ndarray, rng: np.random.Generator, spec: Augmentation) -> np.ndarray:
@@ -126,12 +157,15 @@ def _replace_frame(
     film[inner] = kept
 
 
-def _erase(film: np.ndarray, rng: np.random.Generator) -> None:
+def erase(film: np.ndarray, rng: np.random.Generator, *, level: int | None = None) -> None:
+    """Erase one to three rectangles of a film in place, with `level` or random grey levels."""
     size = film.shape[0]
     for _ in range(rng.integers(1, 4)):
         height, width = (rng.uniform(0.06, 0.28, 2) * size).astype(int)
         top, left = rng.integers(0, size - height), rng.integers(0, size - width)
-        film[top : top + height, left : left + width] = rng.integers(256)
+        film[top : top + height, left : left + width] = (
+            rng.integers(256) if level is None else level
+        )
 
 
 def _burn_marker(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:

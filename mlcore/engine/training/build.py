@@ -17,14 +17,17 @@ import numpy as np
 import numpy.typing as npt
 
 from mlcore.engine.data import folds
-from mlcore.engine.data.dataset import LABELS, FilmRecord, Manifest, split_by_patient
+from mlcore.engine.data.dataset import FilmRecord, Manifest, split_by_patient
+from mlcore.engine.data.population import is_inside
 from mlcore.engine.evaluation import plots
 from mlcore.engine.serving import bundle, golden
-from mlcore.engine.serving.runtime import Output, Session
-from mlcore.engine.training import architectures, card, export, fitting
+from mlcore.engine.serving.pipeline import OUTPUTS_OF
+from mlcore.engine.serving.runtime import Session
+from mlcore.engine.training import architectures, card, export, fitting, outlier_films
 from mlcore.engine.training.fitting import Development
 from mlcore.engine.training.plan import Plan
-from mlcore.engine.training.preprocessed import PreprocessedFilms
+from mlcore.engine.training.prepared import PreparedSet, prepare, read_external
+from mlcore.engine.training.squashed import SquashedFilms
 from mlcore.engine.training.training import (
     EpochResult,
     Options,
@@ -40,7 +43,7 @@ History = list[list[EpochResult]]
 def build(
     plan: Plan,
     manifest: Manifest,
-    films: PreprocessedFilms,
+    films: SquashedFilms,
     options: Options,
     *,
     progress: Progress,
@@ -51,7 +54,7 @@ def build(
     Args:
         plan: what to build.
         manifest: the data set; without split folders, films are split by patient.
-        films: the preprocessed films of the data set.
+        films: the squashed films of the data set.
         options: the training options.
         progress: receives epochs and batches.
         on_stage: called with a short description of each stage.
@@ -64,28 +67,40 @@ def build(
         BundleError: a bundle with this name exists.
         ValueError: there are too few films for the members, or the saved state is of another run.
     """
-    if (films.size, films.spec) != (options.image_size, options.preprocessing):
-        raise ValueError("The films were preprocessed with other options than the training's.")
+    if options.preprocessing.reads_lungs != (plan.masks is not None):
+        raise ValueError(
+            "Lung masks are required for a model that reads only the lungs, and not accepted for "
+            "other models. Check plan.masks and options.preprocessing."
+        )
     if (plan.root / plan.name).exists():
         raise bundle.BundleError(f"A bundle named {plan.name!r} already exists in {plan.root}.")
     if any(not film.split for film in manifest.films):
         manifest = split_by_patient(manifest, seed=options.seed)
     records = [film for film in manifest.films if film.split != "test"]
     left_out = blocks_left_out(records, plan.members)
-    labels = np.array([LABELS.index(record.label) for record in records])
-    data = TrainingSet(films.of(records), labels)
     started = time.perf_counter()
+    prepared = prepare(plan, records, films, options, on_stage)
+    data = prepared.plain
     members, history = _train_members(plan, options, data, left_out, progress, on_stage)
     seconds = time.perf_counter() - started
     if not plan.distribution.is_chief:
         return None
     on_stage("computing out-of-fold predictions")
-    changed = TrainingSet(films.of(records, corrupted=True), labels)
-    development = collect(members, records, data, changed, left_out)
-    fitted = fitting.fit(
-        members[0], development, options, outliers=plan.outliers, on_stage=on_stage
+    development = collect(members, records, prepared, left_out)
+    if plan.external is not None:
+        on_stage("predicting the external films")
+        external = read_external(plan.external, architectures.averaged(members), prepared, options)
+        development = replace(development, external=external)
+    outliers = outlier_films.read(
+        plan.outliers,
+        spec=options.preprocessing,
+        seed=options.seed,
+        is_inside=lambda age: is_inside(plan.population, age),
     )
-    report = card.Report(plan, manifest, options, development, fitted, history, seconds)
+    fitted = fitting.fit(members[0], development, options, outliers=outliers, on_stage=on_stage)
+    report = card.Report(
+        plan, manifest, options, development, fitted, history, seconds, prepared.agreement
+    )
     written = _write(plan.root, architectures.averaged(members), report, on_stage)
     shutil.rmtree(plan.state_folder)
     return written
@@ -94,22 +109,26 @@ def build(
 def _write(
     root: Path, model: keras.Model, report: card.Report, on_stage: Callable[[str], None]
 ) -> bundle.Bundle:
-    options, fitted, history = report.options, report.fitted, report.history
+    fitted, finder = report.fitted, report.development.finder
     on_stage("evaluating on the test films")
-    serving = export.serving_network(model, calibration=fitted.calibration, gate=fitted.gate)
-    served = export.to_litert(serving)
-    written_card, files = report.measured(Session(served), on_stage=on_stage)
-    files |= {
+    networks = export.serving_networks(
+        model, calibration=fitted.calibration, gate=fitted.gate, finder=finder
+    )
+    served = {name: export.to_litert(network) for name, network in networks.items()}
+    in_keras = {name: export.KerasNetwork(network) for name, network in networks.items()}
+    pipeline = report.pipeline(
+        {name: Session(served[name], outputs=outputs) for name, outputs in OUTPUTS_OF.items()
+         if name in served}
+    )  # fmt: skip
+    written_card, files = report.measured(pipeline, on_stage=on_stage)
+    files |= served | {
         bundle.KERAS: export.to_keras_file(model),
-        bundle.TFLITE: served,
-        bundle.GOLDEN: golden.make(
-            lambda film: run_keras(serving, film),
-            size=options.image_size,
-            spec=options.preprocessing,
-        ),
-        "history.csv": _history_csv(history),
-        "curves.png": plots.curves(history),
+        bundle.GOLDEN: golden.make(report.pipeline(in_keras).run),
+        "history.csv": _history_csv(report.history),
+        "curves.png": plots.curves(report.history),
     }
+    if finder is not None:
+        files[bundle.LUNGS_KERAS] = export.to_keras_file(finder)
     on_stage("writing the bundle")
     return bundle.write(root, written_card, files)
 
@@ -155,8 +174,7 @@ def _train_members(
 def collect(
     members: list[keras.Model],
     records: list[FilmRecord],
-    data: TrainingSet,
-    changed: TrainingSet,
+    prepared: PreparedSet,
     left_out: list[npt.NDArray[np.bool_]],
 ) -> Development:
     """Collect the out-of-fold predictions of all members.
@@ -164,36 +182,27 @@ def collect(
     Args:
         members: the trained networks.
         records: the films.
-        data: the preprocessed films.
-        changed: the same films under a random corruption.
+        prepared: the films, as they are and under a random corruption.
         left_out: for each member, the films left out of its training.
     """
     logits, changed_logits = np.full((2, len(records)), np.nan)
     cells = members[0].output["evidence"].shape[1:3]
     evidence = np.full((len(records), *cells), np.nan, np.float32)
     for model, held in zip(members, left_out, strict=True):
-        outputs = outputs_of(model, data.films[held])
+        outputs = outputs_of(model, prepared.plain.films[held])
         logits[held] = outputs["logit"][:, 0]
         evidence[held] = outputs["evidence"][..., 0]
-        changed_logits[held] = outputs_of(model, changed.films[held])["logit"][:, 0]
+        changed_logits[held] = outputs_of(model, prepared.corrupted[held])["logit"][:, 0]
     return Development(
         records=records,
-        data=data,
+        data=prepared.plain,
         judged=~np.isnan(logits),
         unseen=left_out[0],
         logits=logits,
         changed_logits=changed_logits,
         evidence=evidence,
-    )
-
-
-def run_keras(serving: keras.Model, film: npt.NDArray[np.float32]) -> Output:
-    """Run the serving network in Keras on one preprocessed film, like `runtime.Session.run`."""
-    answer = serving.predict_on_batch(film[np.newaxis])
-    return Output(
-        probability=float(np.squeeze(answer["probability"])),
-        activation_map=np.squeeze(np.asarray(answer["activation_map"], np.float32), (0, 3)),
-        scope_score=float(np.squeeze(answer["scope_score"])),
+        squashed=prepared.squashed,
+        finder=prepared.finder,
     )
 
 

@@ -42,12 +42,19 @@ class Calibration:
         return cls(temperature=entry["temperature"], bias=entry["bias"])
 
 
-def fit(labels: npt.ArrayLike, logits: npt.ArrayLike, *, ridge: float = 1e-2) -> Calibration:
+def fit(
+    labels: npt.ArrayLike,
+    logits: npt.ArrayLike,
+    *,
+    weights: npt.ArrayLike | None = None,
+    ridge: float = 1e-2,
+) -> Calibration:
     """Fit the calibration by Newton's method (the loss is convex).
 
     Args:
         labels: (n,) 0 or 1, both present.
         logits: (n,) finite.
+        weights: (n,) how much each film counts; defaults to 1 each.
         ridge: weight, in films, of a prior at temperature 1 and bias 0, which keeps the result
             finite for perfectly separated films.
 
@@ -60,21 +67,22 @@ def fit(labels: npt.ArrayLike, logits: npt.ArrayLike, *, ridge: float = 1e-2) ->
         raise ValueError("Calibration needs films of both classes.")
     design = np.stack([logits, np.ones_like(logits)], axis=1)
     prior = np.array([1.0, 0.0])
-    weights = prior.copy()
+    scale = prior.copy()
+    counts = np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64)
     for _ in range(100):
-        p = sigmoid(design @ weights)
-        gradient = design.T @ (p - labels) + ridge * (weights - prior)
-        curvature = (design * (p * (1 - p))[:, np.newaxis]).T @ design + ridge * np.eye(2)
-        step = np.linalg.solve(curvature, gradient)
+        p = sigmoid(design @ scale)
+        gradient = design.T @ (counts * (p - labels)) + ridge * (scale - prior)
+        curvature = (design * (counts * p * (1 - p))[:, np.newaxis]).T @ design
+        step = np.linalg.solve(curvature + ridge * np.eye(2), gradient)
         # Damped, because a full step may overshoot far from the solution.
-        weights = weights - step / max(1.0, float(np.abs(step).max()))
+        scale = scale - step / max(1.0, float(np.abs(step).max()))
         if np.abs(step).max() < 1e-10:
             break
-    if weights[0] <= 0:
+    if scale[0] <= 0:
         raise ValueError(
             "The log-odds are negatively correlated with the labels: the network learned nothing."
         )
-    return Calibration(temperature=float(1 / weights[0]), bias=float(weights[1]))
+    return Calibration(temperature=float(1 / scale[0]), bias=float(scale[1]))
 
 
 def best_balanced_threshold(labels: npt.ArrayLike, logits: npt.ArrayLike) -> float:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +21,12 @@ from mlcore.engine.evaluation.predictions import (
     predict_all,
 )
 from mlcore.engine.serving import conformal
-from mlcore.engine.serving.preprocess import Preprocessing, prepare
-from mlcore.engine.serving.runtime import Output, Session
-from mlcore.engine.training import outliers, provenance, scope
-from mlcore.engine.training.fitting import Development, Fitted
+from mlcore.engine.serving.bundle import LUNGS_TFLITE, TFLITE
+from mlcore.engine.serving.pipeline import Network, Output, Pipeline
+from mlcore.engine.training import lung_stage, outliers, provenance, scope
+from mlcore.engine.training.fitting import Development, External, Fitted
 from mlcore.engine.training.plan import Plan
-from mlcore.engine.training.training import EpochResult, Options, outputs_of
+from mlcore.engine.training.training import EpochResult, Options
 
 Pixels = npt.NDArray[np.uint8]
 Vector = npt.NDArray[Any]
@@ -49,26 +49,36 @@ class Report:
     fitted: Fitted
     history: list[list[EpochResult]]
     seconds: float
+    agreement: dict[str, Any]
+
+    def pipeline(self, networks: Mapping[str, Network]) -> Pipeline:
+        """Return the pipeline of the serving networks by the name of their file."""
+        return Pipeline(
+            self.options.preprocessing,
+            self.fitted.reference,
+            networks[TFLITE],
+            networks.get(LUNGS_TFLITE),
+        )
 
     def measured(
-        self, session: Session, *, on_stage: Callable[[str], None]
+        self, pipeline: Pipeline, *, on_stage: Callable[[str], None]
     ) -> tuple[dict[str, Any], dict[str, bytes]]:
-        """Evaluate the served network on the test films.
+        """Evaluate the served networks on the test films.
 
         Args:
-            session: the served network.
+            pipeline: the served networks.
             on_stage: called with a short description of each stage.
 
         Returns:
             The card, and the files that belong to it: plots and `predictions.csv`.
         """
-        run = runner(session, self.options.preprocessing, self.options.image_size)
+        run = pipeline.run
         records = self.manifest.of("test")
         films = list(FilmFiles([self.manifest.root / record.path for record in records]))
         labels = np.array([LABELS.index(record.label) for record in records])
         answers = predict_all(run, films)
         on_stage("testing shortcuts and robustness")
-        scores = self._development_scores()
+        scores = self._development_scores(run)
         card = self._identity() | self._decisions()
         card["metrics"] = {
             "validation": self._validation_figures(scores),
@@ -83,9 +93,13 @@ class Report:
         )
         if self.fitted.lung_field is not None:
             card["shortcuts"] = {"on": "test"} | weaknesses.shortcuts(
-                run, films, labels, self.fitted.lung_field, self.fitted.reference
+                pipeline, films, labels, self.fitted.lung_field
             )
-        card["failures"] = self._failures(films, records, labels, answers)
+        if self.development.external is not None:
+            card["external"] = self._external_figures(run, self.development.external)
+        if self.agreement:
+            card["lungs"] = {"folds": lung_stage.FOLDS, "out_of_fold": self.agreement}
+        card["failures"] = self._failures(pipeline, films, records, labels, answers)
         files = self._plots(labels, answers) | {
             "predictions.csv": self._predictions(scores, records, answers)
         }
@@ -110,21 +124,16 @@ class Report:
                 "patients": len({film.patient for film in self.manifest.films}),
                 "split": "by patient, duplicates kept together, stratified by label and series",
                 "outliers": {
-                    "learnt": len(self.fitted.outlier_films.training),
-                    "held_out": len(self.fitted.outlier_films.test),
+                    "learnt": int((~self.fitted.outliers.is_test).sum()),
+                    "held_out": int(self.fitted.outliers.is_test.sum()),
+                    "sources": list(self.fitted.outliers.names),
                 },
             },
             "training": provenance.of_training(
                 options, epochs=[len(epochs) for epochs in self.history], seconds=self.seconds
             )
             | {"started_from": plan.started_from},
-            "commands": provenance.commands(
-                plan.name,
-                options,
-                members=plan.members,
-                outliers=bool(plan.outliers),
-                start=plan.started_from,
-            ),
+            "commands": provenance.commands(plan, options),
         }
 
     def _decisions(self) -> dict[str, Any]:
@@ -139,7 +148,9 @@ class Report:
                 "method": "Platt: log-odds / temperature + bias",
                 "temperature": fitted.calibration.temperature,
                 "bias": fitted.calibration.bias,
-                "fitted_on": "validation",
+                "fitted_on": "validation and external"
+                if self.development.external
+                else "validation",
             },
             "conformal": {
                 "method": conformal.METHOD,
@@ -153,7 +164,7 @@ class Report:
                 "method": scope.METHOD,
                 "threshold": scope.THRESHOLD,
                 "chosen_on": "validation",
-                "how": scope.HOW,
+                "how": scope.HOW + (scope.MORE if development.external else ""),
             },
             "explanation": fitted.reference.to_card(),
             "lung_field": None if fitted.lung_field is None else lungs.to_card(fitted.lung_field),
@@ -167,21 +178,22 @@ class Report:
             if members == 1
             else f"out-of-fold predictions of {members} ensemble members"
         )
+        also = "; the mean with the same on external films" if self.development.external else ""
         return {
             "value": self.fitted.threshold,
             "chosen_on": "validation",
             "how": (
                 "median over 500 bootstrap samples of the threshold that maximises sensitivity + "
-                f"specificity, on {on}; every film unchanged and under one corruption"
+                f"specificity, on {on}; every film unchanged and under one corruption{also}"
             ),
             "share_of_pneumonia": float(labels.mean()),
         }
 
-    def _development_scores(self) -> Vector:
+    def _development_scores(self, run: Run) -> Vector:
         """Return scope scores of films that neither detector was trained on, NaN for others."""
         unseen = self.development.unseen
         scores = np.full(len(unseen), np.nan)
-        scores[unseen] = self._scores_of_prepared(self.development.data.films[unseen])
+        scores[unseen] = predict_all(run, list(self.development.squashed[unseen])).scope_scores
         return scores
 
     def _validation_figures(self, scores: Vector) -> dict[str, Any]:
@@ -203,6 +215,23 @@ class Report:
             threshold=fitted.threshold, abstention=fitted.abstention,
         )  # fmt: skip
         found["decision"] = outcomes(labels, probabilities, rule=fitted.rule, series=series)
+        return found
+
+    def _external_figures(self, run: Run, external: External) -> dict[str, Any]:
+        """Return figures of the external films, to which the limits were fitted too."""
+        fitted = self.fitted
+        answers = predict_all(run, list(external.films))
+        outside = answers.scope_scores > scope.THRESHOLD
+        found = figures(
+            external.labels,
+            answers.probabilities,
+            threshold=fitted.threshold,
+            abstention=fitted.abstention,
+            flagged=int(outside.sum()),
+        )
+        found["decision"] = outcomes(
+            external.labels, answers.probabilities, rule=fitted.rule, out_of_scope=outside
+        )
         return found
 
     def _test_figures(
@@ -235,33 +264,47 @@ class Report:
         rng = np.random.default_rng([self.options.seed, 17])
         size = self.options.image_size
         sets: list[tuple[str, Vector]] = [("paediatric test films", answers.scope_scores)]
-        held = self.fitted.outlier_films.test
-        if len(held):
-            sets.append(("adult test films", self._scores_of_prepared(held)))
+        outliers_, is_test = self.fitted.outliers, self.fitted.outliers.is_test
+        if is_test.any():
+            held = predict_all(run, list(outliers_.films[is_test])).scope_scores
+            sets.append(("adult test films", held))
+            for number, name in enumerate(outliers_.names if len(outliers_.names) > 1 else ()):
+                of_source = outliers_.source[is_test] == number
+                if of_source.any():
+                    sets.append((f"adult test films of {name}", held[of_source]))
         rotated = predict_all(
             run, films, change=lambda film, _: outliers.rotated(film, rng), workers=1
         )
         sets.append(("rotated or upside-down films", rotated.scope_scores))
         pictures = [outliers.synthetic(rng, size=size) for _ in range(PICTURES)]
         sets.append(("synthetic images", predict_all(run, pictures).scope_scores))
-        rows = []
-        for name, scores in sets:
-            flagged = int((scores > scope.THRESHOLD).sum())
-            interval = list(metrics.wilson_interval(flagged, len(scores)))
-            rows.append(
-                {"set": name, "n": len(scores), "flagged": flagged / len(scores),
-                 "flagged_ci": interval}
-            )  # fmt: skip
+        counts = {
+            name: (int((scores > scope.THRESHOLD).sum()), len(scores)) for name, scores in sets
+        } | {
+            f"adults of {name}, left out of training": counted
+            for name, counted in self.fitted.left_out.items()
+        }
+        rows = [
+            {
+                "set": name,
+                "n": n,
+                "flagged": metrics.share(flagged, n, f"The proportion flagged of {name}"),
+                "flagged_ci": list(metrics.wilson_interval(flagged, n)),
+            }
+            for name, (flagged, n) in counts.items()
+        ]
         return {
             "flagged": {split: figure["out_of_scope_rate"] for split, figure in found.items()},
             "measured": rows,
         }
 
-    def _scores_of_prepared(self, films: Pixels) -> Vector:
-        return self.fitted.gate.score(outputs_of(self.fitted.first, films)["descriptor"], films)
-
     def _failures(
-        self, films: list[Pixels], records: list[FilmRecord], labels: Vector, answers: Predictions
+        self,
+        pipeline: Pipeline,
+        films: list[Pixels],
+        records: list[FilmRecord],
+        labels: Vector,
+        answers: Predictions,
     ) -> list[dict[str, Any]]:
         fitted = self.fitted
         called = answers.probabilities >= fitted.threshold
@@ -269,7 +312,7 @@ class Report:
         results = fitted.rule.results_of(answers.probabilities)
         shown = np.where(outside, "OUT_OF_SCOPE", results).tolist()
         series = [record.series for record in records]
-        maps = [fitted.reference.local_evidence(cells) for cells in answers.maps]
+        maps = [pipeline.heatmap(output) for output in answers.outputs]
         return failures.describe(
             films, labels, series, answers, maps, shown, called != (labels == 1)
         )
@@ -303,11 +346,6 @@ class Report:
         for i, film in enumerate(records):
             row("test", film, answers.probabilities[i], answers.scope_scores[i])
         return text.getvalue().encode()
-
-
-def runner(session: Session, spec: Preprocessing, size: int) -> Run:
-    """Return a function from (H, W) uint8 pixels to the output, including preprocessing."""
-    return lambda film: session.run(prepare(film, size=size, spec=spec))
 
 
 def roc_points(labels: Vector, probabilities: Vector) -> dict[str, list[float]]:

@@ -1,33 +1,49 @@
 """Calibration, threshold, abstention and scope gate, fitted on out-of-fold predictions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from mlcore.engine.data.dataset import FilmRecord, identify
+from mlcore.engine.data.dataset import FilmRecord
 from mlcore.engine.evaluation import lungs
-from mlcore.engine.films.film import FilmError, read_film
 from mlcore.engine.serving import conformal
 from mlcore.engine.serving.conformal import Abstention
 from mlcore.engine.serving.decision import DecisionRule
 from mlcore.engine.serving.explain import Reference
-from mlcore.engine.serving.preprocess import prepare_bytes
+from mlcore.engine.serving.preprocess import Preprocessing, prepare_bytes
 from mlcore.engine.training import scope
-from mlcore.engine.training.augment import augment
+from mlcore.engine.training.augment import Augmentation
 from mlcore.engine.training.calibration import Calibration, choose_threshold
 from mlcore.engine.training.calibration import fit as fit_calibration
+from mlcore.engine.training.outlier_films import OutlierFilms
 from mlcore.engine.training.training import Options, TrainingSet, outputs_of
 
 Vector = npt.NDArray[Any]
 # Augmented training films whose descriptors the distance is fitted to.
 DISTANCE_FILMS = 3000
-# Fraction of patients outside the population that is held out for testing the gate.
-TEST_OUTLIERS = 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class External:
+    """Films of another origin that no network was trained on, for fitting and for choosing.
+
+    Attributes:
+        films: (m, side, side) uint8, squashed.
+        prepared: (m, size, size) uint8, prepared for the network.
+        labels: (m,) 0 or 1.
+        logits: (m,) log-odds of all members together.
+        changed_logits: (m,) log-odds of the same films under a random corruption.
+    """
+
+    films: npt.NDArray[np.uint8]
+    prepared: npt.NDArray[np.uint8]
+    labels: Vector
+    logits: Vector
+    changed_logits: Vector
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +58,9 @@ class Development:
         logits: (n,) out-of-fold log-odds, NaN without a prediction.
         changed_logits: (n,) log-odds of the same films under a random corruption.
         evidence: (n, h, w) local log-odds.
+        squashed: (n, side, side) uint8 whole films.
+        finder: the network that finds the lungs, if the model reads them only.
+        external: films of another origin, if there are any.
     """
 
     records: list[FilmRecord]
@@ -51,32 +70,28 @@ class Development:
     logits: Vector
     changed_logits: Vector
     evidence: Vector
+    squashed: npt.NDArray[np.uint8]
+    finder: keras.Model | None = None
+    external: External | None = None
 
-    def clean_and_changed(self) -> tuple[Vector, Vector]:
-        """Return labels and log-odds (2 m,) of the predicted films, original and corrupted."""
-        labels = self.data.labels[self.judged]
-        logits = [self.logits[self.judged], self.changed_logits[self.judged]]
-        return np.tile(labels, 2), np.concatenate(logits)
-
-
-@dataclass(frozen=True, eq=False)
-class OutlierFilms:
-    """Preprocessed films outside the population, split by patient.
-
-    Attributes:
-        training: (m, size, size) uint8.
-        test: (k, size, size) uint8.
-    """
-
-    training: npt.NDArray[np.uint8]
-    test: npt.NDArray[np.uint8]
+    def sets(self) -> list[tuple[Vector, Vector, Vector]]:
+        """Return labels, log-odds and log-odds under corruption, out of fold and external."""
+        judged = self.judged
+        found = [(self.data.labels[judged], self.logits[judged], self.changed_logits[judged])]
+        if self.external is not None:
+            external = self.external
+            found.append((external.labels, external.logits, external.changed_logits))
+        return found
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
     """Everything that a served network needs besides its weights.
 
-    `first` is the first member, whose descriptor the scope gate uses.
+    Attributes:
+        first: the first member, whose descriptor the scope gate uses.
+        left_out: by source of outliers, how many are refused by an OOD classifier that was trained
+            without this source, and their number; empty with fewer than two sources.
     """
 
     first: keras.Model
@@ -85,7 +100,8 @@ class Fitted:
     abstention: Abstention
     gate: scope.Gate
     reference: Reference
-    outlier_films: OutlierFilms
+    outliers: OutlierFilms
+    left_out: dict[str, tuple[int, int]]
     lung_field: npt.NDArray[np.bool_] | None
 
     @property
@@ -99,95 +115,147 @@ def fit(
     development: Development,
     options: Options,
     *,
-    outliers: Sequence[Path],
+    outliers: OutlierFilms,
     on_stage: Callable[[str], None],
 ) -> Fitted:
     """Fit calibration, threshold, abstention, scope gate and heatmap reference.
+
+    Out-of-fold and external films count the same, whatever their numbers. The threshold and the
+    limits of abstention are also chosen on corrupted films: most corruptions raise the probability
+    of NORMAL films, and limits chosen on clean films alone would cause too many false positives.
 
     Args:
         first: the first member, whose descriptor the scope gate uses.
         development: the films with out-of-fold predictions.
         options: the training options.
-        outliers: files of films outside the population.
+        outliers: films outside the population.
         on_stage: called with a short description of each stage.
     """
     judged, labels = development.judged, development.data.labels
-    calibration = fit_calibration(labels[judged], development.logits[judged])
-    # Also chosen on corrupted films: most corruptions raise the probability of NORMAL films, and a
-    # threshold chosen on clean films alone would cause too many false positives.
-    both_labels, both_logits = development.clean_and_changed()
-    cut = choose_threshold(both_labels, both_logits, seed=options.seed)
-    threshold = float(calibration.probabilities(cut))
+    sets = development.sets()
+    calibration = fit_calibration(
+        np.concatenate([truth for truth, _, _ in sets]),
+        np.concatenate([logits for _, logits, _ in sets]),
+        weights=np.concatenate(
+            [np.full(len(truth), len(sets[0][0]) / len(truth)) for truth, _, _ in sets]
+        ),
+    )
+    cuts = [
+        choose_threshold(np.tile(truth, 2), np.concatenate([clean, changed]), seed=options.seed)
+        for truth, clean, changed in sets
+    ]
+    threshold = float(calibration.probabilities(np.mean(cuts)))
     on_stage("training the scope gate")
-    outlier_films = read_outliers(outliers, options)
+    gate, left_out = _gate(first, development, options, outliers, on_stage)
     return Fitted(
         first=first,
         calibration=calibration,
         threshold=threshold,
-        abstention=conformal.fit(
-            both_labels, calibration.probabilities(both_logits), threshold=threshold
-        ),
-        gate=_gate(first, development, options, outlier_films),
+        abstention=_abstention(sets, calibration, threshold),
+        gate=gate,
         reference=Reference.fit(development.evidence[judged & (labels == 0)]),
-        outlier_films=outlier_films,
-        lung_field=_lung_field(development, options),
+        outliers=outliers,
+        left_out=left_out,
+        lung_field=_lung_field(development),
     )
+
+
+def _abstention(
+    sets: list[tuple[Vector, Vector, Vector]], calibration: Calibration, threshold: float
+) -> Abstention:
+    """Return the widest of the bands of the sets, so that the coverage holds on each."""
+    bands = [
+        conformal.fit(
+            np.tile(truth, 2),
+            calibration.probabilities(np.concatenate([clean, changed])),
+            threshold=threshold,
+        )
+        for truth, clean, changed in sets
+    ]
+    return Abstention(
+        coverage=bands[0].coverage,
+        lower=min(band.lower for band in bands),
+        upper=max(band.upper for band in bands),
+    )
+
+
+def _whole(
+    films: npt.NDArray[np.uint8], development: Development, options: Options
+) -> npt.NDArray[np.uint8]:
+    """Prepare (n, side, side) squashed films for the OOD classifier."""
+    size, spec = _whole_format(development, options)
+    if not len(films):
+        return np.empty((0, size, size), np.uint8)
+    return np.stack([prepare_bytes(film, size=size, spec=spec) for film in films])
+
+
+def _whole_format(development: Development, options: Options) -> tuple[int, Preprocessing]:
+    if development.finder is None:
+        return options.image_size, options.preprocessing
+    return development.finder.input.shape[1], Preprocessing()
 
 
 def _gate(
-    first: keras.Model, development: Development, options: Options, outlier_films: OutlierFilms
-) -> scope.Gate:
-    films, labels = development.data.films, development.data.labels
-    learnt = np.flatnonzero(~development.unseen)
+    first: keras.Model,
+    development: Development,
+    options: Options,
+    outliers: OutlierFilms,
+    on_stage: Callable[[str], None],
+) -> tuple[scope.Gate, dict[str, tuple[int, int]]]:
+    unseen = development.unseen
+    learnt = np.flatnonzero(~unseen)
+    distance = _distance(first, development, options, learnt)
+    films = _whole(development.squashed, development, options)
+    prepared = _whole(outliers.films, development, options)
+    judged = [scope.Judged(_descriptors(first, development.data.films[unseen]), films[unseen])]
+    if development.external is not None:
+        external = development.external
+        whole = _whole(external.films, development, options)
+        judged.append(scope.Judged(_descriptors(first, external.prepared), whole))
+
+    def trained_on(chosen: npt.NDArray[np.bool_]) -> scope.Gate:
+        data = scope.OodTrainingData(
+            films=films[learnt],
+            outliers=prepared[chosen],
+            sources=outliers.source[chosen],
+            spec=_whole_format(development, options)[1],
+            # Whole films need augmentations that the inside of the lungs doesn't.
+            augmentation=Augmentation() if development.finder else options.augmentation,
+            seed=options.seed,
+        )
+        classifier = scope.train_ood_classifier(
+            data, epochs=scope.EPOCHS, finder=development.finder
+        )
+        return scope.Gate.fit(distance, classifier, *judged)
+
+    left_out = {}
+    if len(outliers.names) > 1:
+        for number, name in enumerate(outliers.names):
+            on_stage(f"testing the scope gate without {name}")
+            gate = trained_on(~outliers.is_test & (outliers.source != number))
+            odds = scope.ood_log_odds(gate.classifier, prepared[outliers.source == number])
+            left_out[name] = int((odds > gate.log_odds_limit).sum()), len(odds)
+    return trained_on(~outliers.is_test), left_out
+
+
+def _descriptors(first: keras.Model, films: npt.NDArray[np.uint8]) -> Vector:
+    return outputs_of(first, films)["descriptor"]
+
+
+def _distance(
+    first: keras.Model, development: Development, options: Options, learnt: npt.NDArray[np.int64]
+) -> scope.Distance:
     rng = np.random.default_rng([options.seed, 11])
     chosen = rng.permutation(learnt)[:DISTANCE_FILMS]
+    source = development.data.source
     # Augmented as in training: noise, a small rotation or a frame must not count as OOD.
-    changed = np.stack(
-        [
-            augment(films[i], donor=films[rng.choice(learnt)], rng=rng, spec=options.augmentation)
-            for i in chosen
-        ]
-    )
-    distance = scope.Distance.fit(outputs_of(first, changed)["descriptor"], labels[chosen])
-    network = scope.train_ood_classifier(
-        scope.OodTrainingData(
-            films[learnt],
-            outlier_films.training,
-            options.preprocessing,
-            options.augmentation,
-            options.seed,
-        ),
-        epochs=scope.EPOCHS,
-    )
-    unseen = films[development.unseen]
-    return scope.Gate.fit(distance, network, outputs_of(first, unseen)["descriptor"], unseen)
+    changed = np.stack([source.augmented(int(i), rng, options.augmentation) for i in chosen])
+    return scope.Distance.fit(_descriptors(first, changed), development.data.labels[chosen])
 
 
-def read_outliers(paths: Sequence[Path], options: Options) -> OutlierFilms:
-    """Read and preprocess films outside the population; unreadable files are skipped.
-
-    The patients (see `dataset.identify`) are split by the seed.
-    """
-    films, patients = [], []
-    for path in paths:
-        try:
-            pixels = read_film(path.read_bytes()).pixels
-        except FilmError:
-            continue
-        films.append(prepare_bytes(pixels, size=options.image_size, spec=options.preprocessing))
-        patients.append(identify(path.stem)[0])
-    names = np.array(sorted(set(patients)))
-    order = np.random.default_rng([options.seed, 13]).permutation(len(names))
-    test_names = set(names[order[: round(TEST_OUTLIERS * len(names))]].tolist())
-    is_test = np.array([patient in test_names for patient in patients], bool)
-    size = options.image_size
-    stacked = np.stack(films) if films else np.empty((0, size, size), np.uint8)
-    return OutlierFilms(training=stacked[~is_test], test=stacked[is_test])
-
-
-def _lung_field(development: Development, options: Options) -> npt.NDArray[np.bool_] | None:
+def _lung_field(development: Development) -> npt.NDArray[np.bool_] | None:
     """Return the lung field of the films labelled NORMAL, or None if it cannot be found."""
-    clear = development.data.films[development.data.labels == 0]
+    clear = development.squashed[development.data.labels == 0]
     try:
         return lungs.find(list(clear[:600]))
     except ValueError:

@@ -3,7 +3,8 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from mlcore.engine.serving.preprocess import Preprocessing
+from mlcore.engine.serving.preprocess import LUNG_BOX, Preprocessing
+from mlcore.engine.training import groups
 from mlcore.engine.training.augment import Augmentation
 
 
@@ -22,6 +23,9 @@ class Options:
         average: Momentum of the exponential moving average of the weights, which is the result.
             A short run uses a smaller one; see `average_momentum`.
         balance: Whether both classes weigh the same in the loss.
+        groups: Number of groups of similar equipment and framing within which both classes are
+            drawn equally often; 0 draws every film once per epoch.
+        finder_epochs: Passes over the films of the network that finds the lungs.
         patience: Epochs without a lower validation loss after which training stops and the best
             epoch's weights are kept. 0 trains to the end and keeps the last ones.
         mixed_precision: Whether layers compute in bfloat16, on hardware that is faster so.
@@ -37,11 +41,37 @@ class Options:
     label_smoothing: float = 0.05
     average: float = 0.995
     balance: bool = True
+    groups: int = 0
+    finder_epochs: int = 8
     patience: int = 0
     mixed_precision: bool = False
     seed: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
+
+    @classmethod
+    def for_lungs(cls, **chosen: Any) -> "Options":
+        """Return the options of a model that reads the lungs only, unless chosen otherwise.
+
+        The box around the lungs has no frame and hardly any markers, and normalises the position.
+        """
+        defaults: dict[str, Any] = {
+            "groups": groups.GROUPS,
+            "preprocessing": Preprocessing(id=LUNG_BOX, window=0.35),
+            "augmentation": Augmentation(
+                rotate=8,
+                shift=0.04,
+                zoom=0.2,
+                gamma=0.4,
+                contrast=0.2,
+                noise=0.015,
+                blur=0.2,
+                frame=0,
+                marker=0,
+                erase=0.15,
+            ),
+        }
+        return cls(**defaults | chosen)
 
     def to_card(self) -> dict[str, Any]:
         """Return the fields for the card."""

@@ -20,7 +20,11 @@ class Plan:
         members: number of ensemble members. Two or more leave out different blocks of patients
             (see `folds.blocks`); calibration, threshold and abstention use the out-of-fold
             predictions. A single member uses the validation split.
-        outliers: files of films outside the population, for training the scope gate.
+        outliers: folders of films outside the population, one per source, for training the scope
+            gate.
+        masks: folder of lung masks, see `data.masks`; the model then reads the lungs only.
+        external: folder with class folders of films of another origin; no network is trained on
+            them, but calibration, threshold and abstention are fitted to them too.
         start: network of a bundle whose weights training starts from.
         started_from: name of that bundle.
         distribution: the devices to train on; of several workers, only the chief writes.
@@ -31,6 +35,8 @@ class Plan:
     population: dict[str, Any] = field(hash=False)
     members: int = 1
     outliers: tuple[Path, ...] = ()
+    masks: Path | None = None
+    external: Path | None = None
     start: keras.Model | None = None
     started_from: str | None = None
     distribution: Distribution = ONE_DEVICE

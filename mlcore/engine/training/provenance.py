@@ -6,7 +6,8 @@ import os
 import platform
 from typing import Any
 
-from mlcore.engine.training.training import Options
+from mlcore.engine.training.options import Options
+from mlcore.engine.training.plan import Plan
 
 LIBRARIES = ("tensorflow", "keras", "ai-edge-litert", "numpy", "Pillow", "scikit-learn")
 
@@ -33,26 +34,32 @@ def of_training(options: Options, *, epochs: list[int], seconds: float) -> dict[
     }
 
 
-def commands(
-    name: str, options: Options, *, members: int, outliers: bool, start: str | None
-) -> dict[str, str]:
+def commands(plan: Plan, options: Options) -> dict[str, str]:
     """Return `card["commands"]`, which reproduce the bundle and its metrics.
 
-    DIR stands for the folder of films, ADULTS for films outside the population.
+    DIR stands for the folder of films, MASKS for their lung masks, EXTERNAL for films of another
+    origin, ADULTS for a folder of films outside the population.
     """
+    name = plan.name
     train = (
         f"manage.py train_model --data DIR --name {name} --arch {options.arch} "
         f"--image-size {options.image_size} --epochs {options.epochs} --seed {options.seed} "
-        f"--members {members}"
+        f"--members {plan.members}"
     )
+    if plan.masks:
+        train += f" --lungs MASKS --lung-epochs {options.finder_epochs}"
+    if options.groups:
+        train += f" --groups {options.groups}"
+    if plan.external:
+        train += " --external EXTERNAL"
     if options.patience:
         train += f" --patience {options.patience}"
     if options.mixed_precision:
         train += " --mixed-precision"
-    if outliers:
-        train += " --outliers ADULTS"
-    if start:
-        train += f" --from {start}"
+    if plan.outliers:
+        train += " --outliers" + " ADULTS" * len(plan.outliers)
+    if plan.started_from:
+        train += f" --from {plan.started_from}"
     evaluate = f"manage.py evaluate_model --data DIR --model {name}"
     return {
         "train": train,

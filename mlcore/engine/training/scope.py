@@ -25,6 +25,8 @@ Films = npt.NDArray[np.uint8]
 
 # Fraction of validation films that each detector may flag.
 DISTANCE_RATE, CLASSIFIER_RATE = 0.005, 0.017
+# The same of films of other origin, which differ more from the training films.
+MORE_RATE = 0.03
 THRESHOLD = 1.0
 METHOD = (
     "the larger of two scores: Mahalanobis distance (Ledoit-Wolf covariance) of features pooled at "
@@ -34,6 +36,10 @@ METHOD = (
 HOW = (
     f"quantile {1 - DISTANCE_RATE} of the distance and quantile {1 - CLASSIFIER_RATE} of the OOD "
     "classifier's log-odds, on films that neither was trained on"
+)
+MORE = (
+    f"; raised until at most {MORE_RATE} of the external films exceed the classifier's, and "
+    f"{DISTANCE_RATE} the distance's"
 )
 EPOCHS, BATCH = 12, 32
 
@@ -80,6 +86,19 @@ class Distance:
 
 
 @dataclass(frozen=True, eq=False)
+class Judged:
+    """Films of the population that no detector was trained on.
+
+    Attributes:
+        descriptors: (n, d) descriptors of the first ensemble member.
+        films: (n, size, size) uint8, the same films, prepared for the classifier.
+    """
+
+    descriptors: Descriptors
+    films: Films
+
+
+@dataclass(frozen=True, eq=False)
 class Gate:
     """Both detectors on one scale: a film with a score above THRESHOLD is out of scope.
 
@@ -99,45 +118,46 @@ class Gate:
 
     @classmethod
     def fit(
-        cls, distance: Distance, classifier: keras.Model, descriptors: Descriptors, films: Films
+        cls, distance: Distance, classifier: keras.Model, validation: Judged, *more: Judged
     ) -> "Gate":
-        """Fit both limits on validation films that neither detector was trained on.
+        """Fit both limits on films that neither detector was trained on.
 
         Args:
             distance: the fitted distance.
             classifier: the trained OOD classifier.
-            descriptors: (n, d) descriptors of the validation films.
-            films: (n, size, size) uint8, preprocessed.
+            validation: validation films; they also decide the scale of the log-odds.
+            *more: films of other origin. The limits are raised until at most `MORE_RATE` of each
+                set exceed them.
         """
-        outside = ood_log_odds(classifier, films)
-        middle, limit = np.quantile(outside, [0.5, 1 - CLASSIFIER_RATE])
+        odds = ood_log_odds(classifier, validation.films)
+        limits = [np.quantile(odds, 1 - CLASSIFIER_RATE)]
+        distances = [np.quantile(distance.score(validation.descriptors), 1 - DISTANCE_RATE)]
+        for films in more:
+            limits.append(np.quantile(ood_log_odds(classifier, films.films), 1 - MORE_RATE))
+            distances.append(np.quantile(distance.score(films.descriptors), 1 - DISTANCE_RATE))
+        limit = max(limits)
         return cls(
             distance=distance,
             classifier=classifier,
-            distance_limit=float(np.quantile(distance.score(descriptors), 1 - DISTANCE_RATE)),
+            distance_limit=float(max(distances)),
             log_odds_limit=float(limit),
-            log_odds_scale=float(max(limit - middle, 1e-3)),
+            log_odds_scale=float(max(limit - np.median(odds), 1e-3)),
         )
 
-    def score(self, descriptors: Descriptors, films: Films) -> npt.NDArray[Any]:
-        """Return (n,) scores for (n, d) descriptors and (n, size, size) uint8 films."""
-        outside = ood_log_odds(self.classifier, films)
-        return np.maximum(
-            self.distance.score(descriptors) / self.distance_limit,
-            1 + (outside - self.log_odds_limit) / self.log_odds_scale,
-        )
-
-    def in_graph(self, film: Any, descriptor: Any) -> Any:
-        """Return `score` as a (b, 1) tensor, for film (b, size, size, 1), descriptor (b, d)."""
+    def distance_in_graph(self, descriptor: Any) -> Any:
+        """Return the score of the distance as a (b, 1) tensor, for descriptor (b, d)."""
         measure = DistanceScore(classes=len(self.distance.means), name="scope_distance")
         far = layers.Rescaling(1 / self.distance_limit, name="scope_far")(measure(descriptor))
         measure.set_weights([self.distance.means, self.distance.whitening])
-        outside = layers.Rescaling(
+        return far
+
+    def classifier_in_graph(self, log_odds: Any) -> Any:
+        """Return the score of the classifier's (b, 1) log-odds as a (b, 1) tensor."""
+        return layers.Rescaling(
             1 / self.log_odds_scale,
             offset=1 - self.log_odds_limit / self.log_odds_scale,
             name="scope_outside",
-        )(self.classifier(film))
-        return layers.Maximum(name="scope_score")([far, outside])
+        )(log_odds)
 
 
 @keras.saving.register_keras_serializable("xraysite")
@@ -172,13 +192,18 @@ class DistanceScore(layers.Layer):
         return super().get_config() | {"classes": self.classes}
 
 
-def ood_classifier(size: int) -> keras.Model:
+def ood_classifier(size: int, finder: keras.Model | None = None) -> keras.Model:
     """Return an untrained OOD classifier: (b, size, size, 1) -> (b, 1) log-odds.
 
-    It works at half the resolution, which suffices for anatomy and orientation.
+    It works at half the resolution, which suffices for anatomy and orientation. With a network that
+    finds lungs, it sees where they are too: their shape and size differ between ages.
     """
     film = keras.Input((size, size, 1), name="film")
     x = layers.AveragePooling2D(2, name="halve")(film)
+    if finder is not None:
+        finder.trainable = False
+        found = layers.Activation("sigmoid", name="lungs_found")(finder(film, training=False))
+        x = layers.Concatenate(name="film_and_lungs")([x, found])
     for number, (width, stride) in enumerate(
         ((16, 2), (32, 2), (32, 1), (64, 2), (64, 1), (96, 2)), start=1
     ):
@@ -210,6 +235,7 @@ class OodTrainingData:
     Attributes:
         films: (n, size, size) uint8, preprocessed: the model's training films.
         outliers: (m, size, size) uint8, preprocessed: films outside the population; m may be 0.
+        sources: (m,) the source of each; every source is drawn as often.
         spec: the preprocessing, also applied to synthetic images.
         augmentation: augmentation of films, so that noise, frames or letters are not decisive.
         seed: seed of weights, order and synthetic images.
@@ -217,6 +243,7 @@ class OodTrainingData:
 
     films: Films
     outliers: Films
+    sources: npt.NDArray[np.int64]
     spec: Preprocessing
     augmentation: Augmentation
     seed: int
@@ -238,7 +265,9 @@ class OodTrainingData:
     def _outlier(self, rng: np.random.Generator) -> Films:
         kind = rng.random()
         if len(self.outliers) and kind < 0.4:
-            return self._changed(self.outliers[rng.integers(len(self.outliers))], rng)
+            source = rng.choice(np.unique(self.sources))
+            place = rng.choice(np.flatnonzero(self.sources == source))
+            return self._changed(self.outliers[place], rng)
         if kind < 0.6:
             return self._changed(outliers.rotated(self._film(rng), rng), rng)
         if kind < 0.75:
@@ -262,10 +291,12 @@ class OodBatches(keras.utils.PyDataset):
         return self.data.batch(*divmod(index, self.steps))
 
 
-def train_ood_classifier(data: OodTrainingData, *, epochs: int = EPOCHS) -> keras.Model:
-    """Train an OOD classifier on `data` for a number of epochs."""
+def train_ood_classifier(
+    data: OodTrainingData, *, epochs: int = EPOCHS, finder: keras.Model | None = None
+) -> keras.Model:
+    """Train an OOD classifier on `data` for a number of epochs; see `ood_classifier`."""
     keras.utils.set_random_seed(data.seed)
-    network = ood_classifier(data.films.shape[1])
+    network = ood_classifier(data.films.shape[1], finder)
     batches = OodBatches(data, steps=max(4, len(data.films) // (2 * BATCH)), epochs=epochs)
     network.compile(
         optimizer=keras.optimizers.AdamW(

@@ -13,21 +13,26 @@ from mlcore.engine.data import audit, dataset
 from mlcore.engine.data.population import PRESETS
 from mlcore.engine.serving.bundle import BundleError
 from mlcore.engine.serving.preprocess import Preprocessing
-from mlcore.engine.training.preprocessed import PreprocessedFilms
+from mlcore.engine.training.squashed import SquashedFilms
 from mlcore.management.commands._common import add_ignore_folder
 from mlcore.management.commands._figures import shown
 from mlcore.management.commands._library_log import library_messages
 from mlcore.management.commands._progress import training_progress
 from mlcore.management.commands._training import (
+    add_lung_arguments,
+    add_outliers,
     recognised_population,
+    refuse_lungless,
+    refuse_missing_folders,
     refuse_unwritable,
     stated_population,
+    training_options,
 )
 from mlcore.management.commands.audit_dataset import receipts_folder
 from mlcore.models import ModelVersion
 
 # The names in engine.training.architectures, which imports Keras.
-ARCHITECTURES = ("resnet_small", "seed_cnn")
+ARCHITECTURES = ("resnet_fine", "resnet_small", "seed_cnn")
 # Only installed by `make install-train`; not needed for serving.
 NEEDED_TO_TRAIN = ("tensorflow", "keras", "matplotlib", "scipy")
 REPORTED = ("auc", "ece", "out_of_scope_rate", "accuracy", "sensitivity", "specificity")
@@ -50,14 +55,16 @@ class Command(BaseCommand):
         add("--name", required=True, help="name of the new model (required)")
         add("--epochs", type=int, default=15, help="passes over the films (default: 15)")
         add(
-            "--image-size", type=int, default=128, help="multiple of 16, at least 32 (default: 128)"
+            "--image-size",
+            type=int,
+            help="side of the network's input in pixels: a multiple of 16, at least 32 (default: "
+            "128, or 112 with --lungs)",
         )
         add("--seed", type=int, default=0, help="seed of every random operation (default: 0)")
         add(
             "--arch",
             choices=ARCHITECTURES,
-            default="resnet_small",
-            help="architecture of each network (default: resnet_small)",
+            help="architecture of each network (default: resnet_small; resnet_fine with --lungs)",
         )
         add("--out", type=Path, default=None, help="folder of bundles (default: BUNDLE_DIR)")
         add(
@@ -68,13 +75,8 @@ class Command(BaseCommand):
             "patients; calibration and threshold then use out-of-fold predictions of all "
             "patients (default: 1)",
         )
-        add(
-            "--outliers",
-            type=Path,
-            help="folder of chest X-rays outside the population, such as adults', that the scope "
-            "gate learns to refuse; part of the patients is held out to measure that (default: "
-            "none)",
-        )
+        add_outliers(parser)
+        add_lung_arguments(parser)
         add(
             "--population",
             help="JSON file that describes the patients, like a card's `population`, or "
@@ -129,7 +131,7 @@ class Command(BaseCommand):
         self._refuse_name_in_use(options["name"], root)
         stated = stated_population(options["population"])
         console = Console()
-        films = PreprocessedFilms(options["image_size"], Preprocessing())
+        films = SquashedFilms(Preprocessing())
         manifest = self._audited(
             options["data"],
             films,
@@ -174,6 +176,8 @@ class Command(BaseCommand):
         for name in ("epochs", "members"):
             if options[name] < 1:
                 raise CommandError(f"--{name} must be at least 1. Received: {options[name]}.")
+        if options["image_size"] is None:
+            options["image_size"] = 112 if options["lungs"] else 128
         if options["image_size"] < 32 or options["image_size"] % 16:
             raise CommandError(
                 "--image-size must be a multiple of 16, at least 32. "
@@ -181,8 +185,8 @@ class Command(BaseCommand):
             )
         if options["patience"] < 0:
             raise CommandError(f"--patience must not be negative. Received: {options['patience']}.")
-        if options["outliers"] and not options["outliers"].is_dir():
-            raise CommandError(f"{options['outliers']} is not a folder.")
+        refuse_missing_folders(*options["outliers"], options["lungs"], options["external"])
+        refuse_lungless(options)
 
     def _refuse_name_in_use(self, name: str, root: Path) -> None:
         """Check before training what `registry.register` would refuse afterwards.
@@ -212,7 +216,7 @@ class Command(BaseCommand):
     def _audited(
         self,
         data: Path,
-        films: PreprocessedFilms,
+        films: SquashedFilms,
         console: Console,
         *,
         forgiving: bool,
@@ -250,16 +254,15 @@ class Command(BaseCommand):
         self,
         options: dict[str, Any],
         manifest: dataset.Manifest,
-        films: PreprocessedFilms,
+        films: SquashedFilms,
         root: Path,
         console: Console,
         population: dict[str, Any],
     ) -> Any:
         with console.status("Loading TensorFlow"):
-            from mlcore.engine.training import build, training
+            from mlcore.engine.training import build
 
-        names = ("arch", "image_size", "epochs", "patience", "mixed_precision", "seed")
-        chosen = training.Options(**{name: options[name] for name in names})
+        chosen = training_options(options)
         try:
             plan = _plan(options, root, population)
             with training_progress(console, chosen, members=plan.members) as progress:
@@ -325,17 +328,13 @@ def _plan(options: dict[str, Any], root: Path, population: dict[str, Any]) -> "P
         root=root,
         population=population,
         members=options["members"],
-        outliers=_pictures(options["outliers"]),
+        outliers=tuple(options["outliers"]),
+        masks=options["lungs"],
+        external=options["external"],
         start=_network(options["start"]),
         started_from=options["start"],
         distribution=distribution,
     )
-
-
-def _pictures(folder: Path | None) -> tuple[Path, ...]:
-    if folder is None:
-        return ()
-    return tuple(path for path in sorted(folder.rglob("*")) if path.is_file())
 
 
 def _network(name: str | None) -> Any:
