@@ -34,6 +34,7 @@ COLUMNS = {
     "scope_threshold": "scope_threshold",
     "scope_reasons": "scope_reasons",
     "scope_resembles": "scope_resembles",
+    "image_hints": "image_hints",
     "model": "model_version__name",
     "bundle_sha256": "bundle_sha256",
     "own_reading": "review__verdict",

@@ -22,7 +22,7 @@ DECISIONS = (
 # Computed from the fields that are listed, or named by the event itself.
 NOT_LISTED = frozenset(
     {"hidden_at", "hidden_by", "scope_reasons", "age_scope", "updated_at", "discrepancies",
-     "film_patient"}
+     "film_patient", "image_hints"}
 )  # fmt: skip
 EMPTY = frozenset({"", "None", None})
 MAX_VISITS = 30

@@ -72,6 +72,15 @@ RESEMBLANCES = {
         "The image looks like the chest X-ray of an adult. The model was validated on young "
         "children only. Check that this is the right patient."
     ),
+    "no_lungs": _(
+        "No lungs were found on this image. Check that it is an upright frontal chest X-ray that "
+        "shows both lungs."
+    ),
+    "one_lung": _(
+        "Only one lung was found, and the model needs both. A lung that is almost completely "
+        "opaque may not be found, so look at the X-ray yourself first. If a lung is cut off, "
+        "export the whole X-ray or repeat it."
+    ),
     "rotated": _(
         "The image looks rotated or upside down. Export it upright from the viewer of your "
         "hospital and upload it again."
@@ -86,6 +95,20 @@ RESEMBLANCES = {
     "too_bright": _(
         "Almost all of the image is bright. Adjust the window in the viewer of your hospital, or "
         "upload the original DICOM file."
+    ),
+}
+
+
+# By the codes of `mlcore.inference.Prediction.hints`.
+IMAGE_HINTS = {
+    "cut_off": _("A lung may be cut off at the edge of the image."),
+    "too_small": _("The lungs take up only a small part of the image; collimate to the chest."),
+    "tilted": _("The chest appears tilted in the image."),
+    "overexposed": _(
+        "Large parts of the lungs are completely black: the image may be overexposed."
+    ),
+    "underexposed": _(
+        "Large parts of the lungs are completely white: the image may be underexposed."
     ),
 }
 

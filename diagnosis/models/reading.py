@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from diagnosis.models import discrepancies
 from diagnosis.models.choices import (
+    IMAGE_HINTS,
     RESEMBLANCES,
     SCOPE_REASONS,
     AgeScope,
@@ -159,6 +160,7 @@ class Reading(models.Model):
     scope_threshold = models.FloatField(_("scope threshold"))
     scope_reasons = models.JSONField(_("reasons for being out of scope"), default=list, blank=True)
     scope_resembles = models.CharField(_("refused image resembles"), max_length=16, blank=True)
+    image_hints = models.JSONField(_("hints about the image"), default=list, blank=True)
     activation_map = models.BinaryField(_("activation map (8-bit greyscale PNG)"))
 
     model_version = models.ForeignKey(
@@ -315,6 +317,11 @@ class Reading(models.Model):
         if self.scope_resembles in RESEMBLANCES:
             texts = texts | {"picture": RESEMBLANCES[self.scope_resembles]}
         return [str(texts.get(code, code)) for code in self.scope_reasons]
+
+    @property
+    def image_hint_texts(self) -> list[str]:
+        """`image_hints` as sentences in the active language."""
+        return [str(IMAGE_HINTS.get(code, code)) for code in self.image_hints]
 
     @property
     def shown_discrepancies(self) -> list[dict[str, Any]]:

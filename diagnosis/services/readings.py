@@ -178,6 +178,7 @@ def _prediction_fields(prediction: inference.Prediction) -> dict[str, object]:
         "scope_threshold": prediction.scope_threshold,
         **_scope_fields(prediction.scope_reasons),
         "scope_resembles": prediction.resembles,
+        "image_hints": list(prediction.hints),
         "activation_map": inference.encode_activation_map(prediction.activation_map),
         "model_version": ModelVersion.objects.get(
             name=prediction.model, bundle_sha256=prediction.bundle_sha256
