@@ -35,8 +35,12 @@ NOT_ACTIVATED: dict[str, Promise] = {
     "changed": gettext_lazy("another model has been activated in the meantime; check again"),
 }
 NOT_CONFIRMED: dict[str, Promise] = {
-    "worse": gettext_lazy("Confirm that this model is worse than the active one."),
-    "uncompared": gettext_lazy("Confirm that this model cannot be compared with the active one."),
+    "worse": gettext_lazy(
+        "Confirm that you want to activate a model that is worse than the active one."
+    ),
+    "uncompared": gettext_lazy(
+        "Confirm that you want to activate a model that cannot be compared with the active one."
+    ),
 }
 GATE_STATUS: dict[str, Promise] = {
     gates.PASSED: gettext_lazy("passed"),

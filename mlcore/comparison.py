@@ -82,7 +82,7 @@ class AgainstActive:
 
     @property
     def to_confirm(self) -> Literal["", "worse", "uncompared"]:
-        """What whoever activates the model must confirm."""
+        """What must be confirmed before activation."""
         if self.is_worse:
             return "worse"
         return "uncompared" if self.cannot else ""

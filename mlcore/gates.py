@@ -1,4 +1,4 @@
-"""Activation gates: measured figures with floors that a model must meet before it reads films.
+"""Activation gates: measured figures and the limits that a model must meet before activation.
 
 A figure that was not measured does not pass. Each gate can be overridden by name, with a reason
 that is kept on the model's row. The golden outputs and the integrity of the files are verified
@@ -159,33 +159,37 @@ def _probe(name: str) -> Callable[[ModelVersion], float | None]:
 def _population(version: ModelVersion) -> float | None:
     stated = version.card.get("population") or {}
     keys = ("age_years", "view", "modality", "body_part", "sites")
-    return 1.0 if all(stated.get(key) for key in keys) else None
+    return 1.0 if all(stated.get(key) for key in keys) else 0.0
 
 
 GATES: tuple[Gate, ...] = (
-    Gate("validation_films", _("Validation X-rays of the rarer label"), 100, True,
+    Gate("validation_films", _("Validation X-rays with the less common label"), 100, True,
          _validation_films, _("Limits fitted on fewer X-rays vary too much.")),
-    Gate("test_films", _("Held-out test X-rays"), 100, True,
-         _test_films, _("Figures on X-rays used for training are too optimistic.")),
+    Gate("test_films", _("Number of held-out test X-rays"), 100, True,
+         _test_films, _("Figures on fewer X-rays are too uncertain.")),
     Gate("auc", _("AUC on the test set, lower confidence bound"), 0.9, True,
          _auc_lower, _("Below this, the ranking is too weak to support a decision.")),
-    Gate("sick_called_normal", _("With pneumonia, called NORMAL (worst set)"), 0.05, False,
-         _called(LABELS[1], LABELS[0]), _("A missed pneumonia may go untreated.")),
-    Gate("well_called_pneumonia", _("Without pneumonia, called PNEUMONIA (worst set)"), 0.1, False,
-         _called(LABELS[0], LABELS[1]), _("A false alarm leads to needless treatment.")),
-    Gate("ece", _("Expected calibration error (worst set)"), 0.1, False,
-         _ece, _("Doctors read the probability as a probability.")),
+    Gate("sick_called_normal", _("With pneumonia, called normal (worst set)"), 0.05, False,
+         _called(LABELS[1], LABELS[0]), _("A false negative can leave pneumonia untreated.")),
+    Gate("well_called_pneumonia", _("Without pneumonia, called pneumonia (worst set)"), 0.1, False,
+         _called(LABELS[0], LABELS[1]), _("A false positive can lead to unnecessary treatment.")),
+    Gate("ece", _("Calibration error, ECE (worst set)"), 0.1, False,
+         _ece, _("Doctors rely on the displayed probability, so it must match the observed "
+                 "frequency.")),
     Gate("abstention", _("Inconclusive X-rays (worst set)"), 0.25, False,
          _abstention, _("A model that rarely decides is of no use.")),
-    Gate("scope_outliers", _("Refused X-rays of adults"), 0.95, True,
+    Gate("scope_outliers", _("Adults' X-rays flagged as out of scope (worst set)"), 0.95, True,
          _refused_outliers, _("X-rays outside the population must not get a label.")),
-    Gate("scope_in_scope", _("Refused X-rays of the population (worst set)"), 0.05, False,
-         _refused_in_scope, _("A gate that refuses the population hides the model's figures.")),
-    Gate("lungs_masked", _("AUC with the lungs blacked out"), 0.75, False,
-         _probe("lungs_masked"), _("A high value shows evidence taken from outside the lungs.")),
-    Gate("frame_alone", _("AUC on the image frame alone"), 0.65, False,
-         _probe("frame_alone"), _("A high value shows a shortcut through markers or borders.")),
-    Gate("population", _("Population stated"), 1, True,
+    Gate("scope_in_scope",
+         _("X-rays from the intended population flagged as out of scope (worst set)"), 0.05, False,
+         _refused_in_scope, _("X-rays of patients in scope should get a result.")),
+    Gate("lungs_masked", _("AUC with the lungs masked"), 0.75, False,
+         _probe("lungs_masked"),
+         _("A high value shows that the model uses areas outside the lungs.")),
+    Gate("frame_alone", _("AUC on the borders only"), 0.65, False,
+         _probe("frame_alone"),
+         _("A high value suggests shortcut learning from markers or borders.")),
+    Gate("population", _("Population stated (1 = yes, 0 = no)"), 1, True,
          _population, _("Without it, out-of-scope patients cannot be recognised.")),
 )  # fmt: skip
 NAMES = tuple(gate.name for gate in GATES)

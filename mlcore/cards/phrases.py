@@ -107,6 +107,20 @@ PATTERNS: tuple[tuple[re.Pattern[str], Text], ...] = (
     ),
     (
         re.compile(
+            r"quantile (?P<distance>[\d.]+) of the distance and quantile (?P<classifier>[\d.]+) of"
+            r" the OOD classifier's log-odds, on films that neither was trained on; raised until at"
+            r" most (?P<more>[\d.]+) of the external films exceed the classifier's, and"
+            r" (?P<far>[\d.]+) the distance's"
+        ),
+        _(
+            "Quantile %(distance)s of the distance and quantile %(classifier)s of the OOD"
+            " classifier's log-odds, on X-rays that neither was trained on. Both limits were"
+            " raised until at most %(more)s of the external X-rays exceed that of the classifier,"
+            " and %(far)s that of the distance."
+        ),
+    ),
+    (
+        re.compile(
             r"median over (?P<samples>\d+) bootstrap samples of the threshold that maximises"
             r" sensitivity \+ specificity, on the validation split; every film unchanged and under"
             r" one corruption"
@@ -127,6 +141,20 @@ PATTERNS: tuple[tuple[re.Pattern[str], Text], ...] = (
             "median over %(samples)s bootstrap samples of the threshold that maximises"
             " sensitivity + specificity, on the out-of-fold predictions of %(networks)s ensemble"
             " members; each X-ray is used both unchanged and with one corruption"
+        ),
+    ),
+    (
+        re.compile(
+            r"median over (?P<samples>\d+) bootstrap samples of the threshold that maximises"
+            r" sensitivity \+ specificity, on out-of-fold predictions of (?P<networks>\d+)"
+            r" ensemble members; every film unchanged and under one corruption; the mean with the"
+            r" same on external films"
+        ),
+        _(
+            "median over %(samples)s bootstrap samples of the threshold that maximises"
+            " sensitivity + specificity, on the out-of-fold predictions of %(networks)s ensemble"
+            " members; each X-ray is used both unchanged and with one corruption; averaged with"
+            " the threshold found in the same way on the external X-rays"
         ),
     ),
     # As in cards of earlier versions, such as pneumonia-2.

@@ -135,6 +135,7 @@ def sections(card: Card) -> list[Section]:
         ("threshold", _("Ranking threshold"), "train", True),
         ("calibration", _("Calibration"), "evaluate", True),
         ("scope", _("Out-of-scope check"), "train", True),
+        ("lungs", _("Finding the lungs"), "train", "lungs" in card),
         ("shortcuts", _("Shortcut learning"), "probe", "shortcuts" in card),
         ("robustness", _("Robustness"), "robustness", "robustness" in card),
         ("failures", _("Errors on the test set"), "", "failures" in card),
@@ -286,7 +287,7 @@ def _roc_drawing(points: list[Point], shipped: Point) -> dict[str, Any]:
 def scope_sets(card: Card) -> list[dict[str, Any]]:
     """Return one row per set of images that the out-of-scope check was measured on."""
     return [
-        {"name": words.SCOPE_SETS.get(row["set"], row["set"])}
+        {"name": words.scope_set(row["set"])}
         | {key: row.get(key) for key in ("n", "flagged", "flagged_ci")}
         for row in card.get("scope", {}).get("measured", [])
     ]

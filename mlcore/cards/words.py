@@ -4,6 +4,8 @@ A card is written once, in English, and its bundle's hash covers it. The texts h
 codes and phrases for the reader, so that a card never has to change.
 """
 
+import re
+
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
@@ -137,6 +139,25 @@ SCOPE_SETS: dict[str, Text] = {
     "turned or upside-down films": _("Rotated or upside-down X-rays (should be flagged)"),
     "pictures that are no chest film": _("Images that are not chest X-rays (should be flagged)"),
 }
+# The names of these sets contain the name of a source.
+SCOPE_SETS_BY_SOURCE: dict[re.Pattern[str], Text] = {
+    re.compile(r"adult test films of (?P<source>.+)"): _(
+        "Adults' X-rays from %(source)s, test set (should be flagged)"
+    ),
+    re.compile(r"adults of (?P<source>.+), left out of training"): _(
+        "Adults' X-rays from %(source)s, with a classifier trained without this source (should be "
+        "flagged)"
+    ),
+}
+
+
+def scope_set(name: str) -> Text:
+    """Return what a set of images that the out-of-scope check was measured on is called."""
+    for pattern, text in SCOPE_SETS_BY_SOURCE.items():
+        if found := pattern.fullmatch(name):
+            return str(text) % found.groupdict()
+    return SCOPE_SETS.get(name, name)
+
 
 # Key of a probe: what is done to the image, and how to interpret the AUC.
 PROBES: dict[str, tuple[Text, Text]] = {

@@ -142,7 +142,7 @@ def test_a_worse_model_is_activated_only_if_that_is_confirmed(
     assert "Activate this model although it is worse than the active one." in page
     # FORM confirms something else.
     refused = as_ml_engineer.post(activate(other_model), FORM)
-    assert "Confirm that this model is worse" in messages_of(refused)
+    assert "Confirm that you want to activate a model that is worse" in messages_of(refused)
     assert "a copy for tests" in refused.content.decode(), "the reasons are lost"
     assert registry.active_version() == third_model
     as_ml_engineer.post(activate(other_model), FORM | {"confirm_worse": "on"})
@@ -161,7 +161,7 @@ def test_a_model_that_cannot_be_compared_is_activated_only_if_that_is_confirmed(
     assert f"not known whether pneumonia-9 is worse than {active_model.name}" in page
     for sent in (REASONS_ONLY, REASONS_ONLY | {"confirm_worse": "on"}):
         refused = as_ml_engineer.post(activate(other_model), sent)
-        assert "Confirm that this model cannot be compared" in messages_of(refused)
+        assert "that cannot be compared with the active one" in messages_of(refused)
         assert registry.active_version() == active_model
     as_ml_engineer.post(activate(other_model), FORM)
     assert registry.active_version() == other_model
@@ -174,7 +174,7 @@ def test_roll_back_to_a_worse_model_asks_once(other_model, third_model, as_ml_en
     assert "pneumonia-9 is worse than pneumonia-10" in page
     sent = {"expected": other_model.pk}
     refused = as_ml_engineer.post(ROLL_BACK, sent)
-    assert "Confirm that this model is worse" in messages_of(refused)
+    assert "Confirm that you want to activate a model that is worse" in messages_of(refused)
     assert "Roll back to the previous model" in refused.content.decode()
     assert registry.active_version() == third_model
     answer = as_ml_engineer.post(ROLL_BACK, sent | {"confirm_worse": "on"}, follow=True)

@@ -84,11 +84,11 @@ def test_gates_that_the_active_model_does_not_pass_are_shown(
     monkeypatch.setattr(gates, "shipped_overrides", lambda _: {})
     page = as_doctor.get(address.format(name=overridden.name)).content.decode()
     text = html.unescape(text_of(page))
-    assert "AUC with the lungs blacked out 0.916 (limit: at most 0.75)" in text
+    assert "AUC with the lungs masked 0.916 (limit: at most 0.75)" in text
     assert "Reason for the activation: <b>A trial</b>" in text
     assert "<b>A trial" not in page
-    assert "with manage.py, although these figures are outside their limits" in text
-    assert "Expected calibration error (worst set) 0.169 (limit: at most 0.1)" in text
+    assert "These figures are outside their limits" in text
+    assert "Calibration error, ECE (worst set) 0.169 (limit: at most 0.1)" in text
     assert text.count("No reason is recorded") == 3
     assert "It passes today." not in text
 
@@ -101,13 +101,13 @@ def test_who_activated_a_model_in_spite_of_its_gates_is_shown(
     address = f"/admin/mlcore/modelversion/{version.pk}/activate/"
     as_ml_engineer.post(address, sent | {"confirm_worse": "on", "confirm_uncompared": "on"})
     text = text_of(page_of(as_doctor, version))
-    assert f"by {ml_engineer.display_name}, although these figures" in text
+    assert f"by {ml_engineer.display_name}. These figures" in text
     assert "Reason for the activation: reason for sick_called_normal" in text
     assert "not measured (limit: at most 0.05)" in text
     listed = text_of(as_doctor.get("/models/").content.decode())
-    assert re.search(r"Activated although \d+ activation gates are not passed", listed)
+    assert re.search(r"Active, but \d+ activation gates are not passed", listed)
     # The model that was replaced keeps what is known of it, but the list is about the active one.
-    assert listed.count("Activated although") == 1
+    assert listed.count("Active, but") == 1
     assert "gates" in sections_of(page_of(as_doctor, active_model))
 
 
@@ -118,7 +118,7 @@ def test_a_model_that_was_never_activated_has_no_gates_to_show(full_model, as_do
 def test_an_invalid_limit_in_the_settings_breaks_no_page(active_model, as_doctor, settings):
     settings.ACTIVATION_FLOORS = {"lungs_masked": 0.99}
     text = text_of(page_of(as_doctor, active_model))
-    assert "AUC with the lungs blacked out 0.916 (limit: at most 0.75)" in text
+    assert "AUC with the lungs masked 0.916 (limit: at most 0.75)" in text
     assert as_doctor.get("/models/").status_code == 200
 
 

@@ -30,7 +30,7 @@ def find_files(root: Path, *, ignored: Sequence[str] = ()) -> list[tuple[Path, s
     Args:
         root: folder of the data set.
         ignored: names of folders that are left out; any other one beside the class folders is
-            refused, because its films would be missing without a word.
+            refused, because its films would be left out silently.
 
     Returns:
         (path, label, split) per file; split is "" unless the folders state one.

@@ -18,7 +18,7 @@ INSTALLED = ("site-packages", "dist-packages")
 
 @contextmanager
 def library_messages(path: Path) -> Iterator[None]:
-    """Append what libraries say to a file while the context lasts.
+    """Redirect messages of libraries to a file within the context.
 
     That is what native code writes to the standard error stream, records below ERROR of the
     libraries' loggers, and warnings raised in their code. Warnings raised by this project,

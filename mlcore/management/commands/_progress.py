@@ -42,7 +42,7 @@ class ConsoleProgress:
         batch: films in a batch.
         members: ensemble members.
         may_stop: whether a member may stop before its last epoch.
-        now: returns seconds that never go back.
+        now: a monotonic clock, in seconds.
     """
 
     def __init__(

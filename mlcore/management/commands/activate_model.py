@@ -83,7 +83,7 @@ def _line(result: gates.Result) -> str:
 
 
 def _refuse_unconfirmed(version: ModelVersion, options: dict[str, Any]) -> None:
-    """Ask for confirmation if the model is worse than the active one, or if nobody can tell."""
+    """Refuse an unconfirmed model that is worse than the active one, or cannot be compared."""
     against = against_active(version)
     if not against.to_confirm or options[f"confirm_{against.to_confirm}"]:
         return
