@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from django.core.management import CommandError, call_command
 from scipy import ndimage
 
 from mlcore.engine.serving.preprocess import Preprocessing
 from mlcore.engine.training import groups, outlier_films
-from tests.films import encode, synthetic_film
+from tests.films import encode, synthetic_film, write_dataset
 from tests.mlcore.commands import run_code
 
 pytestmark = pytest.mark.xdist_group("training")
@@ -87,6 +88,18 @@ def test_outliers_are_read_by_source_and_split_by_patient(sources):
     assert 0 < found.is_test.sum() < 18
     of_pairs = found.is_test[found.source == 1].reshape(-1, 2)
     assert (of_pairs[:, 0] == of_pairs[:, 1]).all(), "a patient's films stay together"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("members", "missing"), [(1, "validation, test"), (2, "test")])
+def test_a_data_set_with_a_training_folder_alone_is_refused_before_training(
+    tmp_path, settings, members, missing
+):
+    """Otherwise the last of many minutes of training would find nothing to test on."""
+    settings.BUNDLE_DIR = tmp_path / "bundles"
+    write_dataset(tmp_path / "set" / "train", per_class=4, size=96)
+    with pytest.raises(CommandError, match=f"no films in: {missing}"):
+        call_command("train_model", data=tmp_path / "set", name="x", members=members)
 
 
 def test_no_outliers():

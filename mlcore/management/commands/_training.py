@@ -67,6 +67,19 @@ def refuse_missing_folders(*folders: Path | None) -> None:
             raise CommandError(f"{folder} is not a folder.")
 
 
+def refuse_missing_splits(manifest: dataset.Manifest, data: Path, *, members: int) -> None:
+    """Refuse a data set with split folders of which one that is needed has no films."""
+    if any(not film.split for film in manifest.films):
+        return  # it will be split by patient
+    needed = ("train", "test") if members > 1 else dataset.SPLITS
+    missing = [split for split in needed if not manifest.of(split)]
+    if missing:
+        raise CommandError(
+            f"{data} has split folders, but no films in: {', '.join(missing)}. Pass the folder "
+            "that contains NORMAL and PNEUMONIA, to have its films split by patient."
+        )
+
+
 def refuse_lungless(options: dict[str, Any]) -> None:
     """Refuse out-of-range numbers, and --from together with --lungs."""
     if options["lung_epochs"] < 1:

@@ -24,6 +24,7 @@ from mlcore.management.commands._training import (
     recognised_population,
     refuse_lungless,
     refuse_missing_folders,
+    refuse_missing_splits,
     refuse_unwritable,
     stated_population,
     training_options,
@@ -139,6 +140,7 @@ class Command(BaseCommand):
             forgiving=options["unaudited"],
             ignored=options["ignore_folder"],
         )
+        refuse_missing_splits(manifest, options["data"], members=options["members"])
         population = stated or recognised_population(manifest, console)
         log = root / f".training-{options['name']}.log"
         console.print(f"Loading TensorFlow; messages of libraries go to {log} ...", soft_wrap=True)
