@@ -38,7 +38,7 @@ class NotPassed:
 
 
 def not_passed(version: ModelVersion) -> NotPassed | None:
-    """Return the gates that an activated version does not pass, or None if there are none."""
+    """Return the gates that an activated version does not pass, or None if it passes all."""
     if version.activated_at is None:
         return None
     results = tuple(result for result in gates.known_results(version) if not result.passed)

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlcore.engine.data import masks as mask_files
-from mlcore.engine.serving.lungs import SIDE, Lungs
+from mlcore.engine.serving.lungs import SIDE, Lungs, bounding_box
 
 WORST = 0.05  # share of films
 EDGE = 0.03  # of the side
@@ -50,7 +50,5 @@ def _dice(lungs: Lungs, mask: npt.NDArray[np.uint8]) -> float:
 
 
 def _edge_error(lungs: Lungs, mask: npt.NDArray[np.uint8]) -> float:
-    drawn = mask_files.lung(mask)
-    rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
-    box = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
-    return float(np.abs(np.array(lungs.box) - box).max() / SIDE)
+    drawn = bounding_box(mask_files.lung(mask))
+    return float(np.abs(np.array(lungs.box) - np.array(drawn)).max() / SIDE)

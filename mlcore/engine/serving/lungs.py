@@ -6,6 +6,7 @@ influence.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +44,7 @@ class Lungs:
     Attributes:
         mask: (SIDE, SIDE) uint8, 255 in the lungs and 0 elsewhere; the two largest regions.
         box: left, top, right and bottom of the lungs, in pixels of the mask; the whole film if
-            there are none.
+            no lungs are found.
         findings: those of `REFUSED` and `HINTS` that apply, in this order.
     """
 
@@ -80,7 +81,7 @@ def find(probability: npt.NDArray[np.floating], film: Mask) -> Lungs:
     mask = np.where(sum(regions, start=np.zeros((SIDE, SIDE), bool)), 255, 0).astype(np.uint8)
     if not regions:
         return Lungs(mask, (0.0, 0.0, float(SIDE), float(SIDE)), (NO_LUNGS,))
-    box = _bounding_box(mask)
+    box = bounding_box(mask)
     return Lungs(mask, box, tuple(_findings(regions, mask, box, film)))
 
 
@@ -93,7 +94,8 @@ def _largest_two(lung: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.bool_]]:
     return [numbered == place + 1 for place in order.tolist()]
 
 
-def _bounding_box(mask: Mask) -> Box:
+def bounding_box(mask: npt.NDArray[Any]) -> Box:
+    """Return left, top, right and bottom of the non-zero pixels of a mask that has some."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
 

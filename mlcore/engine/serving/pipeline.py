@@ -123,10 +123,6 @@ class Pipeline:
         box = lung_box.prepare(film, found, size=self.size, spec=self.spec)
         return _checked(self.model.run(as_input(box)), lungs=found, scope_score=score)
 
-    def lungs(self, pixels: Pixels) -> Lungs | None:
-        """Return the lungs of a film; None if this bundle reads whole films."""
-        return self._find(squash(pixels, self.spec))[0] if self.finder else None
-
     def _find(self, film: Pixels) -> tuple[Lungs, float]:
         if self.finder is None:
             raise ValueError("This bundle reads whole films and finds no lungs.")

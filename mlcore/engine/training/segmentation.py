@@ -19,6 +19,7 @@ from mlcore.engine.serving.pipeline import whole
 from mlcore.engine.serving.preprocess import as_input, local_contrast
 from mlcore.engine.training import augment
 from mlcore.engine.training.augment import Augmentation
+from mlcore.engine.training.calibration import sigmoid
 
 Films = npt.NDArray[np.uint8]
 
@@ -231,5 +232,5 @@ def probabilities(network: keras.Model, films: Films, *, batch: int = 64) -> npt
     for start in range(0, len(films), batch):
         ready = as_input(np.stack([whole(film, size) for film in films[start : start + batch]]))
         logits = np.asarray(network.predict_on_batch(ready), np.float64)[..., 0]
-        parts.append(0.5 * (1 + np.tanh(0.5 * logits)))
+        parts.append(sigmoid(logits))
     return np.concatenate(parts).astype(np.float32)
