@@ -134,8 +134,17 @@ def weights(lungs: Lungs, *, grow: float) -> Mask:
     Returns:
         (SIDE, SIDE) uint8. Exactly 0 beyond the distance, measured along rows and columns.
     """
-    radius = round(grow * SIDE)
-    blurred = Image.fromarray(lungs.mask).filter(ImageFilter.BoxBlur(radius))
+    return soften(lungs.mask, radius_of(grow))
+
+
+def radius_of(grow: float) -> int:
+    """Return a share of the side in pixels."""
+    return round(grow * SIDE)
+
+
+def soften(mask: Mask, radius: int) -> Mask:
+    """Return the weights of a (SIDE, SIDE) mask that fall to 0 `radius` pixels outside it."""
+    blurred = Image.fromarray(mask).filter(ImageFilter.BoxBlur(radius))
     # Half the pixels around a straight edge are lung. Three times the blurred mask is 255 up to a
     # third of the distance outside.
     return np.asarray(blurred.point([min(255, 3 * value) for value in range(256)]))

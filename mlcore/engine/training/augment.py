@@ -33,6 +33,12 @@ class Augmentation:
         frame_width: largest width of that frame, as a fraction of the side.
         marker: probability of burned-in letters or a bright patch near the edge.
         erase: probability that one to three rectangles are erased.
+        corrupted: probability of the film's corrupted version, with the lungs found on that.
+        drawn: probability of lungs that people drew instead of those that were found.
+        mask_grow: largest change of how far the lungs are grown, share of the side.
+        box_margin: largest change of each margin around the lungs, share of their width or height.
+
+    The last four apply to models that read the lungs only; `frame` and `marker` don't.
     """
 
     rotate: float = 12.0
@@ -48,6 +54,10 @@ class Augmentation:
     frame_width: float = 0.12
     marker: float = 0.3
     erase: float = 0.3
+    corrupted: float = 0.0
+    drawn: float = 0.0
+    mask_grow: float = 0.0
+    box_margin: float = 0.0
 
     def to_card(self) -> dict[str, float]:
         """Return the fields for the card."""

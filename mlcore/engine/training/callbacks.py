@@ -9,8 +9,9 @@ from typing import Any, Protocol
 
 import keras
 
+from mlcore.engine.training import normalization
 from mlcore.engine.training.backend import Distribution
-from mlcore.engine.training.batches import AugmentedBatches
+from mlcore.engine.training.batches import AugmentedBatches, TrainingSet
 
 STATE_FILE = "state.json"
 WEIGHTS_FILE = "latest.weights.h5"  # as BackupAndRestore names it
@@ -115,6 +116,34 @@ class ResumedEarlyStopping(keras.callbacks.EarlyStopping):
         super().on_train_begin(logs)
         for result in self.history:
             self.on_epoch_end(result.epoch - 1, {MONITOR: result.val_loss})
+
+
+class NormalizationRefit(keras.callbacks.Callback):
+    """Compute the batch normalisation of the averaged weights anew before each validation.
+
+    Runs after `SwapEMAWeights`, which puts the averaged weights in place.
+
+    Args:
+        network: the network in training, on any number of devices.
+        copy: a network of the same architecture on one device, to compute with.
+        data: the training films.
+        seed: seed of the choice of films.
+    """
+
+    BATCHES = 8
+
+    def __init__(
+        self, network: keras.Model, copy: keras.Model, data: TrainingSet, seed: int
+    ) -> None:
+        super().__init__()
+        self.network, self.copy, self.data, self.seed = network, copy, data, seed
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        self.copy.set_weights(self.network.get_weights())
+        normalization.refit(self.copy, self.data, seed=self.seed, most_batches=self.BATCHES)
+        for ours, theirs in zip(self.network.weights, self.copy.weights, strict=True):
+            if not ours.trainable:
+                ours.assign(theirs.numpy())
 
 
 class EpochBackup(keras.callbacks.Callback):

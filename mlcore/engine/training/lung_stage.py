@@ -35,12 +35,14 @@ class FoundLungs:
         finder: the network trained on all of them, for serving.
         plain: the lungs on each film, found by a network that was not trained on it.
         corrupted: the same under the film's random corruption.
+        drawn: the lungs that people drew; those found where the mask shows none.
         agreement: of `plain` with the masks; see `lung_masks.agreement`.
     """
 
     finder: keras.Model
     plain: list[Lungs]
     corrupted: list[Lungs]
+    drawn: list[Lungs]
     agreement: dict[str, Any]
 
 
@@ -94,7 +96,16 @@ def find_all(
         for kept, source in ((plain, films), (changed, corrupted)):
             for place, found in zip(held.tolist(), apply(network, source[held]), strict=True):
                 kept[place] = found
-    return FoundLungs(networks[-1], plain, changed, agreement(plain, drawn))
+    by_people = [
+        _drawn_lungs(mask) if is_usable else lungs
+        for mask, is_usable, lungs in zip(drawn, usable, plain, strict=True)
+    ]
+    return FoundLungs(networks[-1], plain, changed, by_people, agreement(plain, drawn))
+
+
+def _drawn_lungs(mask: Films) -> Lungs:
+    lung = np.where(masks.lung(mask), 255, 0).astype(np.uint8)
+    return Lungs(lung, lung_finder.bounding_box(lung), ())
 
 
 def apply(network: keras.Model, films: Films) -> list[Lungs]:

@@ -57,18 +57,22 @@ class Options:
         """
         defaults: dict[str, Any] = {
             "groups": groups.GROUPS,
-            "preprocessing": Preprocessing(id=LUNG_BOX, window=0.35),
+            "preprocessing": Preprocessing(id=LUNG_BOX, window=0.35, grow=0.05),
             "augmentation": Augmentation(
-                rotate=8,
-                shift=0.04,
-                zoom=0.2,
-                gamma=0.4,
-                contrast=0.2,
-                noise=0.015,
-                blur=0.2,
+                rotate=6,
+                shift=0.03,
+                zoom=0.15,
+                gamma=0.3,
+                contrast=0.15,
+                noise=0.01,
+                blur=0.15,
                 frame=0,
                 marker=0,
-                erase=0.15,
+                erase=0.1,
+                corrupted=0.25,
+                drawn=0.15,
+                mask_grow=0.0134,
+                box_margin=0.02,
             ),
         }
         return cls(**defaults | chosen)

@@ -1,7 +1,7 @@
 """The films of a training run, prepared for the networks. Importing this module imports Keras."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from mlcore.engine.training.batches import TrainingSet
 from mlcore.engine.training.fitting import External
 from mlcore.engine.training.options import Options
 from mlcore.engine.training.plan import Plan
-from mlcore.engine.training.sources import LungFilms
+from mlcore.engine.training.sources import LungFilms, Version
 from mlcore.engine.training.squashed import SquashedFilms
 from mlcore.engine.training.training import logits_of
 
@@ -75,10 +75,15 @@ def prepare(
         state_folder=plan.state_folder,
         on_stage=on_stage,
     )
-    source = _boxes(plain, found.plain, options)
+    changed = Version.of(corrupted, found.corrupted)
+    source = replace(
+        _boxes(Version.of(plain, found.plain), options),
+        corrupted=changed,
+        drawn=Version.of(plain, found.drawn),
+    )
     return PreparedSet(
         TrainingSet(source.prepared(), labels, source, shares),
-        _boxes(corrupted, found.corrupted, options).prepared(),
+        _boxes(changed, options).prepared(),
         plain,
         found.finder,
         found.agreement,
@@ -106,7 +111,7 @@ def read_external(
         if prepared.finder is None:
             return _whole(squashed, options)
         found = lung_stage.apply(prepared.finder, squashed)
-        return _boxes(squashed, found, options).prepared()
+        return _boxes(Version.of(squashed, found), options).prepared()
 
     plain = ready(films.of(records))
     return External(
@@ -123,5 +128,5 @@ def _whole(squashed: Films, options: Options) -> Films:
     return np.stack([prepare_bytes(film, size=size, spec=spec) for film in squashed])
 
 
-def _boxes(squashed: Films, found: Any, options: Options) -> LungFilms:
-    return LungFilms.of(squashed, found, size=options.image_size, spec=options.preprocessing)
+def _boxes(version: Version, options: Options) -> LungFilms:
+    return LungFilms(version, options.image_size, options.preprocessing)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -54,62 +54,101 @@ class PreparedFilms:
 
 
 @dataclass(frozen=True, eq=False)
+class Version:
+    """One version of every film, with its lungs.
+
+    Attributes:
+        films: (n, SIDE, SIDE) uint8, squashed.
+        masks: (n, SIDE, SIDE) uint8, 255 in the lungs.
+        boxes: (n, 4) float, the bounding boxes of the lungs.
+    """
+
+    films: Films
+    masks: Films
+    boxes: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, films: Films, found: Sequence[Lungs]) -> "Version":
+        """Combine (n, SIDE, SIDE) squashed films with their lungs."""
+        masks = np.stack([lungs.mask for lungs in found])
+        return cls(films, masks, np.array([lungs.box for lungs in found]))
+
+    def only(self, chosen: Chosen) -> "Version":
+        return Version(self.films[chosen], self.masks[chosen], self.boxes[chosen])
+
+
+@dataclass(frozen=True, eq=False)
 class LungFilms:
     """Films with their lungs, augmented before preprocessing, so that contrast is normal again.
 
     Attributes:
-        films: (n, SIDE, SIDE) uint8, blank outside the lungs.
-        weights: (n, SIDE, SIDE) uint8, from `lungs.weights`.
-        boxes: (n, 4) float, the lungs with their margin.
+        plain: the films as they are, with lungs as they are found in serving.
         size: side of the network's input in pixels.
-        window: see `lung_box.contrast`.
+        spec: the preprocessing.
+        corrupted: the same films under a corruption, with lungs found on them; for augmentation.
+        drawn: the films with lungs that people drew; for augmentation.
     """
 
-    films: Films
-    weights: Films
-    boxes: npt.NDArray[np.float64]
+    plain: Version
     size: int
-    window: float
-
-    @classmethod
-    def of(
-        cls, films: Films, found: Sequence[Lungs], *, size: int, spec: Preprocessing
-    ) -> "LungFilms":
-        """Combine (n, SIDE, SIDE) squashed films with their lungs."""
-        weights = np.stack([lung_finder.weights(lungs, grow=spec.grow) for lungs in found])
-        blank = np.stack([lung_box.blanked(*pair) for pair in zip(films, weights, strict=True)])
-        boxes = np.array([lung_finder.expand(lungs.box, spec.margin) for lungs in found])
-        return cls(blank, weights, boxes, size, spec.window)
+    spec: Preprocessing
+    corrupted: Version | None = None
+    drawn: Version | None = None
 
     def prepared(self) -> Films:
         """Return the films without augmentation, as in serving: (n, size, size) uint8."""
-        return np.stack(
-            [
-                lung_box.contrast(
-                    *lung_box.cut(film, weight, lung_box.to_box(tuple(box), self.size), self.size),
-                    window=self.window,
-                )
-                for film, weight, box in zip(self.films, self.weights, self.boxes, strict=True)
-            ]
-        )
+        spec, ready = self.spec, []
+        radius = lung_finder.radius_of(spec.grow)
+        plain = self.plain
+        for film, mask, box in zip(plain.films, plain.masks, plain.boxes, strict=True):
+            weight = lung_finder.soften(mask, radius)
+            place = lung_box.to_box(lung_finder.expand(tuple(box), spec.margin), self.size)
+            pair = lung_box.cut(lung_box.blanked(film, weight), weight, place, self.size)
+            ready.append(lung_box.contrast(*pair, window=spec.window))
+        return np.stack(ready)
 
     def augmented(self, place: int, rng: np.random.Generator, spec: Augmentation) -> Films:
-        box, size = self.boxes[place], self.size
-        warp = augment.compose(lung_box.to_box(tuple(box), size), augment.warp(size, rng, spec))
-        film, weight = lung_box.cut(self.films[place], self.weights[place], warp, size)
+        version, size = self._version(rng, spec), self.size
+        least, most = (
+            lung_finder.radius_of(max(0.0, self.spec.grow + change))
+            for change in (-spec.mask_grow, spec.mask_grow)
+        )
+        weight = lung_finder.soften(version.masks[place], int(rng.integers(least, most + 1)))
+        left, top, right, bottom = version.boxes[place]
+        margins = self.spec.margin + rng.uniform(-spec.box_margin, spec.box_margin, 4)
+        x, y = right - left, bottom - top
+        box = (
+            left - margins[0] * x, top - margins[1] * y,
+            right + margins[2] * x, bottom + margins[3] * y,
+        )  # fmt: skip
+        warp = augment.compose(lung_box.to_box(box, size), augment.warp(size, rng, spec))
+        film = lung_box.blanked(version.films[place], weight)
+        film, weight = lung_box.cut(film, weight, warp, size)
         film = augment.disturbed(film, rng, spec)
-        ready = lung_box.contrast(film, weight, window=self.window)
+        ready = lung_box.contrast(film, weight, window=self.spec.window)
         if rng.random() < spec.erase:
             augment.erase(ready, rng, level=lung_box.MIDDLE)
         return ready
 
+    def _version(self, rng: np.random.Generator, spec: Augmentation) -> Version:
+        which = rng.random()
+        if self.corrupted is not None and which < spec.corrupted:
+            return self.corrupted
+        if self.drawn is not None and which >= 1 - spec.drawn:
+            return self.drawn
+        return self.plain
+
     def only(self, chosen: Chosen) -> "LungFilms":
-        return LungFilms(
-            self.films[chosen], self.weights[chosen], self.boxes[chosen], self.size, self.window
+        return replace(
+            self,
+            plain=self.plain.only(chosen),
+            corrupted=self.corrupted and self.corrupted.only(chosen),
+            drawn=self.drawn and self.drawn.only(chosen),
         )
 
     def sha256(self) -> str:
-        return _digest(self.films, self.weights, self.boxes)
+        versions = [found for found in (self.plain, self.corrupted, self.drawn) if found]
+        return _digest(*(array for found in versions for array in vars(found).values()))
 
 
 def _digest(*arrays: npt.NDArray[np.generic]) -> str:

@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from mlcore.engine.serving.preprocess import as_input
-from mlcore.engine.training import architectures
+from mlcore.engine.training import architectures, normalization
 from mlcore.engine.training.backend import ONE_DEVICE, Distribution
 from mlcore.engine.training.batches import AugmentedBatches, FilmBatches, Films, TrainingSet
 from mlcore.engine.training.callbacks import (
     EpochBackup,
     EpochRecorder,
     EpochResult,
+    NormalizationRefit,
     Progress,
     ResumedEarlyStopping,
 )
@@ -81,7 +82,7 @@ def train(
             batches,
             epochs=options.epochs,
             validation_data=FilmBatches(validation, 2 * options.batch_size),
-            callbacks=_callbacks(options, batches, backup, progress),
+            callbacks=_callbacks(options, network, batches, backup, progress),
             shuffle=False,
             verbose=0,
         )
@@ -89,14 +90,21 @@ def train(
         backup.load_result(learner)
     result = _network(options, mixed=False)
     result.set_weights(network.get_weights())
+    normalization.refit(result, training, seed=options.seed)
     return result, backup.history
 
 
 def _callbacks(
-    options: Options, batches: AugmentedBatches, backup: EpochBackup, progress: Progress
+    options: Options,
+    network: keras.Model,
+    batches: AugmentedBatches,
+    backup: EpochBackup,
+    progress: Progress,
 ) -> list[keras.callbacks.Callback]:
     # `fit` calls callbacks in this order: the saved state includes what earlier ones decided.
-    callbacks = [keras.callbacks.SwapEMAWeights()]
+    callbacks: list[keras.callbacks.Callback] = [keras.callbacks.SwapEMAWeights()]
+    copy = _network(options, mixed=False)
+    callbacks.append(NormalizationRefit(network, copy, batches.data, options.seed))
     if options.patience:
         callbacks.append(ResumedEarlyStopping(options.patience, list(backup.history)))
     return [*callbacks, EpochRecorder(batches, backup.history, progress), backup]
