@@ -98,3 +98,17 @@ def test_forum_is_measured_at_two_sizes(tmp_path):
     assert set(sizes) == {"30", "60"}
     assert all(figures["median"] > 0 for figures in sizes["60"]["ms"].values())
     assert "search: two characters" in printed
+
+
+def test_framing_is_measured_for_every_change(tmp_path):
+    write_dataset(tmp_path / "films", per_class=2, size=224)
+    out = tmp_path / "figures.json"
+    run(
+        "bench_framing", "--bundle", "tests/bundles/pneumonia-2", "--data", tmp_path / "films",
+        "--originals", tmp_path / "films", "--json", out,
+    )  # fmt: skip
+    found = json.loads(out.read_text())
+    assert len({row["change"] for row in found["rows"]}) == 12
+    assert all(0 <= row["unsure"] <= 1 for row in found["rows"])
+    # Films of 224 pixels are squashed already.
+    assert found["originals"] == {"n": 4, "median": 0.0, "quantile_95": 0.0, "other_result": 0}
