@@ -50,7 +50,9 @@ from django.apps import apps
 from django.db.models import QuerySet
 print(json.dumps({
     model._meta.db_table: [
-        [bytes(value).hex() if isinstance(value, (bytes, memoryview)) else str(value)
+        [bytes(value).hex() if isinstance(value, (bytes, memoryview))
+         else json.dumps(value, sort_keys=True) if isinstance(value, (dict, list))
+         else str(value)
          for value in row]
         for row in QuerySet(model).order_by("pk").values_list()
     ]
