@@ -34,12 +34,9 @@ def change_avatar(*, user: User, data: bytes) -> None:
     """
     picture = reencode(data)
     field = User._meta.get_field("avatar")
-    stored = field.storage.save(field.generate_filename(user, ""), ContentFile(picture))
-    try:
-        _replace(user, stored)
-    except BaseException:
-        field.storage.delete(stored)
-        raise
+    # On an error the file stays, since the row may refer to it all the same: the connection may
+    # break during the commit. `fsck --repair` removes files that no account refers to.
+    _replace(user, field.storage.save(field.generate_filename(user, ""), ContentFile(picture)))
 
 
 def remove_avatar(*, user: User) -> None:

@@ -1,4 +1,4 @@
-"""Soft deletion by doctors, restoring and purging by supervisors, removal of orphans.
+"""Soft deletion by doctors, restoring and purging by supervisors.
 
 A doctor's deletion hides a reading from everyone but supervisors. A hidden reading may be purged,
 row and film, if its doctor gave "created by mistake" as the reason, or if its retention period is
@@ -7,14 +7,11 @@ over.
 
 import datetime
 import uuid
-from collections.abc import Iterable, Iterator
-from itertools import islice
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
-from django.core.files.storage import storages
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -29,8 +26,6 @@ if TYPE_CHECKING:
     from accounts.models import User
 
 UNDO_WINDOW = datetime.timedelta(minutes=10)
-# Files are stored before their row, so a younger file may belong to a reading in progress.
-ORPHAN_AGE = datetime.timedelta(hours=1)
 
 
 class TooLateError(Exception):
@@ -140,7 +135,7 @@ def purge_reading(*, supervisor: "User", reading_id: uuid.UUID, reason: str) -> 
     """Delete a hidden reading permanently, with its film.
 
     The film is kept if another reading was made of it. Files are removed after the row's deletion
-    is committed; `orphans` finds what a failure leaves behind.
+    is committed; `diagnosis.sweeping` finds what a failure leaves behind.
 
     Args:
         supervisor: who purges it.
@@ -214,58 +209,3 @@ def _remove_unused_film(sha256: str) -> None:
     lock_film(sha256)
     if not Reading.objects.filter(film_sha256=sha256).exists():
         storage.remove(file_names(sha256))
-
-
-def orphans() -> Iterator[str]:
-    """Yield the names of stored files without a reading that are older than `ORPHAN_AGE`."""
-    root = Path(storages["films"].path(""))
-    newest = (timezone.now() - ORPHAN_AGE).timestamp()
-    for folder in ("original", "rendering"):
-        for directory in sorted((root / folder).glob("*")):
-            old = [path for path in sorted(directory.iterdir()) if path.stat().st_mtime < newest]
-            known = _with_reading({storage.sha256_of(path.name) for path in old})
-            for path in old:
-                if storage.sha256_of(path.name) not in known:
-                    yield path.relative_to(root).as_posix()
-
-
-def abandoned_uploads() -> Iterator[Path]:
-    """Yield temporary upload files, older than `ORPHAN_AGE`, that a killed process left."""
-    newest = (timezone.now() - ORPHAN_AGE).timestamp()
-    for path in sorted(Path(settings.FILE_UPLOAD_TEMP_DIR).glob("*.upload*")):
-        if path.stat().st_mtime < newest:
-            yield path
-
-
-def _with_reading(hashes: set[str]) -> set[str]:
-    """Return those of the film hashes that a reading has."""
-    known: set[str] = set()
-    for batch in _batches(hashes, 500):
-        found = Reading.objects.filter(film_sha256__in=batch).order_by()
-        known.update(found.values_list("film_sha256", flat=True))
-    return known
-
-
-def _batches(items: Iterable[str], size: int) -> Iterator[list[str]]:
-    rest = iter(items)
-    while batch := list(islice(rest, size)):
-        yield batch
-
-
-@transaction.atomic
-def remove_orphan(name: str) -> bool:
-    """Remove a file that `orphans` yielded, unless a reading has been made of it since.
-
-    Args:
-        name: the storage name.
-
-    Returns:
-        Whether the file was removed.
-    """
-    sha256 = storage.sha256_of(Path(name).name)
-    if storage.is_sha256(sha256):
-        lock_film(sha256)
-        if Reading.objects.filter(film_sha256=sha256).exists():
-            return False
-    storage.remove([name])
-    return True

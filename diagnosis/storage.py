@@ -1,5 +1,6 @@
 """Private storage of films: uploaded files, byte for byte, under their SHA-256."""
 
+import stat
 import uuid
 from pathlib import Path
 
@@ -10,13 +11,16 @@ from django.core.files.storage import FileSystemStorage, storages
 from xraysite.common import private_files
 from xraysite.common.atomic_write import write_atomically
 
+CONFIRMED_MODE = 0o400
+
 
 class AtomicFileStorage(FileSystemStorage):
     """File system storage in which every name holds a complete file or nothing.
 
     Content is written to a temporary file in the target folder, synced to disk and renamed, so a
     full disk or a killed worker leaves no partial film. An existing name is replaced: names are
-    content hashes, so the content is the same. Files have mode 0600, folders 0700.
+    content hashes, so this repairs a damaged file and changes no other. Files have mode 0600,
+    folders 0700.
     """
 
     def __init__(self, location: str | Path | None = None) -> None:
@@ -57,16 +61,31 @@ def is_sha256(text: str) -> bool:
     return len(text) == 64 and set(text) <= set("0123456789abcdef")
 
 
-def keep(name: str, content: bytes) -> bool:
-    """Store `content` and return whether `name` is new.
+def keep(name: str, content: bytes) -> None:
+    """Store `content`.
 
-    An existing file is written again, so that the time does not tell whether somebody else has
-    stored the same film.
+    An existing file is written again: it may be damaged, and the time must not tell whether
+    somebody else has stored the same film.
+
+    Raises:
+        OSError: the storage is full or cannot be written; an existing file is unchanged.
     """
-    storage = storages["films"]
-    is_new = not storage.exists(name)
-    storage.save(name, ContentFile(content))
-    return is_new
+    storages["films"].save(name, ContentFile(content))
+
+
+def confirm(sha256: str) -> None:
+    """Mark a stored film whose reading is committed, by making the file read-only (0400).
+
+    `diagnosis.sweeping` tells by the mark whether a film without a reading was left by a failed
+    upload, or its reading has been lost from the database.
+    """
+    path = Path(storages["films"].path(original_name(sha256)))
+    path.chmod(CONFIRMED_MODE)
+
+
+def is_confirmed(path: Path) -> bool:
+    """Return whether the reading of a stored film has been committed."""
+    return not path.stat().st_mode & stat.S_IWUSR
 
 
 def pending_name(doctor_id: int, submission: uuid.UUID) -> str:

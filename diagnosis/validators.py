@@ -1,12 +1,14 @@
 """Validation of uploaded films: a decoded film, or a translated error."""
 
 import hashlib
+import logging
 from dataclasses import dataclass
 
 from django.conf import settings
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
+from django.utils.text import format_lazy
 from django.utils.translation import gettext, gettext_lazy
 
 from mlcore.decoding import decode_film
@@ -15,7 +17,10 @@ from mlcore.engine.films.film import Film
 from mlcore.engine.films.notices import NOTICES
 from xraysite.common.decoders.errors import DecoderUnavailableError
 from xraysite.common.decoders.turns import DecodersBusyError
+from xraysite.common.faults import Fault, fault_of
 from xraysite.common.file_names import display_name
+
+logger = logging.getLogger(__name__)
 
 # Decoded films of inspections whose form has not been sent yet. In this process only, at most two
 # of 20 MB; another process decodes the film again, and larger films are always decoded again.
@@ -34,7 +39,7 @@ UNAVAILABLE = gettext_lazy(
     "If the problem persists, contact your system administrator."
 )
 # Codes of validation errors that say nothing about the file.
-NOT_NOW = ("busy", "unavailable")
+NOT_NOW = ("busy", "unavailable", "storage")
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,25 @@ def notices(film: Film) -> list[str]:
 def too_large() -> ValidationError:
     """Return the validation error for an upload that was cut off at the size limit."""
     return refusal(FilmError("too_large", limit=settings.FILM_MAX_BYTES / 2**20))
+
+
+def not_stored(fault: Fault) -> ValidationError:
+    """Return the validation error for an upload that the server cannot store."""
+    message = format_lazy("{title}. {text}", title=fault.title, text=fault.text)
+    return ValidationError(message, code="storage")
+
+
+def refusal_to_store(error: OSError) -> ValidationError:
+    """Return the validation error for a film that could not be stored, and log it.
+
+    Raises:
+        OSError: `error` says nothing about the storage.
+    """
+    fault = fault_of(error)
+    if fault is None:
+        raise error
+    logger.error("%s: an X-ray cannot be stored: %s", fault.code, error)
+    return not_stored(fault)
 
 
 def validate_film(upload: UploadedFile) -> UploadedFilm:

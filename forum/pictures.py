@@ -67,11 +67,8 @@ def add_picture(*, owner: "User", data: bytes, is_case: bool = False) -> Picture
         picture.file.field.generate_filename(picture, ""), ContentFile(content)
     )
     picture.file.name = name
-    try:
-        picture.save(force_insert=True)
-    except BaseException:
-        picture.file.storage.delete(name)
-        raise
+    # On an error the file stays, since the row may exist all the same; `sweep` finds files without.
+    picture.save(force_insert=True)
     return picture
 
 

@@ -10,6 +10,8 @@ from xraysite import views
 # The admin uses the site's sign-in page, so that all sign-ins share one rate limit and audit log.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
+handler500 = views.server_error
+
 urlpatterns = [
     path("", views.home, name="home"),
     path("about/", views.about, name="about"),

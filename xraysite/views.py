@@ -1,16 +1,20 @@
-"""Views that belong to no app: home, about and health."""
+"""Views that belong to no app: home, about, health, and the page for errors of the server."""
 
+import logging
+import sys
 from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError, connection
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+from django.views.defaults import server_error as plain_server_error
 
 from diagnosis import access_log
 from diagnosis.forms.readings import DeletionForm
@@ -19,6 +23,9 @@ from diagnosis.services.sharing import with_sharing
 from mlcore import registry
 from mlcore.models import ModelVersion
 from xraysite.common.decoders.pool import shared_pool
+from xraysite.common.faults import fault_of
+
+logger = logging.getLogger(__name__)
 
 MODELS_SHOWN = 5
 
@@ -93,3 +100,20 @@ def healthz(request: HttpRequest) -> JsonResponse:
     return JsonResponse(
         {"status": "ok" if healthy else "unavailable", **state}, status=200 if healthy else 503
     )
+
+
+@login_not_required
+def server_error(request: HttpRequest) -> HttpResponseBase:
+    """Explain a state of the server such as a full disk; otherwise show the general error page.
+
+    Django calls it while it handles the exception. The page needs neither database nor session.
+    """
+    error = sys.exception()
+    fault = fault_of(error) if error is not None else None
+    if fault is None:
+        return plain_server_error(request)
+    logger.error("%s: %s %s: %s", fault.code, request.method, request.path, error)
+    page = render_to_string("fault.html", {"fault": fault})
+    response = HttpResponse(page, status=503)
+    response.headers["Retry-After"] = str(fault.retry_after)
+    return response

@@ -15,9 +15,9 @@ from django.utils.translation import gettext_lazy as _
 from diagnosis.models import MAX_AGE_YEARS, HidingReason, Reading, Review, Sex, Verdict
 from diagnosis.retention import UNDO_WINDOW
 from diagnosis.services.patients import FIELDS, PatientDetails, stated_in, text_of
-from diagnosis.validators import UploadedFilm, too_large, validate_film
+from diagnosis.validators import UploadedFilm, not_stored, too_large, validate_film
 from mlcore.engine.films.header import completed_years
-from xraysite.common.uploads import TOO_LARGE_KEY
+from xraysite.common.uploads import TOO_LARGE_KEY, upload_fault
 
 ACCEPT = "image/jpeg,image/png,image/bmp,image/tiff,image/webp,application/dicom,.dcm,.dicom"
 
@@ -208,11 +208,14 @@ class FilmForm(forms.Form):
         self.was_cut_off = TOO_LARGE_KEY in (meta or {})
         film = self.fields["film"]
         film.widget.attrs["accept"] = ACCEPT
-        film.required = not self.was_cut_off
+        self.fault = upload_fault(meta)
+        film.required = not self.was_cut_off and self.fault is None
 
     def clean_film(self) -> UploadedFilm | None:
         if self.was_cut_off:
             raise too_large()
+        if self.fault is not None:
+            raise not_stored(self.fault)
         upload: UploadedFilm | None = self.cleaned_data["film"]
         previewed = self.data.get(self.add_prefix("film_sha256"))
         if upload is not None and previewed and previewed != upload.film.sha256:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from django.db import connection
 
-from diagnosis import storage
+from diagnosis import sealed_jpeg, storage
 from diagnosis.models import Reading
 from mlcore import inference
 from mlcore.decoding import decode_film
@@ -80,15 +80,29 @@ def file_names(sha256: str) -> list[str]:
     ]
 
 
-def render_all(film: Film) -> dict[str, bytes]:
+def render_all(film: Film) -> dict[int, bytes]:
     """Render a decoded film for the viewer and as a thumbnail.
 
     Returns:
-        By storage name, a JPEG without metadata.
+        By longest side, a JPEG without metadata.
     """
+    return {side: render_film(film, max_side=side) for side in (VIEWER_SIDE, THUMBNAIL_SIDE)}
+
+
+def stored_film(film: Film, data: bytes) -> dict[str, bytes]:
+    """Return everything that is stored of an uploaded film, by storage name.
+
+    Args:
+        film: the decoded film; its renderings are made from these pixels.
+        data: the uploaded file, byte for byte.
+    """
+    return {storage.original_name(film.sha256): data, **_sealed(film.sha256, render_all(film))}
+
+
+def _sealed(sha256: str, renderings: dict[int, bytes]) -> dict[str, bytes]:
     return {
-        storage.rendering_name(film.sha256, side): render_film(film, max_side=side)
-        for side in (VIEWER_SIDE, THUMBNAIL_SIDE)
+        storage.rendering_name(sha256, side): sealed_jpeg.seal(jpeg, source=sha256, side=side)
+        for side, jpeg in renderings.items()
     }
 
 
@@ -96,20 +110,35 @@ def original_film(reading: Reading) -> bytes:
     """Return the uploaded file, byte for byte.
 
     Raises:
-        FilmMissingError: the file is not in storage, or its hash differs from the reading's.
+        FilmMissingError: the file is not in storage or cannot be read, or its hash differs from
+            the reading's.
     """
-    data = storage.read(storage.original_name(reading.film_sha256))
+    try:
+        data = storage.read(storage.original_name(reading.film_sha256))
+    except OSError as error:
+        logger.error("The film of reading %s cannot be read: %s", reading.pk, error)
+        raise FilmMissingError(str(reading.pk)) from error
     if data is None or hashlib.sha256(data).hexdigest() != reading.film_sha256:
         logger.error("The film of reading %s is missing or altered.", reading.pk)
         raise FilmMissingError(str(reading.pk))
     return data
 
 
+def has_film(reading: Reading) -> bool:
+    """Return whether the stored film is the file that was read."""
+    try:
+        original_film(reading)
+    except FilmMissingError:
+        return False
+    return True
+
+
 def film_rendering(reading: Reading, *, max_side: int) -> bytes:
     """Return the film as a JPEG without metadata.
 
-    Both renderings are stored when the film is uploaded. If one is missing, the film is decoded
-    again and both are stored.
+    Both renderings are stored when the film is uploaded. If one is missing, damaged, another
+    film's or of an earlier version of the site, the film is decoded again and both are stored. If
+    they cannot be stored, for example because the disk is full, they are returned all the same.
 
     Args:
         reading: the reading of the film.
@@ -119,14 +148,42 @@ def film_rendering(reading: Reading, *, max_side: int) -> bytes:
     Raises:
         FilmMissingError: the rendering is missing and the original cannot be read either.
     """
-    name = storage.rendering_name(reading.film_sha256, max_side)
-    rendering = storage.read(name)
-    if rendering is not None:
-        return rendering
-    renderings = render_all(decode_film(original_film(reading), in_turn=False))
-    for each, content in renderings.items():
-        storage.keep(each, content)
-    return renderings[name]
+    stored = stored_rendering(reading.film_sha256, max_side)
+    if stored is not None:
+        return stored
+    return render_again(reading)[max_side]
+
+
+def stored_rendering(sha256: str, side: int) -> bytes | None:
+    """Return the intact rendering of a film; None, and a line in the log, if there is none."""
+    name = storage.rendering_name(sha256, side)
+    try:
+        content = storage.read(name)
+        return None if content is None else sealed_jpeg.opened(content, source=sha256, side=side)
+    except sealed_jpeg.UnsealedError:
+        logger.info("Rendering %s is of an earlier version and is made again.", name)
+    except (OSError, sealed_jpeg.BrokenSealError) as error:
+        logger.error("Rendering %s is not used and is made again: %s", name, error)
+    return None
+
+
+def render_again(reading: Reading) -> dict[int, bytes]:
+    """Decode the stored film, store its renderings if possible, and return them.
+
+    Returns:
+        By longest side, a JPEG without metadata.
+
+    Raises:
+        FilmMissingError: the stored film is missing or altered.
+    """
+    film = decode_film(original_film(reading), in_turn=False)
+    renderings = render_all(film)
+    try:
+        for name, content in _sealed(film.sha256, renderings).items():
+            storage.keep(name, content)
+    except OSError as error:
+        logger.warning("The renderings of reading %s are not stored: %s", reading.pk, error)
+    return renderings
 
 
 def heatmap(reading: Reading, *, max_side: int = HEATMAP_SIDE) -> bytes:

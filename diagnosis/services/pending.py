@@ -9,6 +9,7 @@ what is left after `LIFETIME`.
 import base64
 import datetime
 import json
+import logging
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ from mlcore.engine.films.film import render_film
 
 if TYPE_CHECKING:
     from accounts.models import User
+
+logger = logging.getLogger(__name__)
 
 LIFETIME = datetime.timedelta(hours=1)
 MAX_PER_DOCTOR = 20
@@ -106,8 +109,14 @@ def drop_film(doctor: "User", submission: uuid.UUID) -> None:
 
 
 def remove(doctor: "User", submission: uuid.UUID) -> None:
-    """Remove an upload with everything that was kept of it."""
-    storage.remove([storage.pending_name(doctor.pk, submission)])
+    """Remove an upload with everything that was kept of it.
+
+    If that fails, the reading is stored all the same, and `sweep_films` removes the upload later.
+    """
+    try:
+        storage.remove([storage.pending_name(doctor.pk, submission)])
+    except OSError as error:
+        logger.warning("An upload that was decided cannot be removed yet: %s", error)
 
 
 def expired() -> Iterator[Path]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import PermissionDenied
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 
 from accounts.audit import recording
 from diagnosis import storage
@@ -29,10 +29,11 @@ from diagnosis.services.films import (
     UNKNOWN_MIME_TYPE,
     FilmHashes,
     FilmMissingError,
+    has_film,
     hashes_of,
     lock_film,
     original_film,
-    render_all,
+    stored_film,
 )
 from diagnosis.services.patients import AGE, PatientDetails, stated_in, with_birth_date
 from diagnosis.validators import UploadedFilm
@@ -88,7 +89,7 @@ def submit_reading(
     """
     if not doctor.has_perm("diagnosis.add_reading"):
         raise PermissionDenied
-    made = _made_from(submission, doctor, upload.film.sha256)
+    made = _made_from(submission, doctor, upload)
     if made is not None:
         return made
     hashes = hashes_of(upload.film)
@@ -106,17 +107,21 @@ def submit_reading(
     _set(reading, _prediction_fields(prediction))
     try:
         _store(reading, upload, conflicts)
-    except IntegrityError:
-        # The same form, sent twice at once: the other request was faster.
-        made = _made_from(submission, doctor, upload.film.sha256)
+    except (IntegrityError, OperationalError, InterfaceError):
+        # The same form, sent twice at once, and the other request was faster; or the connection
+        # broke after the commit.
+        connection.close_if_unusable_or_obsolete()
+        made = _made_from(submission, doctor, upload)
         if made is None:
             raise
         return made
     return reading
 
 
-def _made_from(submission: uuid.UUID, doctor: "User", film_sha256: str) -> Reading | None:
+def _made_from(submission: uuid.UUID, doctor: "User", upload: UploadedFilm) -> Reading | None:
     """Return the reading that a form created, None if it has created none.
+
+    A film that has been lost or damaged since is stored again.
 
     Raises:
         SubmissionTakenError: the reading is not the doctor's, is deleted, or has another film.
@@ -124,8 +129,13 @@ def _made_from(submission: uuid.UUID, doctor: "User", film_sha256: str) -> Readi
     made = Reading.objects.filter(pk=submission).first()
     if made is None:
         return None
-    if made.doctor_id != doctor.pk or made.is_hidden or made.film_sha256 != film_sha256:
+    is_same = made.doctor_id == doctor.pk and made.film_sha256 == upload.film.sha256
+    if not is_same or made.is_hidden:
         raise SubmissionTakenError
+    if not has_film(made):
+        for name, content in stored_film(upload.film, upload.data).items():
+            storage.keep(name, content)
+        storage.confirm(made.film_sha256)
     return made
 
 
@@ -210,30 +220,27 @@ def _scope_fields(reasons: Collection[str]) -> dict[str, object]:
 
 
 def _store(reading: Reading, upload: UploadedFilm, conflicts: Conflicts) -> None:
-    """Store the film, its renderings and the row; if any of it fails, remove the new files.
+    """Store the film, its renderings and the row.
 
     The renderings come from the pixels that were decoded for the model, so no later view of the
-    film has to decode it again.
+    film has to decode it again. On an error, the files stay: the row may exist although this
+    process never learns so, because the connection broke during the commit. `sweep_films` removes
+    films without a reading.
 
     Raises:
         UndecidedError: the doctor has stored the same X-ray since `conflicts` were found.
     """
     sha256 = upload.film.sha256
-    files = {storage.original_name(sha256): upload.data, **render_all(upload.film)}
-    new_files: list[str] = []
-    try:
-        with transaction.atomic(), recording.event("created"):
-            lock_film(sha256)
-            lock_film(reading.film_pixels_sha256)
-            _check_for_newer(reading, conflicts)
-            for name, content in files.items():
-                if storage.keep(name, content):
-                    new_files.append(name)
-            reading.save(force_insert=True)
-            record_decisions(reading, reading.discrepancies)
-    except BaseException:
-        storage.remove(new_files)
-        raise
+    files = stored_film(upload.film, upload.data)
+    with transaction.atomic(), recording.event("created"):
+        lock_film(sha256)
+        lock_film(reading.film_pixels_sha256)
+        _check_for_newer(reading, conflicts)
+        for name, content in files.items():
+            storage.keep(name, content)
+        reading.save(force_insert=True)
+        record_decisions(reading, reading.discrepancies)
+        transaction.on_commit(lambda: storage.confirm(sha256), robust=True)
 
 
 def _check_for_newer(reading: Reading, conflicts: Conflicts) -> None:

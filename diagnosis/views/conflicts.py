@@ -19,7 +19,7 @@ from diagnosis.services import pending
 from diagnosis.services.conflicts import Conflicts, UndecidedError, conflicts_of, same_film
 from diagnosis.services.pending import PendingUpload
 from diagnosis.services.readings import SubmissionTakenError, submit_reading
-from diagnosis.validators import NOT_NOW
+from diagnosis.validators import NOT_NOW, refusal_to_store
 from diagnosis.views.readings import DoctorsOnlyMixin, unavailable_page
 from mlcore import inference
 from mlcore.inference import ModelUnavailable
@@ -73,6 +73,9 @@ class CheckReadingView(DoctorsOnlyMixin, View):
             return self._page(upload, form, status=503)
         except ModelUnavailable as error:
             return unavailable_page(request, error)
+        except OSError as error:
+            form.add_error(None, refusal_to_store(error))
+            return self._page(upload, form, status=503)
         pending.remove(request.user, submission)  # type: ignore[arg-type]
         return redirect(reading)
 

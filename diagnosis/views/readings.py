@@ -35,7 +35,7 @@ from diagnosis.services.readings import (
     submit_reading,
 )
 from diagnosis.serving import denied, no_such_reading
-from diagnosis.validators import NOT_NOW, keep_inspected, notices
+from diagnosis.validators import NOT_NOW, keep_inspected, notices, refusal_to_store
 from mlcore.cards import presentation
 from mlcore.engine.films.film import render_film
 from mlcore.inference import ModelUnavailable
@@ -133,9 +133,16 @@ class NewReadingView(DoctorsOnlyMixin, View):
             form.add_error(None, _("This form has already been used. Choose the X-ray again."))
             return self._refuse(request, form, status=422 if by_script else 200)
         except UndecidedError:
-            location = self._ask(request, form)
+            try:
+                location = self._ask(request, form)
+            except OSError as error:
+                form.add_error("film", refusal_to_store(error))
+                return self._refuse(request, form, status=422 if by_script else 200)
         except ModelUnavailable as error:
             return unavailable_page(request, error)
+        except OSError as error:
+            form.add_error("film", refusal_to_store(error))
+            return self._refuse(request, form, status=422 if by_script else 200)
         else:
             location = reading.get_absolute_url()
         if by_script:

@@ -328,4 +328,4 @@ def test_untrusted_unix_socket_proxy_causes_no_error(settings):
 
 
 def test_rate_limits_are_shared_by_all_processes():
-    assert base.CACHES["default"]["BACKEND"] == "django.core.cache.backends.db.DatabaseCache"
+    assert base.CACHES["default"]["BACKEND"] == "xraysite.common.cache.StrictDatabaseCache"

@@ -240,7 +240,7 @@ def test_an_upload_that_nobody_decides_is_removed(active_model, as_doctor, capsy
     os.utime(file.parent / ".part-killed", (long_ago, long_ago))
     call_command("sweep_films")
     assert pending_files() == []
-    assert "2 file(s) removed." in capsys.readouterr().out
+    assert "2 temporary file(s) removed." in capsys.readouterr().out
 
 
 def test_pending_uploads_are_private_and_bounded(active_model, as_doctor, monkeypatch):

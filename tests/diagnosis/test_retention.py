@@ -1,19 +1,16 @@
 """Soft deletion by doctors, restoring and purging by supervisors, orphaned files."""
 
 import datetime
-import os
-import time
 from pathlib import Path
 
 import pytest
 from django.core.exceptions import PermissionDenied
 from django.core.files.storage import storages
-from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from accounts.models import AuditEntry
-from diagnosis import retention, storage
+from diagnosis import retention
 from diagnosis.models import HidingReason, Reading
 from diagnosis.services.films import original_film
 from diagnosis.services.readings import review_reading
@@ -183,61 +180,6 @@ def test_a_failed_purge_keeps_the_film(reading, supervisor, monkeypatch):
         retention.purge_reading(supervisor=supervisor, reading_id=reading.pk, reason="x")
     assert Reading.objects.get().is_hidden
     assert original_film(reading)
-
-
-def test_sweep_films_removes_a_file_that_a_purge_could_not(
-    reading, supervisor, monkeypatch, caplog, capsys, django_capture_on_commit_callbacks
-):
-    hidden(reading, "MISTAKE")
-
-    def resist(names):
-        raise PermissionError("read-only")
-
-    with monkeypatch.context() as patch, django_capture_on_commit_callbacks(execute=True):
-        patch.setattr(storage, "remove", resist)
-        retention.purge_reading(supervisor=supervisor, reading_id=reading.pk, reason="x")
-    assert not Reading.objects.exists()
-    assert len(stored_files()) == 3
-    assert "read-only" in caplog.text
-    call_command("sweep_films")
-    assert len(stored_files()) == 3, "younger than an hour"
-    age_files()
-    call_command("sweep_films", dry_run=True)
-    assert len(stored_files()) == 3
-    assert reading.film_sha256 in capsys.readouterr().out
-    call_command("sweep_films")
-    assert stored_files() == []
-
-
-def age_files() -> None:
-    old = time.time() - 3700
-    for path in Path(storages["films"].base_location).rglob("*"):
-        if path.is_file():
-            os.utime(path, (old, old))
-
-
-def test_sweep_films_keeps_the_files_of_readings(reading, capsys):
-    folder = Path(storages["films"].path(storage.original_name(reading.film_sha256))).parent
-    (folder / ".part-abc").write_bytes(b"half a film")
-    age_files()
-    hidden(reading)
-    call_command("sweep_films")
-    sha256 = reading.film_sha256
-    assert stored_files() == [sha256, f"{sha256}-160.jpg", f"{sha256}-1600.jpg"]
-    assert "1 file(s) removed" in capsys.readouterr().out
-
-
-def test_sweep_films_removes_abandoned_uploads(db, tmp_path, settings, capsys):
-    settings.FILE_UPLOAD_TEMP_DIR = tmp_path
-    left, arriving = (TemporaryUploadedFile(name, "", 0, None) for name in ("old.dcm", "new.dcm"))
-    os.utime(left.temporary_file_path(), (0, 0))
-    call_command("sweep_films", dry_run=True)
-    assert Path(left.temporary_file_path()).exists()
-    call_command("sweep_films")
-    assert [str(path) for path in tmp_path.iterdir()] == [arriving.temporary_file_path()]
-    assert capsys.readouterr().out.count(Path(left.temporary_file_path()).name) == 2
-    left.close()
-    arriving.close()
 
 
 def test_the_form_of_a_deleted_reading_cannot_be_reused(

@@ -146,18 +146,6 @@ def test_another_doctors_reading_cannot_be_edited_or_deleted(
         retention.hide_reading(doctor=other_doctor, reading_id=reading.pk, reason="MISTAKE")
 
 
-def test_a_film_is_not_kept_if_its_row_cannot_be_stored(
-    active_model, doctor, film_bytes, monkeypatch
-):
-    def fail(*args, **kwargs):
-        raise OSError("disk full")
-
-    monkeypatch.setattr(Reading, "save", fail)
-    with pytest.raises(OSError, match="disk full"):
-        submit(doctor, film_bytes)
-    assert stored_files() == []
-
-
 def test_a_film_that_cannot_be_written_leaves_nothing(
     active_model, doctor, film_bytes, monkeypatch
 ):

@@ -1,11 +1,23 @@
-"""The upload size limit, enforced while data arrives."""
+"""Upload handlers: the size limit, enforced while data arrives, and temporary files."""
 
+import logging
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
-from django.core.files.uploadhandler import FileUploadHandler, SkipFile, StopUpload
+from django.core.files.uploadhandler import (
+    FileUploadHandler,
+    SkipFile,
+    StopUpload,
+    TemporaryFileUploadHandler,
+)
+
+from xraysite.common.faults import Fault, fault_of
+
+logger = logging.getLogger(__name__)
 
 TOO_LARGE_KEY = "xraysite.film_too_large"
+FAULT_KEY = "xraysite.upload_fault"
 # A somewhat larger upload is read and discarded, so that the form can show an error. A request
 # larger than this many times the limit is not read at all.
 READ_FACTOR = 4
@@ -38,3 +50,57 @@ class LimitedUploadHandler(FileUploadHandler):
 
     def file_complete(self, file_size: int) -> None:
         return None
+
+
+class TemporaryUploadHandler(TemporaryFileUploadHandler):
+    """Keeps uploads in temporary files; notes in the request's META if they cannot be written.
+
+    The form then says so, and keeps what was typed, instead of a page that only reports the error.
+    """
+
+    def handle_raw_input(
+        self,
+        input_data: Any,
+        META: dict[str, Any],  # noqa: N803 - Django's name
+        content_length: int,
+        boundary: str,
+        encoding: str | None = None,
+    ) -> None:
+        self.meta = META
+
+    def new_file(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().new_file(*args, **kwargs)
+        except OSError as error:
+            self._give_up(error)
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        try:
+            super().receive_data_chunk(raw_data, start)
+        except OSError as error:
+            self._give_up(error)
+
+    def file_complete(self, file_size: int) -> Any:
+        try:
+            return super().file_complete(file_size)
+        except OSError as error:
+            self._give_up(error, skip=False)
+            return None
+
+    def _give_up(self, error: OSError, *, skip: bool = True) -> None:
+        fault = fault_of(error)
+        if fault is None:
+            raise error
+        logger.error("%s: an upload cannot be written: %s", fault.code, error)
+        self.meta[FAULT_KEY] = fault
+        file = self.__dict__.pop("file", None)
+        if file is not None:
+            with suppress(OSError):  # what is still buffered cannot be written either
+                file.close()
+        if skip:
+            raise SkipFile
+
+
+def upload_fault(meta: dict[str, Any] | None) -> Fault | None:
+    """Return why the request's upload could not be written; None if it was."""
+    return (meta or {}).get(FAULT_KEY)

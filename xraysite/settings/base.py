@@ -98,7 +98,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # the locks of allauth's rate limits require; that of the file-based cache is not.
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "BACKEND": "xraysite.common.cache.StrictDatabaseCache",
         "LOCATION": "xraysite_cache",
         # Far more than a flood of sign-ins can create: culled entries would reset their limits.
         "OPTIONS": {"MAX_ENTRIES": 20_000},
@@ -127,7 +127,7 @@ WEB_THREADS = env.whole_number("WEB_THREADS", default=4, least=2)
 FILE_UPLOAD_HANDLERS = [
     "xraysite.common.uploads.LimitedUploadHandler",
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
-    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+    "xraysite.common.uploads.TemporaryUploadHandler",
 ]
 # On the films' disk and equally private: larger uploads are kept here until they are read.
 FILE_UPLOAD_TEMP_DIR = PRIVATE_MEDIA_ROOT / "uploads"

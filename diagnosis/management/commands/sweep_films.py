@@ -2,34 +2,99 @@ from argparse import ArgumentParser
 from itertools import chain
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
-from diagnosis import retention
+from diagnosis import sweeping
 from diagnosis.services import pending
+
+OLDER = (
+    "The database seems to be older than the X-ray storage: the readings of {lost} X-ray(s) are "
+    "missing from it. Its newest row is of {newest}. No X-ray was set aside. Restore "
+    "the newest database, or run this command with --force to set aside X-rays whose readings are "
+    "lost for good."
+)
 
 
 class Command(BaseCommand):
     help = (
-        "Remove files that belong to no reading from the film storage, temporary files of "
+        "Set aside X-rays without a reading, and remove unfinished files, temporary files of "
         "uploads, and uploads that wait for their doctor's decisions, once they are older than an "
-        "hour. Crashes, full disks and closed browsers leave such files."
+        "hour. Crashes, full disks and closed browsers leave such files. X-rays are moved to the "
+        "folder quarantine/ of the X-ray storage, by date, and can be put back."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--dry-run", action="store_true", help="list the files without removing them"
+            "--dry-run", action="store_true", help="list the files without changing anything"
+        )
+        parser.add_argument(
+            "--force",
+            action="store_true",
+            help="set X-rays aside even if the database seems to be older than they are",
+        )
+        parser.add_argument(
+            "--put-back",
+            action="store_true",
+            help="only move every X-ray in quarantine back to its place",
+        )
+        parser.add_argument(
+            "--purge-quarantine",
+            type=int,
+            metavar="DAYS",
+            help="delete X-rays that were set aside DAYS days ago or earlier (default: never)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        days = options["purge_quarantine"]
+        if days is not None and days < 0:
+            raise CommandError(f"--purge-quarantine takes a number of days. Received: {days}.")
+        if options["put_back"]:
+            self._put_back(every=True)
+            return
+        self._remove_temporary(dry_run=options["dry_run"])
+        if not options["dry_run"]:
+            self._put_back(every=False)
+        self._set_aside(dry_run=options["dry_run"], force=options["force"])
+        if days is not None and not options["dry_run"]:
+            purged = list(sweeping.purge_quarantine(days=days))
+            self.stdout.write(f"{len(purged)} X-ray(s) deleted from the quarantine.")
+
+    def _remove_temporary(self, *, dry_run: bool) -> None:
         found = 0
-        for name in retention.orphans():
-            if options["dry_run"] or retention.remove_orphan(name):
-                found += 1
-                self.stdout.write(name)
-        for upload in chain(retention.abandoned_uploads(), pending.expired()):
-            if not options["dry_run"]:
+        for upload in chain(sweeping.abandoned_uploads(), pending.expired()):
+            if not dry_run:
                 upload.unlink(missing_ok=True)
             found += 1
             self.stdout.write(upload.name)
-        done = "would be removed" if options["dry_run"] else "removed"
-        self.stdout.write(f"{found} file(s) {done}.")
+        done = "would be removed" if dry_run else "removed"
+        self.stdout.write(f"{found} temporary file(s) {done}.")
+
+    def _put_back(self, *, every: bool) -> None:
+        waiting = sweeping.quarantined()
+        done = [path for path in waiting if sweeping.put_back(path, even_without_reading=every)]
+        for path in done:
+            self.stdout.write(path.name)
+        if waiting:
+            left = len(waiting) - len(done)
+            self.stdout.write(f"{len(done)} X-ray(s) put back, {left} left in quarantine.")
+
+    def _set_aside(self, *, dry_run: bool, force: bool) -> None:
+        orphans = sweeping.find_orphans()
+        lost = [orphan for orphan in orphans if orphan.is_lost]
+        if lost and not force:
+            for orphan in lost:
+                self.stdout.write(f"{orphan.name} (its reading is missing)")
+            newest = sweeping.newest_row()
+            raise CommandError(
+                OLDER.format(lost=len(lost), newest=newest or "no time: it is empty")
+            )
+        films = others = 0
+        for orphan in orphans:
+            if dry_run or sweeping.remove_orphan(orphan):
+                films += orphan.is_film
+                others += not orphan.is_film
+                self.stdout.write(orphan.name)
+        aside, removed = ("would be set aside", "would be removed") if dry_run else (
+            "set aside in quarantine", "removed"
+        )  # fmt: skip
+        self.stdout.write(f"{films} X-ray(s) {aside}, {others} other file(s) {removed}.")

@@ -1,0 +1,1 @@
+"""Checks of everything that a site stores, and repairs where a repair loses nothing."""
