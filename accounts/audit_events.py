@@ -61,7 +61,7 @@ RECORDED_FIELDS = [
 
 def register() -> None:
     """Register the events and models of this app, and connect the signals that are recorded."""
-    registry.register(EVENTS, fields=FIELD_EVENTS)
+    registry.register(EVENTS, fields=FIELD_EVENTS, always=["accounts.user"])
     auditlog.register(
         User, include_fields=RECORDED_FIELDS, m2m_fields={"groups", "user_permissions"}
     )

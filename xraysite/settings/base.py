@@ -12,9 +12,9 @@ BASE_DIR = Path(__file__).resolve().parent.parent.parent
 VAR_DIR = env.directory("XRAYSITE_VAR", default=BASE_DIR / "var")
 
 INSTALLED_APPS = [
-    "auditlog",
     "xraysite",
     "accounts",
+    "auditlog",  # after accounts, which replaces its management commands
     "diagnosis",
     "forum",
     "mlcore",
@@ -290,6 +290,11 @@ X_FRAME_OPTIONS = "DENY"
 AUDITLOG_INCLUDE_ALL_MODELS = False
 AUDITLOG_LOGENTRY_MODEL = "accounts.AuditEntry"
 AUDITLOG_CID_HEADER = None  # do not log a header that clients can set
+# Seals the log. Without it, SECRET_KEY does; with it, SECRET_KEY can be changed on its own.
+AUDIT_KEY = ""
+AUDIT_KEY_FALLBACKS: list[str] = env.env.list("AUDIT_KEY_FALLBACKS", default=[])
+# Names the newest row of the log outside the database; see `accounts.audit.anchor`.
+AUDIT_ANCHOR: Path | None = env.directory("AUDIT_ANCHOR", default=VAR_DIR / "audit_anchor")
 
 LOGGING = {
     "version": 1,
