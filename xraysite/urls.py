@@ -10,6 +10,9 @@ from xraysite import views
 # The admin uses the site's sign-in page, so that all sign-ins share one rate limit and audit log.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
+# allauth's name for the view that answers attempts beyond a rate limit.
+handler429 = "accounts.views.refused.too_many_attempts"
+
 urlpatterns = [
     path("", views.home, name="home"),
     path("about/", views.about, name="about"),
