@@ -7,8 +7,6 @@ from typing import NoReturn
 
 from django.core.mail import EmailMessage
 
-from accounts.mails import FAILURES
-
 
 class NotSentError(Exception):
     """Raised when a head could not be sent; the message says where to and why."""
@@ -49,5 +47,5 @@ def send(head: str, *, mail_to: Sequence[str] = (), syslog_at: str | None = None
         )
         try:
             EmailMessage(text[:60], body, to=list(mail_to)).send()
-        except FAILURES as error:
+        except OSError as error:  # as are those of smtplib
             raise NotSentError(f"email to {', '.join(mail_to)}: {error}") from error
