@@ -25,6 +25,8 @@ EVENTS = {
     "session-over": _("session expired"),
     "session-ended": _("ended a session"),
     "password-changed": _("changed the password"),
+    "password-reset-asked": _("asked for a link to reset the password"),
+    "attempt-refused": _("was refused because of too many attempts"),
     "password-reset": _("reset the password by an emailed link"),
     "password-set": _("set the password of another account"),
     "audit-entry": _("viewed an audit log entry"),
@@ -61,7 +63,7 @@ RECORDED_FIELDS = [
 
 def register() -> None:
     """Register the events and models of this app, and connect the signals that are recorded."""
-    registry.register(EVENTS, fields=FIELD_EVENTS)
+    registry.register(EVENTS, fields=FIELD_EVENTS, always=["accounts.user"])
     auditlog.register(
         User, include_fields=RECORDED_FIELDS, m2m_fields={"groups", "user_permissions"}
     )
@@ -116,16 +118,26 @@ def record_refused_sign_in(credentials: dict[str, Any], *, what: str) -> None:
         credentials: what was typed, with the keys `email` or `username`.
         what: the event's code.
     """
-    typed = str(credentials.get("email") or credentials.get("username") or "")
+    record_about_address(str(credentials.get("email") or credentials.get("username") or ""), what)
+
+
+def record_about_address(typed: str, what: str, detail: dict[str, Any] | None = None) -> None:
+    """Record an event of somebody who has not signed in, about the account of an address.
+
+    Args:
+        typed: what was typed; only stored if it is an email address.
+        what: the event's code.
+        detail: further facts.
+    """
     user = User.objects.filter(email=typed.strip().lower()).first() if typed else None
     if user is not None:
-        record_access(user, what=what)
+        record_access(user, what=what, detail=detail)
         return
     try:
         validate_email(typed)
     except ValidationError:
         typed = "(not an e-mail address)"
-    record_event(User, what=what, about=typed[:254], detail={})
+    record_event(User, what=what, about=typed[:254], detail=detail or {})
 
 
 def _record_added(user: User, authenticator: Authenticator, **kwargs: Any) -> None:

@@ -22,6 +22,8 @@ OPEN_WITHOUT_APPROVAL = frozenset(
         "about",
         "favicon",
         "healthz",
+        "metrics",
+        "readyz",
         "set_language",
         "account_logout",
         # The session's remaining time.
@@ -50,8 +52,10 @@ OPEN_WITHOUT_FACTOR = frozenset(
         "account_reauthenticate",
         "favicon",
         "healthz",
+        "metrics",
         "mfa_reauthenticate",
         "mfa_reauthenticate_webauthn",
+        "readyz",
         "set_language",
     }
 )

@@ -5,11 +5,14 @@ from typing import Any
 from allauth.account.models import EmailAddress
 from allauth.account.signals import email_confirmed
 from allauth.mfa.signals import authenticator_added
+from django.apps import apps
 from django.contrib.auth.signals import user_logged_in
+from django.db.models.signals import post_migrate, post_save
 from django.http import HttpRequest
 
 from accounts import services, session_limits, two_factor
-from accounts.models import User
+from accounts.audit import anchoring
+from accounts.models import AuditEntry, User
 
 
 def connect() -> None:
@@ -18,6 +21,14 @@ def connect() -> None:
     user_logged_in.connect(session_limits.start, dispatch_uid=f"{__name__}.session_start")
     authenticator_added.connect(
         two_factor.start_session_with_factor, dispatch_uid=f"{__name__}.factor_added"
+    )
+    post_save.connect(
+        anchoring.after_row, sender=AuditEntry, dispatch_uid=f"{__name__}.anchor_moved"
+    )
+    post_migrate.connect(
+        anchoring.after_migrate,
+        sender=apps.get_app_config("accounts"),
+        dispatch_uid=f"{__name__}.log_started",
     )
 
 

@@ -41,5 +41,5 @@ NOT_RECORDED = [
 
 def register() -> None:
     """Register the events and the recorded model of this app."""
-    registry.register(EVENTS)
+    registry.register(EVENTS, always=["diagnosis.reading"])
     auditlog.register(Reading, exclude_fields=NOT_RECORDED)

@@ -15,6 +15,7 @@ from mlcore.decoding import decode_film
 from mlcore.engine.films.errors import FilmError
 from mlcore.engine.films.film import Film
 from mlcore.engine.films.notices import NOTICES
+from xraysite.common import metrics
 from xraysite.common.decoders.errors import DecoderUnavailableError
 from xraysite.common.decoders.turns import DecodersBusyError
 from xraysite.common.faults import Fault, fault_of
@@ -58,7 +59,8 @@ class UploadedFilm:
 
 
 def refusal(error: FilmError) -> ValidationError:
-    """Return the validation error for `error`, translated when it is shown."""
+    """Count `error` and return its validation error, translated when it is shown."""
+    metrics.REFUSED_FILES.labels(error.code).inc()
     params = {
         name: gettext_lazy(str(value)) if name == "kind" else value
         for name, value in error.detail.items()
@@ -126,8 +128,10 @@ def validate_film_bytes(data: bytes, name: str) -> UploadedFilm:
         except FilmError as error:
             raise refusal(error) from error
         except DecodersBusyError as error:
+            metrics.REFUSED_FILES.labels("busy").inc()
             raise ValidationError(BUSY, code="busy") from error
         except DecoderUnavailableError as error:
+            metrics.REFUSED_FILES.labels("unavailable").inc()
             raise ValidationError(UNAVAILABLE, code="unavailable") from error
     return UploadedFilm(data=data, film=film, name=display_name(name))
 

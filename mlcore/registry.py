@@ -22,14 +22,14 @@ from mlcore.models import ModelVersion, bundle_folder, bundle_roots
 
 logger = logging.getLogger(__name__)
 
-UnavailableCode = Literal["missing", "damaged", "invalid_output", "timeout"]
+UnavailableCode = Literal["inactive", "missing", "damaged", "invalid_output", "timeout"]
 
 
 class ModelUnavailable(RuntimeError):  # noqa: N818 - a state of the site
     """Raised when no trustworthy prediction is possible.
 
     Attributes:
-        code: "missing", "damaged", "invalid_output" or "timeout".
+        code: "inactive" (no model is active), "missing", "damaged", "invalid_output" or "timeout".
         detail: further information for operators.
     """
 
@@ -97,7 +97,7 @@ def active_model() -> LoadedModel:
     """
     version = active_version()
     if version is None:
-        raise ModelUnavailable("missing", "no model is active")
+        raise ModelUnavailable("inactive", "no model is active")
     return loaded_version(version)
 
 

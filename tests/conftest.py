@@ -34,6 +34,7 @@ from mlcore.models import ModelVersion
 from mlcore.registry import LoadedModel
 from tests import factories, locks
 from tests.films import encode, synthetic_film
+from xraysite.common import readiness
 
 SHIPPED_MODEL: str = settings.SHIPPED_MODEL
 
@@ -68,6 +69,12 @@ def _clean_private_folder() -> Iterator[None]:
     """Start each test without stored films."""
     yield
     shutil.rmtree(settings.PRIVATE_MEDIA_ROOT, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _try_every_check() -> None:
+    """Start each test without what the checks of readiness found in the test before."""
+    readiness.forget()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -65,6 +65,8 @@ MATRIX: dict[str, Row] = {
     "about": EVERYBODY,
     "favicon": Row(("/static/img/favicon.svg",) * 5),
     "healthz": EVERYBODY,
+    "readyz": EVERYBODY,
+    "metrics": Row((404,) * 5),
     "set_language": Row(("home",) * 5, ("home",) * 5),
     "accounts:profile": Row(SIGNED_IN.get, signed_in_answers("accounts:profile")),
     "accounts:status": Row(signed_in_answers("home")),  # an approved account has no status page

@@ -6,12 +6,14 @@ class XraysiteConfig(AppConfig):
     name = "xraysite"
 
     def ready(self) -> None:
-        from xraysite import audit, checks, hooks  # noqa: F401 - checks register
+        from xraysite import audit, checks, hooks, metrics, readiness  # noqa: F401 - checks register
         from xraysite.common import private_files
 
         private_files.prepare()
         audit.register()
         hooks.connect()
+        readiness.register()
+        metrics.connect()
 
 
 class OfficeAdminConfig(admin_apps.AdminConfig):

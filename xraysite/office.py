@@ -25,7 +25,9 @@ from diagnosis import retention, statistics
 from diagnosis.models import Reading
 from mlcore import registry
 from mlcore.models import ModelVersion
+from xraysite import readiness
 from xraysite.common.paging import BOUND
+from xraysite.common.request_log import pattern_of
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +60,7 @@ def _not_found_for_impossible_values(
         except (ValidationError, ValueError, OverflowError, DataError) as error:
             if request.method not in ("GET", "HEAD"):
                 raise
-            logger.warning("Impossible value in %s", request.path, exc_info=True)
+            logger.warning("Impossible value in %s: %s", pattern_of(request), type(error).__name__)
             raise Http404 from error
 
     return wrapper
@@ -81,6 +83,7 @@ def office_of(user: Any) -> dict[str, Any] | None:
         "bound": BOUND,
         "activation": _last_activation(shown["model"]),
         "storage": _storage(),
+        "problems": readiness.problems(),
     }
 
 

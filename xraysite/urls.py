@@ -11,12 +11,16 @@ from xraysite import views
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 handler500 = views.server_error
+# allauth's name for the view that answers attempts beyond a rate limit.
+handler429 = "accounts.views.refused.too_many_attempts"
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("about/", views.about, name="about"),
     path("favicon.ico", views.favicon, name="favicon"),
     path("healthz", views.healthz, name="healthz"),
+    path("readyz", views.readyz, name="readyz"),
+    path("metrics", views.metrics, name="metrics"),
     path("i18n/set/", login_not_required(set_language), name="set_language"),
     path("accounts/", include("accounts.urls")),
     path("accounts/", include("allauth.account.urls")),

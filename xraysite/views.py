@@ -1,20 +1,22 @@
-"""Views that belong to no app: home, about, health, and the page for errors of the server."""
+"""Views that belong to no app: home, about, health, readiness, and the page for server errors."""
 
 import logging
 import sys
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.db import DatabaseError, connection
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.utils import timezone
+from django.utils.crypto import constant_time_compare
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django.views.defaults import server_error as plain_server_error
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from diagnosis import access_log
 from diagnosis.forms.readings import DeletionForm
@@ -22,12 +24,15 @@ from diagnosis.models import Reading
 from diagnosis.services.sharing import with_sharing
 from mlcore import registry
 from mlcore.models import ModelVersion
-from xraysite.common.decoders.pool import shared_pool
+from xraysite import metrics as site_metrics
+from xraysite.common import readiness
 from xraysite.common.faults import fault_of
 
 logger = logging.getLogger(__name__)
 
 MODELS_SHOWN = 5
+# Who may read the details of a check that fails.
+DETAILS_FOR = ("diagnosis.oversee_reading", "mlcore.activate_modelversion")
 
 
 @login_not_required
@@ -86,20 +91,41 @@ def favicon(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
-    """Return 200 if readings are possible now, otherwise 503 with the failing part."""
-    state = {"database": "ok", "model": "ok"}
-    try:
-        connection.ensure_connection()
-        if registry.active_version() is None:
-            state["model"] = "missing"
-    except DatabaseError:
-        state = {"database": "unreachable", "model": "unknown"}
-    if shared_pool().is_failing:
-        state["decoders"] = "cannot be started"
-    healthy = set(state.values()) == {"ok"}
-    return JsonResponse(
-        {"status": "ok" if healthy else "unavailable", **state}, status=200 if healthy else 503
-    )
+    """Return 200: this process answers requests. `readyz` says whether the site can work."""
+    return JsonResponse({"status": "ok"})
+
+
+@login_not_required
+@never_cache
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """Return 200 if readings are possible now, otherwise 503, and which checks fail.
+
+    Supervisors, ML staff and monitors with the token also get the details, which contain paths.
+    """
+    outcomes = readiness.outcomes()
+    is_ready = all(outcome.is_ok for outcome in outcomes if outcome.is_vital)
+    checks: dict[str, dict[str, Any]] = {}
+    shows_details = any(request.user.has_perm(name) for name in DETAILS_FOR)
+    for outcome in outcomes:
+        checks[outcome.name] = {"ok": outcome.is_ok}
+        if not outcome.is_ok:
+            checks[outcome.name]["why"] = outcome.code
+            if shows_details:
+                checks[outcome.name]["detail"] = outcome.detail
+    status = "ok" if is_ready else "unavailable"
+    return JsonResponse({"status": status, "checks": checks}, status=200 if is_ready else 503)
+
+
+@login_not_required
+@never_cache
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Return the metrics to a monitor with the token; to everybody else, 404."""
+    token, sent = settings.METRICS_TOKEN, request.headers.get("Authorization", "")
+    if not token or not constant_time_compare(sent, f"Bearer {token}"):
+        raise Http404
+    return HttpResponse(site_metrics.text(), content_type=CONTENT_TYPE_LATEST)
 
 
 @login_not_required

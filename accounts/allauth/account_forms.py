@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from accounts import avatars
+from accounts.audit_events import record_about_address
 from accounts.forms import PictureField
 from accounts.models import User
 from accounts.names import validate_display_name
@@ -113,6 +114,11 @@ class ForgotPasswordForm(account_forms.ResetPasswordForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         name_fields(self, email=_("Email"))
+
+    def save(self, request: HttpRequest, **kwargs: Any) -> str:
+        """Send the email, and record that somebody asked for it, whoever has the address."""
+        record_about_address(self.cleaned_data["email"], "password-reset-asked")
+        return str(super().save(request, **kwargs))
 
 
 class NewPasswordForm(account_forms.ResetPasswordKeyForm):

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+import auditlog.admin  # noqa: F401 - registers an admin for it, which is replaced below
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import FieldDoesNotExist
@@ -15,14 +16,13 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from accounts.audit.models import AuditEntry, is_mac
+from accounts.audit.models import AuditEntry
 from accounts.audit.recording import record_event
 from accounts.audit.registry import EVENTS, name_of
 from xraysite.common.admin import PrivateSearchChangeList, PrivateSearchMixin, ReadOnlyAdmin
 from xraysite.common.client_address import is_address
 from xraysite.common.paging import BoundedPaginator
 
-# django-auditlog registers its own admin for it.
 admin.site.unregister(AuditEntry)
 
 
@@ -228,7 +228,7 @@ class AuditEntryAdmin(PrivateSearchMixin, ReadOnlyAdmin):
 
     @admin.display(description=_("Sealed"), boolean=True)
     def sealed(self, entry: AuditEntry) -> bool:
-        return is_mac(entry.seal, entry.sealed_text())
+        return entry.is_sealed
 
 
 class NewestFirst(PrivateSearchChangeList):

@@ -1,13 +1,14 @@
 """The rows of the audit log, each sealed together with the row before it.
 
-A seal is an HMAC under the site's secret key: somebody who can write to the database but does not
-hold the key cannot forge a row. `accounts.audit.verify` finds rows that were altered, removed or
-inserted. Removing the newest rows and restoring an older head leaves a consistent chain; to detect
-that, compare with a head recorded elsewhere (`verify_audit --head`).
+A seal is an HMAC under the log's key: somebody who can write to the database but does not hold the
+key cannot forge a row. `accounts.audit.verify` finds rows that were altered, removed or inserted.
+Removing the newest rows and restoring an older head leaves a consistent chain. To reveal that,
+`accounts.audit.anchor` names the newest row outside the database.
 """
 
 import getpass
 import json
+import logging
 import os
 from collections.abc import Iterable
 from contextvars import ContextVar
@@ -26,11 +27,15 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.audit.registry import FIELD_EVENTS, name_of
 
+logger = logging.getLogger(__name__)
+
 # Part of every existing seal: it must never change, wherever the module moves.
 SALT = "accounts.audit_trail"
 # Keys of `additional_data` that list the objects shown by an event; the second one is of rows
 # written before `AuditMention` existed.
 SHOWN, SHOWN_BEFORE = "shown", "readings"
+# The event whose rows name the kinds of objects that rows are about.
+KINDS = "kinds"
 # The event named by `recording.event`, for the rows that django-auditlog writes inside it.
 current_event: ContextVar[tuple[str, dict[str, Any]] | None] = ContextVar(
     "current_event", default=None
@@ -66,10 +71,16 @@ def mac(text: str, secret: str | bytes) -> str:
     return salted_hmac(SALT, text, secret=secret, algorithm="sha256").hexdigest()
 
 
+def keys() -> list[str | bytes]:
+    """Return the keys that seal the log: the current one, then earlier ones."""
+    if settings.AUDIT_KEY:
+        return [settings.AUDIT_KEY, *settings.AUDIT_KEY_FALLBACKS]
+    return [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS, *settings.AUDIT_KEY_FALLBACKS]
+
+
 def is_mac(seal: str, text: str) -> bool:
-    """Return whether `seal` is the seal of `text` under the site's current or an earlier key."""
-    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-    return any(constant_time_compare(seal, mac(text, key)) for key in keys)
+    """Return whether `seal` is the seal of `text` under the log's current or an earlier key."""
+    return any(constant_time_compare(seal, mac(text, key)) for key in keys())
 
 
 def console_user() -> str:
@@ -107,7 +118,7 @@ class SealField(models.CharField):
 
     def pre_save(self, model_instance: Any, add: bool) -> str:
         if add:
-            model_instance.seal = mac(model_instance.sealed_text(), settings.SECRET_KEY)
+            model_instance.seal = mac(model_instance.sealed_text(), keys()[0])
         return super().pre_save(model_instance, add)
 
 
@@ -231,6 +242,11 @@ class AuditEntry(AbstractLogEntry):
         keys = detail.get(SHOWN, detail.get(SHOWN_BEFORE))
         return keys if isinstance(keys, list) else []
 
+    @property
+    def is_sealed(self) -> bool:
+        """Whether the row is as the site wrote it."""
+        return is_mac(self.seal, self.sealed_text())
+
     def sealed_text(self) -> str:
         """Return the text that the seal covers: the previous seal and every field, as JSON."""
         # As the database returns them: a number stored as text is text.
@@ -296,6 +312,9 @@ class AuditHeadManager(models.Manager["AuditHead"]):
         if head is None:
             self.get_or_create(pk=1)
             head = self.select_for_update().get(pk=1)
+        elif not head.is_own:
+            # Recording goes on, so that nothing is lost besides; `verify_audit` reports it.
+            logger.critical("The head of the audit log was altered. Run manage.py verify_audit.")
         return head
 
 
@@ -316,9 +335,10 @@ class AuditHead(models.Model):
 
     def move_to(self, entry: AuditEntry) -> None:
         self.sequence, self.seal = entry.sequence, entry.seal
-        self.own_seal = mac(f"head {self}", settings.SECRET_KEY)
+        self.own_seal = mac(f"head {self}", keys()[0])
         self.save(update_fields=["sequence", "seal", "own_seal"])
 
     @property
     def is_own(self) -> bool:
-        return (self.sequence, self.seal) == (0, "") or is_mac(self.own_seal, f"head {self}")
+        """Whether the site wrote the head. One without a row is never committed."""
+        return self.sequence > 0 and is_mac(self.own_seal, f"head {self}")

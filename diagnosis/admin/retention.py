@@ -105,7 +105,10 @@ def purge_view(model_admin: admin.ModelAdmin, request: HttpRequest, pk: uuid.UUI
 def purge_selected(
     model_admin: admin.ModelAdmin, request: HttpRequest, queryset: QuerySet[Reading]
 ) -> HttpResponse | None:
-    """Show which readings can be purged and ask for a reason; once confirmed, purge them."""
+    """Show which readings can be purged and ask for a reason; once confirmed, purge them.
+
+    Readings that are not deleted are only counted: the page names no patient without need.
+    """
     readings = list(queryset.select_related("doctor", "hidden_by")[: MAX_AT_ONCE + 1])
     if len(readings) > MAX_AT_ONCE:
         text = _("Select at most %(n)s readings at a time.") % {"n": MAX_AT_ONCE}
@@ -116,9 +119,11 @@ def purge_selected(
     if confirmed and form.is_valid():
         _purge(request, readings, form.cleaned_data["reason"])
         return None
-    access_log.record_list(readings, what="purge-selection")
+    deleted = [reading for reading in readings if reading.is_hidden]
+    access_log.record_list(deleted, what="purge-selection")
     context = {"title": _("Purge deleted readings"), "form": form, "is_selection": True}
-    return _confirmation(model_admin, request, context | _by_retention(readings))
+    context |= {"not_deleted": len(readings) - len(deleted)}
+    return _confirmation(model_admin, request, context | _by_retention(deleted))
 
 
 def _purge(request: HttpRequest, readings: Iterable[Reading], reason: str) -> None:

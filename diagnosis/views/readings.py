@@ -26,6 +26,7 @@ from diagnosis.forms.readings import (
     header_fields,
 )
 from diagnosis.models import Reading, Review
+from diagnosis.readiness import obstacle, unavailable_text
 from diagnosis.services import pending, sharing
 from diagnosis.services.conflicts import UndecidedError
 from diagnosis.services.heatmaps import heatmap_place
@@ -114,6 +115,8 @@ class NewReadingView(DoctorsOnlyMixin, View):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Show an empty form, or with `?draft=` what was typed before a wrong file was dropped."""
+        if (found := obstacle()) is not None:
+            return obstacle_page(request, *found)
         draft = _draft(request)
         return render(request, "diagnosis/reading_form.html", {"form": ReadingForm(initial=draft)})
 
@@ -183,19 +186,10 @@ def unavailable_page(request: HttpRequest, error: ModelUnavailable) -> HttpRespo
     return render(request, "diagnosis/model_unavailable.html", context, status=503)
 
 
-def unavailable_text(code: str) -> str:
-    """Return why no reading can be made now.
-
-    Args:
-        code: the code of a `ModelUnavailable` error.
-    """
-    texts = {
-        "missing": _("No model is active on this server."),
-        "damaged": _("The model's files are damaged. The model has been taken out of use."),
-        "invalid_output": _("The model's output was invalid and has been discarded."),
-        "timeout": _("The model did not respond in time."),
-    }
-    return texts.get(code, _("The model is unavailable."))
+def obstacle_page(request: HttpRequest, code: str, message: str) -> HttpResponse:
+    """Respond, instead of with the form, that no X-ray can be read now and why."""
+    context = {"code": code, "message": message}
+    return render(request, "diagnosis/not_ready.html", context, status=503)
 
 
 class InspectFilmView(DoctorsOnlyMixin, View):

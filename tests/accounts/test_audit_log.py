@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def log() -> list[AuditEntry]:
-    """At least five entries from outside a request, newest last."""
+    """At least seven entries from outside a request, newest last; the first two start the log."""
     auditlog_value.set(None)
     doctor = services.create_account(
         email="d@example.org", display_name="D", password=PASSWORD, role=roles.DOCTOR
@@ -39,7 +39,7 @@ def log() -> list[AuditEntry]:
 
 
 def update_of(column: str) -> str:
-    return f"UPDATE accounts_auditentry SET {column} = %s WHERE sequence = 4"  # noqa: S608
+    return f"UPDATE accounts_auditentry SET {column} = %s WHERE sequence = 6"  # noqa: S608
 
 
 def execute(sql: str, *values: object) -> None:
@@ -82,31 +82,31 @@ def test_tampered_entry_is_reported_and_no_other(log, column, value):
         call_command("verify_audit", stdout=out)
     named = {int(number) for number in re.findall(r"Row (\d+) \(", out.getvalue())}
     # A forged seal also breaks the chain to the next entry.
-    assert named == ({4, 5} if column == "seal" else {4}), out.getvalue()
+    assert named == ({6, 7} if column == "seal" else {6}), out.getvalue()
 
 
 def test_exchanged_account_is_reported(log):
     other = UserFactory()
-    execute("UPDATE accounts_auditentry SET actor_id = %s WHERE sequence = 4", other.pk)
+    execute("UPDATE accounts_auditentry SET actor_id = %s WHERE sequence = 6", other.pk)
     assert len(found := list(verify_log())) == 1
-    assert found[0].startswith("Row 4 ")
+    assert found[0].startswith("Row 6 ")
     assert "another account" in found[0]
 
 
-@pytest.mark.parametrize("gone", [1, 3])
+@pytest.mark.parametrize("gone", [1, 4])
 def test_missing_entry_is_reported(log, gone):
     execute("DELETE FROM accounts_auditentry WHERE sequence = %s", gone)
     assert list(verify_log()) == [f"Row {gone} is missing."]
 
 
 def test_missing_entries_at_the_end_are_reported(log):
-    execute("DELETE FROM accounts_auditentry WHERE sequence >= 4")
-    assert list(verify_log()) == [f"Rows 4 to {len(log)} are missing."]
+    execute("DELETE FROM accounts_auditentry WHERE sequence >= 6")
+    assert list(verify_log()) == [f"Rows 6 to {len(log)} are missing."]
 
 
 def test_truncating_log_and_head_is_detected(log):
-    execute("DELETE FROM accounts_auditentry WHERE sequence >= 4")
-    execute("UPDATE accounts_audithead SET sequence = 3, seal = %s", log[2].seal)
+    execute("DELETE FROM accounts_auditentry WHERE sequence >= 6")
+    execute("UPDATE accounts_audithead SET sequence = 5, seal = %s", log[4].seal)
     assert any("head of the log" in sentence for sentence in verify_log())
 
 
@@ -138,7 +138,7 @@ def test_inserted_entry_is_reported(log):
     )  # fmt: skip
     execute(
         f"INSERT INTO accounts_auditentry (sequence, {columns}) "  # noqa: S608
-        f"SELECT {len(log) + 1}, {columns} FROM accounts_auditentry WHERE sequence = 4"
+        f"SELECT {len(log) + 1}, {columns} FROM accounts_auditentry WHERE sequence = 6"
     )
     found = list(verify_log())
     assert any("inserted by hand" in sentence for sentence in found)
@@ -147,10 +147,10 @@ def test_inserted_entry_is_reported(log):
 
 def test_swapped_entries_are_detected(log):
     execute("UPDATE accounts_auditentry SET sequence = 1003 WHERE sequence = 3")
-    execute("UPDATE accounts_auditentry SET sequence = 3 WHERE sequence = 4")
-    execute("UPDATE accounts_auditentry SET sequence = 4 WHERE sequence = 1003")
+    execute("UPDATE accounts_auditentry SET sequence = 3 WHERE sequence = 6")
+    execute("UPDATE accounts_auditentry SET sequence = 6 WHERE sequence = 1003")
     named = {number for s in verify_log() for number in re.findall(r"^Row (\d+)", s)}
-    assert {"3", "4"} <= named
+    assert {"3", "6"} <= named
 
 
 def test_seal_cannot_be_forged_without_the_key(log):
@@ -171,7 +171,7 @@ def test_entries_stay_valid_after_a_key_rotation(log, settings):
 
 
 def test_entries_cannot_be_changed_or_deleted_through_the_orm(log):
-    row = log[3]
+    row = log[5]
     for attempt in (
         row.save,
         row.delete,

@@ -37,7 +37,7 @@ def test_a_reset_by_link_is_on_record(doctor, client):
     form = client.get(link, follow=True)
     new = {"password1": NEW, "password2": NEW}
     assert client.post(form.redirect_chain[-1][0], new).status_code == 302
-    assert events(doctor) == [("password-reset", None)]
+    assert events(doctor) == [("password-reset-asked", None), ("password-reset", None)]
 
 
 def test_the_owner_is_mailed_when_a_superuser_sets_the_password(
@@ -122,3 +122,45 @@ def test_a_code_tried_while_locked_out_is_on_record(doctor, settings):
     cache.clear()
     rows = AuditEntry.objects.filter(object_pk=str(doctor.pk), what="sign-in-locked")
     assert rows.count() == 2
+
+
+def test_asking_for_a_reset_link_is_on_record(doctor, client):
+    for typed in (doctor.email.upper(), "nobody@example.org"):
+        client.post("/accounts/password/reset/", {"email": typed})
+    rows = AuditEntry.objects.filter(what="password-reset-asked").order_by("sequence")
+    assert [(row.object_pk, row.object_repr) for row in rows] == [
+        (str(doctor.pk), str(doctor)),
+        ("", "nobody@example.org"),
+    ]
+    assert {row.remote_addr for row in rows} == {"127.0.0.1"}
+
+
+def test_every_attempt_beyond_a_rate_limit_is_on_record(doctor, settings):
+    cache.clear()
+    settings.ACCOUNT_RATE_LIMITS = {"login": "2/m/ip", "reset_password": "1/m/ip"}
+    browser = anonymous_browser()
+    statuses = [sign_in(browser, doctor.email, "wrong").status_code for _ in range(5)]
+    for _ in range(3):
+        browser.post("/accounts/password/reset/", {"email": "nobody@example.org"})
+    cache.clear()
+    assert statuses == [200, 200, 429, 429, 429]
+    rows = AuditEntry.objects.filter(object_pk=str(doctor.pk))
+    assert rows.filter(what="sign-in-failed").count() == 2
+    assert rows.filter(what="sign-in-locked").count() == 3
+    assert AuditEntry.objects.filter(what="password-reset-asked").count() == 1
+    refused = AuditEntry.objects.filter(what="attempt-refused")
+    assert {row.object_repr for row in refused} == {"nobody@example.org"}
+    assert [row.additional_data["page"] for row in refused] == ["account_reset_password"] * 2
+
+
+def test_an_attempt_of_a_signed_in_account_beyond_a_rate_limit_is_on_record(
+    as_doctor, doctor, settings
+):
+    cache.clear()
+    settings.ACCOUNT_RATE_LIMITS = {"change_password": "1/m/user"}
+    new = {"oldpassword": "wrong", "password1": NEW, "password2": NEW}
+    statuses = [as_doctor.post("/accounts/password/change/", new).status_code for _ in range(2)]
+    cache.clear()
+    assert statuses == [200, 429]
+    row = AuditEntry.objects.get(what="attempt-refused")
+    assert (row.actor, row.object_pk) == (doctor, str(doctor.pk))

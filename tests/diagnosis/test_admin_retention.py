@@ -103,7 +103,11 @@ def test_a_selection_shows_what_can_be_purged_first(deleted, as_supervisor):
     purging, keeping = page.split("These readings cannot be purged")
     assert deleted.patient_name in purging
     assert kept.patient_name in keeping
-    assert "The doctor has not deleted this reading." in keeping
+    assert "1 selected reading is not deleted and will be kept." in keeping
+    assert shown.patient_name not in page
+    assert str(shown.pk) not in page
+    row = AuditEntry.objects.get(what="purge-selection")
+    assert set(row.shown_keys) == {str(deleted.pk), str(kept.pk)}
     assert Reading.objects.count() == 3
     without = as_supervisor.post(LIST, sent | {"confirmed": "yes"})
     assert "This field is required" in without.content.decode()

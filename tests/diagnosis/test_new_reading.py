@@ -235,7 +235,7 @@ def test_another_doctors_submission_id_cannot_be_reused(
     assert submission not in response.content.decode()
 
 
-@pytest.mark.parametrize("code", ["missing", "damaged", "invalid_output", "timeout"])
+@pytest.mark.parametrize("code", ["inactive", "missing", "damaged", "invalid_output", "timeout"])
 def test_without_a_valid_prediction_there_is_no_reading(
     code, active_model, as_doctor, film_bytes, monkeypatch
 ):

@@ -123,20 +123,20 @@ def test_a_turn_ends_with_its_request(as_doctor, active_model):
 
 
 @pytest.mark.django_db
-def test_without_decoders_the_form_says_so_and_healthz_too(
+def test_without_decoders_the_form_says_so_and_readyz_too(
     as_doctor, client, active_model, monkeypatch
 ):
     own = pool.Pool(1)
     monkeypatch.setattr(pool, "shared_pool", lambda: own)
-    monkeypatch.setattr("xraysite.views.shared_pool", lambda: own)
+    monkeypatch.setattr("xraysite.readiness.shared_pool", lambda: own)
     monkeypatch.setattr("sys.executable", "/nonexistent/python")
     other = encode(synthetic_film("NORMAL", seed=4, size=128), "png")
     response = as_doctor.post(reverse("readings:new"), patient_details(film=upload_of(other)))
     assert response.status_code == 503
     assert "cannot read image files at the moment" in response.content.decode()
-    health = client.get("/healthz")
-    assert health.status_code == 503
-    assert health.json()["decoders"] == "cannot be started"
+    ready = client.get("/readyz")
+    assert ready.status_code == 503
+    assert ready.json()["checks"]["decoders"] == {"ok": False, "why": "failing"}
     monkeypatch.undo()
 
 

@@ -139,7 +139,7 @@ def test_the_site_serves(site):
     address, said = site
     assert f"{settings.SHIPPED_MODEL} (" in said
     assert said.count("@example.org") == 4, "a demo account of each role, with its password"
-    assert json.loads(get(f"{address}/healthz")[1])["model"] == "ok"
+    assert json.loads(get(f"{address}/readyz")[1])["checks"]["model"] == {"ok": True}
     for page, shown in (("/", "xraysite"), ("/accounts/login/", 'type="password"')):
         status, text = get(address + page)
         assert status == 200

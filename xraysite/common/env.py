@@ -1,6 +1,8 @@
 """Typed environment variables, based on django-environ."""
 
+import hashlib
 import ipaddress
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -52,14 +54,41 @@ def directory(name: str, *, default: Path) -> Path:
     return Path(env.str(name, default=str(default))).expanduser().resolve()
 
 
-def secret(name: str, *, min_length: int = 50) -> str:
-    """Return a secret that must be set and strong enough.
+def memory_folder(var: Path) -> Path:
+    """Return a folder in memory for the installation whose files are in `var`, else one in `var`.
+
+    Does not create it.
+    """
+    memory = Path("/dev/shm")  # noqa: S108 - the folder inside is made for this user alone
+    if not memory.is_dir():
+        return var / "metrics"
+    return memory / f"xraysite-{os.getuid()}-{hashlib.sha256(str(var).encode()).hexdigest()[:12]}"
+
+
+def choice(name: str, *, choices: list[str], default: str) -> str:
+    """Return the value of the variable `name`, one of `choices`.
+
+    Raises:
+        ImproperlyConfigured: it is none of them.
+    """
+    value: str = env.str(name, default=default)
+    if value not in choices:
+        raise ImproperlyConfigured(
+            f"{name} must be one of {', '.join(choices)}. Received: {value!r}."
+        )
+    return value
+
+
+def secret(name: str, *, min_length: int = 50, default: str | None = None) -> str:
+    """Return a secret, which must be set unless there is a `default`, and strong enough.
 
     Raises:
         ImproperlyConfigured: the secret is missing, shorter than `min_length` characters, has fewer
             than five different characters, or starts with Django's insecure prefix.
     """
     value: str = env.str(name, default="")
+    if not value and default is not None:
+        return default
     if not value:
         raise ImproperlyConfigured(f"Set {name} in the environment; there is no default.")
     if len(value) < min_length or len(set(value)) < 5 or value.startswith("django-insecure"):

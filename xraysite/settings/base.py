@@ -12,9 +12,9 @@ BASE_DIR = Path(__file__).resolve().parent.parent.parent
 VAR_DIR = env.directory("XRAYSITE_VAR", default=BASE_DIR / "var")
 
 INSTALLED_APPS = [
-    "auditlog",
     "xraysite",
     "accounts",
+    "auditlog",  # after accounts, which replaces its management commands
     "diagnosis",
     "forum",
     "mlcore",
@@ -38,6 +38,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "xraysite.common.request_log.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -121,6 +122,8 @@ STORAGES = {
 
 FILM_MAX_BYTES = 64 * 2**20
 FILM_MAX_PIXELS = 64_000_000
+# With less free space on the disk of the films or of the database, no film is accepted.
+MIN_FREE_BYTES = env.whole_number("MIN_FREE_MB", default=512) * 2**20
 # Processes of each web process that decode uploaded files, and the threads of a web process.
 DECODERS = env.whole_number("DECODERS", default=2)
 WEB_THREADS = env.whole_number("WEB_THREADS", default=4, least=2)
@@ -290,11 +293,44 @@ X_FRAME_OPTIONS = "DENY"
 AUDITLOG_INCLUDE_ALL_MODELS = False
 AUDITLOG_LOGENTRY_MODEL = "accounts.AuditEntry"
 AUDITLOG_CID_HEADER = None  # do not log a header that clients can set
+# Seals the log. Without it, SECRET_KEY does; with it, SECRET_KEY can be changed on its own.
+AUDIT_KEY = ""
+AUDIT_KEY_FALLBACKS: list[str] = env.env.list("AUDIT_KEY_FALLBACKS", default=[])
+# Names the newest row of the log outside the database; see `accounts.audit.anchor`.
+AUDIT_ANCHOR: Path | None = env.directory("AUDIT_ANCHOR", default=VAR_DIR / "audit_anchor")
 
+# --- Logs and metrics -------------------------------------------------------------------------
+
+LOG_FORMATTERS = {
+    "plain": {
+        "()": "xraysite.common.log_format.PlainFormatter",
+        "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
+    },
+    "json": {"()": "xraysite.common.log_format.JSONFormatter"},
+}
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "formatters": LOG_FORMATTERS,
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": env.choice("LOG_FORMAT", choices=list(LOG_FORMATTERS), default="plain"),
+        }
+    },
     "root": {"handlers": ["stderr"], "level": env.env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {
+        # One line per request.
+        "xraysite.access": {
+            "level": "INFO" if env.env.bool("ACCESS_LOG", default=True) else "WARNING"
+        },
+        # Says with the URL what the access log says with the pattern.
+        "django.request": {"level": "ERROR"},
+    },
 }
+# Opens /metrics to monitors that send it as a bearer token; without it, the address does not exist.
+METRICS_TOKEN = env.secret("METRICS_TOKEN", min_length=20, default="")
+# Shared by all processes of this machine, in memory rather than on a disk that may be full.
+METRICS_DIR = (
+    env.directory("METRICS_DIR", default=env.memory_folder(VAR_DIR)) if METRICS_TOKEN else None
+)

@@ -5,9 +5,11 @@ from django.core.management.utils import get_random_secret_key
 from xraysite.common import env, private_files
 
 from .base import *  # noqa: F403
-from .base import STORAGES, VAR_DIR
+from .base import LOGGING, STORAGES, VAR_DIR
 
 DEBUG = env.env.bool("DEBUG", default=False)
+if not env.env.bool("ACCESS_LOG", default=False):
+    LOGGING["loggers"]["xraysite.access"]["level"] = "WARNING"
 if DEBUG:
     STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]"]

@@ -6,13 +6,15 @@ from .base import *  # noqa: F403
 
 DEBUG = False
 SECRET_KEY = env.secret("SECRET_KEY")
-# Earlier keys of this site; older rows of the audit log are sealed with them.
+# Earlier keys of this site; without AUDIT_KEY, older rows of the audit log are sealed with them.
 SECRET_KEY_FALLBACKS = env.env.list("SECRET_KEY_FALLBACKS", default=[])
+if env.env.str("AUDIT_KEY", default=""):
+    AUDIT_KEY = env.secret("AUDIT_KEY")
 ALLOWED_HOSTS = env.env.list("ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS")
 
 SECURE_SSL_REDIRECT = env.env.bool("SECURE_SSL_REDIRECT", default=True)
-SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 3600
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SECURE_HSTS_PRELOAD = True

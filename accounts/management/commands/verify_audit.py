@@ -2,16 +2,18 @@ import argparse
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
+from accounts.audit import anchor, anchoring, heads
 from accounts.audit.models import AuditEntry, AuditHead
 from accounts.audit.verify import verify_log
 
 
 def recorded_head(text: str) -> tuple[int, str]:
-    number, colon, seal = text.partition(":")
-    if not (colon and number.isdigit() and len(seal) == 64):
-        raise argparse.ArgumentTypeError(f"A head looks like 1234:0f3a… Received: {text!r}.")
-    return int(number), seal
+    try:
+        return anchor.parse_head(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 class Command(BaseCommand):
@@ -25,6 +27,16 @@ class Command(BaseCommand):
         parser.add_argument(
             "--head", type=recorded_head, metavar="NUMBER:SEAL", help="a head recorded earlier"
         )
+        parser.add_argument(
+            "--mail", action="append", default=[], metavar="ADDRESS", help="email the head there"
+        )
+        parser.add_argument(
+            "--syslog",
+            nargs="?",
+            const="/dev/log",
+            metavar="ADDRESS",
+            help="send the head to a syslog server, HOST:PORT over UDP or a socket (/dev/log)",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         found = 0
@@ -36,6 +48,10 @@ class Command(BaseCommand):
         self.stdout.write(
             self.style.SUCCESS(f"The audit log is intact: {AuditEntry.objects.count()} rows.")
         )
-        head = AuditHead.objects.filter(pk=1).first()
-        if head is not None:
-            self.stdout.write(f"Head: {head}")
+        head = AuditHead.objects.get(pk=1)
+        self.stdout.write(f"Head: {head}")
+        try:
+            anchoring.move(wait=True)
+            heads.send(str(head), mail_to=options["mail"], syslog_at=options["syslog"])
+        except (anchor.AnchorError, DatabaseError, heads.NotSentError) as error:
+            raise CommandError(f"The log is intact, but its head was not kept: {error}") from error

@@ -1,0 +1,97 @@
+"""What the site counts, and what `/metrics` looks up when it is asked."""
+
+import shutil
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.files.storage import storages
+from django.db import DatabaseError, transaction
+from django.db.models.signals import post_save
+from django.utils import timezone
+from prometheus_client.core import GaugeMetricFamily
+
+from accounts.models import AuditEntry, AuditHead
+from diagnosis.models import Reading
+from forum.mailing import GRACE
+from forum.notifications import due_for_mail
+from mlcore import registry
+from xraysite.common import metrics, readiness
+
+
+def connect() -> None:
+    """Count readings and audit rows from now on, once they are committed."""
+    metrics.merge_ended()
+    post_save.connect(_count_reading, sender=Reading, dispatch_uid=f"{__name__}.reading")
+    post_save.connect(_count_row, sender=AuditEntry, dispatch_uid=f"{__name__}.row")
+
+
+def _count_reading(sender: Any, instance: Reading, created: bool, **kwargs: Any) -> None:
+    if created:
+        facts = (instance.label, list(instance.scope_reasons), instance.inference_ms / 1000)
+        transaction.on_commit(partial(_count, *facts), robust=True)
+
+
+def _count(label: str, reasons: list[str], seconds: float) -> None:
+    metrics.READINGS.labels(label).inc()
+    metrics.MODEL_TIME.observe(seconds)
+    for reason in reasons:
+        metrics.OUT_OF_SCOPE.labels(reason).inc()
+
+
+def _count_row(sender: Any, instance: AuditEntry, **kwargs: Any) -> None:
+    transaction.on_commit(metrics.AUDIT_ROWS.labels(instance.what).inc, robust=True)
+
+
+def text() -> bytes:
+    """Return all metrics for Prometheus."""
+    return metrics.exposition([Current()])
+
+
+class Current:
+    """Metrics that are looked up: what is true now, for the whole site or this machine."""
+
+    def collect(self) -> Iterator[Any]:
+        ready = GaugeMetricFamily(
+            "xraysite_ready", "Whether a check of readiness passes.", labels=["check"]
+        )
+        for outcome in readiness.outcomes():
+            ready.add_metric([outcome.name], float(outcome.is_ok))
+        yield ready
+        yield from self._disks()
+        try:
+            yield from self._database()
+        except DatabaseError:
+            return  # `xraysite_ready{check="database"}` says so
+
+    def _disks(self) -> Iterator[Any]:
+        free = GaugeMetricFamily("xraysite_disk_free_bytes", "Free space.", labels=["of"])
+        size = GaugeMetricFamily("xraysite_disk_bytes", "Size of the disk.", labels=["of"])
+        database = settings.DATABASES["default"]
+        places = {"films": getattr(storages["films"], "location", None)}
+        if database["ENGINE"] == "xraysite.sqlite":
+            places["database"] = Path(database["NAME"]).parent
+        for name, place in places.items():
+            if place and Path(place).exists():
+                usage = shutil.disk_usage(place)
+                free.add_metric([name], usage.free)
+                size.add_metric([name], usage.total)
+        yield free
+        yield size
+
+    def _database(self) -> Iterator[Any]:
+        head = AuditHead.objects.filter(pk=1).values_list("sequence", flat=True).first()
+        yield GaugeMetricFamily(
+            "xraysite_audit_log_rows", "Rows of the audit log.", value=head or 0
+        )
+        waiting = due_for_mail(timezone.now() - GRACE).count()
+        queue = GaugeMetricFamily("xraysite_queue_waiting", "Waiting work.", labels=["queue"])
+        queue.add_metric(["board_mail"], waiting)
+        yield queue
+        version = registry.active_version()
+        model = GaugeMetricFamily("xraysite_model_active", "The active model.", labels=["model"])
+        if version is not None:
+            model.add_metric([version.name], 1)
+        yield model

@@ -1,0 +1,106 @@
+"""The site's checks of readiness, and what the office says about each that fails."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.files.storage import storages
+from django.utils.translation import gettext as _
+
+from accounts import readiness as accounts_readiness
+from diagnosis import readiness as diagnosis_readiness
+from mlcore import readiness as mlcore_readiness
+from xraysite.common import readiness
+from xraysite.common.decoders.errors import DecoderUnavailableError
+from xraysite.common.decoders.pool import shared_pool
+from xraysite.common.readiness import NotReadyError, Outcome
+
+
+def register() -> None:
+    """Register every check."""
+    readiness.register("database", accounts_readiness.check_database)
+    readiness.register("database_space", check_database_space)
+    readiness.register("films", diagnosis_readiness.check_films)
+    readiness.register("films_space", check_films_space)
+    readiness.register("model", mlcore_readiness.check_model)
+    readiness.register("decoders", check_decoders)
+    readiness.register("clock", accounts_readiness.check_clock)
+    readiness.register("audit_log", accounts_readiness.check_audit_log, is_vital=False)
+
+
+def check_films_space() -> None:
+    """Check the free space of the film storage, if it is a disk of this machine."""
+    location = getattr(storages["films"], "location", None)
+    if location:
+        _check_space(Path(location))
+
+
+def check_database_space() -> None:
+    """Check the free space of the database's disk, if it is one of this machine."""
+    database = settings.DATABASES["default"]
+    if database["ENGINE"] == "xraysite.sqlite":
+        _check_space(Path(database["NAME"]).parent)
+
+
+def _check_space(folder: Path) -> None:
+    while not folder.exists():
+        folder = folder.parent
+    disk = os.statvfs(folder)
+    free = disk.f_bavail * disk.f_frsize
+    if free < settings.MIN_FREE_BYTES:
+        raise NotReadyError(
+            "full", f"{folder}: {free:,} bytes are free, less than {settings.MIN_FREE_BYTES:,}."
+        )
+    if disk.f_files and not disk.f_favail:
+        raise NotReadyError("full", f"{folder}: the disk has no room for another file (inodes).")
+
+
+def check_decoders() -> None:
+    """If no decoder could be started for the last upload, try to start them again."""
+    pool = shared_pool()
+    if pool.is_failing:
+        try:
+            pool.warm_up()
+        except DecoderUnavailableError as error:
+            raise NotReadyError("failing", f"No decoder can be started: {error}") from error
+
+
+def problems() -> list[dict[str, str]]:
+    """Return title, detail and what to do for each check that fails."""
+    return [
+        {
+            "name": outcome.name,
+            "title": _titles()[outcome.name],
+            "detail": outcome.detail or outcome.code,
+            "advice": _advice(outcome),
+        }
+        for outcome in readiness.outcomes()
+        if not outcome.is_ok
+    ]
+
+
+def _titles() -> dict[str, str]:
+    return {
+        "database": _("The database cannot be written to"),
+        "database_space": _("The database's disk is nearly full"),
+        "films": _("The storage for X-rays cannot be written to"),
+        "films_space": _("The storage for X-rays is nearly full"),
+        "model": _("The model cannot be used"),
+        "decoders": _("Image files cannot be opened"),
+        "clock": _("The server's clock is wrong"),
+        "audit_log": _("The audit log is in doubt"),
+    }
+
+
+def _advice(outcome: Outcome) -> str:
+    is_full = _("Free some space on the disk or enlarge it; nothing is deleted automatically.")
+    texts: dict[str, Any] = {
+        "database": _("Check the database server, its disk and its permissions."),
+        "films": _("Check that the disk is mounted and that the site's user may write to it."),
+        "model": _("Restore the model's folder from a backup, or activate another model."),
+        "decoders": _("Check the server's memory and its limit on processes."),
+        "clock": _("Set the clock right (NTP). Until then, sessions may last too long."),
+        "audit_log": _("Run manage.py verify_audit and follow the operator's guide."),
+    }
+    return is_full if outcome.code == "full" else str(texts.get(outcome.name, is_full))
