@@ -7,23 +7,19 @@ web page does. The last part starts gunicorn with two web processes on a site of
 """
 
 import argparse
-import http.client
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from measuring import ROOT, machine, milliseconds, say_machine, table
+from serving import children, resident, send, server, signed_in, upload
 from sites import start_django
 
 UNLIMITED = """
@@ -91,22 +87,6 @@ def after(data: bytes) -> list[str]:
     return [said, f"{seconds:.2f}", f"{max(peaks):.0f}"]
 
 
-def resident(pid: int) -> float:
-    """Return the resident memory of a process in MiB, 0 if it has ended."""
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, IndexError):
-        return 0.0
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def children(pid: int) -> list[int]:
-    try:
-        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
-
-
 def usual_films(repeats: int) -> list[list[str]]:
     """Compare the medians for ordinary films, in the same process and in a decoder."""
     from mlcore.decoding import decode_film
@@ -125,74 +105,6 @@ def usual_films(repeats: int) -> list[list[str]]:
         there = milliseconds(lambda data=data: decode_film(data), repeats)["median"]  # type: ignore[misc]
         rows.append([name, f"{here:.1f}", f"{there:.1f}"])
     return rows
-
-
-@contextmanager
-def server(folder: str) -> Iterator[tuple[int, int]]:
-    """Run gunicorn with its usual two processes; yields its port and process id."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = os.environ | {"XRAYSITE_VAR": folder}
-    collect = [sys.executable, "manage.py", "collectstatic", "--no-input", "-v0"]
-    subprocess.run(collect, cwd=ROOT, env=environment, check=True)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", "--config", "python:xraysite.gunicorn",
-         "--bind", f"127.0.0.1:{port}", "--log-level", "error"],
-        cwd=ROOT, env=environment,
-    )  # fmt: skip
-    try:
-        until = time.monotonic() + 60
-        while time.monotonic() < until:
-            try:
-                if send(port, "GET", "/healthz")[0] == 200:
-                    break
-            except OSError:
-                time.sleep(0.2)
-        yield port, process.pid
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def send(
-    port: int, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
-) -> tuple[int, float]:
-    """Return the status and the seconds of a request."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-    started = time.perf_counter()
-    connection.request(method, path, body, headers or {})
-    response = connection.getresponse()
-    response.read()
-    connection.close()
-    return response.status, time.perf_counter() - started
-
-
-def signed_in(email: str) -> dict[str, str]:
-    """Return the headers of a browser in which a new doctor is signed in."""
-    from django.test import Client
-
-    from accounts import roles, services
-
-    user = services.create_account(
-        email=email, display_name=email, password=uuid.uuid4().hex, role=roles.DOCTOR,
-        hospital="Test", department="Radiology",
-    )  # fmt: skip
-    client = Client()
-    client.force_login(user)
-    session, token = client.cookies["sessionid"].value, "t" * 32
-    return {"Cookie": f"sessionid={session}; csrftoken={token}", "X-CSRFToken": token}
-
-
-def upload(port: int, headers: dict[str, str], data: bytes) -> tuple[int, float]:
-    """Send the form for a new reading."""
-    from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
-
-    from tests.conftest import patient_details, upload_of
-
-    fields = patient_details(film=upload_of(data), submission=str(uuid.uuid4()))
-    body = encode_multipart(BOUNDARY, fields)
-    return send(port, "POST", "/readings/new/", body, headers | {"Content-Type": MULTIPART_CONTENT})
 
 
 def load(files: list[bytes]) -> dict[str, Any]:
