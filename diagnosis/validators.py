@@ -8,7 +8,6 @@ from django.conf import settings
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
-from django.utils.text import format_lazy
 from django.utils.translation import gettext, gettext_lazy
 
 from mlcore.decoding import decode_film
@@ -80,8 +79,8 @@ def too_large() -> ValidationError:
 
 def not_stored(fault: Fault) -> ValidationError:
     """Return the validation error for an upload that the server cannot store."""
-    message = format_lazy("{title}. {text}", title=fault.title, text=fault.text)
-    return ValidationError(message, code="storage")
+    params = {"title": fault.title, "text": fault.text}
+    return ValidationError(gettext_lazy("%(title)s. %(text)s"), code="storage", params=params)
 
 
 def refusal_to_store(error: OSError) -> ValidationError:

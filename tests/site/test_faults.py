@@ -258,3 +258,9 @@ def test_other_errors_are_no_faults():
     nested = RuntimeError("outer")
     nested.__cause__ = OSError(errno.EDQUOT, "quota")
     assert faults.fault_of(nested) == faults.STORAGE_FULL
+
+
+def test_an_error_while_a_fault_is_explained_is_an_error_of_its_own():
+    error = ValueError("no template")
+    error.__context__ = OSError(errno.ENOSPC, "full")
+    assert faults.fault_of(error) is None

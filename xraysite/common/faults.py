@@ -122,7 +122,10 @@ _BY_SQLSTATE = {
 
 
 def fault_of(error: BaseException) -> Fault | None:
-    """Return the state of the server that caused an exception; None if it is another error."""
+    """Return the state of the server that caused an exception; None if it is another error.
+
+    An error that was merely raised while another one was handled is an error of its own.
+    """
     for each in _chain(error):
         if isinstance(each, DatabaseError | InterfaceError):
             fault = _of_database(each)
@@ -141,7 +144,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
     while current is not None and id(current) not in seen:
         seen.add(id(current))
         yield current
-        current = current.__cause__ or current.__context__
+        current = current.__cause__
 
 
 def _of_database(error: Exception) -> Fault | None:
