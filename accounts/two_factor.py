@@ -7,6 +7,7 @@ their session has passed one. For other accounts it is optional; allauth asks fo
 from typing import Any
 
 from allauth.account.internal.flows.login import get_authentication_records, record_authentication
+from allauth.mfa.adapter import get_adapter
 from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.exceptions import PermissionDenied
@@ -18,6 +19,8 @@ from django.utils.http import urlencode
 from accounts.audit.recording import record_access
 from accounts.models import User
 
+# What allauth encrypts of a factor: of apps, of recovery codes, of those of its earlier versions.
+ENCRYPTED = frozenset({"secret", "seed", "migrated_codes"})
 FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 # Session key: the page that staff asked for before they were sent to authenticate.
 REQUESTED_PAGE = "second_factor_wanted_page"
@@ -74,6 +77,33 @@ def reset_second_factor(*, by: User, user: User) -> int:
         user, what="second-factor-reset", by=by, detail={"taken away": removed, "by": by.email}
     )
     return removed
+
+
+@transaction.atomic
+def reencrypt_factors() -> int:
+    """Encrypt all secrets of second factors under the current `SECRET_KEY`.
+
+    Afterwards, no earlier key is needed to decrypt them.
+
+    Returns:
+        The number of factors with a secret.
+
+    Raises:
+        cryptography.fernet.InvalidToken: a secret is encrypted under none of the site's keys.
+    """
+    adapter = get_adapter()
+
+    def again(value: Any) -> Any:
+        if isinstance(value, list):
+            return [again(each) for each in value]
+        return adapter.encrypt(adapter.decrypt(value))
+
+    factors = Authenticator.objects.select_for_update()
+    found = [factor for factor in factors if ENCRYPTED & set(factor.data)]
+    for factor in found:
+        factor.data |= {name: again(factor.data[name]) for name in ENCRYPTED & set(factor.data)}
+        factor.save(update_fields=["data"])
+    return len(found)
 
 
 def start_session_with_factor(

@@ -59,7 +59,7 @@ class UploadedFilm:
 
 def refusal(error: FilmError) -> ValidationError:
     """Count `error` and return its validation error, translated when it is shown."""
-    metrics.REFUSED_FILES.labels(error.code).inc()
+    metrics.count(metrics.REFUSED_FILES, error.code)
     params = {
         name: gettext_lazy(str(value)) if name == "kind" else value
         for name, value in error.detail.items()
@@ -127,10 +127,10 @@ def validate_film_bytes(data: bytes, name: str) -> UploadedFilm:
         except FilmError as error:
             raise refusal(error) from error
         except DecodersBusyError as error:
-            metrics.REFUSED_FILES.labels("busy").inc()
+            metrics.count(metrics.REFUSED_FILES, "busy")
             raise ValidationError(BUSY, code="busy") from error
         except DecoderUnavailableError as error:
-            metrics.REFUSED_FILES.labels("unavailable").inc()
+            metrics.count(metrics.REFUSED_FILES, "unavailable")
             raise ValidationError(UNAVAILABLE, code="unavailable") from error
     return UploadedFilm(data=data, film=film, name=display_name(name))
 

@@ -35,14 +35,15 @@ def _count_reading(sender: Any, instance: Reading, created: bool, **kwargs: Any)
 
 
 def _count(label: str, reasons: list[str], seconds: float) -> None:
-    metrics.READINGS.labels(label).inc()
-    metrics.MODEL_TIME.observe(seconds)
+    metrics.count(metrics.READINGS, label)
+    metrics.observe(metrics.MODEL_TIME, seconds)
     for reason in reasons:
-        metrics.OUT_OF_SCOPE.labels(reason).inc()
+        metrics.count(metrics.OUT_OF_SCOPE, reason)
 
 
 def _count_row(sender: Any, instance: AuditEntry, **kwargs: Any) -> None:
-    transaction.on_commit(metrics.AUDIT_ROWS.labels(instance.what).inc, robust=True)
+    counted = partial(metrics.count, metrics.AUDIT_ROWS, instance.what)
+    transaction.on_commit(counted, robust=True)
 
 
 def text() -> bytes:

@@ -89,7 +89,7 @@ def _titles() -> dict[str, str]:
         "model": _("The model cannot be used"),
         "decoders": _("Image files cannot be opened"),
         "clock": _("The server's clock is wrong"),
-        "audit_log": _("The audit log is in doubt"),
+        "audit_log": _("The audit log needs to be verified"),
     }
 
 
@@ -100,7 +100,7 @@ def _advice(outcome: Outcome) -> str:
         "films": _("Check that the disk is mounted and that the site's user may write to it."),
         "model": _("Restore the model's folder from a backup, or activate another model."),
         "decoders": _("Check the server's memory and its limit on processes."),
-        "clock": _("Set the clock right (NTP). Until then, sessions may last too long."),
+        "clock": _("Correct the server's clock (NTP). Until then, sessions may last too long."),
         "audit_log": _("Run manage.py verify_audit and follow the operator's guide."),
     }
     return is_full if outcome.code == "full" else str(texts.get(outcome.name, is_full))

@@ -86,7 +86,7 @@ def require_row(named: anchor.Anchor) -> None:
         raise BrokenLogError(
             f"The log does not contain row {named.sequence}, which {anchor.path()} names (written "
             f"{named.written_at:%Y-%m-%d %H:%M:%S UTC}): rows were removed or replaced, or an "
-            "older copy of the database was restored."
+            "older copy of the database was restored. Run manage.py verify_audit."
         )
 
 

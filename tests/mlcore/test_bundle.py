@@ -239,7 +239,7 @@ def test_slow_network_times_out(bundles, film, monkeypatch, settings):
 def test_prediction_needs_an_active_model(film):
     with pytest.raises(inference.ModelUnavailable) as error:
         inference.predict(film)
-    assert error.value.code == "missing"
+    assert error.value.code == "inactive"
 
 
 @pytest.mark.parametrize(

@@ -138,12 +138,32 @@ def test_processes_are_added_up_and_ended_ones_leave_no_files(tmp_path):
     assert 'xraysite_readings_total{label="NORMAL"} 12.0' in said
     assert "xraysite_model_seconds_count 12.0" in said
     assert 'xraysite_model_seconds_bucket{le="0.025"} 12.0' in said
-    assert "merged 2" in said
+    assert "merged 2" in said, "counters and histograms of the process before"
     for _ in range(3):
         said = process(folder, 0)
     assert 'xraysite_readings_total{label="NORMAL"} 12.0' in said
     assert len(list(folder.glob("*.db"))) <= 4
     assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_an_empty_file_of_a_killed_process_stops_nothing(tmp_path):
+    folder = tmp_path / "metrics"
+    process(folder, 3)
+    ended = next(folder.glob("counter_[1-9]*.db"))
+    ended.write_bytes(b"")
+    ended.rename(folder / "counter_4194304.db")  # above the largest process id
+    assert "xraysite_model_seconds_count 5.0" in process(folder, 2)
+    assert not (folder / "counter_4194304.db").exists()
+
+
+def test_a_count_that_cannot_be_kept_stops_nothing(as_doctor, active_model, monkeypatch, caplog):
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(metrics.REQUESTS), "inc", full)
+    assert as_doctor.get("/about/").status_code == 200
+    assert as_doctor.post("/readings/new/inspect/", {"film": upload_of(b"x")}).status_code == 422
+    assert "could not be counted" in caplog.text
 
 
 def test_a_folder_that_cannot_be_used_is_reported(tmp_path):

@@ -93,6 +93,7 @@ def test_migrate_creates_a_private_database(migrated):
     found = modes(migrated)
     assert found.pop("db.sqlite3") == 0o600
     assert found.pop("secret_key") == 0o600
+    assert found.pop("audit_anchor") == 0o600
     assert found == {".": 0o700, "private": 0o700, "private/uploads": 0o700}
 
 

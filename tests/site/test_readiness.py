@@ -184,6 +184,19 @@ def test_a_failing_database_is_told_apart(client, active_model, monkeypatch, mes
     assert why(client, "database") == said
 
 
+def test_without_a_database_there_is_still_an_answer(client, active_model, monkeypatch):
+    def gone(*arguments: object, **options: object) -> None:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr("django.db.backends.utils.CursorWrapper.execute", gone)
+    response = client.get("/readyz")
+    assert response.status_code == 503
+    checks = response.json()["checks"]
+    assert checks["database"] == {"ok": False, "why": "unreachable"}
+    assert checks["films"] == {"ok": True}
+    assert not checks["model"]["ok"]
+
+
 def test_the_try_is_committed_and_no_session(client, active_model):
     assert why(client, "database") == ""
     first = Session.objects.get(session_key=PROBE_KEY)

@@ -8,6 +8,7 @@ import fcntl
 import logging
 import os
 import re
+import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,6 +75,22 @@ MODEL_TIME = Histogram(
 AUDIT_ROWS = Counter("xraysite_audit_rows", "Rows written to the audit log.", ["event"])
 
 
+def count(counter: Counter, *labels: str) -> None:
+    """Add one. A count that cannot be kept is logged: it must not stop what is counted."""
+    try:
+        counter.labels(*labels).inc()
+    except OSError:
+        logger.exception("A metric could not be counted.")
+
+
+def observe(histogram: Histogram, seconds: float, *labels: str) -> None:
+    """Add a duration; see `count`."""
+    try:
+        (histogram.labels(*labels) if labels else histogram).observe(seconds)
+    except OSError:
+        logger.exception("A metric could not be counted.")
+
+
 def exposition(collectors: Iterable[Any] = ()) -> bytes:
     """Return all metrics of this machine as text for Prometheus.
 
@@ -83,6 +100,7 @@ def exposition(collectors: Iterable[Any] = ()) -> bytes:
     registry = CollectorRegistry()
     if DIRECTORY in os.environ:
         with _locked(Path(os.environ[DIRECTORY])):
+            _merge(Path(os.environ[DIRECTORY]))
             multiprocess.MultiProcessCollector(registry)
             for collector in collectors:
                 registry.register(collector)
@@ -104,9 +122,10 @@ _FILE = re.compile(r"(counter|histogram)_(\d+)\.db")
 
 
 def merge_ended() -> int:
-    """Add the counts of ended processes to the file of process 0, and remove their files.
+    """Add the counts of ended processes to the files of process 0, and remove their files.
 
-    Without it, every renewed worker would leave files for ever. Called when a process starts.
+    Without it, every renewed worker would leave files for ever. Called when a process starts, and
+    whenever the metrics are read.
 
     Returns:
         The number of files removed.
@@ -114,22 +133,39 @@ def merge_ended() -> int:
     if DIRECTORY not in os.environ:
         return 0
     folder = Path(os.environ[DIRECTORY])
+    try:
+        with _locked(folder):
+            return _merge(folder)
+    except OSError:
+        logger.exception("The counts of ended processes could not be merged.")
+        return 0
+
+
+def _merge(folder: Path) -> int:
     removed = 0
-    with _locked(folder):
-        for path in sorted(folder.glob("*.db")):
-            match = _FILE.fullmatch(path.name)
-            if match is None or match[2] == "0" or _is_running(int(match[2])):
-                continue
-            total = mmap_dict.MmapedDict(str(folder / f"{match[1]}_0.db"))
-            ended = mmap_dict.MmapedDict(str(path), read_mode=True)
-            for key, value, stamp in ended.read_all_values():
-                before, _stamp = total.read_value(key)
-                total.write_value(key, before + value, stamp)
-            total.close()
-            ended.close()
-            path.unlink()
-            removed += 1
+    for path in sorted(folder.glob("*.db")):
+        match = _FILE.fullmatch(path.name)
+        if match is None or match[2] == "0" or _is_running(int(match[2])):
+            continue
+        try:
+            _add(path, to=folder / f"{match[1]}_0.db")
+        except (OSError, ValueError, struct.error) as error:
+            # A process was killed while it made the file: there is nothing in it.
+            logger.warning("%s is left out of the metrics: %r", path, error)
+        path.unlink(missing_ok=True)
+        removed += 1
     return removed
+
+
+def _add(path: Path, *, to: Path) -> None:
+    values = [each[:3] for each in mmap_dict.MmapedDict.read_all_values_from_file(str(path))]
+    total = mmap_dict.MmapedDict(str(to))
+    try:
+        for key, value, stamp in values:
+            before, _stamp = total.read_value(key)
+            total.write_value(key, before + value, stamp)
+    finally:
+        total.close()
 
 
 def _is_running(process: int) -> bool:

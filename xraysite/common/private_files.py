@@ -59,7 +59,8 @@ def prepare() -> None:
             make_folder(folder)
         except OSError as error:
             logger.warning("%s cannot be made: %s", folder, error.strerror)
-    for path in (*private_paths(), Path(settings.VAR_DIR, "secret_key")):
+    secrets = [Path(settings.VAR_DIR, "secret_key"), settings.AUDIT_ANCHOR]
+    for path in (*private_paths(), *filter(None, secrets)):
         _try_to_close(path)
 
 

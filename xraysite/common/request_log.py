@@ -45,11 +45,8 @@ class RequestLogMiddleware:
         match = _match(request)
         page = match.view_name or match.route if match is not None else UNKNOWN
         method = request.method if request.method in METHODS else UNKNOWN
-        try:
-            metrics.REQUESTS.labels(page, method, str(response.status_code)).inc()
-            metrics.LATENCY.labels(page).observe(seconds)
-        except OSError:
-            logger.exception("The request could not be counted.")
+        metrics.count(metrics.REQUESTS, page, method, str(response.status_code))
+        metrics.observe(metrics.LATENCY, seconds, page)
         # The lazy object is only looked at if the view or a middleware has loaded the account.
         user = getattr(request, "_cached_user", None)
         facts = {

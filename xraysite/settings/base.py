@@ -1,6 +1,7 @@
 """Settings shared by every installation; what differs comes from the environment."""
 
 from pathlib import Path
+from typing import Any
 
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
@@ -308,7 +309,7 @@ LOG_FORMATTERS = {
     },
     "json": {"()": "xraysite.common.log_format.JSONFormatter"},
 }
-LOGGING = {
+LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": LOG_FORMATTERS,
