@@ -70,7 +70,7 @@ class BufferingWorker(Worker):
         limits = Limits(
             keep_alive_seconds=self.cfg.keepalive,
             connections=_affordable(self.cfg.worker_connections),
-            connections_per_address=settings.CONNECTIONS_PER_ADDRESS,
+            connections_per_address=settings.WEB_CONNECTIONS_PER_ADDRESS,
         )
         self.connections = listener.Connections(limits, is_proxy=is_trusted_proxy)
         self.dispatcher = ThreadedTaskDispatcher()

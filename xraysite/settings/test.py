@@ -41,6 +41,7 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 ACCOUNT_RATE_LIMITS = False
+ACCOUNT_LIMITS = {}
 
 # Pages and readings are tested with one bundle, whichever is the latest that ships.
 SHIPPED_MODEL = "pneumonia-2"
