@@ -27,7 +27,7 @@ from tests.server.slow_clients import (
 
 pytestmark = pytest.mark.xdist_group("served-site")
 
-SECONDS = 120
+SECONDS = 300
 PAGE = "/accounts/login/"
 UPLOAD = upload_head(2_000_000, cookie="sessionid=abc")
 
