@@ -1,6 +1,5 @@
 """Session expiry: after inactivity and, for staff, after a maximum duration."""
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +11,10 @@ from django.utils import timezone
 
 from accounts.audit.recording import record_access
 from accounts.models import User
+from xraysite.common import clocks
 from xraysite.common.client_address import client_address
 
+# Moments on both clocks (`xraysite.common.clocks`): a clock set back must not prolong a session.
 SEEN, SINCE = "session_seen", "session_since"
 SEEN_EVERY_S = 60
 WARN_S = 120
@@ -38,12 +39,18 @@ class TimeLeft:
 
 def time_left(request: HttpRequest) -> TimeLeft:
     """Return the time until the session expires; 0 or less once it has expired."""
-    now = time.time()
     session = request.session
-    idle = settings.SESSION_IDLE_SECONDS - (now - session.get(SEEN, now))
+    idle = settings.SESSION_IDLE_SECONDS - _elapsed(session.get(SEEN))
     is_staff = request.user.is_staff or request.user.is_superuser
-    shift = settings.STAFF_SESSION_SECONDS - (now - session.get(SINCE, now)) if is_staff else None
+    shift = settings.STAFF_SESSION_SECONDS - _elapsed(session.get(SINCE)) if is_staff else None
     return TimeLeft(idle, shift)
+
+
+def _elapsed(since: Any) -> float:
+    if since is None:
+        return 0.0
+    # A number was stored by a version that knew one clock only.
+    return clocks.elapsed(since if isinstance(since, list) else [since, "", 0.0])
 
 
 def end(request: HttpRequest) -> None:
@@ -56,11 +63,12 @@ def end(request: HttpRequest) -> None:
 
 def note_use(request: HttpRequest) -> None:
     """Store that the session is in use, at most once a minute."""
-    now = time.time()
-    request.session.setdefault(SINCE, now)
-    if now - request.session.get(SEEN, 0) < min(SEEN_EVERY_S, settings.SESSION_IDLE_SECONDS / 4):
+    session = request.session
+    session.setdefault(SINCE, clocks.moment())
+    often = min(SEEN_EVERY_S, settings.SESSION_IDLE_SECONDS / 4)
+    if isinstance(session.get(SEEN), list) and _elapsed(session[SEEN]) < often:
         return
-    request.session[SEEN] = now
+    session[SEEN] = clocks.moment()
     UserSession.objects.filter(
         session_key=request.session.session_key, user_id=request.user.pk
     ).update(last_seen_at=timezone.now(), ip=client_address(request) or "0.0.0.0")  # noqa: S104
@@ -68,4 +76,4 @@ def note_use(request: HttpRequest) -> None:
 
 def start(sender: Any, request: HttpRequest | None, user: User, **kwargs: Any) -> None:
     if request is not None and hasattr(request, "session"):
-        request.session[SEEN] = request.session[SINCE] = time.time()
+        request.session[SEEN] = request.session[SINCE] = clocks.moment()

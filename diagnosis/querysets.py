@@ -60,6 +60,13 @@ class ReadingQuerySet(models.QuerySet[ReadingT]):
         """
         return self.filter(hidden_at__isnull=True)
 
+    def stored(self) -> Self:
+        """Return every reading whose film is stored, deleted ones included.
+
+        Only for sums of storage; never name or show these readings.
+        """
+        return self.order_by()
+
     def about(self, query: str) -> Self:
         """Return the readings whose patient's name or number contains every word of `query`.
 

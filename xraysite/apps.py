@@ -6,7 +6,7 @@ class XraysiteConfig(AppConfig):
     name = "xraysite"
 
     def ready(self) -> None:
-        from xraysite import audit, checks, hooks, metrics, readiness  # noqa: F401 - checks register
+        from xraysite import audit, checks, deploy_checks, hooks, metrics, readiness  # noqa: F401
         from xraysite.common import private_files
 
         private_files.prepare()

@@ -4,8 +4,11 @@ import logging
 import os
 from typing import Any
 
+from xraysite.server import succession
+
 wsgi_app = "xraysite.wsgi:application"
-worker_class = "gthread"
+# Receives requests completely before a thread works on them; see docs/decisions/0032.
+worker_class = "xraysite.server.worker.BufferingWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 threads = int(os.environ.get("WEB_THREADS", "4"))
 # Each worker loads the model itself: LiteRT sessions do not survive a fork.
@@ -13,10 +16,15 @@ preload_app = False
 timeout = 60
 graceful_timeout = 30
 keepalive = 5
+# Of each worker; the oldest that waits for its client is closed for one more.
+worker_connections = int(os.environ.get("WEB_CONNECTIONS", "1000"))
 max_requests = 10_000
 max_requests_jitter = 1_000
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112
 control_socket_disable = True
+
+
+on_reload = succession.expect_successors
 
 
 def post_worker_init(worker: Any) -> None:

@@ -19,10 +19,13 @@ from django.core.exceptions import ValidationError
 from django.db import DataError
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponseBase
+from django.shortcuts import render
 from django.template.response import TemplateResponse
 
+from accounts.account_limits import TooManyError
 from diagnosis import retention, statistics
 from diagnosis.models import Reading
+from diagnosis.services import quotas
 from mlcore import registry
 from mlcore.models import ModelVersion
 from xraysite import readiness
@@ -50,13 +53,15 @@ def _not_found_for_impossible_values(
     """Return 404 if a URL contains a value that no column can hold, such as the year 10**20.
 
     Django passes values in admin URLs to the database unchecked, and the conversion or the database
-    then raises an error. POST requests are not affected.
+    then raises an error. POST requests are not affected. At an account's limit, return 429.
     """
 
     @wraps(view)
     def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             return view(request, *args, **kwargs)
+        except TooManyError as error:
+            return render(request, "429.html", {"reason": str(error)}, status=429)
         except (ValidationError, ValueError, OverflowError, DataError) as error:
             if request.method not in ("GET", "HEAD"):
                 raise
@@ -78,6 +83,8 @@ def office_of(user: Any) -> dict[str, Any] | None:
     hidden = Reading.objects.visible_to(user).filter(hidden_at__isnull=False)
     return shown | {
         "by_doctor": statistics.by_doctor(),
+        "storage_by_doctor": quotas.largest(),
+        "quota": settings.DOCTOR_QUOTA_BYTES,
         "hidden": _count(hidden),
         "purgeable": _count(retention.purgeable(hidden)),
         "bound": BOUND,

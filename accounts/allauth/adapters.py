@@ -23,7 +23,7 @@ from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
-from accounts import avatars, mails, services
+from accounts import avatars, known_devices, mails, services
 from accounts.audit.recording import event
 from accounts.audit_events import record_refused_sign_in
 from accounts.models import User
@@ -104,6 +104,7 @@ class AccountAdapter(DefaultAccountAdapter):
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponseBase:
         response = super().post_login(request, user, **kwargs)
         set_language_cookie(response, user)
+        known_devices.remember(request, response, user)
         return response
 
     def set_password(self, user: User, password: str) -> None:
@@ -141,13 +142,20 @@ class AccountAdapter(DefaultAccountAdapter):
             )
 
     # Failed sign-ins are limited per account and IP address, so that an attacker elsewhere cannot
-    # lock a user out, and (with a much higher limit) per account alone.
+    # lock a user out, and (with a much higher limit) per account alone. A browser that signed in to
+    # the account before has a limit of its own, which nobody else can use up.
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
         return f"{self._login_of(credentials)}@{self.get_client_ip(request)}"
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        device = known_devices.find(request, self._login_of(credentials))
         try:
+            if device is not None:
+                self._login_failed_rl_usage = self._count_on_device(request, device)
+                if not self._login_failed_rl_usage:
+                    raise self.validation_error("too_many_login_attempts")
+                return
             if not self._count_anywhere(request, credentials, dry_run=True):
                 raise self.validation_error("too_many_login_attempts")
             super().pre_authenticate(request, **credentials)
@@ -156,7 +164,8 @@ class AccountAdapter(DefaultAccountAdapter):
             raise
 
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
-        self._count_anywhere(request, credentials)
+        if known_devices.find(request, self._login_of(credentials)) is None:
+            self._count_anywhere(request, credentials)
         super().authentication_failed(request, **credentials)
 
     def _delete_login_attempts_cached_email(self, request: HttpRequest, **credentials: Any) -> None:
@@ -166,6 +175,13 @@ class AccountAdapter(DefaultAccountAdapter):
             app="allauth.account",
             action="login_failed_anywhere",
             key=self._login_of(credentials),
+        )
+
+    def _count_on_device(
+        self, request: HttpRequest, device: str
+    ) -> ratelimit.RateLimitUsage | None:
+        return ratelimit.consume(
+            request, app="allauth.account", action="login_failed_on_known_device", key=device
         )
 
     def _count_anywhere(

@@ -1,7 +1,5 @@
 """The user's own sessions: time left, staying signed in, ending one."""
 
-import time
-
 from allauth.usersessions.models import UserSession
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
@@ -14,6 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts import services
 from accounts.session_limits import SEEN, time_left
+from xraysite.common import clocks
 
 
 @login_not_required
@@ -28,7 +27,7 @@ def session(request: HttpRequest) -> JsonResponse:
 @require_POST
 def stay(request: HttpRequest) -> JsonResponse:
     """Extend the session."""
-    request.session[SEEN] = time.time()
+    request.session[SEEN] = clocks.moment()
     return _state(request)
 
 

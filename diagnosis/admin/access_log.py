@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
+from accounts import account_limits
 from accounts.audit.recording import record_event, record_shown
 from accounts.audit.registry import name_of
 from accounts.models import User
@@ -159,6 +160,7 @@ def _stored_ids(request: HttpRequest, visits: Any) -> set[str]:
 def _csv(
     about: str, found: access_log.Found, request: HttpRequest, *, readings: list[str] | None = None
 ) -> StreamingHttpResponse:
+    account_limits.take(account_limits.EXPORT, cast(User, request.user))
     found = found.until_now()
     detail = {"as": "CSV", "rows": found.row_count()}
     record_shown(Reading, readings or [], what="exported", about=about, detail=detail)

@@ -1,7 +1,7 @@
 """The supervisors' admin of readings: view, export, restore and purge, never change."""
 
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote_plus
 
 from django.contrib import admin
@@ -19,7 +19,9 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET
 
+from accounts import account_limits
 from accounts.audit.recording import origin_of, record_access, record_event, record_shown
+from accounts.models import User
 from diagnosis import access_log, export
 from diagnosis.admin import record, retention, shared_films
 from diagnosis.admin.changelist import DoctorFilter, HiddenFilter, ModelFilter, ReadingChangeList
@@ -209,6 +211,7 @@ class ReadingAdmin(PrivateSearchMixin, ReadOnlyAdmin):
         """Respond with the filtered list as a CSV file."""
         if not self.has_view_permission(request):
             raise PermissionDenied
+        account_limits.take(account_limits.EXPORT, cast(User, request.user))
         try:
             shown = self.get_changelist_instance(request)
         except IncorrectLookupParameters:

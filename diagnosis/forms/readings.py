@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
 from django.utils import timezone
+from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext_lazy as _
 
 from diagnosis.models import MAX_AGE_YEARS, HidingReason, Reading, Review, Sex, Verdict
@@ -192,6 +193,9 @@ class ReviewForm(forms.ModelForm):
         widgets = {"note": forms.Textarea(attrs={"rows": 2, "class": "form-control"})}
 
 
+REFUSED = "account_limit"
+
+
 class FilmForm(forms.Form):
     """A film alone, to inspect a file that the browser cannot display itself.
 
@@ -199,19 +203,27 @@ class FilmForm(forms.Form):
 
     Args:
         meta: the request's META, in which the upload handler notes that it cut the upload off.
+        refused: why this account may not upload now; the file is then not looked at.
     """
 
     film = FilmField(label=_("X-ray"), allow_empty_file=True)
 
-    def __init__(self, *args: Any, meta: dict[str, Any] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, meta: dict[str, Any] | None = None, refused: str = "", **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.was_cut_off = TOO_LARGE_KEY in (meta or {})
+        self.refused = refused
+        if refused:
+            self.files = MultiValueDict()
         film = self.fields["film"]
         film.widget.attrs["accept"] = ACCEPT
         self.fault = upload_fault(meta)
-        film.required = not self.was_cut_off and self.fault is None
+        film.required = not self.was_cut_off and not refused and self.fault is None
 
     def clean_film(self) -> UploadedFilm | None:
+        if self.refused:
+            raise ValidationError(self.refused, code=REFUSED)
         if self.was_cut_off:
             raise too_large()
         if self.fault is not None:

@@ -15,10 +15,13 @@ from django.utils.translation import gettext as _
 from django.views import View
 from django.views.decorators.http import require_safe
 
+from accounts import account_limits
 from accounts.audit.recording import record_access
+from accounts.models import User
 from diagnosis import access_log, retention, serving
 from diagnosis.filters import ReadingFilter
 from diagnosis.forms.readings import (
+    REFUSED,
     DeletionForm,
     FilmForm,
     ReadingForm,
@@ -27,7 +30,7 @@ from diagnosis.forms.readings import (
 )
 from diagnosis.models import Reading, Review
 from diagnosis.readiness import obstacle, unavailable_text
-from diagnosis.services import pending, sharing
+from diagnosis.services import pending, quotas, sharing
 from diagnosis.services.conflicts import UndecidedError
 from diagnosis.services.heatmaps import heatmap_place
 from diagnosis.services.readings import (
@@ -122,7 +125,8 @@ class NewReadingView(DoctorsOnlyMixin, View):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         by_script = request.headers.get("X-Requested-With") == "XMLHttpRequest"
-        form = ReadingForm(request.POST, request.FILES, meta=request.META)
+        refused = refusal_of(request.user)  # type: ignore[arg-type]
+        form = ReadingForm(request.POST, request.FILES, meta=request.META, refused=refused)
         if not form.is_valid():
             return self._refuse(request, form, status=422 if by_script else 200)
         try:
@@ -167,7 +171,19 @@ class NewReadingView(DoctorsOnlyMixin, View):
         form.renew_submission()
         if status == 200 and any(form.has_error("film", code) for code in NOT_NOW):
             status = 503
+        if status == 200 and form.has_error("film", REFUSED):
+            status = 429
         return render(request, "diagnosis/reading_form.html", {"form": form}, status=status)
+
+
+def refusal_of(doctor: User) -> str:
+    """Count an upload of the doctor; return why it is not possible now, or ""."""
+    try:
+        quotas.require_space(doctor)
+        account_limits.take(account_limits.UPLOAD, doctor)
+    except (quotas.QuotaError, account_limits.TooManyError) as error:
+        return str(error)
+    return ""
 
 
 def _draft(request: HttpRequest) -> dict[str, str]:

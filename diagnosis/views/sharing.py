@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views import View
 
+from accounts import account_limits
 from accounts.audit.recording import record_access
 from diagnosis import board
 from diagnosis.forms.sharing import ShareForm
@@ -80,15 +81,19 @@ class ShareCaseView(OwnReadingMixin, View):
     def _share(self, reading: Reading, form: ShareForm) -> HttpResponse:
         data = form.cleaned_data
         try:
-            post = sharing.share_case(
-                doctor=self.request.user,  # type: ignore[arg-type]
-                reading_id=reading.pk,
-                category=data["category"],
-                title=data["title"],
-                body=data["body"],
-                boxes=data["boxes"],
-                submission=data["submission"],
-            )
+            with account_limits.counted(account_limits.SHARE, self.request.user):  # type: ignore[arg-type]
+                post = sharing.share_case(
+                    doctor=self.request.user,  # type: ignore[arg-type]
+                    reading_id=reading.pk,
+                    category=data["category"],
+                    title=data["title"],
+                    body=data["body"],
+                    boxes=data["boxes"],
+                    submission=data["submission"],
+                )
+        except account_limits.TooManyError as error:
+            form.add_error(None, str(error))
+            return self._edit(reading, form, status=429)
         except Reading.DoesNotExist:
             raise no_such_reading() from None
         except ValueError as error:

@@ -12,6 +12,7 @@ from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.views import View
 
+from accounts import account_limits
 from forum import notifications, pages, search, services
 from forum.forms import MoveForm, PostForm, TopicForm
 from forum.models import MAX_BODY, MAX_TITLE, Category, Post, Topic
@@ -115,13 +116,17 @@ class NewTopicView(MembersOnlyMixin, View):
         if action == "preview" or picture_error or not form.is_valid():
             return self._page(form, picture_error=picture_error, preview=action == "preview")
         try:
-            topic = services.open_topic(
-                author=self.person,
-                category=form.cleaned_data["category"],
-                title=form.cleaned_data["title"],
-                body=form.cleaned_data["body"],
-                submission=form.cleaned_data["submission"],
-            )
+            with account_limits.counted(account_limits.TOPIC, self.person):
+                topic = services.open_topic(
+                    author=self.person,
+                    category=form.cleaned_data["category"],
+                    title=form.cleaned_data["title"],
+                    body=form.cleaned_data["body"],
+                    submission=form.cleaned_data["submission"],
+                )
+        except account_limits.TooManyError as error:
+            form.add_error(None, str(error))
+            return self._page(form)
         except services.ClosedError:
             form.add_error(
                 "category", _("This category is closed to new topics. Choose another one.")
@@ -200,12 +205,16 @@ class ReplyView(MembersOnlyMixin, View):
         if action == "preview" or picture_error or not form.is_valid():
             return self._page(topic, form, picture_error=picture_error, preview=action == "preview")
         try:
-            post = services.reply(
-                author=self.person,
-                topic=topic,
-                body=form.cleaned_data["body"],
-                submission=form.cleaned_data["submission"],
-            )
+            with account_limits.counted(account_limits.POST, self.person):
+                post = services.reply(
+                    author=self.person,
+                    topic=topic,
+                    body=form.cleaned_data["body"],
+                    submission=form.cleaned_data["submission"],
+                )
+        except account_limits.TooManyError as error:
+            form.add_error(None, str(error))
+            return self._page(topic, form)
         except services.LockedError:
             form.add_error(None, _("This topic has been locked in the meantime."))
             topic.is_locked = True

@@ -289,6 +289,77 @@ def test_distributed_guessing_is_stopped(limits):
     assert sign_in(browser, doctor.email, NEW).headers["Location"] == "/"
 
 
+def guess_from_everywhere(email: str) -> None:
+    for n in range(100):
+        wrong = {"login": email, "password": "wrong"}
+        anonymous_browser().post("/accounts/login/", wrong, REMOTE_ADDR=f"198.51.100.{n}")
+
+
+def test_owner_signs_in_on_a_known_device_while_others_guess(limits):
+    doctor = DoctorFactory()
+    browser = anonymous_browser()
+    sign_in(browser, doctor.email)
+    browser.post("/accounts/logout/")
+    guess_from_everywhere(doctor.email)
+    assert too_many(sign_in(anonymous_browser(), doctor.email))
+    assert sign_in(browser, doctor.email).headers["Location"] == "/"
+    cookie = browser.cookies["known_device"]
+    assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Lax", "/accounts/")
+
+
+def test_known_device_has_a_limit_of_its_own(limits):
+    doctor = DoctorFactory()
+    browser = anonymous_browser()
+    sign_in(browser, doctor.email)
+    browser.post("/accounts/logout/")
+    for _ in range(5):
+        assert not too_many(sign_in(browser, doctor.email, "wrong"))
+    assert too_many(sign_in(browser, doctor.email))
+    # It did not use up anybody else's tries, and it is not known for other accounts.
+    assert sign_in(anonymous_browser(), doctor.email).headers["Location"] == "/"
+    other = DoctorFactory()
+    guess_from_everywhere(other.email)
+    assert too_many(sign_in(browser, other.email))
+
+
+@pytest.mark.parametrize("how", ["new password", "forged", "expired"])
+def test_device_is_no_longer_known(limits, how):
+    doctor = DoctorFactory()
+    browser = anonymous_browser()
+    sign_in(browser, doctor.email)
+    browser.post("/accounts/logout/")
+    if how == "new password":
+        doctor.set_password(PASSWORD)
+        doctor.save()
+    elif how == "forged":
+        browser.cookies["known_device"] = browser.cookies["known_device"].value[:-1] + "."
+    guess_from_everywhere(doctor.email)
+    later = timezone.now() + (timedelta(days=181) if how == "expired" else timedelta())
+    if how == "expired":
+        with time_machine.travel(later):
+            guess_from_everywhere(doctor.email)
+            assert too_many(sign_in(browser, doctor.email))
+    else:
+        assert too_many(sign_in(browser, doctor.email))
+
+
+def test_workstation_knows_several_accounts(limits):
+    browser, doctors = anonymous_browser(), [DoctorFactory(), DoctorFactory()]
+    for doctor in doctors:
+        sign_in(browser, doctor.email)
+        browser.post("/accounts/logout/")
+    for doctor in doctors:
+        guess_from_everywhere(doctor.email)
+        assert sign_in(browser, doctor.email).headers["Location"] == "/"
+        browser.post("/accounts/logout/")
+
+
+def test_a_whole_hospital_signs_in_from_one_address(limits):
+    doctors = [DoctorFactory() for _ in range(60)]
+    for doctor in doctors:
+        assert sign_in(anonymous_browser(), doctor.email).headers["Location"] == "/"
+
+
 def test_one_client_cannot_try_many_accounts(limits):
     browser = anonymous_browser()
     for n in range(20):

@@ -1,6 +1,7 @@
 """Idle sessions end, and staff sessions end after a shift."""
 
 import datetime
+import time
 
 import pytest
 import time_machine
@@ -10,6 +11,7 @@ from django.test import Client
 from accounts.models import AuditEntry
 from tests.conftest import give_two_factor_code
 from tests.factories import PASSWORD, DoctorFactory, SupervisorFactory
+from xraysite.common import clocks
 
 pytestmark = pytest.mark.django_db
 START = datetime.datetime(2026, 3, 2, 1, tzinfo=datetime.UTC)
@@ -51,6 +53,54 @@ def test_remembered_session_ends_when_idle(clock, active_model):
     assert browser.session.get_expire_at_browser_close() is False
     advance(clock, minutes=31)
     assert browser.get("/readings/").status_code == 302
+
+
+def set_back(monkeypatch, *, uptime: float | None, **span: int) -> None:
+    """Set the clock back; `uptime` seconds pass meanwhile, or None: the machine restarted."""
+    now, up = time.time(), clocks.uptime()
+    monkeypatch.setattr(time, "time", lambda: now - datetime.timedelta(**span).total_seconds())
+    monkeypatch.setattr(clocks, "uptime", lambda: up + (uptime or 0))
+    if uptime is None:
+        monkeypatch.setattr(clocks, "boot_id", lambda: "another start")
+
+
+def test_session_ends_on_time_after_the_clock_was_set_back(active_model, settings, monkeypatch):
+    settings.SESSION_IDLE_SECONDS = 60
+    browser = sign_in(DoctorFactory())
+    set_back(monkeypatch, uptime=59, hours=2)
+    assert browser.get("/accounts/session/").json()["seconds_left"] == 1
+    assert browser.get("/readings/").status_code == 200
+    set_back(monkeypatch, uptime=61, hours=1)
+    assert browser.get("/readings/").status_code == 302
+
+
+def test_active_session_is_prolonged_although_the_clock_was_set_back(active_model, monkeypatch):
+    browser = sign_in(DoctorFactory())
+    set_back(monkeypatch, uptime=29 * 60, hours=2)
+    for _ in range(3):
+        assert browser.get("/readings/").status_code == 200
+        set_back(monkeypatch, uptime=29 * 60, seconds=0)
+
+
+def test_session_from_the_future_ends_after_a_restart(active_model, monkeypatch):
+    """Nobody knows how long ago it was used."""
+    browser = sign_in(DoctorFactory())
+    set_back(monkeypatch, uptime=None, hours=2)
+    assert browser.get("/readings/").status_code == 302
+
+
+def test_small_correction_of_the_clock_ends_no_session(active_model, monkeypatch):
+    browser = sign_in(DoctorFactory())
+    set_back(monkeypatch, uptime=None, seconds=30)
+    assert browser.get("/readings/").status_code == 200
+
+
+def test_session_of_an_earlier_version_goes_on(active_model):
+    browser = sign_in(DoctorFactory())
+    session = browser.session
+    session["session_seen"] = session["session_since"] = time.time() - 60
+    session.save()
+    assert browser.get("/readings/").status_code == 200
 
 
 def test_session_ends_with_the_browser_unless_remembered(active_model):

@@ -1,6 +1,7 @@
 """The site with production settings, in another process."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,7 @@ def run(tmp_path: Path, *command: str, **environment: str) -> subprocess.Complet
         env=inherited | {
             "DJANGO_SETTINGS_MODULE": "xraysite.settings.production",
             "ALLOWED_HOSTS": "xray.example.org",
+            "CSRF_TRUSTED_ORIGINS": "https://xray.example.org",
             "XRAYSITE_VAR": str(tmp_path),
         } | environment,
     )  # fmt: skip
@@ -86,6 +88,33 @@ def test_deployment_check_reports_no_issues(tmp_path):
     assert "no issues (0 silenced)" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"ALLOWED_HOSTS": "*"}, "xraysite.W005"),
+        ({"CSRF_TRUSTED_ORIGINS": ""}, "xraysite.W006"),
+        ({"BEHIND_TLS_PROXY": "true"}, "xraysite.W007"),
+        ({"TRUSTED_PROXIES": "10.0.0.1,0.0.0.0/0"}, "xraysite.W008"),
+        ({"TRUSTED_PROXIES": "::/0"}, "xraysite.W008"),
+        ({"PRIVATE_MEDIA_ROOT": "/dev/null/films"}, "xraysite.E003"),
+        ({"WEB_CONCURRENCY": "100000"}, "xraysite.W009"),
+    ],
+)
+def test_deployment_check_reports_an_unsafe_setting(tmp_path, environment, expected):
+    done = run(tmp_path, "manage.py", "check", "--deploy", "--fail-level", "WARNING",
+               **{"SECRET_KEY": GOOD_KEY} | environment)  # fmt: skip
+    assert done.returncode != 0
+    assert re.findall(r"xraysite\.[EW]\d{3}", done.stderr).count(expected) >= 1
+    assert "HINT: " in done.stderr
+
+
+def test_deployment_check_accepts_a_proxy_that_is_named(tmp_path):
+    done = run(tmp_path, "manage.py", "check", "--deploy", "--fail-level", "WARNING",
+               SECRET_KEY=GOOD_KEY, BEHIND_TLS_PROXY="true",
+               TRUSTED_PROXIES="10.0.0.0/8,unix,fc00::/7")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
 def test_responses_in_production(tmp_path):
     done = run(tmp_path, "-c", LOOK, SECRET_KEY=GOOD_KEY)
     assert done.returncode == 0, done.stderr
@@ -102,4 +131,4 @@ def test_responses_in_production(tmp_path):
     cookies = {line.split()[1]: line.split()[2:] for line in lines if line.startswith("cookie")}
     assert cookies == {
         name: ["True", "True", "Lax", "/"] for name in ("__Host-csrftoken", "__Host-sessionid")
-    }
+    } | {"known_device": ["True", "True", "Lax", "/accounts/"]}

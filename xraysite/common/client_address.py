@@ -36,6 +36,12 @@ def is_address(text: str) -> bool:
     return _parsed(text) is not None
 
 
+def is_trusted_proxy(text: str) -> bool:
+    """Return whether a connection comes from `TRUSTED_PROXIES`; a Unix socket has no address."""
+    address = _parsed(text)
+    return "unix" in settings.TRUSTED_PROXIES if address is None else _is_trusted(address)
+
+
 def _parsed(text: str) -> Address | None:
     try:
         address = ipaddress.ip_address(text.strip().strip("[]"))

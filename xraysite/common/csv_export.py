@@ -1,12 +1,15 @@
 """CSV downloads: streamed row by row and safe to open in a spreadsheet."""
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 
 from django.http import StreamingHttpResponse
 
 BYTE_ORDER_MARK = "\ufeff"  # without it, Excel does not recognise UTF-8
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# Where a program that separates cells by semicolons or tabs would see the start of another cell.
+_OTHER_CELLS = re.compile(r"([;\t\r\n][ \"']*)(?=[=+\-@])")
 
 
 class _Echo:
@@ -20,7 +23,7 @@ def safe_cell(value: object) -> object:
     """Return a cell that no spreadsheet evaluates as a formula; numbers stay numbers."""
     if isinstance(value, int | float) or value is None:
         return value
-    text = str(value)
+    text = _OTHER_CELLS.sub(r"\1'", str(value))
     # Some programs also evaluate formulas after spaces or quotes.
     return f"'{text}" if text.lstrip(" \"'\n").startswith(FORMULA_STARTS) else text
 

@@ -3,6 +3,7 @@
 import hashlib
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -111,6 +112,24 @@ def whole_number(name: str, *, default: int, least: int = 1) -> int:
             f"{name} must be an integer of at least {least}. Received: {text!r}."
         )
     return int(text)
+
+
+def rates(name: str, *, default: str) -> list[str]:
+    """Return the comma-separated rates in the variable `name`, such as 10/h or 30/15m.
+
+    An empty variable means no limit.
+
+    Raises:
+        ImproperlyConfigured: a value is not a rate.
+    """
+    values: list[str] = env.list(name, default=default.split(","))
+    values = [value.strip() for value in values if value.strip()]
+    for value in values:
+        if not re.fullmatch(r"[1-9][0-9]{0,5}/([1-9][0-9]{0,3})?[smhd]", value):
+            raise ImproperlyConfigured(
+                f"{name} takes rates such as 10/h (ten an hour) or 30/15m. Received: {value!r}."
+            )
+    return values
 
 
 def origins(name: str) -> list[str]:

@@ -125,9 +125,12 @@ FILM_MAX_BYTES = 64 * 2**20
 FILM_MAX_PIXELS = 64_000_000
 # With less free space on the disk of the films or of the database, no film is accepted.
 MIN_FREE_BYTES = env.whole_number("MIN_FREE_MB", default=512) * 2**20
-# Processes of each web process that decode uploaded files, and the threads of a web process.
+# Processes of each web process that decode uploaded files; web processes, and threads of each.
 DECODERS = env.whole_number("DECODERS", default=2)
+WEB_CONCURRENCY = env.whole_number("WEB_CONCURRENCY", default=2)
 WEB_THREADS = env.whole_number("WEB_THREADS", default=4, least=2)
+# Connections that one address may hold in each web process; see `xraysite.server`.
+WEB_CONNECTIONS_PER_ADDRESS = env.whole_number("WEB_CONNECTIONS_PER_ADDRESS", default=500, least=10)
 FILE_UPLOAD_HANDLERS = [
     "xraysite.common.uploads.LimitedUploadHandler",
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
@@ -137,6 +140,17 @@ FILE_UPLOAD_HANDLERS = [
 FILE_UPLOAD_TEMP_DIR = PRIVATE_MEDIA_ROOT / "uploads"
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
+
+# What one account may do: as many times in a span as the rates say.
+ACCOUNT_LIMITS = {
+    "upload": env.rates("LIMIT_UPLOADS", default="200/h,1000/d"),
+    "topic": env.rates("LIMIT_TOPICS", default="10/h,40/d"),
+    "post": env.rates("LIMIT_POSTS", default="60/h,300/d"),
+    "share": env.rates("LIMIT_SHARED_CASES", default="20/h,60/d"),
+    "export": env.rates("LIMIT_EXPORTS", default="20/h"),
+}
+# Storage of each doctor's X-rays, deleted ones included until they are purged; 0: no limit.
+DOCTOR_QUOTA_BYTES = env.whole_number("DOCTOR_QUOTA_GB", default=50, least=0) * 10**9
 
 # Retention period of deleted readings, except those created by mistake.
 RETENTION_YEARS = env.whole_number("RETENTION_YEARS", default=7)
@@ -196,16 +210,21 @@ ACCOUNT_USER_DISPLAY = "accounts.models.display_name"
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False
 # Ask for the password again, so that an unlocked screen is not enough to take over an account.
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
-# Other actions keep allauth's limits. A whole hospital may share one IP address.
+# Other actions keep allauth's limits. A whole hospital may share one IP address, and change shifts
+# within minutes.
 ACCOUNT_RATE_LIMITS: dict[str, str] | bool = {
+    "login": "600/m/ip",
     "login_failed": "20/m/ip,5/5m/key",
     # From any address: the number of consecutive failures that NIST SP 800-63B allows, per hour.
     "login_failed_anywhere": "100/h/key",
+    # In a browser that signed in to the account before, whatever others try elsewhere.
+    "login_failed_on_known_device": "5/5m/key,20/h/key",
     "reset_password": "20/h/ip,5/h/key",
     "signup": "20/h/ip",
 }
 PASSWORD_RESET_TIMEOUT = 3600
 
+MFA_RATE_LIMITS = {"webauthn_login": "600/m/ip"}
 MFA_ADAPTER = "accounts.allauth.adapters.MFAAdapter"
 MFA_FORMS = {
     "authenticate": "accounts.allauth.mfa_forms.CodeForm",

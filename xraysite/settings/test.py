@@ -43,6 +43,7 @@ EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 ACCOUNT_RATE_LIMITS = False
 METRICS_TOKEN, METRICS_DIR = "", None
 AUDIT_ANCHOR = None  # tests roll back or flush the log, and the anchor never moves back
+ACCOUNT_LIMITS = {}
 
 # Pages and readings are tested with one bundle, whichever is the latest that ships.
 SHIPPED_MODEL = "pneumonia-2"

@@ -39,9 +39,18 @@ class Command(BaseCommand):
             help="activate a model that cannot be compared with the active one, because they share "
             "no test films or their predictions are missing (default: refuse)",
         )
+        parser.add_argument(
+            "--if-none",
+            action="store_true",
+            help="do nothing if a model is active, as when a container starts again (default: "
+            "activate)",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         name = options["name"]
+        if options["if_none"] and (active := registry.active_version()) is not None:
+            self.stdout.write(f"{active.name} stays active.")
+            return
         overrides = _overrides(options["override"])
         try:
             version = registry.find(name) or registry.register(registry.folder_of(name))
