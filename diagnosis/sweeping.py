@@ -6,6 +6,7 @@ today's readings would all be without a reading then.
 """
 
 import datetime
+import hashlib
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -162,34 +163,39 @@ def remove_orphan(orphan: Orphan) -> bool:
         return True
     target = _root() / QUARANTINE / timezone.localdate().isoformat() / orphan.sha256
     private_files.make_folder(target.parent)
-    orphan.path.replace(target)
+    try:
+        orphan.path.replace(target)
+    except FileNotFoundError:  # removed in the meantime
+        return False
     return True
 
 
 def quarantined() -> list[Path]:
     """Return the films in quarantine, those that were set aside first at the start."""
-    return sorted((_root() / QUARANTINE).glob("*/*"))
+    found = (_root() / QUARANTINE).glob("*/*")
+    return sorted(path for path in found if storage.is_sha256(path.name))
 
 
 @transaction.atomic
 def put_back(path: Path, *, even_without_reading: bool = False) -> bool:
-    """Move a film from the quarantine back to its place.
+    """Move a film from the quarantine back to its place, also over a damaged one.
 
     Args:
         path: a file that `quarantined` returned.
         even_without_reading: whether to move it if it has no reading.
 
     Returns:
-        Whether it was moved. A film that is in its place already is only removed.
+        Whether it was moved. A film that is damaged itself stays in quarantine.
     """
     sha256 = path.name
     lock_film(sha256)
     if not even_without_reading and not Reading.objects.filter(film_sha256=sha256).exists():
         return False
+    with path.open("rb") as film:
+        if hashlib.file_digest(film, "sha256").hexdigest() != sha256:
+            logger.error("%s is damaged and stays in quarantine.", path)
+            return False
     target = Path(storages["films"].path(storage.original_name(sha256)))
-    if target.exists():
-        path.unlink()
-        return True
     private_files.make_folder(target.parent)
     path.replace(target)
     return True

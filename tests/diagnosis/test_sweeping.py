@@ -123,6 +123,21 @@ def test_a_film_whose_reading_reappears_is_put_back(committed):
     assert sweeping.quarantined() == []
 
 
+@pytest.mark.parametrize("damaged", ["stored", "aside"])
+def test_the_intact_one_of_two_copies_is_kept(damaged, committed, film_bytes):
+    stored = Path(storages["films"].path(storage.original_name(committed.film_sha256)))
+    aside = Path(storages["films"].path("quarantine/2026-01-02")) / committed.film_sha256
+    aside.parent.mkdir(parents=True)
+    aside.write_bytes(b"half a film" if damaged == "aside" else film_bytes)
+    if damaged == "stored":
+        stored.unlink()
+        stored.write_bytes(b"half a film")
+    for options in ({}, {"put_back": True}):
+        call_command("sweep_films", **options)
+        assert original_film(committed) == film_bytes
+        assert aside.exists() == (damaged == "aside")
+
+
 def test_the_quarantine_is_purged_by_option_only(doctor, capsys):
     ReadingFactory(doctor=doctor)
     digest = orphaned()

@@ -8,7 +8,7 @@ import pytest
 
 from tests.site.sites import Site
 
-pytestmark = pytest.mark.xdist_group("backup")
+pytestmark = pytest.mark.xdist_group("backup-refusals")
 AGE = shutil.which("age")
 
 

@@ -11,7 +11,7 @@ from tests import postgres
 from tests.site.sites import Site
 
 pytestmark = [
-    pytest.mark.xdist_group("backup"),
+    pytest.mark.xdist_group("move-to"),
     pytest.mark.skipif(
         not postgres.is_available(), reason="NOT TESTED: PostgreSQL's server is not installed"
     ),

@@ -52,7 +52,6 @@ def _of_film(run: Run, sha256: str, state: str, aside: Path | None) -> Finding:
         return Finding(f"film-{state}", sha256, f"{text} {RESTORE}")
     if not run.repair:
         return Finding(f"film-{state}", sha256, f"{text} It is in quarantine: run with --repair.")
-    _original(sha256).unlink(missing_ok=True)
     done = sweeping.put_back(aside)
     return Finding(f"film-{state}", sha256, f"{text} It was put back from quarantine.", done)
 
