@@ -16,7 +16,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from mlcore.engine.evaluation import outcomes
-from mlcore.engine.evaluation.compare import PREDICTIONS
+from mlcore.engine.evaluation.compare import PREDICTIONS, TRAINED_ON
 from mlcore.engine.metrics import UndefinedMetricWarning
 from mlcore.engine.serving import bundle as bundles
 from mlcore.models import Evaluation, ModelVersion
@@ -67,7 +67,8 @@ def _of_bundle(version: ModelVersion, folder: Path) -> list[Evaluation]:
     content = path.read_bytes()
     if bundles.digest(content) != expected:
         return []
-    finished = version.card.get("training", {}).get("finished", "")
+    fitted = (version.card.get("derived") or {}).get("date")
+    finished = fitted or version.card.get("training", {}).get("finished", "")
     found = []
     for split in (Evaluation.Kind.VALIDATION, Evaluation.Kind.TEST):
         try:
@@ -211,7 +212,12 @@ def trained_on(folder: Path) -> set[str]:
     With several networks, every film of the validation predictions trained all but one of them.
     """
     try:
-        return outcomes.pixels_of((folder / PREDICTIONS).read_bytes(), split="validation")
+        content = (folder / PREDICTIONS).read_bytes()
+        return {
+            pixels
+            for split in ("validation", TRAINED_ON)
+            for pixels in outcomes.pixels_of(content, split=split)
+        }
     except (OSError, ValueError):
         return set()
 

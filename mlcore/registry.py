@@ -47,6 +47,7 @@ class LoadedModel:
     sha256: str
     card: dict[str, Any]
     pipeline: Pipeline
+    folder: Path
 
     def run(self, pixels: np.ndarray) -> Output:
         """Preprocess (H, W) uint8 pixels as stated on the card and run the networks."""
@@ -79,7 +80,7 @@ def load(folder: Path, *, sha256: str | None = None) -> LoadedModel:
         raise ModelUnavailable("missing", str(error)) from error
     except (bundles.BundleError, SessionError) as error:
         raise ModelUnavailable("damaged", str(error)) from error
-    return LoadedModel(bundle.name, bundle.sha256, bundle.card, pipeline)
+    return LoadedModel(bundle.name, bundle.sha256, bundle.card, pipeline, bundle.folder)
 
 
 def active_version() -> ModelVersion | None:

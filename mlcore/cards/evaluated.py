@@ -93,6 +93,7 @@ def evaluated(version: ModelVersion) -> list[EvaluatedSet]:
     rows = list(version.evaluations.all())
     own = {row.kind: row for row in rows if row.kind != Evaluation.Kind.EXTERNAL}
     metrics = version.card.get("metrics", {})
+    titles = words.DERIVED_SETS if version.card.get("derived") else words.SETS
     sets = []
     for key in (Evaluation.Kind.VALIDATION, Evaluation.Kind.TEST):
         figures = metrics.get(key, {})
@@ -101,7 +102,7 @@ def evaluated(version: ModelVersion) -> list[EvaluatedSet]:
             sets.append(
                 EvaluatedSet(
                     key.value,
-                    words.SETS[key],
+                    titles[key],
                     figures.get("n"),
                     {**figures, **shares_of(decision)},
                     decision,

@@ -127,6 +127,7 @@ def sections(card: Card) -> list[Section]:
     commands = card.get("commands", {})
     test_figures = card.get("metrics", {}).get("test", {})
     known: Iterable[tuple[str, str | Promise, str, bool]] = (
+        ("derived", _("Fitted to a site"), "derive", bool(card.get("derived"))),
         ("use", _("Intended use"), "", True),
         ("data", _("Training data"), "", True),
         ("answers", _("Rule of decision and its figures"), "evaluate", True),
