@@ -21,7 +21,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.template.response import TemplateResponse
 
-from diagnosis import retention, statistics
+from diagnosis import drift, retention, statistics
 from diagnosis.models import Reading
 from mlcore import registry
 from mlcore.models import ModelVersion
@@ -70,7 +70,7 @@ def office_of(user: Any) -> dict[str, Any] | None:
     if not oversees and not user.has_perm("mlcore.view_modelversion"):
         return None
     shown = {"oversees": oversees, "period": statistics.last_days(), "days": statistics.DAYS}
-    shown |= {"model": registry.active_version()}
+    shown |= {"model": registry.active_version(), "drift": drift.report()}
     if not oversees:
         return shown
     hidden = Reading.objects.visible_to(user).filter(hidden_at__isnull=False)

@@ -11,6 +11,7 @@ from mlcore.engine.serving.pipeline import Output
 from tests.films import encode
 
 SIDE = 64
+PLAIN = Calibration(1.0, 0.0)
 
 
 def site_films(
@@ -20,7 +21,7 @@ def site_films(
     shift: float = 0.0,
     gap: float = 4.0,
     per_patient: int = 1,
-    calibration: Calibration = Calibration(1.0, 0.0),
+    calibration: Calibration = PLAIN,
 ) -> SiteFilms:
     """Return films with normal log-odds, `gap` apart and `shift` too high, without any image."""
     rng = np.random.default_rng(seed)

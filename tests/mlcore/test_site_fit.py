@@ -35,7 +35,7 @@ def test_sample_sizes_of_textbooks():
     assert found == {"half_width": 0.05, "wilson": 83, "normal": 73,
                      "cautious": sample_size.wilson(interval[0], 0.05)}  # fmt: skip
     assert sample_size.needed(math.nan, metrics.NAN_INTERVAL, 0.05) is None
-    with pytest.raises(ValueError, match="between 0 and 0.5"):
+    with pytest.raises(ValueError, match=r"between 0 and 0\.5"):
         sample_size.wilson(0.9, 0.5)
 
 
@@ -92,7 +92,7 @@ def test_cross_fitted_results_are_those_of_each_folds_rule():
 
 def test_too_few_films_are_refused_with_the_number_that_is_needed():
     assert site.films_per_label() == 49
-    with pytest.raises(site.CannotFitError, match="at least 49 films of each.*NORMAL 48"):
+    with pytest.raises(site.CannotFitError, match=r"at least 49 films of each.*NORMAL 48"):
         site.cross_fit(drawn(48))
     with pytest.raises(site.CannotFitError, match="Collect about 62 films"):
         site.cross_fit(drawn(49))
