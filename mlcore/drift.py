@@ -173,8 +173,9 @@ def _against_card(
         "probability", _log_odds(reference), _log_odds(recent), alpha=alpha
     )
     # Compared as log-odds, shown as probabilities.
-    medians = {key: 1 / (1 + math.exp(-getattr(odds, key))) for key in ("reference", "current")}
-    changes = [replace(odds, **medians)]
+    changes = [
+        replace(odds, reference=_probability(odds.reference), current=_probability(odds.current))
+    ]
     if scored:
         changes += [
             drift.of_distributions("scope_score", _scores(scored), _scores(recent), alpha=alpha),
@@ -214,6 +215,10 @@ def _log_odds(films: Sequence[Observed]) -> list[float]:
     least = 1 / (1 + math.exp(MOST_LOG_ODDS))
     bounded = (min(1 - least, max(least, film.probability)) for film in films)
     return [math.log(p / (1 - p)) for p in bounded]
+
+
+def _probability(log_odds: float) -> float:
+    return 1 / (1 + math.exp(-log_odds))
 
 
 def _scores(films: Sequence[Observed]) -> list[float]:

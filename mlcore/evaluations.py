@@ -55,7 +55,7 @@ def take_in(version: ModelVersion, folder: Path) -> list[Evaluation]:
     if supplement.is_file():
         entries = read_supplement(supplement, sha256=version.bundle_sha256)
         new += [Evaluation(version=version, **e) for e in entries if e["title"] not in known]
-    return [_saved(entry) for entry in new]
+    return [saved(entry) for entry in new]
 
 
 def _of_bundle(version: ModelVersion, folder: Path) -> list[Evaluation]:
@@ -130,10 +130,15 @@ def record(
             f"These films are recorded as {same.title!r} ({same.measured_on}) with other figures. "
             "A recorded evaluation is not changed."
         )
-    return _saved(new)
+    return saved(new)
 
 
-def _saved(evaluation: Evaluation) -> Evaluation:
+def saved(evaluation: Evaluation) -> Evaluation:
+    """Save a new evaluation.
+
+    Raises:
+        EvaluationError: the version has one with this title or on the same films.
+    """
     try:
         with transaction.atomic():
             evaluation.save(force_insert=True)

@@ -13,7 +13,7 @@ import numpy as np
 from django.db import transaction
 from django.utils import timezone
 
-from mlcore import evaluations, gates
+from mlcore import evaluations, external, gates
 from mlcore.engine.serving import bundle as bundles
 from mlcore.engine.serving import golden
 from mlcore.engine.serving.pipeline import Output, Pipeline
@@ -237,6 +237,8 @@ def complete(version: ModelVersion) -> None:
         evaluations.take_in(version, version.folder)
     except evaluations.EvaluationError as error:
         raise ModelUnavailable("damaged", str(error)) from error
+    # Others' files are no part of the bundle: one that is refused is logged and keeps nothing back.
+    external.take_in(version, version.folder)
 
 
 def free_name(name: str, *more_roots: Path) -> str:

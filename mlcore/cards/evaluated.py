@@ -51,6 +51,11 @@ class EvaluatedSet:
         return self.row is not None and self.row.origin == Evaluation.Origin.STATED
 
     @property
+    def measured_by(self) -> str:
+        """Who measured an external evaluation that was dropped beside the bundle, or ""."""
+        return str(self.figures.get("measured_by", "")) if self.row else ""
+
+    @property
     def rows(self) -> list[dict[str, Any]]:
         """One row per label: its names, n, and the three shares."""
         if self.decision is None:

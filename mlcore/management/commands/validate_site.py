@@ -42,6 +42,7 @@ class Command(BaseCommand):
         add_ignore_folder(parser)
         add("--model", help="name of a model (default: the active model)")
         add("--json", type=Path, help="file to write the figures to (default: none)")
+        add("--measured-by", help="who measured, stated in the JSON file (default: not stated)")
         add(
             "--plot",
             type=Path,
@@ -139,6 +140,8 @@ class Command(BaseCommand):
             "model": model.name,
             "bundle_sha256": model.sha256,
             "site": options["name"],
+            "data": options["name"],
+            **({"measured_by": options["measured_by"]} if options["measured_by"] else {}),
             "date": timezone.localdate().isoformat(),
             "n_by_label": films.counts,
             "patients": films.patients,
