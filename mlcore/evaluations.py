@@ -16,7 +16,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from mlcore.engine.evaluation import outcomes
-from mlcore.engine.evaluation.compare import PREDICTIONS
+from mlcore.engine.evaluation.compare import PREDICTIONS, TRAINED_ON
 from mlcore.engine.metrics import UndefinedMetricWarning
 from mlcore.engine.serving import bundle as bundles
 from mlcore.models import Evaluation, ModelVersion
@@ -55,7 +55,7 @@ def take_in(version: ModelVersion, folder: Path) -> list[Evaluation]:
     if supplement.is_file():
         entries = read_supplement(supplement, sha256=version.bundle_sha256)
         new += [Evaluation(version=version, **e) for e in entries if e["title"] not in known]
-    return [_saved(entry) for entry in new]
+    return [saved(entry) for entry in new]
 
 
 def _of_bundle(version: ModelVersion, folder: Path) -> list[Evaluation]:
@@ -67,7 +67,8 @@ def _of_bundle(version: ModelVersion, folder: Path) -> list[Evaluation]:
     content = path.read_bytes()
     if bundles.digest(content) != expected:
         return []
-    finished = version.card.get("training", {}).get("finished", "")
+    fitted = (version.card.get("derived") or {}).get("date")
+    finished = fitted or version.card.get("training", {}).get("finished", "")
     found = []
     for split in (Evaluation.Kind.VALIDATION, Evaluation.Kind.TEST):
         try:
@@ -129,10 +130,15 @@ def record(
             f"These films are recorded as {same.title!r} ({same.measured_on}) with other figures. "
             "A recorded evaluation is not changed."
         )
-    return _saved(new)
+    return saved(new)
 
 
-def _saved(evaluation: Evaluation) -> Evaluation:
+def saved(evaluation: Evaluation) -> Evaluation:
+    """Save a new evaluation.
+
+    Raises:
+        EvaluationError: the version has one with this title or on the same films.
+    """
     try:
         with transaction.atomic():
             evaluation.save(force_insert=True)
@@ -211,7 +217,12 @@ def trained_on(folder: Path) -> set[str]:
     With several networks, every film of the validation predictions trained all but one of them.
     """
     try:
-        return outcomes.pixels_of((folder / PREDICTIONS).read_bytes(), split="validation")
+        content = (folder / PREDICTIONS).read_bytes()
+        return {
+            pixels
+            for split in ("validation", TRAINED_ON)
+            for pixels in outcomes.pixels_of(content, split=split)
+        }
     except (OSError, ValueError):
         return set()
 

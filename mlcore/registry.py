@@ -13,7 +13,7 @@ import numpy as np
 from django.db import transaction
 from django.utils import timezone
 
-from mlcore import evaluations, gates
+from mlcore import evaluations, external, gates
 from mlcore.engine.serving import bundle as bundles
 from mlcore.engine.serving import golden
 from mlcore.engine.serving.pipeline import Output, Pipeline
@@ -47,6 +47,7 @@ class LoadedModel:
     sha256: str
     card: dict[str, Any]
     pipeline: Pipeline
+    folder: Path
 
     def run(self, pixels: np.ndarray) -> Output:
         """Preprocess (H, W) uint8 pixels as stated on the card and run the networks."""
@@ -79,7 +80,7 @@ def load(folder: Path, *, sha256: str | None = None) -> LoadedModel:
         raise ModelUnavailable("missing", str(error)) from error
     except (bundles.BundleError, SessionError) as error:
         raise ModelUnavailable("damaged", str(error)) from error
-    return LoadedModel(bundle.name, bundle.sha256, bundle.card, pipeline)
+    return LoadedModel(bundle.name, bundle.sha256, bundle.card, pipeline, bundle.folder)
 
 
 def active_version() -> ModelVersion | None:
@@ -236,6 +237,8 @@ def complete(version: ModelVersion) -> None:
         evaluations.take_in(version, version.folder)
     except evaluations.EvaluationError as error:
         raise ModelUnavailable("damaged", str(error)) from error
+    # Others' files are no part of the bundle: one that is refused is logged and keeps nothing back.
+    external.take_in(version, version.folder)
 
 
 def free_name(name: str, *more_roots: Path) -> str:

@@ -5,7 +5,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from mlcore import registry
-from mlcore.cards import presentation
+from mlcore.cards import presentation, transparency
 from mlcore.cards.not_passed import not_passed
 from mlcore.models import ModelVersion
 
@@ -31,6 +31,13 @@ def model_detail(request: HttpRequest, name: str) -> HttpResponse:
     """Show a model's card, even of a model set aside: readings still refer to it."""
     version = get_object_or_404(ModelVersion, name=name)
     return render(request, "mlcore/model_detail.html", presentation.page(version))
+
+
+@require_safe
+def transparency_sheet(request: HttpRequest, name: str) -> HttpResponse:
+    """Show a model's nine transparency indicators, to be printed."""
+    version = get_object_or_404(ModelVersion, name=name)
+    return render(request, "mlcore/transparency.html", transparency.sheet(version))
 
 
 @require_safe

@@ -32,7 +32,7 @@ def address_of(name: str, reading: Reading) -> str:
         return reverse(name, args=[reading.pk])
     if name.startswith("forum:"):
         return board.address_of(name)
-    if name == "models:detail":
+    if name in {"models:detail", "models:transparency"}:
         return reverse(name, args=[reading.model_name])
     if name == "models:plot":
         return reverse(name, args=[reading.model_name, "roc.png"])

@@ -125,6 +125,7 @@ MATRIX: dict[str, Row] = {
     "models:list": SIGNED_IN,
     "models:detail": SIGNED_IN,
     "models:plot": SIGNED_IN,
+    "models:transparency": SIGNED_IN,
     "mfa_index": SIGNED_IN,
     "mfa_authenticate": Row((LOGIN, "home", "home", "home", "home")),
     "mfa_reauthenticate": Row((LOGIN, CONFIRM, CONFIRM, 200, 200)),

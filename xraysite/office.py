@@ -23,7 +23,7 @@ from django.shortcuts import render
 from django.template.response import TemplateResponse
 
 from accounts.account_limits import TooManyError
-from diagnosis import retention, statistics
+from diagnosis import drift, retention, statistics
 from diagnosis.models import Reading
 from diagnosis.services import quotas
 from mlcore import registry
@@ -77,7 +77,7 @@ def office_of(user: Any) -> dict[str, Any] | None:
     if not oversees and not user.has_perm("mlcore.view_modelversion"):
         return None
     shown = {"oversees": oversees, "period": statistics.last_days(), "days": statistics.DAYS}
-    shown |= {"model": registry.active_version()}
+    shown |= {"model": registry.active_version(), "drift": drift.report()}
     if not oversees:
         return shown
     hidden = Reading.objects.visible_to(user).filter(hidden_at__isnull=False)

@@ -51,6 +51,11 @@ class EvaluatedSet:
         return self.row is not None and self.row.origin == Evaluation.Origin.STATED
 
     @property
+    def measured_by(self) -> str:
+        """Who measured an external evaluation that was dropped beside the bundle, or ""."""
+        return str(self.figures.get("measured_by", "")) if self.row else ""
+
+    @property
     def rows(self) -> list[dict[str, Any]]:
         """One row per label: its names, n, and the three shares."""
         if self.decision is None:
@@ -93,6 +98,7 @@ def evaluated(version: ModelVersion) -> list[EvaluatedSet]:
     rows = list(version.evaluations.all())
     own = {row.kind: row for row in rows if row.kind != Evaluation.Kind.EXTERNAL}
     metrics = version.card.get("metrics", {})
+    titles = words.DERIVED_SETS if version.card.get("derived") else words.SETS
     sets = []
     for key in (Evaluation.Kind.VALIDATION, Evaluation.Kind.TEST):
         figures = metrics.get(key, {})
@@ -101,7 +107,7 @@ def evaluated(version: ModelVersion) -> list[EvaluatedSet]:
             sets.append(
                 EvaluatedSet(
                     key.value,
-                    words.SETS[key],
+                    titles[key],
                     figures.get("n"),
                     {**figures, **shares_of(decision)},
                     decision,

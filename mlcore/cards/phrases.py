@@ -70,6 +70,11 @@ PHRASES: dict[str, Text] = {
         " pooled at several depths to the nearer class mean of the training set, and a small OOD"
         " classifier trained on X-rays from outside the population and on synthetic images"
     ),
+    "Platt scaling, ranking threshold and conformal limits fitted to the site's films; the figures "
+    "of the test set are cross-fitted, each film judged by limits fitted without its patient": _(
+        "Platt scaling, ranking threshold and conformal limits were fitted to the site's X-rays."
+        " Cross-fitted figures judge each X-ray by limits that were fitted without its patient."
+    ),
     # The rest as in cards of earlier versions, such as pneumonia-2.
     "by patient, copies kept together, stratified by label and series": _(
         "By patient, with duplicates kept in the same set, stratified by label and file series"
@@ -155,6 +160,16 @@ PATTERNS: tuple[tuple[re.Pattern[str], Text], ...] = (
             " sensitivity + specificity, on the out-of-fold predictions of %(networks)s ensemble"
             " members; each X-ray is used both unchanged and with one corruption; averaged with"
             " the threshold found in the same way on the external X-rays"
+        ),
+    ),
+    (
+        re.compile(
+            r"median over (?P<samples>\d+) bootstrap samples of the threshold that maximises"
+            r" sensitivity \+ specificity, on the site's films"
+        ),
+        _(
+            "median over %(samples)s bootstrap samples of the threshold that maximises"
+            " sensitivity + specificity, on the site's X-rays"
         ),
     ),
     # As in cards of earlier versions, such as pneumonia-2.

@@ -29,6 +29,7 @@ AT_THRESHOLD = ("auc", "accuracy", "sensitivity", "specificity", "ppv", "npv")
 ABSTENTION = ("coverage", "unsure_rate", "accuracy_when_sure")
 CALIBRATION = ("ece", "brier")
 SCOPE = ("out_of_scope_rate",)
+BY_OTHERS = ("auc", "accuracy", "sensitivity", "specificity", "ece", "out_of_scope_rate")
 
 # Children with pneumonia per 1,000, until the reader chooses another prevalence.
 PREVALENCE_PER_MILLE = 200
@@ -82,18 +83,24 @@ class Point:
 def page(version: ModelVersion) -> dict[str, Any]:
     """Return the context for the templates in `mlcore/card/`."""
     card = version.card
-    sets = evaluated(version)
+    every_set = evaluated(version)
+    # Evaluations by others have a section of their own.
+    sets = [entry for entry in every_set if not entry.measured_by]
+    by_others = [entry for entry in every_set if entry.measured_by]
     every = [entry.figures for entry in sets]
     missed = not_passed(version)
     return {
         "version": version,
         "card": card,
-        "sections": [*([NOT_PASSED] if missed else []), *sections(card)],
+        "sections": [*([NOT_PASSED] if missed else []), *sections(card, by_others=bool(by_others))],
         "not_passed": missed,
         "headline": headline(version),
         "sets": sets,
         "results": words.RESULTS.values(),
-        "external": [entry for entry in sets if entry.is_external],
+        "external": [entry for entry in every_set if entry.is_external],
+        "by_others": [
+            {"set": entry, "measures": measures([entry.figures], BY_OTHERS)} for entry in by_others
+        ],
         "rule": rule(card),
         "at_threshold": measures(every, AT_THRESHOLD),
         "abstention": measures(every, ABSTENTION),
@@ -122,14 +129,21 @@ def rule(card: Card) -> dict[str, Any]:
     }
 
 
-def sections(card: Card) -> list[Section]:
-    """Return the sections that the card has data for, in page order."""
+def sections(card: Card, *, by_others: bool = False) -> list[Section]:
+    """Return the sections that the card has data for, in page order.
+
+    Args:
+        card: the model card.
+        by_others: whether there are external evaluations.
+    """
     commands = card.get("commands", {})
     test_figures = card.get("metrics", {}).get("test", {})
     known: Iterable[tuple[str, str | Promise, str, bool]] = (
+        ("derived", _("Fitted to a site"), "derive", bool(card.get("derived"))),
         ("use", _("Intended use"), "", True),
         ("data", _("Training data"), "", True),
         ("answers", _("Rule of decision and its figures"), "evaluate", True),
+        ("external", _("External evaluations"), "", by_others),
         ("groups", _("Performance by group"), "evaluate", bool(test_figures.get("by_series"))),
         ("figures", _("Ranking figures"), "evaluate", True),
         ("threshold", _("Ranking threshold"), "train", True),

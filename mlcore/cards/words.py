@@ -38,6 +38,11 @@ SETS: dict[str, Text] = {
     "test": _("Test set"),
 }
 
+# Of a model that was derived for a site: both sets are the same X-rays of that site.
+DERIVED_SETS: dict[str, Text] = {
+    "validation": _("Site's X-rays, limits fitted to them"),
+    "test": _("Site's X-rays, cross-fitted"),
+}
 
 # Key of a metric: its name, and what it measures.
 MEASURES: dict[str, tuple[Text, Text]] = {

@@ -18,6 +18,7 @@ Interval = tuple[float, float]
 NAN_INTERVAL: Interval = (math.nan, math.nan)
 Z_95 = 1.959963984540054
 ECE_BINS = 15
+ROC_POINTS = 200
 
 
 class UndefinedMetricWarning(UserWarning):
@@ -201,6 +202,21 @@ def roc(labels: Vector, scores: Vector) -> tuple[Vector, Vector, Vector]:
         np.append(0.0, true / positives),
         np.append(np.inf, scores[order][ends]),
     )
+
+
+def roc_points(labels: Vector, probabilities: Vector) -> dict[str, list[float]]:
+    """Return at most ROC_POINTS points of the ROC curve, by falling threshold."""
+    false, true, cuts = roc(labels, probabilities)
+    false, true, cuts = false[1:], true[1:], cuts[1:]
+    # Evenly spaced along the curve, so that its corner is well sampled.
+    length = np.cumsum(np.abs(np.diff(false, prepend=0)) + np.abs(np.diff(true, prepend=0)))
+    wanted = np.searchsorted(length, np.linspace(0, length[-1], ROC_POINTS))
+    kept = np.unique(np.minimum(wanted, len(cuts) - 1))
+    return {
+        "probability": [round(float(cut), 6) for cut in cuts[kept]],
+        "sensitivity": [round(float(value), 6) for value in true[kept]],
+        "specificity": [round(float(1 - value), 6) for value in false[kept]],
+    }
 
 
 def bootstrap_interval(

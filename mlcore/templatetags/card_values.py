@@ -155,3 +155,9 @@ def phrases(texts: Iterable[str]) -> SafeString:
 def result_name(result: str) -> Any:
     """Return the name of a result of the rule of decision in the reader's language."""
     return words.RESULTS.get(result, result)
+
+
+@register.filter
+def is_list(value: Any) -> bool:
+    """Return whether a value is a list, which is shown as one."""
+    return isinstance(value, list)

@@ -28,6 +28,7 @@ SIGNED_IN = [
     "/readings/new/",
     "/models/",
     "/models/pneumonia-2/",
+    "/models/pneumonia-2/transparency/",
     "/accounts/profile/",
     "/accounts/email/",
     "/accounts/sessions/",

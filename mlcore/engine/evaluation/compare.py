@@ -22,7 +22,9 @@ Vector = npt.NDArray[Any]
 
 PREDICTIONS = "predictions.csv"
 COLUMNS = ("split", "pixels_sha256", "label", "series", "probability", "scope_score")
-SPLITS = ("validation", "test")
+# Films that the networks of a derived bundle were trained on, with no figures of their own.
+TRAINED_ON = "training"
+SPLITS = ("validation", "test", TRAINED_ON)
 RESAMPLES = 2000
 # Resamples processed at once, to limit memory.
 BLOCK = 250

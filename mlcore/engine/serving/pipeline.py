@@ -1,7 +1,7 @@
 """The whole way from a film's pixels to a bundle's output: preprocessing and networks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 from mlcore.engine.serving import lung_box
 from mlcore.engine.serving import lungs as lung_finder
 from mlcore.engine.serving.bundle import LUNGS_TFLITE, TFLITE, Bundle, BundleError
+from mlcore.engine.serving.calibration import Calibration, film_log_odds
 from mlcore.engine.serving.explain import Reference
 from mlcore.engine.serving.lungs import Lungs
 from mlcore.engine.serving.preprocess import (
@@ -69,12 +70,15 @@ class Pipeline:
         reference: the reference of the heatmap.
         model: reads the film, or the inside of the lungs; has `OUTPUTS`.
         finder: finds the lungs; has `LUNG_OUTPUTS`. None for a bundle that reads whole films.
+        calibration: replaces the calibration in the network's graph, in a bundle that was derived
+            for a site; None if the graph's own counts.
     """
 
     spec: Preprocessing
     reference: Reference
     model: Network
     finder: Network | None = None
+    calibration: Calibration | None = None
 
     @classmethod
     def of(cls, bundle: Bundle) -> "Pipeline":
@@ -89,6 +93,7 @@ class Pipeline:
         try:
             spec = Preprocessing.from_card(card["preprocessing"])
             reference = Reference.from_card(card["explanation"])
+            calibration = Calibration.outside_network(card)
         except (ValueError, KeyError, TypeError) as error:
             raise BundleError(f"The card cannot be used: {error!r}") from error
         model = Session(networks[TFLITE], outputs=OUTPUTS)
@@ -100,7 +105,7 @@ class Pipeline:
         finder = None
         if spec.reads_lungs:
             finder = Session(networks[LUNGS_TFLITE], outputs=LUNG_OUTPUTS)
-        return cls(spec, reference, model, finder)
+        return cls(spec, reference, model, finder, calibration)
 
     @property
     def size(self) -> int:
@@ -117,11 +122,21 @@ class Pipeline:
             OutputError: an output is not finite, or the probability is outside [0, 1].
         """
         if self.finder is None:
-            return _checked(self.model.run(prepare(pixels, size=self.size, spec=self.spec)))
+            return self._calibrated(
+                _checked(self.model.run(prepare(pixels, size=self.size, spec=self.spec)))
+            )
         film = squash(pixels, self.spec)
         found, score = self._find(film)
         box = lung_box.prepare(film, found, size=self.size, spec=self.spec)
-        return _checked(self.model.run(as_input(box)), lungs=found, scope_score=score)
+        return self._calibrated(
+            _checked(self.model.run(as_input(box)), lungs=found, scope_score=score)
+        )
+
+    def _calibrated(self, output: Output) -> Output:
+        if self.calibration is None:
+            return output
+        log_odds = film_log_odds(output.activation_map)
+        return replace(output, probability=float(self.calibration.probabilities(log_odds)))
 
     def _find(self, film: Pixels) -> tuple[Lungs, float]:
         if self.finder is None:

@@ -3,43 +3,13 @@
 Both are fitted on validation films, never on the films that metrics are reported on.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from mlcore.engine import metrics
+from mlcore.engine.serving.calibration import Calibration, sigmoid
 
-Vector = npt.NDArray[np.float64]
-
-
-def sigmoid(logits: npt.ArrayLike) -> Vector:
-    """Convert log-odds to probabilities without overflow."""
-    return 0.5 * (1 + np.tanh(0.5 * np.asarray(logits, np.float64)))
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Platt scaling of a network's log-odds (Platt 1999).
-
-    Attributes:
-        temperature: divisor of the log-odds; above 1, the network was overconfident.
-        bias: added afterwards; compensates for class balancing in training.
-    """
-
-    temperature: float
-    bias: float
-
-    def probabilities(self, logits: npt.ArrayLike) -> Vector:
-        """Return probabilities of PNEUMONIA for log-odds of films or cells."""
-        return sigmoid(np.asarray(logits, np.float64) / self.temperature + self.bias)
-
-    @classmethod
-    def from_card(cls, entry: Mapping[str, Any]) -> "Calibration":
-        """Read `card["calibration"]`."""
-        return cls(temperature=entry["temperature"], bias=entry["bias"])
+__all__ = ["Calibration", "choose_threshold", "fit", "sigmoid"]
 
 
 def fit(

@@ -31,7 +31,6 @@ from mlcore.engine.training.training import EpochResult, Options
 Pixels = npt.NDArray[np.uint8]
 Vector = npt.NDArray[Any]
 Run = Callable[[Pixels], Output]
-ROC_POINTS = 200
 PICTURES = 300
 PREDICTION_COLUMNS = (
     "split", "pixels_sha256", "label", "series", "probability", "scope_score",
@@ -168,7 +167,7 @@ class Report:
             },
             "explanation": fitted.reference.to_card(),
             "lung_field": None if fitted.lung_field is None else lungs.to_card(fitted.lung_field),
-            "roc_validation": roc_points(labels, probabilities),
+            "roc_validation": metrics.roc_points(labels, probabilities),
         }
 
     def _threshold(self, labels: Vector) -> dict[str, Any]:
@@ -346,18 +345,3 @@ class Report:
         for i, film in enumerate(records):
             row("test", film, answers.probabilities[i], answers.scope_scores[i])
         return text.getvalue().encode()
-
-
-def roc_points(labels: Vector, probabilities: Vector) -> dict[str, list[float]]:
-    """Return at most ROC_POINTS points of the ROC curve, by falling threshold."""
-    false, true, cuts = metrics.roc(labels, probabilities)
-    false, true, cuts = false[1:], true[1:], cuts[1:]
-    # Evenly spaced along the curve, so that its corner is well sampled.
-    length = np.cumsum(np.abs(np.diff(false, prepend=0)) + np.abs(np.diff(true, prepend=0)))
-    wanted = np.searchsorted(length, np.linspace(0, length[-1], ROC_POINTS))
-    kept = np.unique(np.minimum(wanted, len(cuts) - 1))
-    return {
-        "probability": [round(float(cut), 6) for cut in cuts[kept]],
-        "sensitivity": [round(float(value), 6) for value in true[kept]],
-        "specificity": [round(float(1 - value), 6) for value in false[kept]],
-    }

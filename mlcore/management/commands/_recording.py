@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import DatabaseError
+from django.utils import timezone
 
 from mlcore import evaluations, registry
 from mlcore.management.commands._common import folder_named
@@ -15,7 +16,9 @@ from mlcore.registry import LoadedModel
 
 TITLE_LENGTH = 120
 # Of the figures: what the row of an evaluation has already, and what may name a person's files.
-NOT_RECORDED = {"model", "bundle_sha256", "data_sha256", "unreadable"}
+NOT_RECORDED = {
+    "model", "bundle_sha256", "data_sha256", "unreadable", "date", "data", "measured_by",
+}  # fmt: skip
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -39,10 +42,36 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="with --record: also add them to this file, to ship it beside the bundle as "
         "<bundle>.evaluations.json (default: none)",
     )
+    add(
+        "--data-name",
+        metavar="NAME",
+        help="with --json: what the data set is called, for an external evaluation (default: not "
+        "stated)",
+    )
+    add(
+        "--measured-by",
+        metavar="WHO",
+        help="with --json: who measured, for an external evaluation (default: not stated)",
+    )
+
+
+def stated(options: dict[str, Any]) -> dict[str, Any]:
+    """Return what a file of figures states about itself; see `mlcore.external`."""
+    names = {"data": options["data_name"], "measured_by": options["measured_by"]}
+    return {"date": timezone.localdate().isoformat()} | {
+        key: name.strip() for key, name in names.items() if name
+    }
 
 
 def refuse_nonsense(options: dict[str, Any]) -> None:
     title, supplement = options["record"], options["supplement"]
+    for name in ("data_name", "measured_by"):
+        if options[name] is not None:
+            flag = f"--{name.replace('_', '-')}"
+            if not options["json"]:
+                raise CommandError(f"{flag} needs --json.")
+            if not 0 < len(options[name].strip()) <= TITLE_LENGTH:
+                raise CommandError(f"{flag} needs at most {TITLE_LENGTH} characters.")
     if title is None:
         for name in ("note", "supplement"):
             if options[name]:

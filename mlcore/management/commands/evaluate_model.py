@@ -95,6 +95,7 @@ class Command(BaseCommand):
             model.card, answers, kept, labels, options["prevalence"]
         )
         figures |= {"model": model.name, "bundle_sha256": model.sha256, "unreadable": unreadable}
+        figures |= recording.stated(options)
         figures["data_sha256"] = outcomes.films_sha256(
             (pixels, label) for pixels, (_, label) in zip(hashes, kept, strict=True)
         )
