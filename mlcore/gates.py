@@ -82,8 +82,8 @@ def _figures(version: ModelVersion, split: str) -> Mapping[str, Any]:
 
 
 def _held_out(version: ModelVersion) -> list[Mapping[str, Any]]:
-    """Return the figures of the test split and of every recorded external set."""
-    sets = [_figures(version, "test")]
+    """Return the figures of the test split and of every external set, on the card or recorded."""
+    sets = [_figures(version, "test"), version.card.get("external") or {}]
     if version.pk:
         kinds = (Evaluation.Kind.TEST, Evaluation.Kind.EXTERNAL)
         # All, because lists prefetch them.

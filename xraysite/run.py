@@ -52,6 +52,11 @@ def prepare() -> None:
         call_command("activate_model", settings.SHIPPED_MODEL)
     else:
         say(f"  {active} is active.")
+        if not active.folder.is_dir():
+            say(
+                f"  Its folder is missing, so no X-ray can be read. Copy it from the earlier "
+                f"version's mlcore/bundles/ to {settings.BUNDLE_DIR}."
+            )
         if active.name != settings.SHIPPED_MODEL:
             say(
                 f"  This version ships {settings.SHIPPED_MODEL}; to read films with it: manage.py "
