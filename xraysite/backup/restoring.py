@@ -8,6 +8,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db.migrations.loader import MigrationLoader
 
+from accounts.audit import anchor
 from xraysite.backup import databases, sources
 from xraysite.backup.databases import Contents
 from xraysite.backup.errors import BackupError, DamagedError
@@ -92,6 +93,9 @@ def is_empty_site() -> bool:
 def restore(repository: Repository, manifest: Manifest) -> Restored:
     """Write all files of a verified backup, and then replace the database.
 
+    An anchor of the audit log that is there stays, because it may know of newer rows; if there is
+    none, it is written from the manifest, whose seal has been verified.
+
     Files that exist with the same content stay; others of the same name are replaced. X-rays that
     the backup does not contain stay too: `sweep_films` finds them.
 
@@ -111,6 +115,8 @@ def restore(repository: Repository, manifest: Manifest) -> Restored:
             repository.extract(entry.sha256, target, mode=sources.mode_of(entry.root))
         aside = databases.restore(dump)
     _compare(manifest, databases.contents())
+    if manifest.database.audit_head and anchor.path() and anchor.read() is None:
+        anchor.write(*anchor.parse_head(manifest.database.audit_head))
     return Restored(len(todo), len(manifest.files) - len(todo), aside)
 
 
