@@ -150,7 +150,7 @@ ACCOUNT_LIMITS = {
     "export": env.rates("LIMIT_EXPORTS", default="20/h"),
 }
 # Storage of each doctor's X-rays, deleted ones included until they are purged; 0: no limit.
-DOCTOR_QUOTA_BYTES = env.whole_number("DOCTOR_QUOTA_GB", default=50, least=0) * 10**9
+DOCTOR_QUOTA_BYTES = env.whole_number("DOCTOR_QUOTA_GB", default=50, least=0) * 2**30
 
 # Retention period of deleted readings, except those created by mistake.
 RETENTION_YEARS = env.whole_number("RETENTION_YEARS", default=7)
