@@ -58,7 +58,7 @@ def train(var: Path, films: Path, name: str, *more: object, epochs: int) -> str:
     stated = films.parent / "population.json"
     stated.write_text(json.dumps(DRAWN))
     run = manage("train_model", "--data", films, "--name", name, "--epochs", epochs,
-                 "--image-size", 64, "--seed", 3, "--population", stated, *more,
+                 "--image-size", 64, "--seed", 0, "--population", stated, *more,
                  var=var)  # fmt: skip
     # What TensorFlow says is in a file.
     assert run.stderr == ""

@@ -43,7 +43,7 @@ def test_training_writes_a_complete_bundle_and_activates_nothing(var, films):
     card = json.loads((folder / "card.json").read_text())
     assert card["labels"] == ["NORMAL", "PNEUMONIA"]
     assert card["threshold"]["chosen_on"] == "validation"
-    assert card["training"]["arguments"]["seed"] == 3
+    assert card["training"]["arguments"]["seed"] == 0
     assert card["population"] == DRAWN
     assert set(card["files"]) >= {
         "model.keras", "model.tflite", "golden.json", "history.csv", "roc.png", "curves.png",
@@ -261,7 +261,7 @@ def test_a_leaking_data_set_is_refused_unless_forced(var, films, tmp_path):
 def test_two_workers_train_the_same_bundle_as_one_process(var, films):
     """Uses `seed_cnn`, which has no dropout; dropout depends on how a batch is divided."""
     arguments: tuple[object, ...] = (
-        "train_model", "--data", films, "--epochs", 3, "--image-size", 64, "--seed", 3,
+        "train_model", "--data", films, "--epochs", 3, "--image-size", 64, "--seed", 0,
         "--arch", "seed_cnn", "--population", films.parent / "population.json",
     )  # fmt: skip
     manage(*arguments, "--name", "alone", var=var)

@@ -15,7 +15,8 @@ from diagnosis import sweeping
 from tests.locks import ROOT
 
 HEAD = (
-    "POST /accounts/login/ HTTP/1.1\r\nHost: localhost\r\nCookie: csrftoken={token}; sessionid={token}\r\n"
+    "POST /accounts/login/ HTTP/1.1\r\nHost: localhost\r\n"
+    "Cookie: csrftoken={token}; sessionid={token}\r\n"
     "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 20000000\r\n\r\n"
     '--b\r\nContent-Disposition: form-data; name="film"; filename="film.dcm"\r\n\r\n'
 )

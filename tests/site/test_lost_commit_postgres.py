@@ -50,6 +50,7 @@ def cutting_proxy(port: int, mark: bytes) -> Iterator[tuple[int, list[socket.soc
         The proxy's port, and a list that has an entry once a line was cut.
     """
     cut: list[socket.socket] = []
+    ends: list[socket.socket] = []
     listener = socket.create_server(("127.0.0.1", 0))
 
     def to_server(client: socket.socket, server: socket.socket) -> None:
@@ -79,6 +80,7 @@ def cutting_proxy(port: int, mark: bytes) -> Iterator[tuple[int, list[socket.soc
             except OSError:  # closed at the end
                 return
             server = socket.create_connection(("127.0.0.1", port))
+            ends.extend((client, server))
             for forward in (to_server, to_client):
                 threading.Thread(target=forward, args=(client, server), daemon=True).start()
 
@@ -86,6 +88,8 @@ def cutting_proxy(port: int, mark: bytes) -> Iterator[tuple[int, list[socket.soc
     with listener:
         yield listener.getsockname()[1], cut
         listener.shutdown(socket.SHUT_RDWR)
+    for end in ends:
+        end.close()
 
 
 def _received(end: socket.socket, *, peek: bool = False) -> bytes:
@@ -99,8 +103,8 @@ def _close(*ends: socket.socket) -> None:
     for end in ends:
         try:
             end.shutdown(socket.SHUT_RDWR)
-        except OSError:  # closed by the other thread
-            end.close()
+        except OSError:  # shut down by the other thread
+            continue
 
 
 def test_a_committed_reading_keeps_its_film(tmp_path):

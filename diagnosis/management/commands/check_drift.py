@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils import translation
 
 from diagnosis import drift
 from mlcore.drift import ADVICE, LAST, LEAST, Report
@@ -46,7 +47,8 @@ class Command(BaseCommand):
         found = drift.report(last=options["last"])
         target = options["json"]
         if target is None or target != Path("-"):
-            self._print(found)
+            with translation.override("en"):
+                self._print(found)
         if target is not None:
             self._write(target, found)
         if found.status == "alarm":
