@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext as now
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 from mlcore.cards import presentation, words
 from mlcore.cards.evaluated import EvaluatedSet, evaluated
@@ -85,7 +84,7 @@ def _ages(card: Card) -> Text:
     ages = (card.get("population") or {}).get("age_years")
     if not ages:
         return NOT_STATED
-    return now("%(low)s to %(high)s years") % {"low": ages[0], "high": ages[1]}
+    return gettext("%(low)s to %(high)s years") % {"low": ages[0], "high": ages[1]}
 
 
 def _output(version: ModelVersion) -> Rows:
@@ -113,7 +112,7 @@ def _output(version: ModelVersion) -> Rows:
 
 def _purpose(card: Card) -> Rows:
     yield _("Intended use"), _("A second opinion after the doctor's own reading.")
-    yield _("Patients"), now("Children, age: %(ages)s") % {"ages": _ages(card)}
+    yield _("Patients"), gettext("Children, age: %(ages)s") % {"ages": _ages(card)}
     yield _("Intended users"), _("Doctors who can read chest X-rays themselves.")
     yield (
         _("Role in decisions"),
@@ -122,7 +121,7 @@ def _purpose(card: Card) -> Rows:
     if derived := card.get("derived"):
         yield (
             _("Site"),
-            now("Fitted to X-rays of %(site)s, and meant for that site only.") % derived,
+            gettext("Fitted to X-rays of %(site)s, and meant for that site only.") % derived,
         )
 
 
@@ -131,8 +130,8 @@ def _cautions(card: Card) -> Rows:
     yield (
         _("Do not use for"),
         [
-            now("Patients outside this age range: %(ages)s") % {"ages": _ages(card)},
-            now("Views other than %(views)s, other body parts, CT")
+            gettext("Patients outside this age range: %(ages)s") % {"ages": _ages(card)},
+            gettext("Views other than %(views)s, other body parts, CT")
             % {"views": _joined(population.get("view"))},
             _("Findings other than pneumonia, such as tuberculosis, effusion, fracture or tumour"),
             _("Excluding disease, or deciding on treatment, without a doctor"),
@@ -154,7 +153,7 @@ def _cautions(card: Card) -> Rows:
 def _robustness(card: Card) -> str:
     rows = [row for row in card["robustness"]["rows"] if row.get("specificity") is not None]
     worst = min(rows, key=lambda row: row["specificity"])
-    return now("Lowest specificity under a simulated image change: %(value)s (%(change)s)") % {
+    return gettext("Lowest specificity under a simulated image change: %(value)s (%(change)s)") % {
         "value": f"{worst['specificity']:.3f}",
         "change": words.CORRUPTIONS.get(worst["corruption"], worst["corruption"]),
     }
@@ -192,7 +191,9 @@ def _development(card: Card) -> Rows:
 
 def _method(card: Card) -> str:
     arguments = (card.get("training") or {}).get("arguments") or {}
-    return now("Convolutional networks (%(arch)s): %(members)s, input %(size)s pixels a side") % {
+    return gettext(
+        "Convolutional networks (%(arch)s): %(members)s, input %(size)s pixels a side"
+    ) % {
         "arch": arguments.get("arch", "–"),
         "members": card.get("members", 1),
         "size": card.get("input_size", "–"),
@@ -213,16 +214,21 @@ def _fairness(card: Card) -> Rows:
     }
     if probes.get("frame_alone") is not None and probes.get("lungs_masked") is not None:
         measures.append(
-            now("Shortcuts were measured: AUC %(frame).3f from borders alone, %(masked).3f with the"
-                " lungs masked (0.5 is chance).")
-            % {"frame": probes["frame_alone"], "masked": probes["lungs_masked"]}
+            gettext(
+                "Shortcuts were measured: AUC %(frame)s from borders alone, %(masked)s with the"
+                " lungs masked (0.5 is chance)."
+            )
+            % {
+                "frame": f"{probes['frame_alone']:.3f}",
+                "masked": f"{probes['lungs_masked']:.3f}",
+            }
         )  # fmt: skip
     yield _("Measures"), measures
     yield (
         _("Not assessed"),
         _("Sex, ethnicity, weight and social groups: the published data do not state them."),
     )
-    yield _("Single source"), now("All training X-rays come from: %(sites)s") % {
+    yield _("Single source"), gettext("All training X-rays come from: %(sites)s") % {
         "sites": _joined((card.get("population") or {}).get("sites"))
     }  # fmt: skip
 
@@ -231,7 +237,7 @@ def _external(card: Card, sets: list[EvaluatedSet]) -> Rows:
     if derived := card.get("derived"):
         yield (
             derived["site"],
-            now(
+            gettext(
                 "%(well)s normal X-rays and %(sick)s with pneumonia, of %(patients)s patients; each"
                 " judged by limits fitted without its patient (%(date)s)."
             )
@@ -250,7 +256,7 @@ def _external(card: Card, sets: list[EvaluatedSet]) -> Rows:
         title = translated_phrase(str(entry.title)) or entry.title
         yield (
             title,
-            now("n = %(n)s, %(date)s, measured by: %(by)s")
+            gettext("n = %(n)s, %(date)s, measured by: %(by)s")
             % {
                 "n": entry.n,
                 "date": entry.row.measured_on.isoformat() if entry.row else "–",
@@ -288,7 +294,7 @@ def _maintenance(version: ModelVersion) -> Rows:
     yield (
         _("In use"),
         (
-            now("since %(date)s") % {"date": f"{latest['at']:%Y-%m-%d}"}
+            gettext("since %(date)s") % {"date": f"{latest['at']:%Y-%m-%d}"}
             if latest and version.is_active
             else _("not active")
         ),
