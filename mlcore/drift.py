@@ -139,7 +139,7 @@ def report(
     Args:
         version: the active model.
         recent: its most recent readings.
-        first: its first readings at this site, none of them in `recent`; may be empty.
+        first: its first readings at this site, without those in `recent`; may be empty.
     """
     if version is None:
         return Report("no model")

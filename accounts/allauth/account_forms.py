@@ -116,7 +116,7 @@ class ForgotPasswordForm(account_forms.ResetPasswordForm):
         name_fields(self, email=_("Email"))
 
     def save(self, request: HttpRequest, **kwargs: Any) -> str:
-        """Send the email, and record that somebody asked for it, whoever has the address."""
+        """Send the email and record the request, whether or not the address has an account."""
         record_about_address(self.cleaned_data["email"], "password-reset-asked")
         return str(super().save(request, **kwargs))
 

@@ -155,7 +155,7 @@ def film_rendering(reading: Reading, *, max_side: int) -> bytes:
 
 
 def stored_rendering(sha256: str, side: int) -> bytes | None:
-    """Return the intact rendering of a film; None, and a line in the log, if there is none."""
+    """Return the stored rendering of a film; None if it is missing, outdated or damaged."""
     name = storage.rendering_name(sha256, side)
     try:
         content = storage.read(name)

@@ -70,7 +70,7 @@ def choice(name: str, *, choices: list[str], default: str) -> str:
     """Return the value of the variable `name`, one of `choices`.
 
     Raises:
-        ImproperlyConfigured: it is none of them.
+        ImproperlyConfigured: the value is not one of `choices`.
     """
     value: str = env.str(name, default=default)
     if value not in choices:

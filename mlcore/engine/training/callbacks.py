@@ -119,7 +119,7 @@ class ResumedEarlyStopping(keras.callbacks.EarlyStopping):
 
 
 class NormalizationRefit(keras.callbacks.Callback):
-    """Compute the batch normalisation of the averaged weights anew before each validation.
+    """Recompute the batch normalisation of the averaged weights before each validation.
 
     Runs after `SwapEMAWeights`, which puts the averaged weights in place.
 

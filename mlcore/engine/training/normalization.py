@@ -14,7 +14,7 @@ MOST_BATCHES = 24
 def refit(
     network: keras.Model, data: TrainingSet, *, seed: int, most_batches: int = MOST_BATCHES
 ) -> None:
-    """Compute a network's means and variances anew, on films without augmentation.
+    """Recompute a network's means and variances on films without augmentation.
 
     Those collected in training belong to other weights than their moving average, and to augmented
     films. Left as they are, they shift the log-odds of each network by another amount
