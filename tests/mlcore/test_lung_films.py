@@ -23,7 +23,7 @@ def films():
     dark = film // 2
 
     def version(pixels, lungs):
-        return Version.of(pixels[np.newaxis], [lungs])
+        return Version(pixels[np.newaxis], [lungs])
 
     return LungFilms(
         version(film, both), 112, SPEC, corrupted=version(dark, both), drawn=version(film, other)

@@ -75,11 +75,11 @@ def prepare(
         state_folder=plan.state_folder,
         on_stage=on_stage,
     )
-    changed = Version.of(corrupted, found.corrupted)
+    changed = Version(corrupted, found.corrupted)
     source = replace(
-        _boxes(Version.of(plain, found.plain), options),
+        _boxes(Version(plain, found.plain), options),
         corrupted=changed,
-        drawn=Version.of(plain, found.drawn),
+        drawn=Version(plain, found.drawn),
     )
     return PreparedSet(
         TrainingSet(source.prepared(), labels, source, shares),
@@ -111,7 +111,7 @@ def read_external(
         if prepared.finder is None:
             return _whole(squashed, options)
         found = lung_stage.apply(prepared.finder, squashed)
-        return _boxes(Version.of(squashed, found), options).prepared()
+        return _boxes(Version(squashed, found), options).prepared()
 
     plain = ready(films.of(records))
     return External(

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import Protocol
 
 import numpy as np
@@ -59,22 +60,19 @@ class Version:
 
     Attributes:
         films: (n, SIDE, SIDE) uint8, squashed.
-        masks: (n, SIDE, SIDE) uint8, 255 in the lungs.
-        boxes: (n, 4) float, the bounding boxes of the lungs.
+        lungs: the lungs on each film.
     """
 
     films: Films
-    masks: Films
-    boxes: npt.NDArray[np.float64]
-
-    @classmethod
-    def of(cls, films: Films, found: Sequence[Lungs]) -> "Version":
-        """Combine (n, SIDE, SIDE) squashed films with their lungs."""
-        masks = np.stack([lungs.mask for lungs in found])
-        return cls(films, masks, np.array([lungs.box for lungs in found]))
+    lungs: Sequence[Lungs]
 
     def only(self, chosen: Chosen) -> "Version":
-        return Version(self.films[chosen], self.masks[chosen], self.boxes[chosen])
+        return Version(self.films[chosen], list(compress(self.lungs, chosen)))
+
+    def arrays(self) -> tuple[npt.NDArray[np.generic], ...]:
+        """Return everything that decides the augmented films."""
+        masks = np.stack([lungs.mask for lungs in self.lungs])
+        return self.films, masks, np.array([lungs.box for lungs in self.lungs])
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,15 +95,12 @@ class LungFilms:
 
     def prepared(self) -> Films:
         """Return the films without augmentation, as in serving: (n, size, size) uint8."""
-        spec, ready = self.spec, []
-        radius = lung_finder.radius_of(spec.grow)
-        plain = self.plain
-        for film, mask, box in zip(plain.films, plain.masks, plain.boxes, strict=True):
-            weight = lung_finder.soften(mask, radius)
-            place = lung_box.to_box(lung_finder.expand(tuple(box), spec.margin), self.size)
-            pair = lung_box.cut(lung_box.blanked(film, weight), weight, place, self.size)
-            ready.append(lung_box.contrast(*pair, window=spec.window))
-        return np.stack(ready)
+        return np.stack(
+            [
+                lung_box.prepare(film, lungs, size=self.size, spec=self.spec)
+                for film, lungs in zip(self.plain.films, self.plain.lungs, strict=True)
+            ]
+        )
 
     def augmented(self, place: int, rng: np.random.Generator, spec: Augmentation) -> Films:
         version, size = self._version(rng, spec), self.size
@@ -113,8 +108,9 @@ class LungFilms:
             lung_finder.radius_of(max(0.0, self.spec.grow + change))
             for change in (-spec.mask_grow, spec.mask_grow)
         )
-        weight = lung_finder.soften(version.masks[place], int(rng.integers(least, most + 1)))
-        left, top, right, bottom = version.boxes[place]
+        lungs = version.lungs[place]
+        weight = lung_finder.soften(lungs.mask, int(rng.integers(least, most + 1)))
+        left, top, right, bottom = lungs.box
         margins = self.spec.margin + rng.uniform(-spec.box_margin, spec.box_margin, 4)
         x, y = right - left, bottom - top
         box = (
@@ -148,7 +144,7 @@ class LungFilms:
 
     def sha256(self) -> str:
         versions = [found for found in (self.plain, self.corrupted, self.drawn) if found]
-        return _digest(*(array for found in versions for array in vars(found).values()))
+        return _digest(*(array for found in versions for array in found.arrays()))
 
 
 def _digest(*arrays: npt.NDArray[np.generic]) -> str:
