@@ -23,8 +23,8 @@ FAULT_KEY = "xraysite.upload_fault"
 READ_FACTOR = 4
 
 
-class LimitedUploadHandler(FileUploadHandler):
-    """Discards files above the limit and sets `TOO_LARGE_KEY` in the request's META."""
+class _MetaKept(FileUploadHandler):
+    """Keeps the request's META, in which a handler notes what became of a file."""
 
     def handle_raw_input(
         self,
@@ -34,12 +34,16 @@ class LimitedUploadHandler(FileUploadHandler):
         boundary: str,
         encoding: str | None = None,
     ) -> None:
-        self.meta = META
-        self.hopeless = content_length > settings.FILM_MAX_BYTES * READ_FACTOR
+        self.meta, self.announced = META, content_length
+
+
+class LimitedUploadHandler(_MetaKept):
+    """Discards files above the limit and sets `TOO_LARGE_KEY` in the request's META."""
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         super().new_file(*args, **kwargs)
         self.received = 0
+        self.hopeless = self.announced > settings.FILM_MAX_BYTES * READ_FACTOR
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
         self.received += len(raw_data)
@@ -52,21 +56,11 @@ class LimitedUploadHandler(FileUploadHandler):
         return None
 
 
-class TemporaryUploadHandler(TemporaryFileUploadHandler):
+class TemporaryUploadHandler(_MetaKept, TemporaryFileUploadHandler):
     """Keeps uploads in temporary files; notes in the request's META if they cannot be written.
 
     The form then says so, and keeps what was typed, instead of a page that only reports the error.
     """
-
-    def handle_raw_input(
-        self,
-        input_data: Any,
-        META: dict[str, Any],  # noqa: N803 - Django's name
-        content_length: int,
-        boundary: str,
-        encoding: str | None = None,
-    ) -> None:
-        self.meta = META
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         try:

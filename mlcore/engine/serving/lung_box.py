@@ -38,7 +38,7 @@ def prepare(film: Pixels, lungs: Lungs, *, size: int, spec: Preprocessing) -> Pi
 def blanked(film: Pixels, weight: Pixels) -> Pixels:
     """Return a film with the pixels that do not count replaced by the mean of those that do."""
     total = int(weight.sum())
-    mean = round(float((film.astype(np.int64) * weight).sum() / total)) if total else 128
+    mean = round(float((film.astype(np.int64) * weight).sum() / total)) if total else MIDDLE
     return np.where(weight > 0, film, np.uint8(mean))
 
 

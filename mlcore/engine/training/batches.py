@@ -110,6 +110,12 @@ class AugmentedBatches(keras.utils.PyDataset):
         self._ahead = ThreadPoolExecutor(1)
         self._pending: dict[tuple[int, int], Future[Batch]] = {}
 
+    def close(self) -> None:
+        """End the threads; a batch that is being made ahead is dropped."""
+        self._pending.clear()
+        for pool in (self._ahead, self._threads):
+            pool.shutdown(cancel_futures=True)
+
     def __len__(self) -> int:
         return max(1, len(self.data.films) // self.options.batch_size)
 

@@ -5,6 +5,7 @@ the same options and films resumes after its last epoch, and ends where an unint
 have ended. Importing this module imports Keras.
 """
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -69,23 +70,23 @@ def train(
     )
     if backup.history:
         progress.resumed(len(backup.history))
-    batches = AugmentedBatches(training, options)
-    keras.utils.set_random_seed(options.seed)
-    with distribution.scope():
-        network = _network(options, mixed=options.mixed_precision)
-        if initial is not None:
-            network.set_weights(initial.get_weights())
-        distribution.synchronize(network)
-        learner = _compiled(network, options, len(batches), distribution)
-    if not backup.finished:
-        learner.fit(
-            batches,
-            epochs=options.epochs,
-            validation_data=FilmBatches(validation, 2 * options.batch_size),
-            callbacks=_callbacks(options, network, batches, backup, progress),
-            shuffle=False,
-            verbose=0,
-        )
+    with closing(AugmentedBatches(training, options)) as batches:
+        keras.utils.set_random_seed(options.seed)
+        with distribution.scope():
+            network = _network(options, mixed=options.mixed_precision)
+            if initial is not None:
+                network.set_weights(initial.get_weights())
+            distribution.synchronize(network)
+            learner = _compiled(network, options, len(batches), distribution)
+        if not backup.finished:
+            learner.fit(
+                batches,
+                epochs=options.epochs,
+                validation_data=FilmBatches(validation, 2 * options.batch_size),
+                callbacks=_callbacks(options, network, batches, backup, progress),
+                shuffle=False,
+                verbose=0,
+            )
     if distribution.is_chief:
         backup.load_result(learner)
     result = _network(options, mixed=False)
