@@ -26,7 +26,7 @@ Films = npt.NDArray[np.uint8]
 # Fraction of validation films that each detector may flag.
 DISTANCE_RATE, CLASSIFIER_RATE = 0.005, 0.017
 # The same of films of other origin, which differ more from the training films.
-MORE_RATE = 0.03
+MORE_RATE = 0.06
 THRESHOLD = 1.0
 METHOD = (
     "the larger of two scores: Mahalanobis distance (Ledoit-Wolf covariance) of features pooled at "
@@ -41,7 +41,12 @@ MORE = (
     f"; raised until at most {MORE_RATE} of the external films exceed the classifier's, and "
     f"{DISTANCE_RATE} the distance's"
 )
-EPOCHS, BATCH = 12, 32
+EPOCHS, BATCH = 24, 32
+# Resolution that anatomy and orientation need.
+SIDE = 112
+# Fraction of the OOD classifier's outliers that are films of the given sources, and then rotated
+# and shuffled films; the rest are synthetic images.
+SHARE, ROTATED_SHARE, SHUFFLED_SHARE = 0.65, 0.12, 0.09
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,14 +200,17 @@ class DistanceScore(layers.Layer):
 def ood_classifier(size: int, finder: keras.Model | None = None) -> keras.Model:
     """Return an untrained OOD classifier: (b, size, size, 1) -> (b, 1) log-odds.
 
-    It works at half the resolution, which suffices for anatomy and orientation. With a network that
-    finds lungs, it sees where they are too: their shape and size differ between ages.
+    It works at about `SIDE` pixels, which anatomy and orientation need. With a network that finds
+    lungs, it sees where they are too: their shape and size differ between ages.
     """
     film = keras.Input((size, size, 1), name="film")
-    x = layers.AveragePooling2D(2, name="halve")(film)
+    factor = 2 if size >= 2 * SIDE else 1
+    x = layers.AveragePooling2D(factor, name="reduce")(film)
     if finder is not None:
         finder.trainable = False
         found = layers.Activation("sigmoid", name="lungs_found")(finder(film, training=False))
+        if factor == 1:
+            found = layers.UpSampling2D(2, name="lungs_enlarged")(found)
         x = layers.Concatenate(name="film_and_lungs")([x, found])
     for number, (width, stride) in enumerate(
         ((16, 2), (32, 2), (32, 1), (64, 2), (64, 1), (96, 2)), start=1
@@ -263,15 +271,15 @@ class OodTrainingData:
         return augment(film, donor=self._film(rng), rng=rng, spec=self.augmentation)
 
     def _outlier(self, rng: np.random.Generator) -> Films:
-        kind = rng.random()
-        if len(self.outliers) and kind < 0.4:
+        kind = rng.random() * (1 if len(self.outliers) else 1 - SHARE)
+        if kind < ROTATED_SHARE:
+            return self._changed(outliers.rotated(self._film(rng), rng), rng)
+        if kind < ROTATED_SHARE + SHUFFLED_SHARE:
+            return outliers.shuffled(self._film(rng), self._film(rng), rng)
+        if kind > 1 - SHARE:
             source = rng.choice(np.unique(self.sources))
             place = rng.choice(np.flatnonzero(self.sources == source))
             return self._changed(self.outliers[place], rng)
-        if kind < 0.6:
-            return self._changed(outliers.rotated(self._film(rng), rng), rng)
-        if kind < 0.75:
-            return outliers.shuffled(self._film(rng), self._film(rng), rng)
         size = self.films.shape[1]
         spec = replace(self.spec, squash=size)
         return prepare_bytes(outliers.synthetic(rng, size=size), size=size, spec=spec)
