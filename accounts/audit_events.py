@@ -30,6 +30,7 @@ EVENTS = {
     "password-reset": _("reset the password by an emailed link"),
     "password-set": _("set the password of another account"),
     "audit-entry": _("viewed an audit log entry"),
+    "audit-list": _("viewed a list of audit log entries"),
     "picture-changed": _("changed profile picture"),
     "second-factor-added": _("added a second factor"),
     "second-factor-removed": _("removed a second factor"),

@@ -8,6 +8,9 @@ from diagnosis.models import Reading
 
 EVENTS = {
     "page": _("viewed the reading"),
+    "edit-page": _("opened the page that corrects the reading"),
+    "delete-page": _("opened the page that deletes the reading"),
+    "share-page": _("opened the page that shares the reading"),
     "film": _("viewed the X-ray"),
     "thumbnail": _("viewed the thumbnail"),
     "heatmap": _("viewed the heatmap"),

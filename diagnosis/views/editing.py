@@ -9,6 +9,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views import View
 
+from accounts.audit.recording import record_access
 from diagnosis.forms.conflicts import ConflictForm
 from diagnosis.forms.readings import PatientDetailsForm
 from diagnosis.models import Reading
@@ -25,6 +26,7 @@ class EditReadingView(OwnReadingMixin, View):
 
     def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         reading = self.own_reading(pk)
+        record_access(reading, what="edit-page")
         form = PatientDetailsForm(instance=reading)
         return render(request, self.template, {"form": form, "reading": reading})
 

@@ -309,6 +309,7 @@ class DeleteReadingView(OwnReadingMixin, View):
     """Ask for confirmation, then hide the reading from everyone but supervisors."""
 
     def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        record_access(self.own_reading(pk), what="delete-page")
         return self._ask(request, pk, DeletionForm())
 
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:

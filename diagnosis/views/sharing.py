@@ -32,6 +32,7 @@ class ShareCaseView(OwnReadingMixin, View):
 
     def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         reading = self._shareable(pk)
+        record_access(reading, what="share-page")
         draft = sharing.default_text(reading)
         initial = {"title": draft.title, "body": draft.body}
         form = ShareForm(initial=initial, doctor=request.user)  # type: ignore[arg-type]

@@ -99,7 +99,12 @@ def page(version: ModelVersion) -> dict[str, Any]:
         "results": words.RESULTS.values(),
         "external": [entry for entry in every_set if entry.is_external],
         "by_others": [
-            {"set": entry, "measures": measures([entry.figures], BY_OTHERS)} for entry in by_others
+            {
+                "set": entry,
+                "sets": [entry],
+                "measures": measures([entry.figures], BY_OTHERS),
+            }
+            for entry in by_others
         ],
         "rule": rule(card),
         "at_threshold": measures(every, AT_THRESHOLD),

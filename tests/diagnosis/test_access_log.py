@@ -275,6 +275,25 @@ def test_viewing_an_audit_entry_counts_as_seeing_its_patient(as_supervisor, supe
     assert "viewed an audit log entry" in page
 
 
+def test_a_page_of_the_audit_log_is_on_record(as_supervisor, supervisor, seen):
+    newest = AuditEntry.objects.order_by("sequence").last().sequence
+    as_supervisor.get("/admin/accounts/auditentry/")
+    row = AuditEntry.objects.get(what="audit-list")
+    assert row.actor == supervisor
+    first, last = map(int, row.additional_data["entries"].split("-"))
+    assert 0 < first <= newest <= last < row.sequence
+    as_supervisor.get("/admin/accounts/auditentry/", {"q": "nobody@example.org"}, follow=True)
+    empty = AuditEntry.objects.filter(what="audit-list").latest("sequence")
+    assert empty.additional_data is None
+
+
+@pytest.mark.parametrize("page", ["edit", "delete", "share"])
+def test_pages_that_show_the_patients_name_are_on_record(page, seen, as_doctor, doctor, board):
+    assert as_doctor.get(f"/readings/{seen[0].pk}/{page}/").status_code == 200
+    row = AuditEntry.objects.get(what=f"{page}-page")
+    assert (row.actor, row.object_pk) == (doctor, str(seen[0].pk))
+
+
 def test_searches_of_the_log_use_its_indexes(seen, doctor):
     found = access_log.about_readings([str(seen[0].pk)])
     if connection.vendor != "sqlite":
