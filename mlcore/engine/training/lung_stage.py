@@ -141,4 +141,5 @@ def _trained(
     part = path.with_name(f"part-{path.name}")
     network.save(part)
     part.rename(path)
-    return network
+    # Without the optimizer's state, which would take three quarters of the bundle's file.
+    return keras.saving.load_model(path, compile=False)
