@@ -16,7 +16,8 @@ from django.utils.translation import ngettext
 
 from accounts.models import User
 
-UPLOAD, TOPIC, POST, SHARE, EXPORT = "upload", "topic", "post", "share", "export"
+UPLOAD, TOPIC, POST, PICTURE = "upload", "topic", "post", "picture"
+SHARE, EXPORT = "share", "export"
 _APP = "xraysite"
 MINUTE_S, HOUR_S = 60, 3600
 
@@ -39,6 +40,7 @@ class TooManyError(Exception):
             UPLOAD: _("You have uploaded many X-rays in a short time. Try again in %(wait)s."),
             TOPIC: _("You have started many topics in a short time. Try again in %(wait)s."),
             POST: _("You have posted many replies in a short time. Try again in %(wait)s."),
+            PICTURE: _("You have added many images in a short time. Try again in %(wait)s."),
             SHARE: _("You have shared many cases in a short time. Try again in %(wait)s."),
             EXPORT: _("You have exported many lists in a short time. Try again in %(wait)s."),
         }

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts import account_limits
 from forum.markdown import picture_ids
 from forum.models import Picture, Post
 from forum.querysets import TAKE_PART
@@ -60,6 +61,14 @@ def add_picture(*, owner: "User", data: bytes, is_case: bool = False) -> Picture
                 "again in a few days."
             )
         )
+    try:
+        with account_limits.counted(account_limits.PICTURE, owner):
+            return _stored(owner, data, is_case=is_case)
+    except account_limits.TooManyError as error:
+        raise PictureError(str(error)) from error
+
+
+def _stored(owner: "User", data: bytes, *, is_case: bool) -> Picture:
     # A shared case must look exactly like the preview that its doctor confirmed.
     content, width, height = reencode(data, lossless=is_case)
     picture = Picture(owner=owner, width=width, height=height, is_case=is_case)

@@ -7,6 +7,7 @@ import pytest
 import time_machine
 from django.core.cache import cache
 from django.core.exceptions import ImproperlyConfigured
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import translation
 
 from accounts import account_limits
@@ -94,6 +95,24 @@ def test_a_reply_that_fails_is_not_counted(settings, as_doctor, doctor):
     assert "locked in the meantime" in text_of(as_doctor.post(address, board.form(body="one")))
     Topic.objects.filter(pk=topic.pk).update(is_locked=False)
     assert as_doctor.post(address, board.form(body="one")).status_code == 302
+
+
+def test_images_are_limited_and_an_invalid_one_is_not_counted(settings, as_doctor, doctor):
+    settings.ACCOUNT_LIMITS = {"picture": ["1/h"]}
+
+    def add(data: bytes):
+        return as_doctor.post("/forum/pictures/", {"picture": SimpleUploadedFile("p.png", data)})
+
+    assert add(b"no image").status_code == 422
+    assert add(board.picture()).status_code == 201
+    refused = add(board.picture())
+    assert refused.status_code == 422
+    assert "many images" in refused.json()["error"]
+    topic = board.open_topic(doctor)
+    sent = board.form(body="Kept text") | {"picture": SimpleUploadedFile("p.png", board.picture())}
+    page = text_of(as_doctor.post(f"/forum/{topic.pk}/reply/", sent))
+    assert "many images" in page
+    assert "Kept text" in page
 
 
 def test_shared_cases_are_limited(settings, reading, as_doctor):

@@ -146,6 +146,7 @@ ACCOUNT_LIMITS = {
     "upload": env.rates("LIMIT_UPLOADS", default="200/h,1000/d"),
     "topic": env.rates("LIMIT_TOPICS", default="10/h,40/d"),
     "post": env.rates("LIMIT_POSTS", default="60/h,300/d"),
+    "picture": env.rates("LIMIT_PICTURES", default="60/h,300/d"),
     "share": env.rates("LIMIT_SHARED_CASES", default="20/h,60/d"),
     "export": env.rates("LIMIT_EXPORTS", default="20/h"),
 }
