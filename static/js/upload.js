@@ -12,6 +12,7 @@ const dropZone = form.querySelector("[data-drop]");
 const preview = form.querySelector("[data-preview]");
 const image = preview.querySelector("img");
 const caption = preview.querySelector("figcaption");
+const filmNotices = form.querySelector("[data-film-notices]");
 const filmError = form.querySelector("[data-film-error]");
 const button = form.querySelector("button[type=submit]");
 const buttonLabel = form.querySelector("[data-send-label]");
@@ -35,7 +36,19 @@ function showFilmProblem(name, values = {}) {
   filmError.textContent = interpolate(text[name], values);
 }
 
+// Shows what of the file could not be trusted, in the server's words.
+function showNotices(sentences) {
+  const rows = sentences.map((sentence) => {
+    const row = document.createElement("li");
+    row.textContent = sentence;
+    return row;
+  });
+  filmNotices.replaceChildren(...rows);
+  filmNotices.hidden = !rows.length;
+}
+
 function showPreview(url, description) {
+  showNotices([]);
   if (objectUrl) URL.revokeObjectURL(objectUrl);
   objectUrl = url.startsWith("blob:") ? url : null;
   image.src = url;
@@ -93,6 +106,15 @@ function imageSize(url) {
   });
 }
 
+// Returns what a page about a fault of the server says, as an answer with an error; null for others.
+async function faultOf(response) {
+  if (response.status < 500) return null;
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const said = [...page.querySelectorAll("main h1, main h1 + p")];
+  const sentences = said.map((part) => part.textContent.trim().replace(/([^.。])$/, "$1."));
+  return sentences.length ? { ok: false, error: sentences.join(" ") } : null;
+}
+
 // Lets the server render a file that the browser cannot display, such as DICOM.
 async function inspect({ file, sha256 }, current) {
   caption.textContent = text.textLooking;
@@ -105,7 +127,8 @@ async function inspect({ file, sha256 }, current) {
   let result = null;
   try {
     const response = await fetch(text.inspectUrl, { method: "POST", body });
-    result = await response.json();
+    const isPage = response.headers.get("Content-Type")?.startsWith("text/html");
+    result = isPage ? await faultOf(response) : await response.json();
   } catch {
     // No network, or a page instead of an answer, for example because the session has ended.
   }
@@ -119,6 +142,7 @@ async function inspect({ file, sha256 }, current) {
   const size = `${result.width}×${result.height}`;
   const description = [file.name, result.format, size, formatSize(file.size)].join(" · ");
   showPreview(result.preview, description);
+  showNotices(result.notices);
   fillFields(result.fields);
 }
 

@@ -3,10 +3,12 @@
 import io
 
 import pytest
+from django.db import OperationalError
 from playwright.sync_api import Page, expect
 
 from diagnosis.models import Reading
-from tests.e2e.conftest import add_authenticator_app, settle, sign_in
+from diagnosis.views import readings as reading_views
+from tests.e2e.conftest import add_authenticator_app, new_context, settle, sign_in
 from tests.films import encode, encode_dicom, synthetic_film
 
 
@@ -98,6 +100,37 @@ def test_dicom_file_fills_the_form(page: Page, site, site_doctor, films):
     page.locator("main form button[type=submit]").click()
     page.wait_for_url("**/readings/*-*-*-*-*/")
     assert Reading.objects.get().film_format == "DICOM"
+
+
+def test_the_preview_shows_what_of_the_file_is_not_trusted(page: Page, site, site_doctor, films):
+    data = encode_dicom(synthetic_film("NORMAL", seed=1, size=400), birth_date="20300101")
+    (films / "notice.dcm").write_bytes(data)
+    sign_in(page, site, site_doctor.email)
+    page.goto(f"{site}/readings/new/")
+    notices = page.locator("[data-film-notices]")
+    expect(notices).to_be_hidden()
+    page.locator("input[name=film]").set_input_files(films / "notice.dcm")
+    expect(notices).to_contain_text("birth")
+    page.locator("input[name=film]").set_input_files(films / "film.dcm")
+    expect(page.locator("input[name=patient_number]")).to_have_value("D77")
+    expect(notices).to_be_hidden()
+
+
+def test_a_fault_during_the_preview_is_named(browser, site, site_doctor, films, monkeypatch):
+    def locked(film):
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr(reading_views, "keep_inspected", locked)
+    # Not the `page` fixture: the browser logs the status 503 as an error.
+    context = new_context(browser)
+    page = context.new_page()
+    sign_in(page, site, site_doctor.email)
+    page.goto(f"{site}/readings/new/")
+    page.locator("input[name=film]").set_input_files(films / "film.dcm")
+    error = page.locator("[data-film-error]")
+    expect(error).to_contain_text("database")
+    expect(error).not_to_contain_text("cannot be reached")
+    context.close()
 
 
 def test_invalid_file_is_refused_and_the_input_kept(site, site_doctor, films, page):
