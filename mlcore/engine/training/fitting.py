@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mlcore.engine.data.dataset import FilmRecord
-from mlcore.engine.evaluation import lungs
+from mlcore.engine.evaluation import corruptions, lungs
 from mlcore.engine.serving import conformal
 from mlcore.engine.serving.conformal import Abstention
 from mlcore.engine.serving.decision import DecisionRule
 from mlcore.engine.serving.explain import Reference
-from mlcore.engine.serving.preprocess import Preprocessing, prepare_bytes
+from mlcore.engine.serving.preprocess import Preprocessing, prepare_bytes, squash
 from mlcore.engine.training import scope
 from mlcore.engine.training.augment import Augmentation
 from mlcore.engine.training.calibration import Calibration, choose_threshold
@@ -207,35 +207,45 @@ def _gate(
     distance = _distance(first, development, options, learnt)
     films = _whole(development.squashed, development, options)
     prepared = _whole(outliers.films, development, options)
+    # Corrupted films too: noise or a marker takes no film out of the population, nor into it.
+    _, spec = _whole_format(development, options)
+    changed = _whole(_corrupted(development.squashed[learnt], spec), development, options)
+    inside = np.concatenate([films[learnt], changed])
+    outside = prepared, _whole(_corrupted(outliers.films, spec), development, options)
     judged = [scope.Judged(_descriptors(first, development.data.films[unseen]), films[unseen])]
     if development.external is not None:
         external = development.external
         whole = _whole(external.films, development, options)
         judged.append(scope.Judged(_descriptors(first, external.prepared), whole))
 
-    def trained_on(chosen: npt.NDArray[np.bool_]) -> scope.Gate:
+    def trained_on(chosen: npt.NDArray[np.bool_], *, epochs: int = scope.EPOCHS) -> scope.Gate:
         data = scope.OodTrainingData(
-            films=films[learnt],
-            outliers=prepared[chosen],
-            sources=outliers.source[chosen],
-            spec=_whole_format(development, options)[1],
+            films=inside,
+            outliers=np.concatenate([version[chosen] for version in outside]),
+            sources=np.tile(outliers.source[chosen], len(outside)),
+            spec=spec,
             # Whole films need augmentations that the inside of the lungs doesn't.
             augmentation=Augmentation() if development.finder else options.augmentation,
             seed=options.seed,
         )
-        classifier = scope.train_ood_classifier(
-            data, epochs=scope.EPOCHS, finder=development.finder
-        )
+        classifier = scope.train_ood_classifier(data, epochs=epochs, finder=development.finder)
         return scope.Gate.fit(distance, classifier, *judged)
 
     left_out = {}
     if len(outliers.names) > 1:
         for number, name in enumerate(outliers.names):
             on_stage(f"testing the scope gate without {name}")
-            gate = trained_on(~outliers.is_test & (outliers.source != number))
+            chosen = ~outliers.is_test & (outliers.source != number)
+            gate = trained_on(chosen, epochs=scope.EPOCHS_LEFT_OUT)
             odds = scope.ood_log_odds(gate.classifier, prepared[outliers.source == number])
             left_out[name] = int((odds > gate.log_odds_limit).sum()), len(odds)
     return trained_on(~outliers.is_test), left_out
+
+
+def _corrupted(films: npt.NDArray[np.uint8], spec: Preprocessing) -> npt.NDArray[np.uint8]:
+    """Return (n, side, side) squashed films, each under a random corruption."""
+    changed = [squash(corruptions.any_of(film, seed), spec) for seed, film in enumerate(films)]
+    return np.stack(changed) if changed else films
 
 
 def _descriptors(first: keras.Model, films: npt.NDArray[np.uint8]) -> Vector:

@@ -26,7 +26,7 @@ Films = npt.NDArray[np.uint8]
 # Fraction of validation films that each detector may flag.
 DISTANCE_RATE, CLASSIFIER_RATE = 0.005, 0.017
 # The same of films of other origin, which differ more from the training films.
-MORE_RATE = 0.06
+MORE_RATE = 0.07
 THRESHOLD = 1.0
 METHOD = (
     "the larger of two scores: Mahalanobis distance (Ledoit-Wolf covariance) of features pooled at "
@@ -41,7 +41,9 @@ MORE = (
     f"; raised until at most {MORE_RATE} of the external films exceed the classifier's, and "
     f"{DISTANCE_RATE} the distance's"
 )
-EPOCHS, BATCH = 24, 32
+EPOCHS, BATCH = 16, 32
+# Of the classifiers that are trained without one source, only to measure that source.
+EPOCHS_LEFT_OUT = 12
 # Resolution that anatomy and orientation need.
 SIDE = 112
 # Fraction of the OOD classifier's outliers that are films of the given sources, and then rotated
@@ -241,8 +243,9 @@ class OodTrainingData:
     """Training data of the OOD classifier.
 
     Attributes:
-        films: (n, size, size) uint8, preprocessed: the model's training films.
-        outliers: (m, size, size) uint8, preprocessed: films outside the population; m may be 0.
+        films: (n, size, size) uint8, preprocessed: the model's training films, and corrupted ones.
+        outliers: (m, size, size) uint8, preprocessed: films outside the population, and corrupted
+            ones; m may be 0.
         sources: (m,) the source of each; every source is drawn as often.
         spec: the preprocessing, also applied to synthetic images.
         augmentation: augmentation of films, so that noise, frames or letters are not decisive.
