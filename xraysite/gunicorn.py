@@ -10,7 +10,7 @@ wsgi_app = "xraysite.wsgi:application"
 # Receives requests completely before a thread works on them; see docs/decisions/0032.
 worker_class = "xraysite.server.worker.BufferingWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-threads = int(os.environ.get("WEB_THREADS", "8"))
+threads = int(os.environ.get("WEB_THREADS", "4"))
 # Each worker loads the model itself: LiteRT sessions do not survive a fork.
 preload_app = False
 timeout = 60

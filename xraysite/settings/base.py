@@ -129,7 +129,7 @@ MIN_FREE_BYTES = env.whole_number("MIN_FREE_MB", default=512) * 2**20
 # pages, beside which it has two for uploads for each decoder.
 DECODERS = env.whole_number("DECODERS", default=2)
 WEB_CONCURRENCY = env.whole_number("WEB_CONCURRENCY", default=2)
-WEB_THREADS = env.whole_number("WEB_THREADS", default=8, least=2)
+WEB_THREADS = env.whole_number("WEB_THREADS", default=4, least=2)
 # Connections that one address may hold in each web process; see `xraysite.server`.
 WEB_CONNECTIONS_PER_ADDRESS = env.whole_number("WEB_CONNECTIONS_PER_ADDRESS", default=500, least=10)
 FILE_UPLOAD_HANDLERS = [
