@@ -24,29 +24,24 @@ from typing import Any
 
 import numpy as np
 from measuring import ROOT, machine, say_machine, summary, table
-from serving import children, resident, send, server, signed_in, upload
+from serving import send, server, signed_in, tree_pss, upload
 from sites import start_django
 
 SIDE = 1448  # two megapixels
 FILMS_PER_SECOND = 40  # more than any of them reads
 
 
-def films(count: int) -> list[bytes]:
+def films(count: int, *, seed: int = 0) -> list[bytes]:
     """Return JPEGs of two megapixels, each with other pixels: the site recognises a film again."""
     from tests.films import encode, synthetic_film
 
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     film = synthetic_film("NORMAL", seed=0, size=SIDE).copy()
     made = []
     for _ in range(count):
         film[:32, :32] = rng.integers(0, 256, (32, 32), np.uint8)
         made.append(encode(film, "jpeg"))
     return made
-
-
-def tree_mib(pid: int) -> float:
-    """Return the resident memory of a process and its descendants."""
-    return resident(pid) + sum(tree_mib(child) for child in children(pid))
 
 
 @contextmanager
@@ -110,7 +105,7 @@ def measured(
     given = iter(made)
     for client in range(clients):
         run(client, next(given))
-    at_rest = tree_mib(pid)
+    at_rest = tree_pss(pid)
     answers: list[tuple[int, float]] = []
     until = time.monotonic() + seconds
 
@@ -134,7 +129,7 @@ def measured(
         "readings": len(good),
         "errors": len(answers) - len(good),
         "ms": summary(good),
-        "mib": {"start": at_rest, "end": tree_mib(pid)},
+        "mib": {"start": at_rest, "end": tree_pss(pid)},
     }
 
 

@@ -54,12 +54,13 @@ def milliseconds(run: Callable[[], Any], repeats: int, *, warm_up: int = 5) -> d
 
 
 def summary(times: Sequence[float]) -> dict[str, float]:
-    """Return `best`, `median` and `p95`; all three are equal for a single time."""
+    """Return `best`, `median`, `p95` and `p99`; all are equal for a single time."""
     ordered = sorted(times)
     return {
         "best": ordered[0],
         "median": statistics.median(ordered),
         "p95": ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))],
+        "p99": ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))],
     }
 
 

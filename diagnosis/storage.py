@@ -2,6 +2,8 @@
 
 import stat
 import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from django.core.files import File
@@ -9,7 +11,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, storages
 
 from xraysite.common import private_files
-from xraysite.common.atomic_write import write_atomically
+from xraysite.common.atomic_write import write_atomically, write_beside
 
 CONFIRMED_MODE = 0o400
 
@@ -30,6 +32,16 @@ class AtomicFileStorage(FileSystemStorage):
 
     def get_available_name(self, name: str, max_length: int | None = None) -> str:
         return name
+
+    def stage(self, name: str, content: bytes) -> tuple[Path, Path]:
+        """Write a file completely, synced to disk, without giving it its name yet.
+
+        Returns:
+            The temporary file, and the path to rename it to.
+        """
+        target = Path(self.path(name))
+        private_files.make_folder(target.parent)
+        return write_beside(target, content), target
 
     def _save(self, name: str, content: File) -> str:
         target = Path(self.path(name))
@@ -71,6 +83,39 @@ def keep(name: str, content: bytes) -> None:
         OSError: the storage is full or cannot be written; an existing file is unchanged.
     """
     storages["films"].save(name, ContentFile(content))
+
+
+@contextmanager
+def staged(files: Mapping[str, bytes]) -> Iterator[Callable[[], None]]:
+    """Write files, so that nothing is left to do but to give them their names.
+
+    For a transaction that must not wait for the disk, because others wait for it.
+
+    Args:
+        files: contents by storage name.
+
+    Yields:
+        A function that stores the files under their names, replacing existing ones. Files that
+        have not got theirs when the block ends are removed.
+
+    Raises:
+        OSError: the storage is full or cannot be written.
+    """
+    waiting: list[tuple[Path, Path]] = []
+
+    def place() -> None:
+        while waiting:
+            temporary, target = waiting[0]
+            temporary.replace(target)
+            waiting.pop(0)
+
+    try:
+        for name, content in files.items():
+            waiting.append(storages["films"].stage(name, content))
+        yield place
+    finally:
+        for temporary, _target in waiting:
+            temporary.unlink(missing_ok=True)
 
 
 def confirm(sha256: str) -> None:

@@ -189,7 +189,7 @@ def predict(
 
 def _cause(film: Film, output: Output) -> str:
     """Return why a film is refused for its image: its exposure, missing lungs, or what it shows."""
-    cause = resemblance.shipped().cause(film.pixels)
+    cause = resemblance.shipped().cause(film.pixels, output.squashed)
     if cause in resemblance.EXPOSURES or output.lungs is None:
         return cause
     return output.lungs.refusal or cause

@@ -96,7 +96,9 @@ def active_model() -> LoadedModel:
     Raises:
         ModelUnavailable: none is active, or the active one is missing or damaged.
     """
-    version = active_version()
+    # Without the card, which the loaded bundle has: this is asked for every film.
+    needed = ModelVersion.objects.only("name", "bundle_sha256", "path")
+    version = needed.filter(is_active=True).first()
     if version is None:
         raise ModelUnavailable("inactive", "no model is active")
     return loaded_version(version)

@@ -30,8 +30,12 @@ def _as_user(*command: str) -> list[str]:
 
 
 @contextmanager
-def server() -> Iterator[str]:
-    """Run a server and yield its URL without the database's name: postgres://…/."""
+def server(*, durable: bool = False) -> Iterator[str]:
+    """Run a server and yield its URL without the database's name: postgres://…/.
+
+    Args:
+        durable: whether commits are synced to disk, as in production.
+    """
     folder = Path(tempfile.mkdtemp(prefix="xraysite-postgres-"))
     if os.getuid() == 0:
         shutil.chown(folder, USER)
@@ -40,7 +44,9 @@ def server() -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     initdb, pg_ctl = str(program("initdb")), str(program("pg_ctl"))
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c fsync=off -k {folder}"
+    options = (
+        f"-p {port} -c listen_addresses=127.0.0.1 -c fsync={'on' if durable else 'off'} -k {folder}"
+    )
     try:
         _run(initdb, "-D", data, "-A", "trust", "-U", USER, "--no-sync", "-E", "UTF8")
         _run(pg_ctl, "-D", data, "-o", options, "-l", str(folder / "log"), "-w", "start")

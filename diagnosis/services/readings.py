@@ -23,6 +23,7 @@ from diagnosis.services.conflicts import (
     is_disowned,
     is_of,
     same_film,
+    same_film_keys,
 )
 from diagnosis.services.films import (
     MIME_TYPES,
@@ -126,9 +127,9 @@ def _made_from(submission: uuid.UUID, doctor: "User", upload: UploadedFilm) -> R
     Raises:
         SubmissionTakenError: the reading is not the doctor's, is deleted, or has another film.
     """
-    made = Reading.objects.filter(pk=submission).first()
-    if made is None:
+    if not Reading.objects.filter(pk=submission).exists():
         return None
+    made = Reading.objects.get(pk=submission)
     is_same = made.doctor_id == doctor.pk and made.film_sha256 == upload.film.sha256
     if not is_same or made.is_hidden:
         raise SubmissionTakenError
@@ -190,7 +191,8 @@ def _prediction_fields(prediction: inference.Prediction) -> dict[str, object]:
         "scope_resembles": prediction.resembles,
         "image_hints": list(prediction.hints),
         "activation_map": inference.encode_activation_map(prediction.activation_map),
-        "model_version": ModelVersion.objects.get(
+        # Without the card, which takes as long to read as everything else in the row.
+        "model_version": ModelVersion.objects.only("name", "bundle_sha256").get(
             name=prediction.model, bundle_sha256=prediction.bundle_sha256
         ),
         "bundle_sha256": prediction.bundle_sha256,
@@ -232,12 +234,12 @@ def _store(reading: Reading, upload: UploadedFilm, conflicts: Conflicts) -> None
     """
     sha256 = upload.film.sha256
     files = stored_film(upload.film, upload.data)
-    with transaction.atomic(), recording.event("created"):
+    # Written before the transaction: on SQLite, everybody else waits until it ends.
+    with storage.staged(files) as place, transaction.atomic(), recording.event("created"):
         lock_film(sha256)
         lock_film(reading.film_pixels_sha256)
         _check_for_newer(reading, conflicts)
-        for name, content in files.items():
-            storage.keep(name, content)
+        place()
         reading.save(force_insert=True)
         record_decisions(reading, reading.discrepancies)
         transaction.on_commit(lambda: storage.confirm(sha256), robust=True)
@@ -245,10 +247,10 @@ def _store(reading: Reading, upload: UploadedFilm, conflicts: Conflicts) -> None
 
 def _check_for_newer(reading: Reading, conflicts: Conflicts) -> None:
     hashes = FilmHashes(reading.film_sha256, reading.film_pixels_sha256)
-    now = same_film(reading.doctor, hashes, but=reading.pk)
-    known = {each.pk for each in conflicts.earlier}
-    if not {each.pk for each in now} <= known:
-        raise UndecidedError(replace(conflicts, earlier=now))
+    now = same_film_keys(reading.doctor, hashes, but=reading.pk)
+    if not set(now) <= {each.pk for each in conflicts.earlier}:
+        found = same_film(reading.doctor, hashes, but=reading.pk)
+        raise UndecidedError(replace(conflicts, earlier=found))
 
 
 def record_decisions(reading: Reading, entries: list[dict[str, Any]]) -> None:

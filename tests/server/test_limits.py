@@ -4,7 +4,6 @@ import contextlib
 import errno
 import re
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,10 +11,9 @@ from typing import Any
 
 import pytest
 from waitress import buffers
-from waitress.task import ThreadedTaskDispatcher
 
+from tests.server.serving import Server
 from tests.server.slow_clients import HALF_REQUEST, fetch, upload_head
-from xraysite.server import listener
 from xraysite.server.limits import Limits
 
 COOKIE = "sessionid=abc"
@@ -33,39 +31,11 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     return [said]
 
 
-class Server:
-    def __init__(self, limits: Limits, is_proxy: Callable[[str], bool]) -> None:
-        self.socket = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.address = self.socket.getsockname()
-        self.connections = listener.Connections(limits, is_proxy=is_proxy)
-        self.dispatcher = ThreadedTaskDispatcher()
-        self.dispatcher.set_thread_count(2)
-        self.listener = listener.listen(
-            application, self.socket, connections=self.connections, dispatcher=self.dispatcher,
-            settings=listener.adjustments(limits, threads=2, session_cookie="sessionid"),
-        )  # fmt: skip
-        self.stopping = threading.Event()
-        self.thread = threading.Thread(target=self.run)
-        self.thread.start()
-
-    def run(self) -> None:
-        while not self.stopping.is_set():
-            self.connections.step(timeout=0.05)
-
-    def stop(self) -> None:
-        self.stopping.set()
-        self.thread.join()
-        for channel in self.connections.channels():
-            channel.drop()
-        self.listener.close()
-        self.dispatcher.shutdown()
-
-
 @contextmanager
 def serving(
     *, is_proxy: Callable[[str], bool] = lambda address: False, **limits: Any
 ) -> Iterator[Server]:
-    server = Server(Limits(**limits), is_proxy)
+    server = Server(Limits(**limits), application=application, is_proxy=is_proxy)
     try:
         yield server
     finally:

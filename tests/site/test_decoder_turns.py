@@ -2,6 +2,7 @@
 
 import threading
 import time
+import uuid
 
 import pytest
 from django.core.files.storage import storages
@@ -12,6 +13,7 @@ from diagnosis.models import Reading
 from diagnosis.services.films import VIEWER_SIDE
 from tests.conftest import patient_details, post_film, upload_of
 from tests.films import encode, encode_dicom, synthetic_film
+from xraysite.common import environ
 from xraysite.common.decoders import pool, turns
 
 GOOD = encode(synthetic_film("NORMAL", seed=3, size=128), "png")
@@ -47,15 +49,22 @@ def test_one_file_of_an_account_at_a_time_and_another_account_beside_it():
     assert log == ["one", "two", "one"]
 
 
-def test_a_seat_stays_free_for_pages():
+def test_seats_stay_free_for_pages_and_uploads_need_none():
     queue, log, release = turns.Turns(at_once=2, seats=3), [], threading.Event()
     threads = [held(queue, name, log, release) for name in ("one", "two", "three")]
     with pytest.raises(turns.DecodersBusyError):
         queue.take("four")
+    upload = threading.Thread(target=queue.take, args=["five"], kwargs={"seated": False})
+    upload.start()
     release.set()
-    for thread in threads:
+    for thread in (*threads, upload):
         thread.join(5)
     assert log == ["one", "two", "three"]
+    # The seats are free again: of those who left, and not of the upload.
+    queue.give_back("five", seated=False)
+    for name in ("one", "two"):
+        queue.take(name)
+    assert queue._seated == 2
 
 
 def test_waiting_ends_after_a_while():
@@ -70,7 +79,7 @@ def test_waiting_ends_after_a_while():
 
 @pytest.fixture
 def nobody_gets_a_turn(monkeypatch):
-    def busy(self, account):
+    def busy(self, account, **seat):
         raise turns.DecodersBusyError
 
     monkeypatch.setattr(turns.Turns, "take", busy)
@@ -93,6 +102,17 @@ def without_rendering(reading):
     name = storage.rendering_name(reading.film_sha256, VIEWER_SIDE)
     storages["films"].delete(name)
     return reading
+
+
+@pytest.mark.django_db
+def test_an_upload_that_waited_too_long_keeps_the_form(as_doctor, active_model):
+    """The server notes how long an upload waited for a thread."""
+    url, limit = reverse("readings:new"), turns.MAX_QUEUE_SECONDS
+    for waited, status in ((limit + 1, 503), (limit - 1, 302)):
+        details = patient_details(film=upload_of(GOOD), submission=str(uuid.uuid4()))
+        response = as_doctor.post(url, details, **{environ.WAITED: waited})
+        assert response.status_code == status
+        assert Reading.objects.exists() == (status == 302)
 
 
 @pytest.mark.django_db
@@ -154,7 +174,7 @@ def test_a_busy_server_keeps_the_decisions(as_doctor, active_model, monkeypatch)
         if name != "seen"
     }
 
-    def busy(self, account):
+    def busy(self, account, **seat):
         raise turns.DecodersBusyError
 
     monkeypatch.setattr(turns.Turns, "take", busy)

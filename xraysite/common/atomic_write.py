@@ -21,6 +21,28 @@ def write_atomically(path: Path, content: bytes | Iterable[bytes], *, mode: int 
     Raises:
         OSError: the file cannot be written; a previous file is unchanged.
     """
+    temporary = write_beside(path, content, mode=mode)
+    try:
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_beside(path: Path, content: bytes | Iterable[bytes], *, mode: int = 0o600) -> Path:
+    """Write a temporary file in the folder of `path`, flushed to disk, to be renamed to `path`.
+
+    Args:
+        path: the file that it is to become; its folder must exist.
+        content: the file's bytes, or chunks of them.
+        mode: the file's permissions.
+
+    Returns:
+        The temporary file, whose name starts with ".part-".
+
+    Raises:
+        OSError: the file cannot be written; nothing is left of it.
+    """
     chunks = [content] if isinstance(content, bytes) else content
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".part-")
     temporary = Path(name)
@@ -31,7 +53,7 @@ def write_atomically(path: Path, content: bytes | Iterable[bytes], *, mode: int 
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(mode)
-        temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    return temporary

@@ -5,8 +5,10 @@ from typing import Any
 
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.task import WSGITask
 from waitress.utilities import Error
 
+from xraysite.common.environ import WAITED
 from xraysite.server.limits import Limits
 
 # The states of a connection.
@@ -49,11 +51,29 @@ class RequestParser(HTTPRequestParser):
             return len(data)
 
 
+class Task(WSGITask):
+    """Answers a request; tells the site how long it waited as an upload."""
+
+    channel: Any
+
+    def get_environment(self) -> dict[str, Any]:
+        environ: dict[str, Any] = super().get_environment()
+        if self.channel.waited is not None:
+            environ[WAITED] = self.channel.waited
+        return environ
+
+
 class Channel(HTTPChannel):
-    """A connection that knows what it waits for, and since when."""
+    """A connection that knows what it waits for, and since when.
+
+    Attributes:
+        waited: seconds for which its upload waited for a thread; None for other requests.
+    """
 
     parser_class = RequestParser
+    task_class = Task
     request: Any
+    waited: float | None = None
 
     def __init__(self, server: Any, sock: Any, addr: Any, adj: Any, map: Any = None) -> None:
         self.state, self.since = HEADERS, time.monotonic()

@@ -12,9 +12,9 @@ from typing import Any
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer, UnixWSGIServer
-from waitress.task import ThreadedTaskDispatcher
 
 from xraysite.server.channel import BODY, HEADERS, IDLE, Channel
+from xraysite.server.lanes import Lanes
 from xraysite.server.limits import MAX_HEADER_BYTES, Limits
 
 TOO_SLOW = f"408 {http.HTTPStatus.REQUEST_TIMEOUT.phrase}"
@@ -172,7 +172,7 @@ def listen(
     sock: socket.socket,
     *,
     connections: Connections,
-    dispatcher: ThreadedTaskDispatcher,
+    dispatcher: Lanes,
     settings: Adjustments,
 ) -> TcpListener | UnixListener:
     """Serve an application on a socket that listens already."""

@@ -8,9 +8,9 @@ import time
 from typing import Any
 
 from gunicorn.workers.base import Worker
-from waitress.task import ThreadedTaskDispatcher
 
 from xraysite.server import listener, succession
+from xraysite.server.lanes import Lanes
 from xraysite.server.limits import Limits
 
 # Descriptors for everything but connections: the database, films, decoders, temporary files.
@@ -62,6 +62,7 @@ class BufferingWorker(Worker):
 
         from xraysite.common import private_files
         from xraysite.common.client_address import is_trusted_proxy
+        from xraysite.common.decoders.turns import MAX_PER_ACCOUNT
 
         # Bodies and responses that do not fit into memory are as private as films.
         private_files.make_folder(settings.FILE_UPLOAD_TEMP_DIR)
@@ -73,8 +74,11 @@ class BufferingWorker(Worker):
             connections_per_address=settings.WEB_CONNECTIONS_PER_ADDRESS,
         )
         self.connections = listener.Connections(limits, is_proxy=is_trusted_proxy)
-        self.dispatcher = ThreadedTaskDispatcher()
-        self.dispatcher.set_thread_count(self.cfg.threads)
+        self.dispatcher = Lanes(
+            pages=self.cfg.threads,
+            uploads=MAX_PER_ACCOUNT * settings.DECODERS,
+            session_cookie=settings.SESSION_COOKIE_NAME,
+        )
         adjustments = listener.adjustments(
             limits, threads=self.cfg.threads, session_cookie=settings.SESSION_COOKIE_NAME
         )

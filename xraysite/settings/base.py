@@ -125,7 +125,8 @@ FILM_MAX_BYTES = 64 * 2**20
 FILM_MAX_PIXELS = 64_000_000
 # With less free space on the disk of the films or of the database, no film is accepted.
 MIN_FREE_BYTES = env.whole_number("MIN_FREE_MB", default=512) * 2**20
-# Processes of each web process that decode uploaded files; web processes, and threads of each.
+# Processes of each web process that decode uploaded files; web processes, and threads of each for
+# pages, beside which it has two for uploads for each decoder.
 DECODERS = env.whole_number("DECODERS", default=2)
 WEB_CONCURRENCY = env.whole_number("WEB_CONCURRENCY", default=2)
 WEB_THREADS = env.whole_number("WEB_THREADS", default=4, least=2)

@@ -26,13 +26,21 @@ _SAMPLE = 250_000
 
 def thinned(plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return an evenly spaced sample of about 250,000 values, as a flat array."""
+    return _sample(plane).ravel()
+
+
+def _sample(plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
     step = max(1, int((plane.size / _SAMPLE) ** 0.5))
-    return plane[::step, ::step].ravel()
+    return plane[::step, ::step]
 
 
 def is_blank(grey: Grey) -> bool:
     """Return whether a film shows a single grey level."""
-    return float(thinned(grey).std()) < BLANK_DEVIATION
+    # From the histogram: a mean of squares of every pixel takes four times as long.
+    counts = np.array(Image.fromarray(np.ascontiguousarray(_sample(grey))).histogram(), np.int64)
+    levels = np.arange(256)
+    total, mean = counts.sum(), (counts @ levels) / counts.sum()
+    return float(np.sqrt(counts @ (levels - mean) ** 2 / total)) < BLANK_DEVIATION
 
 
 def used_range(sample: npt.NDArray[Any], lowest: float, highest: float) -> tuple[float, float]:

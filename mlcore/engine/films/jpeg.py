@@ -24,7 +24,7 @@ _RESTARTS, _SOI, _EOI, _SOS, _DRI, _DHT, _JPG, _DAC = 0xD0, 0xD8, 0xD9, 0xDA, 0x
 _BASELINE, _EXTENDED, _PROGRESSIVE, _LOSSLESS, _JPEG_LS = 0xC0, 0xC1, 0xC2, 0xC3, 0xF7
 _END_OF_SCAN = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
-_ZEROS = re.compile(rb"\0{32}")
+_ZEROS = bytes(32)
 _FRAMES = frozenset({*range(0xC0, 0xD0), _JPEG_LS}) - {_DHT, _JPG, _DAC}
 # Real files have fewer than 300, of which most are ICC profiles; a progressive one has ten scans.
 _MAX_SEGMENTS = 1000
@@ -316,7 +316,7 @@ def _check_zeros(stream: Stream) -> None:
     first_symbols: dict[int, int] = {}
     for header, coded, _ in stream.scans:
         first_symbols |= _first_symbols(header)
-        if any(first_symbols.values()) and _ZEROS.search(coded.rstrip(b"\0")):
+        if any(first_symbols.values()) and _ZEROS in coded.rstrip(b"\0"):
             raise DamagedJpegError("Part of the image is overwritten with zeros.")
 
 

@@ -45,12 +45,14 @@ class Output:
             around the lungs; their mean is the film's log-odds.
         scope_score: finite; the higher, the less the film resembles the validation films.
         lungs: the lungs, of a bundle that reads them only.
+        squashed: the film after `preprocess.squash`, from which everything was computed.
     """
 
     probability: float
     activation_map: npt.NDArray[np.float32]
     scope_score: float
     lungs: Lungs | None = None
+    squashed: Pixels | None = None
 
 
 class Network(Protocol):
@@ -121,16 +123,14 @@ class Pipeline:
         Raises:
             OutputError: an output is not finite, or the probability is outside [0, 1].
         """
-        if self.finder is None:
-            return self._calibrated(
-                _checked(self.model.run(prepare(pixels, size=self.size, spec=self.spec)))
-            )
         film = squash(pixels, self.spec)
-        found, score = self._find(film)
-        box = lung_box.prepare(film, found, size=self.size, spec=self.spec)
-        return self._calibrated(
-            _checked(self.model.run(as_input(box)), lungs=found, scope_score=score)
-        )
+        if self.finder is None:
+            output = _checked(self.model.run(prepare(film, size=self.size, spec=self.spec)))
+        else:
+            found, score = self._find(film)
+            box = lung_box.prepare(film, found, size=self.size, spec=self.spec)
+            output = _checked(self.model.run(as_input(box)), lungs=found, scope_score=score)
+        return self._calibrated(replace(output, squashed=film))
 
     def _calibrated(self, output: Output) -> Output:
         if self.calibration is None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from mlcore.engine.serving.preprocess import Preprocessing, prepare_bytes
 
@@ -74,22 +75,39 @@ class Resemblance:
         raised = np.exp(odds)
         return raised / raised.sum(axis=1, keepdims=True)
 
-    def cause(self, pixels: npt.NDArray[np.uint8]) -> str:
+    def cause(
+        self, pixels: npt.NDArray[np.uint8], squashed: npt.NDArray[np.uint8] | None = None
+    ) -> str:
         """Return what a refused film resembles.
 
         Args:
             pixels: (H, W) uint8, higher is whiter.
+            squashed: the film after `preprocess.squash`, if it has been squashed already.
 
         Returns:
             One of `CAUSES`, or "" if none is likely enough.
         """
-        if np.quantile(pixels, 0.9) < DARK:
+        dark, bright = quantiles(pixels, 0.9, 0.1)
+        if dark < DARK:
             return "too_dark"
-        if np.quantile(pixels, 0.1) > BRIGHT:
+        if bright > BRIGHT:
             return "too_bright"
-        found = self.probabilities(features(pixels)[np.newaxis])[0]
+        if squashed is None or len(squashed) != Preprocessing().squash:
+            squashed = pixels
+        found = self.probabilities(features(squashed)[np.newaxis])[0]
         name = CLASSES[int(found.argmax())]
         return name if name in CAUSES and found.max() >= self.least else ""
+
+
+def quantiles(pixels: npt.NDArray[np.uint8], *shares: float) -> list[float]:
+    """Return the grey levels that `np.quantile` gives, a tenth of its time for a whole film."""
+    counts = np.cumsum(Image.fromarray(pixels).histogram())
+    found = []
+    for share in shares:
+        place = share * (pixels.size - 1)
+        below, above = np.searchsorted(counts, [np.floor(place), np.ceil(place)], side="right")
+        found.append(float(below + (above - below) * (place - np.floor(place))))
+    return found
 
 
 def features(pixels: npt.NDArray[np.uint8]) -> Vector:

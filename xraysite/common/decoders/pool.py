@@ -69,8 +69,10 @@ class Decoder:
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         environment |= {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
         environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        # Memory of large images goes back to the system when it is freed.
-        environment |= {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "1048576"}
+        # Memory of large images goes back to the system when it is freed, at most 8 MiB stay: with
+        # new memory for every film, a quarter of the time went into page faults.
+        environment |= {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": str(8 * 2**20)}
+        environment |= {"MALLOC_MMAP_THRESHOLD_": str(8 * 2**20)}
         command = [sys.executable, "-m", "xraysite.common.decoders.worker", *PRELOADED]
         try:
             self.process = subprocess.Popen(

@@ -1,8 +1,9 @@
 """Whose file is decoded next: at most one of an account at a time, one more waits.
 
 A turn lasts until the request ends, so that the pixels of at most `settings.DECODERS` films are in
-a web process's memory at once. Requests beyond that are told to try again, because each one that
-waits holds a thread, and a thread must stay free for everybody else.
+a web process's memory at once. Uploads have threads of their own (`xraysite.server.lanes`) and wait
+for these without a limit on their number. Other requests that need a decoder hold a thread for
+pages while they wait, so only as many may wait as leave half of these threads free.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ from django.shortcuts import render
 
 from xraysite.common.client_address import client_address
 from xraysite.common.decoders.errors import DecoderUnavailableError
+from xraysite.common.environ import WAITED
 
 # Files of one account that are decoded or waiting.
 MAX_PER_ACCOUNT = 2
 MAX_WAIT_SECONDS = 10.0
+# Seconds that an upload may have waited for a thread; a browser or proxy would soon give up.
+MAX_QUEUE_SECONDS = 40.0
 RETRY_SECONDS = 5
 
 
@@ -36,7 +40,7 @@ class Turns:
 
     Args:
         at_once: accounts that have a turn at a time.
-        seats: requests that have a turn or wait for one.
+        seats: requests with a thread for pages that have a turn or wait for one.
         wait: seconds after which a waiting request gives up.
     """
 
@@ -44,36 +48,46 @@ class Turns:
         self._at_once, self._seats, self._wait = at_once, seats, wait
         self._waiting: list[tuple[str, object]] = []
         self._running: Counter[str] = Counter()
+        self._seated = 0
         self._changed = threading.Condition()
 
-    def take(self, account: str) -> None:
+    def take(self, account: str, *, seated: bool = True) -> None:
         """Wait for the account's turn.
 
+        Args:
+            account: whose file it is.
+            seated: whether the request takes a seat: it has a thread for pages.
+
         Raises:
-            DecodersBusyError: too many files of this account or of all wait already, or it took
-                too long.
+            DecodersBusyError: too many files of this account wait already, or all seats are
+                taken, or it took too long.
         """
         with self._changed:
             own = self._running[account] + sum(name == account for name, _ in self._waiting)
-            if own >= MAX_PER_ACCOUNT or len(self._waiting) + self._count() >= self._seats:
+            if own >= MAX_PER_ACCOUNT or (seated and self._seated >= self._seats):
                 raise DecodersBusyError
             ticket = (account, object())
             self._waiting.append(ticket)
+            self._seated += seated
             try:
                 until = time.monotonic() + self._wait
                 while not self._is_next(ticket):
                     if not self._changed.wait(until - time.monotonic()):
                         raise DecodersBusyError
                 self._running[account] += 1
+            except BaseException:
+                self._seated -= seated
+                raise
             finally:
                 self._waiting.remove(ticket)
                 self._changed.notify_all()
 
-    def give_back(self, account: str) -> None:
-        """End the account's turn."""
+    def give_back(self, account: str, *, seated: bool = True) -> None:
+        """End the account's turn, and leave the seat."""
         with self._changed:
             self._running[account] -= 1
             self._running += Counter()  # drops zeros
+            self._seated -= seated
             self._changed.notify_all()
 
     def _count(self) -> int:
@@ -88,18 +102,21 @@ class Turns:
 
 
 class _Request:
-    def __init__(self, account: Callable[[], str]) -> None:
-        self._account, self.held = account, ""
+    def __init__(self, account: Callable[[], str], waited: float | None) -> None:
+        self._account, self._waited, self.held = account, waited, ""
 
     def take(self) -> None:
-        if not self.held:
-            account = self._account()
-            _turns().take(account)
-            self.held = account
+        if self.held:
+            return
+        if self._waited is not None and self._waited > MAX_QUEUE_SECONDS:
+            raise DecodersBusyError
+        account = self._account()
+        _turns().take(account, seated=self._waited is None)
+        self.held = account
 
     def give_back(self) -> None:
         if self.held:
-            _turns().give_back(self.held)
+            _turns().give_back(self.held, seated=self._waited is None)
             self.held = ""
             release_memory()
 
@@ -112,7 +129,7 @@ _making = threading.Lock()
 def _turns() -> Turns:
     with _making:
         if not _made:
-            seats = max(settings.DECODERS, settings.WEB_THREADS - 1)
+            seats = max(1, settings.WEB_THREADS // 2)
             _made.append(Turns(at_once=settings.DECODERS, seats=seats))
         return _made[0]
 
@@ -146,7 +163,7 @@ class DecoderTurnsMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        current = _Request(lambda: _account(request))
+        current = _Request(lambda: _account(request), request.META.get(WAITED))
         token = _current.set(current)
         try:
             return self.get_response(request)
