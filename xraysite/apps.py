@@ -21,3 +21,9 @@ class OfficeAdminConfig(admin_apps.AdminConfig):
 
     default = False  # the app config above is the default
     default_site = "xraysite.office.OfficeSite"
+
+    def ready(self) -> None:
+        super().ready()
+        from xraysite import task_admin
+
+        task_admin.replace()  # after that of django-tasks

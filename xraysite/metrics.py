@@ -19,6 +19,7 @@ from forum.mailing import GRACE
 from forum.notifications import due_for_mail
 from mlcore import registry
 from xraysite.common import metrics, readiness
+from xraysite.common.background import queue as background_queue
 
 
 def connect() -> None:
@@ -82,6 +83,22 @@ class Current:
         yield free
         yield size
 
+    def _tasks(self) -> Iterator[Any]:
+        found = background_queue.summary()
+        if found is None:
+            return
+        tasks = GaugeMetricFamily("xraysite_tasks", "Background tasks.", labels=["status"])
+        for status in ("waiting", "running", "failed"):
+            tasks.add_metric([status], getattr(found, status))
+        yield tasks
+        since, now = found.oldest_since, timezone.now()
+        yield GaugeMetricFamily(
+            "xraysite_tasks_oldest_seconds",
+            "For how long the task that waits longest could have run.",
+            value=(now - since).total_seconds() if since else 0,
+        )
+        yield GaugeMetricFamily("xraysite_workers", "Workers alive.", value=found.workers)
+
     def _database(self) -> Iterator[Any]:
         head = AuditHead.objects.filter(pk=1).values_list("sequence", flat=True).first()
         yield GaugeMetricFamily(
@@ -91,6 +108,7 @@ class Current:
         queue = GaugeMetricFamily("xraysite_queue_waiting", "Waiting work.", labels=["queue"])
         queue.add_metric(["board_mail"], waiting)
         yield queue
+        yield from self._tasks()
         version = registry.active_version()
         model = GaugeMetricFamily("xraysite_model_active", "The active model.", labels=["model"])
         if version is not None:

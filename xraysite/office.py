@@ -28,7 +28,7 @@ from diagnosis.models import Reading
 from diagnosis.services import quotas
 from mlcore import registry
 from mlcore.models import ModelVersion
-from xraysite import readiness
+from xraysite import readiness, task_admin
 from xraysite.common.paging import BOUND
 from xraysite.common.request_log import pattern_of
 
@@ -91,6 +91,7 @@ def office_of(user: Any) -> dict[str, Any] | None:
         "activation": _last_activation(shown["model"]),
         "storage": _storage(),
         "problems": readiness.problems(),
+        "queue": task_admin.office_queue(),
     }
 
 
