@@ -1,5 +1,7 @@
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps
+from django.utils.translation import gettext_lazy as _
+from django_tasks_db import apps as tasks_apps
 
 
 class XraysiteConfig(AppConfig):
@@ -14,6 +16,13 @@ class XraysiteConfig(AppConfig):
         hooks.connect()
         readiness.register()
         metrics.connect()
+
+
+class TaskQueueConfig(tasks_apps.TasksAppConfig):
+    """The queue in the database, under a name that supervisors understand."""
+
+    default = False
+    verbose_name = _("Background tasks")  # type: ignore[assignment]
 
 
 class OfficeAdminConfig(admin_apps.AdminConfig):

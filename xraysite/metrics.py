@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ def connect() -> None:
 def _count_reading(sender: Any, instance: Reading, created: bool, **kwargs: Any) -> None:
     if created:
         facts = (instance.label, list(instance.scope_reasons), instance.inference_ms / 1000)
-        transaction.on_commit(partial(_count, *facts), robust=True)
+        transaction.on_commit(lambda: _count(*facts), robust=True)
 
 
 def _count(label: str, reasons: list[str], seconds: float) -> None:
@@ -43,8 +42,8 @@ def _count(label: str, reasons: list[str], seconds: float) -> None:
 
 
 def _count_row(sender: Any, instance: AuditEntry, **kwargs: Any) -> None:
-    counted = partial(metrics.count, metrics.AUDIT_ROWS, instance.what)
-    transaction.on_commit(counted, robust=True)
+    what = instance.what
+    transaction.on_commit(lambda: metrics.count(metrics.AUDIT_ROWS, what), robust=True)
 
 
 def text() -> bytes:
@@ -84,20 +83,21 @@ class Current:
         yield size
 
     def _tasks(self) -> Iterator[Any]:
-        found = background_queue.summary()
-        if found is None:
-            return
         tasks = GaugeMetricFamily("xraysite_tasks", "Background tasks.", labels=["status"])
-        for status in ("waiting", "running", "failed"):
-            tasks.add_metric([status], getattr(found, status))
-        yield tasks
-        since, now = found.oldest_since, timezone.now()
-        yield GaugeMetricFamily(
+        oldest = GaugeMetricFamily(
             "xraysite_tasks_oldest_seconds",
             "For how long the task that waits longest could have run.",
-            value=(now - since).total_seconds() if since else 0,
+            labels=[],
         )
-        yield GaugeMetricFamily("xraysite_workers", "Workers alive.", value=found.workers)
+        alive = GaugeMetricFamily("xraysite_workers", "Workers alive.", labels=[])
+        # Without a queue in the database, none of them has a value.
+        if (found := background_queue.summary()) is not None:
+            for status in ("waiting", "running", "failed"):
+                tasks.add_metric([status], getattr(found, status))
+            since, now = found.oldest_since, timezone.now()
+            oldest.add_metric([], (now - since).total_seconds() if since else 0)
+            alive.add_metric([], found.workers)
+        yield from (tasks, oldest, alive)
 
     def _database(self) -> Iterator[Any]:
         head = AuditHead.objects.filter(pk=1).values_list("sequence", flat=True).first()

@@ -66,7 +66,7 @@ def office_queue() -> dict[str, Any] | None:
 class TaskAdmin(ReadOnlyAdmin):
     """Tasks, the latest first."""
 
-    list_display = ["title", "about", "status", "enqueued_at", "when_due", "finished_at", "reason"]
+    list_display = ["title", "about", "state", "enqueued", "when_due", "finished", "reason"]
     list_filter = ["status"]
     list_per_page = 50
     sortable_by = ()
@@ -76,8 +76,7 @@ class TaskAdmin(ReadOnlyAdmin):
     ordering = ["-enqueued_at"]
     actions = None
     fields = [
-        "title", "about", "status", "enqueued_at", "when_due", "started_at", "finished_at",
-        "attempts", "reason",
+        "title", "about", "state", "enqueued", "when_due", "finished", "attempts", "reason",
     ]  # fmt: skip
     change_form_template = "admin/tasks/change_form.html"
 
@@ -104,7 +103,7 @@ class TaskAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         row = get_object_or_404(DBTaskResult, pk=object_id)
         if row.status != TaskResultStatus.FAILED:
-            messages.info(request, gettext("The task is not failed any more. Nothing was changed."))
+            messages.info(request, gettext("This task has not failed. Nothing was changed."))
             return HttpResponseRedirect(reverse(CHANGELIST))
         if request.method == "POST":
             return self._retry(request, row)
@@ -142,6 +141,18 @@ class TaskAdmin(ReadOnlyAdmin):
     @admin.display(description=_("About"))
     def about(self, row: DBTaskResult) -> str:
         return queue.about(row)
+
+    @admin.display(description=_("Status"))
+    def state(self, row: DBTaskResult) -> str:
+        return row.get_status_display()
+
+    @admin.display(description=_("Enqueued"))
+    def enqueued(self, row: DBTaskResult) -> Any:
+        return row.enqueued_at
+
+    @admin.display(description=_("Finished"))
+    def finished(self, row: DBTaskResult) -> Any:
+        return row.finished_at
 
     @admin.display(description=_("Not before"))
     def when_due(self, row: DBTaskResult) -> Any:

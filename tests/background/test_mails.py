@@ -267,3 +267,17 @@ def test_notifications_of_the_board_are_mailed_without_the_timer(clock, doctor, 
     call_command("send_board_mail", site="https://xray.example.org", verbosity=0)
     run_all()
     assert len(mail.outbox) == 1, "the timer does not send it a second time"
+
+
+def test_emails_that_waited_in_a_restored_backup_can_be_set_aside(capsys, as_supervisor):
+    written().send()
+    call_command("recover_tasks", set_aside=True)
+    assert "1 emails set aside." in capsys.readouterr().out
+    run_all()
+    assert mail.outbox == []
+    page = as_supervisor.get("/admin/django_tasks_database/dbtaskresult/").content.decode()
+    assert "may have been sent since the backup" in page
+    row = DBTaskResult.objects.get()
+    as_supervisor.post(f"/admin/django_tasks_database/dbtaskresult/{row.pk}/retry/")
+    run_all()
+    assert len(mail.outbox) == 1

@@ -21,7 +21,7 @@ INSTALLED_APPS = [
     "mlcore",
     "xraysite.common.background",
     "django_tasks",
-    "django_tasks_db",  # after xraysite, which replaces its command db_worker
+    "xraysite.apps.TaskQueueConfig",  # after xraysite, which replaces its command db_worker
     "allauth",
     "allauth.account",
     "allauth.mfa",

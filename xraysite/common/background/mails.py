@@ -13,7 +13,9 @@ from xraysite.common.background.delivery import ABANDONED
 from xraysite.common.background.mail_content import packed
 from xraysite.common.background.mail_tasks import send_mail
 from xraysite.common.background.models import Mail
-from xraysite.common.background.tasks import enqueue, has_database_queue
+from xraysite.common.background.tasks import TaskFailedError, enqueue, has_database_queue
+
+RESTORED = "It waited in a backup that was restored, and may have been sent since the backup."
 
 
 class AtMostOnceMessage(EmailMessage):
@@ -67,6 +69,25 @@ def _in_database_queue() -> set[uuid.UUID]:
     )
     arguments = unfinished.values_list("args_kwargs", flat=True)
     return {uuid.UUID(each["kwargs"]["mail_id"]) for each in arguments}
+
+
+@transaction.atomic
+def set_aside() -> int:
+    """Let the emails that wait count as failed, and return their number.
+
+    For a restored database: they may have been sent since the backup. A person can send each.
+    """
+    unsent = Mail.objects.filter(state__in=[Mail.State.WAITING, Mail.State.SENDING])
+    number = unsent.update(state=Mail.State.UNCERTAIN, finished_at=timezone.now(), error=RESTORED)
+    DBTaskResult.objects.filter(
+        task_path=send_mail.module_path, status__in=["READY", "RUNNING"]
+    ).update(
+        status="FAILED",
+        finished_at=timezone.now(),
+        exception_class_path=f"{TaskFailedError.__module__}.{TaskFailedError.__qualname__}",
+        traceback=f"{TaskFailedError.__qualname__}: {RESTORED}\n",
+    )
+    return number
 
 
 def prune(*, sent_before: timedelta, others_before: timedelta) -> int:

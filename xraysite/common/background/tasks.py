@@ -9,7 +9,7 @@ import datetime
 import logging
 import uuid
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import wraps
 from typing import Any
 
 from django.db import transaction
@@ -120,7 +120,7 @@ def enqueue(
     if isinstance(backend, DatabaseBackend):
         task.enqueue(**plain)
     else:
-        transaction.on_commit(partial(task.enqueue, **plain), robust=True)
+        transaction.on_commit(lambda: task.enqueue(**plain), robust=True)
 
 
 def _plain(name: str, value: Any) -> Any:

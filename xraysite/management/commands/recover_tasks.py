@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 
 from xraysite.common.background import mails, workers
 
@@ -14,6 +14,15 @@ class Command(BaseCommand):
         "not in the database."
     )
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--set-aside",
+            action="store_true",
+            help="after restoring a backup: emails that wait count as failed instead of being sent",
+        )
+
+    def handle(self, *args: Any, set_aside: bool, **options: Any) -> None:
+        if set_aside:
+            self.stdout.write(f"{mails.set_aside()} emails set aside.")
         tasks, lost = workers.put_back(), mails.requeue()
         self.stdout.write(f"{tasks} tasks of dead workers, {lost} emails without a task.")
