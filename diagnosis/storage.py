@@ -1,41 +1,21 @@
 """Private storage of films: uploaded files, byte for byte, under their SHA-256."""
 
-import stat
 import uuid
-from pathlib import Path
+from typing import Any, cast
 
-from django.core.files import File
 from django.core.files.base import ContentFile
-from django.core.files.storage import FileSystemStorage, storages
+from django.core.files.storage import storages
 
-from xraysite.common import private_files
-from xraysite.common.atomic_write import write_atomically
+from diagnosis.film_storage import CONFIRMED_MODE, AtomicFileStorage, FilmStorage
 
-CONFIRMED_MODE = 0o400
+# Named by the settings of earlier versions.
+__all__ = ["CONFIRMED_MODE", "AtomicFileStorage"]
 
 
-class AtomicFileStorage(FileSystemStorage):
-    """File system storage in which every name holds a complete file or nothing.
-
-    Content is written to a temporary file in the target folder, synced to disk and renamed, so a
-    full disk or a killed worker leaves no partial film. An existing name is replaced: names are
-    content hashes, so this repairs a damaged file and changes no other. Files have mode 0600,
-    folders 0700.
-    """
-
-    def __init__(self, location: str | Path | None = None) -> None:
-        super().__init__(
-            location=location, file_permissions_mode=0o600, directory_permissions_mode=0o700
-        )
-
-    def get_available_name(self, name: str, max_length: int | None = None) -> str:
-        return name
-
-    def _save(self, name: str, content: File) -> str:
-        target = Path(self.path(name))
-        private_files.make_folder(target.parent)
-        write_atomically(target, content.chunks())
-        return name
+def films() -> FilmStorage:
+    """Return the storage of films."""
+    storage: Any = storages["films"]
+    return cast(FilmStorage, storage)
 
 
 def original_name(sha256: str) -> str:
@@ -70,22 +50,16 @@ def keep(name: str, content: bytes) -> None:
     Raises:
         OSError: the storage is full or cannot be written; an existing file is unchanged.
     """
-    storages["films"].save(name, ContentFile(content))
+    films().save(name, ContentFile(content))
 
 
 def confirm(sha256: str) -> None:
-    """Mark a stored film whose reading is committed, by making the file read-only (0400).
+    """Mark a stored film whose reading is committed.
 
     `diagnosis.sweeping` tells by the mark whether a film without a reading was left by a failed
     upload, or its reading has been lost from the database.
     """
-    path = Path(storages["films"].path(original_name(sha256)))
-    path.chmod(CONFIRMED_MODE)
-
-
-def is_confirmed(path: Path) -> bool:
-    """Return whether the reading of a stored film has been committed."""
-    return not path.stat().st_mode & stat.S_IWUSR
+    films().confirm(original_name(sha256))
 
 
 def pending_name(doctor_id: int, submission: uuid.UUID) -> str:
@@ -96,7 +70,7 @@ def pending_name(doctor_id: int, submission: uuid.UUID) -> str:
 def read(name: str) -> bytes | None:
     """Return the content stored under `name`, or None."""
     try:
-        with storages["films"].open(name, "rb") as stored:
+        with films().open(name, "rb") as stored:
             return stored.read()
     except FileNotFoundError:
         return None
@@ -105,4 +79,4 @@ def read(name: str) -> bytes | None:
 def remove(names: list[str]) -> None:
     """Delete the files; names that do not exist are skipped."""
     for name in names:
-        storages["films"].delete(name)
+        films().delete(name)

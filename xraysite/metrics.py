@@ -13,6 +13,7 @@ from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily
 
 from accounts.models import AuditEntry, AuditHead
+from diagnosis.film_storage import folder_of
 from diagnosis.models import Reading
 from forum.mailing import GRACE
 from forum.notifications import due_for_mail
@@ -71,7 +72,7 @@ class Current:
         free = GaugeMetricFamily("xraysite_disk_free_bytes", "Free space.", labels=["of"])
         size = GaugeMetricFamily("xraysite_disk_bytes", "Size of the disk.", labels=["of"])
         database = settings.DATABASES["default"]
-        places = {"films": getattr(storages["films"], "location", None)}
+        places = {"films": folder_of(storages["films"])}
         if database["ENGINE"] == "xraysite.sqlite":
             places["database"] = Path(database["NAME"]).parent
         for name, place in places.items():

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from accounts import readiness as accounts_readiness
 from diagnosis import readiness as diagnosis_readiness
+from diagnosis.film_storage import folder_of
 from mlcore import readiness as mlcore_readiness
 from xraysite.common import readiness
 from xraysite.common.background import queue, workers
@@ -36,9 +37,8 @@ def register() -> None:
 
 def check_films_space() -> None:
     """Check the free space of the film storage, if it is a disk of this machine."""
-    location = getattr(storages["films"], "location", None)
-    if location:
-        _check_space(Path(location))
+    if (folder := folder_of(storages["films"])) is not None:
+        _check_space(folder)
 
 
 def check_database_space() -> None:

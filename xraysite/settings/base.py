@@ -123,6 +123,10 @@ STORAGES = {
     },
     "staticfiles": {"BACKEND": "xraysite.staticfiles.HashedStaticFilesStorage"},
 }
+# Instead, X-rays and images may be in a bucket of an object store.
+STORAGE = env.choice("STORAGE", choices=["disk", "s3"], default="disk")
+if STORAGE == "s3":
+    STORAGES |= env.bucket_storages()
 
 FILM_MAX_BYTES = 64 * 2**20
 FILM_MAX_PIXELS = 64_000_000
