@@ -1,6 +1,8 @@
 """Films in a bucket: the same promises as on a disk, and no address for anybody."""
 
 import errno
+import socket
+import time
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -16,7 +18,7 @@ from tests import board
 from tests.conftest import post_film
 from tests.film_stores import BUCKET, environment
 from xraysite import deploy_checks, office
-from xraysite.common import env, readiness
+from xraysite.common import env, object_storage, readiness
 
 
 @pytest.fixture
@@ -191,3 +193,19 @@ def test_purging_leaves_nothing_in_the_bucket(
         retention.purge_reading(supervisor=supervisor, reading_id=stored.pk, reason="x")
     _url, objects = object_store
     assert [key for key in objects if key.startswith("films/")] == []
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for_long(bucket, settings, monkeypatch):
+    """It accepts connections and says nothing."""
+    monkeypatch.setattr(object_storage, "READ_TIMEOUT_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        for name, value in environment(url).items():
+            monkeypatch.setenv(name, value)
+        settings.STORAGES = settings.STORAGES | env.bucket_storages()
+        start = time.monotonic()
+        with pytest.raises(OSError, match="ReadTimeoutError") as error:
+            storage.read("original/ab/x")
+    assert error.value.errno == errno.EHOSTUNREACH
+    assert time.monotonic() - start < 10
+    assert object_storage.CONNECT_TIMEOUT_S * object_storage.ATTEMPTS < 5

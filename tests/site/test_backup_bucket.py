@@ -74,7 +74,8 @@ def test_a_damaged_and_a_missing_film_are_found(site, objects, tmp_path):
     originals = sorted(key for key in objects if key.startswith("films/original/"))
     bucket_of(site, f"bucket.put_object(Key={originals[0]!r}, Body=b'half')")
     bucket_of(site, f"bucket.Object({originals[1]!r}).delete()")
-    report = json.loads(site.manage("fsck", "--json", fails=True))
+    printed = site.manage("fsck", "--json", fails=True)
+    report, _end = json.JSONDecoder().raw_decode(printed)
     found = sorted((each["code"], each["subject"]) for each in report["findings"])
     names = [key.rpartition("/")[2] for key in originals]
     assert found == [("film-damaged", names[0]), ("film-missing", names[1])]

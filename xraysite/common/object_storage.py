@@ -12,10 +12,13 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NoReturn
 
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from django.core.files import File
 from django.core.files.base import ContentFile
 from storages.backends.s3 import S3Storage
+
+CONNECT_TIMEOUT_S, READ_TIMEOUT_S, ATTEMPTS = 2, 15, 2
 
 _ERRNO = {
     "403": errno.EACCES,
@@ -54,13 +57,28 @@ def disk_errors(name: str) -> Iterator[None]:
         raise OSError(errno.EHOSTUNREACH, text, name) from error
 
 
+def _config(options: dict[str, Any]) -> Config:
+    """Return how requests are made: a page must not wait for minutes.
+
+    Other servers than AWS often know buckets by their path only.
+    """
+    style = "path" if options.get("endpoint_url") else "auto"
+    return Config(
+        connect_timeout=CONNECT_TIMEOUT_S,
+        read_timeout=READ_TIMEOUT_S,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        signature_version="s3v4",
+        s3={"addressing_style": style},
+    )
+
+
 class PrivateObjectStorage(S3Storage):
     """Files of a bucket, read and written completely, without addresses."""
 
     def __init__(self, **options: Any) -> None:
         # A single request for each file: an upload that breaks off leaves nothing behind.
         fixed: dict[str, Any] = {"file_overwrite": True, "default_acl": None, "gzip": False}
-        super().__init__(**options | fixed)
+        super().__init__(**options | fixed | {"client_config": _config(options)})
 
     def url(self, name: str, *args: Any, **kwargs: Any) -> NoReturn:
         """Raise `ValueError`: a link would bypass permissions and the access record."""
