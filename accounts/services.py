@@ -291,7 +291,7 @@ def _decide(
         def tell() -> None:
             decision.mailed = mails.send(event, to=[subject], reason=reason, role=role, site=site)
 
-        transaction.on_commit(tell)
+        mails.when_committed(tell)
     return decision
 
 

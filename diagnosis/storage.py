@@ -1,53 +1,23 @@
 """Private storage of films: uploaded files, byte for byte, under their SHA-256."""
 
-import stat
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from typing import Any, cast
 
-from django.core.files import File
 from django.core.files.base import ContentFile
-from django.core.files.storage import FileSystemStorage, storages
+from django.core.files.storage import storages
 
-from xraysite.common import private_files
-from xraysite.common.atomic_write import write_atomically, write_beside
+from diagnosis.film_storage import CONFIRMED_MODE, AtomicFileStorage, FilmStorage, StagedFile
 
-CONFIRMED_MODE = 0o400
+# Named by the settings of earlier versions.
+__all__ = ["CONFIRMED_MODE", "AtomicFileStorage"]
 
 
-class AtomicFileStorage(FileSystemStorage):
-    """File system storage in which every name holds a complete file or nothing.
-
-    Content is written to a temporary file in the target folder, synced to disk and renamed, so a
-    full disk or a killed worker leaves no partial film. An existing name is replaced: names are
-    content hashes, so this repairs a damaged file and changes no other. Files have mode 0600,
-    folders 0700.
-    """
-
-    def __init__(self, location: str | Path | None = None) -> None:
-        super().__init__(
-            location=location, file_permissions_mode=0o600, directory_permissions_mode=0o700
-        )
-
-    def get_available_name(self, name: str, max_length: int | None = None) -> str:
-        return name
-
-    def stage(self, name: str, content: bytes) -> tuple[Path, Path]:
-        """Write a file completely, synced to disk, without giving it its name yet.
-
-        Returns:
-            The temporary file, and the path to rename it to.
-        """
-        target = Path(self.path(name))
-        private_files.make_folder(target.parent)
-        return write_beside(target, content), target
-
-    def _save(self, name: str, content: File) -> str:
-        target = Path(self.path(name))
-        private_files.make_folder(target.parent)
-        write_atomically(target, content.chunks())
-        return name
+def films() -> FilmStorage:
+    """Return the storage of films."""
+    storage: Any = storages["films"]
+    return cast(FilmStorage, storage)
 
 
 def original_name(sha256: str) -> str:
@@ -82,7 +52,7 @@ def keep(name: str, content: bytes) -> None:
     Raises:
         OSError: the storage is full or cannot be written; an existing file is unchanged.
     """
-    storages["films"].save(name, ContentFile(content))
+    films().save(name, ContentFile(content))
 
 
 @contextmanager
@@ -101,36 +71,29 @@ def staged(files: Mapping[str, bytes]) -> Iterator[Callable[[], None]]:
     Raises:
         OSError: the storage is full or cannot be written.
     """
-    waiting: list[tuple[Path, Path]] = []
+    waiting: list[StagedFile] = []
 
     def place() -> None:
         while waiting:
-            temporary, target = waiting[0]
-            temporary.replace(target)
+            waiting[0].place()
             waiting.pop(0)
 
     try:
         for name, content in files.items():
-            waiting.append(storages["films"].stage(name, content))
+            waiting.append(films().stage(name, content))
         yield place
     finally:
-        for temporary, _target in waiting:
-            temporary.unlink(missing_ok=True)
+        for file in waiting:
+            file.discard()
 
 
 def confirm(sha256: str) -> None:
-    """Mark a stored film whose reading is committed, by making the file read-only (0400).
+    """Mark a stored film whose reading is committed.
 
     `diagnosis.sweeping` tells by the mark whether a film without a reading was left by a failed
     upload, or its reading has been lost from the database.
     """
-    path = Path(storages["films"].path(original_name(sha256)))
-    path.chmod(CONFIRMED_MODE)
-
-
-def is_confirmed(path: Path) -> bool:
-    """Return whether the reading of a stored film has been committed."""
-    return not path.stat().st_mode & stat.S_IWUSR
+    films().confirm(original_name(sha256))
 
 
 def pending_name(doctor_id: int, submission: uuid.UUID) -> str:
@@ -141,7 +104,7 @@ def pending_name(doctor_id: int, submission: uuid.UUID) -> str:
 def read(name: str) -> bytes | None:
     """Return the content stored under `name`, or None."""
     try:
-        with storages["films"].open(name, "rb") as stored:
+        with films().open(name, "rb") as stored:
             return stored.read()
     except FileNotFoundError:
         return None
@@ -150,4 +113,4 @@ def read(name: str) -> bytes | None:
 def remove(names: list[str]) -> None:
     """Delete the files; names that do not exist are skipped."""
     for name in names:
-        storages["films"].delete(name)
+        films().delete(name)

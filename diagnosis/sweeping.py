@@ -14,15 +14,14 @@ from itertools import islice
 from pathlib import Path
 
 from django.conf import settings
-from django.core.files.storage import storages
 from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import AuditEntry
 from diagnosis import storage
+from diagnosis.film_storage import StoredFile
 from diagnosis.models import Reading
 from diagnosis.services.films import lock_film
-from xraysite.common import private_files
 
 logger = logging.getLogger(__name__)
 
@@ -36,26 +35,17 @@ class Orphan:
     """A stored file without a reading.
 
     Attributes:
-        path: the file.
+        name: its storage name.
         sha256: the film's hash; "" for an unfinished file.
         is_film: whether it is an uploaded film that nobody purged; otherwise it is a rendering, an
             unfinished file, or a film that a purge failed to delete.
         is_lost: whether its reading seems to have been lost from the database.
     """
 
-    path: Path
+    name: str
     sha256: str
     is_film: bool = False
     is_lost: bool = False
-
-    @property
-    def name(self) -> str:
-        """The storage name."""
-        return self.path.relative_to(_root()).as_posix()
-
-
-def _root() -> Path:
-    return Path(storages["films"].path(""))
 
 
 def find_orphans() -> list[Orphan]:
@@ -69,15 +59,15 @@ def find_orphans() -> list[Orphan]:
     # A film is stored in the midst of other activity, which the audit log records.
     limit = (row + ORPHAN_AGE).timestamp() if row is not None else 0
     found = []
-    for path, written in _without_reading():
-        sha256 = storage.sha256_of(path.name)
+    for file in _without_reading():
+        sha256 = storage.sha256_of(file.filename)
         if not storage.is_sha256(sha256):
-            found.append(Orphan(path, ""))
-        elif path.name != sha256 or written <= purged.get(sha256, 0):
-            found.append(Orphan(path, sha256))
+            found.append(Orphan(file.name, ""))
+        elif file.filename != sha256 or file.written <= purged.get(sha256, 0):
+            found.append(Orphan(file.name, sha256))
         else:
-            is_lost = storage.is_confirmed(path) or written > limit
-            found.append(Orphan(path, sha256, is_film=True, is_lost=is_lost))
+            is_lost = file.is_confirmed or file.written > limit
+            found.append(Orphan(file.name, sha256, is_film=True, is_lost=is_lost))
     return found
 
 
@@ -98,35 +88,27 @@ def _purged() -> dict[str, float]:
     }
 
 
-def _without_reading() -> Iterator[tuple[Path, float]]:
-    """Yield old files without a reading, and when they were written; confirm the other films."""
+def _without_reading() -> Iterator[StoredFile]:
+    """Yield old files without a reading; confirm the other films."""
     newest = (timezone.now() - ORPHAN_AGE).timestamp()
     for folder in ("original", "rendering"):
-        for directory in sorted((_root() / folder).glob("*")):
-            old = [each for each in _written(directory) if each[1] < newest]
-            known = _with_reading({storage.sha256_of(path.name) for path, _ in old})
-            for path, written in old:
-                if storage.sha256_of(path.name) not in known:
-                    yield path, written
+        for directory in storage.films().folders(folder):
+            old = [file for file in storage.films().files(directory) if file.written < newest]
+            known = _with_reading({storage.sha256_of(file.filename) for file in old})
+            for file in old:
+                if storage.sha256_of(file.filename) not in known:
+                    yield file
                 elif folder == "original":
-                    _confirm(path)
+                    _confirm(file)
 
 
-def _written(directory: Path) -> Iterator[tuple[Path, float]]:
-    for path in sorted(directory.iterdir()):
-        try:
-            yield path, path.stat().st_mtime
-        except FileNotFoundError:  # removed in the meantime
-            continue
-
-
-def _confirm(path: Path) -> None:
+def _confirm(file: StoredFile) -> None:
     """Mark a film of an earlier version, or one whose commit was never acknowledged."""
     try:
-        if not storage.is_confirmed(path):
-            storage.confirm(path.name)
+        if not file.is_confirmed:
+            storage.confirm(file.filename)
     except OSError as error:
-        logger.warning("%s cannot be marked as committed: %s", path, error.strerror)
+        logger.warning("%s cannot be marked as committed: %s", file.name, error.strerror)
 
 
 def _with_reading(hashes: set[str]) -> set[str]:
@@ -159,63 +141,66 @@ def remove_orphan(orphan: Orphan) -> bool:
         if Reading.objects.filter(film_sha256=orphan.sha256).exists():
             return False
     if not orphan.is_film:
-        orphan.path.unlink(missing_ok=True)
+        storage.films().delete(orphan.name)
         return True
-    target = _root() / QUARANTINE / timezone.localdate().isoformat() / orphan.sha256
-    private_files.make_folder(target.parent)
+    target = f"{QUARANTINE}/{timezone.localdate().isoformat()}/{orphan.sha256}"
     try:
-        orphan.path.replace(target)
+        storage.films().move(orphan.name, target)
     except FileNotFoundError:  # removed in the meantime
         return False
     return True
 
 
-def quarantined() -> list[Path]:
+def quarantined() -> list[StoredFile]:
     """Return the films in quarantine, those that were set aside first at the start."""
-    found = (_root() / QUARANTINE).glob("*/*")
-    return sorted(path for path in found if storage.is_sha256(path.name))
+    return [
+        file
+        for folder in storage.films().folders(QUARANTINE)
+        for file in storage.films().files(folder)
+        if storage.is_sha256(file.filename)
+    ]
 
 
 @transaction.atomic
-def put_back(path: Path, *, even_without_reading: bool = False) -> bool:
+def put_back(file: StoredFile, *, even_without_reading: bool = False) -> bool:
     """Move a film from the quarantine back to its place, also over a damaged one.
 
     Args:
-        path: a file that `quarantined` returned.
+        file: a file that `quarantined` returned.
         even_without_reading: whether to move it if it has no reading.
 
     Returns:
         Whether it was moved. A film that is damaged itself stays in quarantine.
     """
-    sha256 = path.name
+    sha256 = file.filename
     lock_film(sha256)
     if not even_without_reading and not Reading.objects.filter(film_sha256=sha256).exists():
         return False
-    with path.open("rb") as film:
-        if hashlib.file_digest(film, "sha256").hexdigest() != sha256:
-            logger.error("%s is damaged and stays in quarantine.", path)
-            return False
-    target = Path(storages["films"].path(storage.original_name(sha256)))
-    private_files.make_folder(target.parent)
-    path.replace(target)
+    content = storage.read(file.name)
+    if content is None or hashlib.sha256(content).hexdigest() != sha256:
+        logger.error("%s is damaged and stays in quarantine.", file.name)
+        return False
+    storage.films().move(file.name, storage.original_name(sha256))
     return True
 
 
-def purge_quarantine(*, days: int) -> Iterator[Path]:
-    """Delete the films that were set aside `days` days ago or earlier, and yield their paths."""
+def purge_quarantine(*, days: int) -> Iterator[StoredFile]:
+    """Delete the films that were set aside `days` days ago or earlier, and yield them."""
     limit = (timezone.localdate() - datetime.timedelta(days=days)).isoformat()
-    for path in quarantined():
-        if path.parent.name <= limit:
-            path.unlink(missing_ok=True)
-            yield path
-    for folder in (_root() / QUARANTINE).glob("*"):
-        if not any(folder.iterdir()):
-            folder.rmdir()
+    for file in quarantined():
+        if file.folder <= limit:
+            storage.films().delete(file.name)
+            yield file
+    for folder in storage.films().folders(QUARANTINE):
+        storage.films().remove_empty_folder(folder)
 
 
 def abandoned_uploads() -> Iterator[Path]:
     """Yield temporary upload files, older than `ORPHAN_AGE`, that a killed process left."""
     newest = (timezone.now() - ORPHAN_AGE).timestamp()
-    for path, written in _written(Path(settings.FILE_UPLOAD_TEMP_DIR)):
-        if ".upload" in path.name and written < newest:
-            yield path
+    for path in sorted(Path(settings.FILE_UPLOAD_TEMP_DIR).iterdir()):
+        try:
+            if ".upload" in path.name and path.stat().st_mtime < newest:
+                yield path
+        except FileNotFoundError:  # removed in the meantime
+            continue

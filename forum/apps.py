@@ -7,6 +7,7 @@ class ForumConfig(AppConfig):
     verbose_name = _("Discussion board")
 
     def ready(self) -> None:
-        from forum import audit
+        from forum import audit, mail_tasks
 
         audit.register()
+        mail_tasks.connect()

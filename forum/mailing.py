@@ -76,7 +76,8 @@ def _send(user: User, keys: list[int], site: str, *, is_digest: bool) -> tuple[i
         return 0, 0
     name = "digest" if is_digest else "news"
     context = {"news": news, "count": len(locked), "site": site}
-    if not mails.send(name, to=[user], folder="forum/mail", **context):
+    # An email repeats what the site shows: a second one would annoy, a lost one does no harm.
+    if not mails.send(name, to=[user], folder="forum/mail", is_sent_at_most_once=True, **context):
         return 0, 1
     _mailed(locked)
     if is_digest:

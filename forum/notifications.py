@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
+from django.dispatch import Signal
 from django.utils import timezone
 
 from forum.mentions import mentioned_in
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from accounts.models import User
+
+# Sent in the transaction in which users are notified of a post.
+announced = Signal()
 
 BADGE_BOUND = 100
 BATCH = 500
@@ -58,6 +62,7 @@ def announce(post: Post) -> None:
         )
         others = others.exclude(Exists(waiting))
         _tell(post, others.values_list("user_id", flat=True), Notification.Kind.REPLY)
+    announced.send(sender=Post, post=post)
 
 
 def _tell(post: Post, recipients: "Iterable[int]", kind: Notification.Kind) -> None:

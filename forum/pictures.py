@@ -2,11 +2,11 @@
 
 import datetime
 import uuid
-from functools import partial
 from typing import TYPE_CHECKING
 
 from django.core.exceptions import PermissionDenied
 from django.core.files.base import ContentFile
+from django.core.files.storage import Storage
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -116,7 +116,11 @@ def remove_files(pictures: list[Picture]) -> None:
         picture.withdrawn_at, picture.file.name = now, ""
         picture.save(update_fields=["withdrawn_at", "file"])
         if name:
-            transaction.on_commit(partial(storage.delete, name), robust=True)
+            _delete_when_committed(storage, name)
+
+
+def _delete_when_committed(storage: Storage, name: str) -> None:
+    transaction.on_commit(lambda: storage.delete(name), robust=True)
 
 
 def sweep() -> int:

@@ -43,7 +43,7 @@ SHIPPED_MODEL: str = settings.SHIPPED_MODEL
 # so one that started late would be all that is left to do.
 LONG_GROUPS = (
     "training", "training-members", "lung-training", "training-loop", "notebook", "benchmarks",
-    "serve-set", "move-to", "backup", "backup-refusals",
+    "serve-set", "workers", "workers-rq", "backup-bucket", "move-to", "backup", "backup-refusals",
 )  # fmt: skip
 # These flush the database, as do other tests that pytest-django puts last.
 LONG_LAST_GROUPS = ("e2e-test_pages", "e2e-test_board", "e2e-test_sharing", "e2e-test_signing_in")

@@ -53,9 +53,14 @@ def admin_address(name: str, pattern: URLPattern, reading: Reading, person: User
     Args:
         name: name of the URL, without its namespace.
     """
-    objects = {"reading": reading.pk, "user": person.pk, "modelversion": reading.model_version_id}
+    objects = {
+        "reading": reading.pk,
+        "user": person.pk,
+        "modelversion": reading.model_version_id,
+        "dbtaskresult": reading.pk,  # a UUID, of no task
+    }
     content_type = ContentType.objects.get_for_model(Reading)
-    model = name.split("_")[1] if name.count("_") == 2 else ""
+    model = name.split("_")[-2] if name.count("_") >= 2 else ""
     wanted = {"object_id": objects.get(model, 1), "app_label": "diagnosis"}
     wanted |= {"content_type_id": content_type.pk, "url": "nothing/", "id": 1, "pk": reading.pk}
     if name == "view_on_site":

@@ -19,6 +19,7 @@ from django.db import transaction
 from django.test import Client
 from django.urls import Resolver404, resolve, reverse
 from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
 
 from accounts import avatars
 from diagnosis import retention
@@ -219,6 +220,16 @@ MATRIX |= {
     "admin:diagnosis_reading_purge": Row(
         OVERSIGHT.get, admin_page("admin:diagnosis_reading_changelist", 403)
     ),
+    "admin:django_tasks_database_dbtaskresult_changelist": OVERSIGHT,
+    "admin:django_tasks_database_dbtaskresult_change": Row(
+        admin_page(200, 403), admin_page(403, 403)
+    ),
+    "admin:django_tasks_database_dbtaskresult_history": OVERSIGHT,
+    "admin:django_tasks_database_dbtaskresult_add": NOBODY,
+    "admin:django_tasks_database_dbtaskresult_delete": NOBODY,
+    "admin:django_tasks_database_dbtaskresult_retry": Row(
+        OVERSIGHT.get, admin_page("admin:django_tasks_database_dbtaskresult_changelist", 403)
+    ),
     "admin:forum_category_changelist": OVERSIGHT,
     "admin:forum_category_change": Row(
         OVERSIGHT.get, admin_page("admin:forum_category_changelist", 403)
@@ -322,6 +333,10 @@ def site_objects(
         bundle_sha256=active_model.bundle_sha256, card=active_model.card,
     )  # fmt: skip
 
+    task = DBTaskResult.objects.create(
+        status="FAILED", task_path="a.task", args_kwargs={"args": [], "kwargs": {}},
+        backend_name="default", finished_at=timezone.now(),
+    )  # fmt: skip
     about = {
         "readings:undelete": [deleted.pk],
         "readings:withdraw": [reading.pk, case.picture_id],
@@ -344,6 +359,8 @@ def site_objects(
         "admin:forum_report_history": [report.pk],
         "admin:mlcore_modelversion_activate": [earlier.pk],
     }
+    tasks = "admin:django_tasks_database_dbtaskresult"
+    about |= {f"{tasks}_{page}": [task.pk] for page in ("change", "delete", "history", "retry")}
     fields_of_category = {
         "name_zh_hant": "夜班", "name_en": "Night shift", "position": 5, "opened_by": "EVERYONE",
     }  # fmt: skip

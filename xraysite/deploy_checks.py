@@ -10,8 +10,12 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.files.storage import storages
 
+from diagnosis.film_storage import folder_of
+from diagnosis.readiness import check_films
 from xraysite.common import private_files
+from xraysite.common.readiness import NotReadyError
 
 # Broader networks than the largest private ones are nobody's proxies.
 LEAST_PREFIX = {4: 8, 6: 7}
@@ -99,7 +103,23 @@ def media_can_be_written(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
                     id="xraysite.E003",
                 )
             )
+    if folder_of(storages["films"]) is None:
+        found += _bucket_can_be_written()
     return found
+
+
+def _bucket_can_be_written() -> list[CheckMessage]:
+    try:
+        check_films()
+    except NotReadyError as error:
+        return [
+            Error(
+                f"Nothing can be stored in the bucket ({error.detail}).",
+                hint="Check S3_BUCKET, S3_ENDPOINT_URL, and the rights of the access key.",
+                id="xraysite.E003",
+            )
+        ]
+    return []
 
 
 @register(deploy=True)

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,13 @@ from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily
 
 from accounts.models import AuditEntry, AuditHead
+from diagnosis.film_storage import folder_of
 from diagnosis.models import Reading
 from forum.mailing import GRACE
 from forum.notifications import due_for_mail
 from mlcore import registry
 from xraysite.common import metrics, readiness
+from xraysite.common.background import queue as background_queue
 
 
 def connect() -> None:
@@ -31,7 +32,7 @@ def connect() -> None:
 def _count_reading(sender: Any, instance: Reading, created: bool, **kwargs: Any) -> None:
     if created:
         facts = (instance.label, list(instance.scope_reasons), instance.inference_ms / 1000)
-        transaction.on_commit(partial(_count, *facts), robust=True)
+        transaction.on_commit(lambda: _count(*facts), robust=True)
 
 
 def _count(label: str, reasons: list[str], seconds: float) -> None:
@@ -42,8 +43,8 @@ def _count(label: str, reasons: list[str], seconds: float) -> None:
 
 
 def _count_row(sender: Any, instance: AuditEntry, **kwargs: Any) -> None:
-    counted = partial(metrics.count, metrics.AUDIT_ROWS, instance.what)
-    transaction.on_commit(counted, robust=True)
+    what = instance.what
+    transaction.on_commit(lambda: metrics.count(metrics.AUDIT_ROWS, what), robust=True)
 
 
 def text() -> bytes:
@@ -71,7 +72,7 @@ class Current:
         free = GaugeMetricFamily("xraysite_disk_free_bytes", "Free space.", labels=["of"])
         size = GaugeMetricFamily("xraysite_disk_bytes", "Size of the disk.", labels=["of"])
         database = settings.DATABASES["default"]
-        places = {"films": getattr(storages["films"], "location", None)}
+        places = {"films": folder_of(storages["films"])}
         if database["ENGINE"] == "xraysite.sqlite":
             places["database"] = Path(database["NAME"]).parent
         for name, place in places.items():
@@ -82,6 +83,23 @@ class Current:
         yield free
         yield size
 
+    def _tasks(self) -> Iterator[Any]:
+        tasks = GaugeMetricFamily("xraysite_tasks", "Background tasks.", labels=["status"])
+        oldest = GaugeMetricFamily(
+            "xraysite_tasks_oldest_seconds",
+            "For how long the task that waits longest could have run.",
+            labels=[],
+        )
+        alive = GaugeMetricFamily("xraysite_workers", "Workers alive.", labels=[])
+        # Without a queue in the database, none of them has a value.
+        if (found := background_queue.summary()) is not None:
+            for status in ("waiting", "running", "failed"):
+                tasks.add_metric([status], getattr(found, status))
+            since, now = found.oldest_since, timezone.now()
+            oldest.add_metric([], (now - since).total_seconds() if since else 0)
+            alive.add_metric([], found.workers)
+        yield from (tasks, oldest, alive)
+
     def _database(self) -> Iterator[Any]:
         head = AuditHead.objects.filter(pk=1).values_list("sequence", flat=True).first()
         yield GaugeMetricFamily(
@@ -91,6 +109,7 @@ class Current:
         queue = GaugeMetricFamily("xraysite_queue_waiting", "Waiting work.", labels=["queue"])
         queue.add_metric(["board_mail"], waiting)
         yield queue
+        yield from self._tasks()
         version = registry.active_version()
         model = GaugeMetricFamily("xraysite_model_active", "The active model.", labels=["model"])
         if version is not None:

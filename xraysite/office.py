@@ -8,7 +8,6 @@ import logging
 import shutil
 from collections.abc import Callable
 from functools import wraps
-from pathlib import Path
 from typing import Any
 
 from auditlog import get_logentry_model
@@ -16,6 +15,7 @@ from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
+from django.core.files.storage import storages
 from django.db import DataError
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponseBase
@@ -24,11 +24,12 @@ from django.template.response import TemplateResponse
 
 from accounts.account_limits import TooManyError
 from diagnosis import drift, retention, statistics
+from diagnosis.film_storage import folder_of
 from diagnosis.models import Reading
 from diagnosis.services import quotas
 from mlcore import registry
 from mlcore.models import ModelVersion
-from xraysite import readiness
+from xraysite import readiness, task_admin
 from xraysite.common.paging import BOUND
 from xraysite.common.request_log import pattern_of
 
@@ -91,6 +92,7 @@ def office_of(user: Any) -> dict[str, Any] | None:
         "activation": _last_activation(shown["model"]),
         "storage": _storage(),
         "problems": readiness.problems(),
+        "queue": task_admin.office_queue(),
     }
 
 
@@ -108,9 +110,11 @@ def _last_activation(version: ModelVersion | None) -> Any:
     return rows.filter(what="model-activated").select_related("actor").first()
 
 
-def _storage() -> dict[str, int]:
-    """Return used and free bytes of the volume that stores X-rays."""
-    folder = Path(settings.PRIVATE_MEDIA_ROOT)
+def _storage() -> dict[str, int] | None:
+    """Return used and free bytes of the volume that stores X-rays; None for an object store."""
+    folder = folder_of(storages["films"])
+    if folder is None:
+        return None
     while not folder.exists():
         folder = folder.parent
     usage = shutil.disk_usage(folder)

@@ -1,17 +1,22 @@
 """The site's checks of readiness, and what the office says about each that fails."""
 
+import datetime
 import os
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.files.storage import storages
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts import readiness as accounts_readiness
 from diagnosis import readiness as diagnosis_readiness
+from diagnosis.film_storage import folder_of
 from mlcore import readiness as mlcore_readiness
 from xraysite.common import readiness
+from xraysite.common.background import queue, workers
+from xraysite.common.background.tasks import has_database_queue
 from xraysite.common.decoders.errors import DecoderUnavailableError
 from xraysite.common.decoders.pool import shared_pool
 from xraysite.common.readiness import NotReadyError, Outcome
@@ -26,14 +31,14 @@ def register() -> None:
     readiness.register("model", mlcore_readiness.check_model)
     readiness.register("decoders", check_decoders)
     readiness.register("clock", accounts_readiness.check_clock)
+    readiness.register("queue", check_queue, is_vital=False)
     readiness.register("audit_log", accounts_readiness.check_audit_log, is_vital=False)
 
 
 def check_films_space() -> None:
     """Check the free space of the film storage, if it is a disk of this machine."""
-    location = getattr(storages["films"], "location", None)
-    if location:
-        _check_space(Path(location))
+    if (folder := folder_of(storages["films"])) is not None:
+        _check_space(folder)
 
 
 def check_database_space() -> None:
@@ -66,6 +71,23 @@ def check_decoders() -> None:
             raise NotReadyError("failing", f"No decoder can be started: {error}") from error
 
 
+def check_queue() -> None:
+    """Check that a worker takes tasks from the queue, if the queue is in the database.
+
+    Raises:
+        NotReadyError: "behind": a task could have run for `QUEUE_MAX_MINUTES`.
+    """
+    if not has_database_queue():
+        return
+    since, limit = queue.oldest_since(), datetime.timedelta(minutes=settings.QUEUE_MAX_MINUTES)
+    if since is not None and timezone.now() - since > limit:
+        minutes = int((timezone.now() - since).total_seconds() // 60)
+        alive = workers.living()
+        raise NotReadyError(
+            "behind", f"A task has been waiting for {minutes} minutes. Workers alive: {alive}."
+        )
+
+
 def problems() -> list[dict[str, str]]:
     """Return title, detail and what to do for each check that fails."""
     return [
@@ -89,6 +111,7 @@ def _titles() -> dict[str, str]:
         "model": _("The model cannot be used"),
         "decoders": _("Image files cannot be opened"),
         "clock": _("The server's clock is wrong"),
+        "queue": _("Background tasks are not being run"),
         "audit_log": _("The audit log needs to be verified"),
     }
 
@@ -101,6 +124,9 @@ def _advice(outcome: Outcome) -> str:
         "model": _("Restore the model's folder from a backup, or activate another model."),
         "decoders": _("Check the server's memory and its limit on processes."),
         "clock": _("Correct the server's clock (NTP). Until then, sessions may last too long."),
+        "queue": _(
+            "Start a worker (manage.py db_worker), or read its log. Emails wait until then."
+        ),
         "audit_log": _("Run manage.py verify_audit and follow the operator's guide."),
     }
     return is_full if outcome.code == "full" else str(texts.get(outcome.name, is_full))

@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
 from django.utils.translation import gettext_lazy as _
 
-from accounts import roles, services
+from accounts import mails, roles, services
 from accounts.admin import decisions
 from accounts.audit.recording import event
 from accounts.models import User
@@ -180,7 +180,7 @@ class UserAdmin(PrivateSearchMixin, DjangoUserAdmin):
         with event("password-changed" if is_own else "password-set"):
             response = super().user_change_password(request, id, form_url)
         if not is_own and _password_hash(id) != before:
-            transaction.on_commit(partial(_tell_owner, request, id))
+            mails.when_committed(partial(_tell_owner, request, id))
         return response
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:

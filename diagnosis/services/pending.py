@@ -13,14 +13,12 @@ import logging
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from django.core.files.base import ContentFile
-from django.core.files.storage import storages
 from django.utils import timezone
 
 from diagnosis import storage
+from diagnosis.film_storage import StoredFile
 from diagnosis.services.films import FilmHashes, hashes_of
 from diagnosis.services.patients import StatedPatient, stated_in
 from diagnosis.validators import UploadedFilm, keep_inspected, validate_film_bytes
@@ -33,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 LIFETIME = datetime.timedelta(hours=1)
 MAX_PER_DOCTOR = 20
+FOLDER = "pending"
 PREVIEW_SIDE = 640
 
 
@@ -87,18 +86,17 @@ def keep(
     )
     _write(doctor, submission, pending)
     keep_inspected(upload.film)
-    kept = sorted(_files_of(doctor.pk), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in kept[MAX_PER_DOCTOR:]:
-        path.unlink(missing_ok=True)
+    mine = storage.films().files(f"{FOLDER}/{doctor.pk}")
+    kept = sorted(mine, key=lambda file: file.written, reverse=True)
+    storage.remove([file.name for file in kept[MAX_PER_DOCTOR:]])
 
 
 def find(doctor: "User", submission: uuid.UUID) -> PendingUpload | None:
     """Return the doctor's upload, or None if it does not exist or is older than `LIFETIME`."""
     name = storage.pending_name(doctor.pk, submission)
-    content = storage.read(name)
-    if content is None or _is_old(Path(storages["films"].path(name))):
-        return None
-    return _decoded(content)
+    file = storage.films().find(name)
+    content = None if file is None or _is_old(file) else storage.read(name)
+    return None if content is None else _decoded(content)
 
 
 def drop_film(doctor: "User", submission: uuid.UUID) -> None:
@@ -119,32 +117,21 @@ def remove(doctor: "User", submission: uuid.UUID) -> None:
         logger.warning("An upload that was decided cannot be removed yet: %s", error)
 
 
-def expired() -> Iterator[Path]:
+def expired() -> Iterator[StoredFile]:
     """Yield the files of uploads that nobody decided in time."""
-    for path in sorted(_root().glob("*/*")):
-        if _is_old(path):
-            yield path
+    for folder in storage.films().folders(FOLDER):
+        for file in storage.films().files(folder):
+            if _is_old(file):
+                yield file
 
 
-def _root() -> Path:
-    return Path(storages["films"].path("pending"))
-
-
-def _files_of(doctor_id: int) -> list[Path]:
-    return list((_root() / str(doctor_id)).glob("*"))
-
-
-def _is_old(path: Path) -> bool:
-    try:
-        written = path.stat().st_mtime
-    except FileNotFoundError:  # removed in the meantime
-        return False
-    return written < (timezone.now() - LIFETIME).timestamp()
+def _is_old(file: StoredFile) -> bool:
+    return file.written < (timezone.now() - LIFETIME).timestamp()
 
 
 def _write(doctor: "User", submission: uuid.UUID, pending: PendingUpload) -> None:
     name = storage.pending_name(doctor.pk, submission)
-    storages["films"].save(name, ContentFile(_encoded(pending)))
+    storage.keep(name, _encoded(pending))
 
 
 def _encoded(pending: PendingUpload) -> bytes:

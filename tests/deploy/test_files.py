@@ -44,7 +44,7 @@ def test_container_does_not_run_as_root():
 
 def test_compose_file_restricts_every_service_of_the_site():
     compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
-    for name in ("prepare", "web", "jobs"):
+    for name in ("prepare", "web", "worker", "jobs"):
         service = compose["services"][name]
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
@@ -81,11 +81,25 @@ def test_every_job_runs_although_another_fails(tmp_path, job):
     )  # fmt: skip
     lines = done.stdout.splitlines()
     if job == "mail":
-        assert (done.returncode, lines) == (0, ["manage.py send_board_mail --site https://a.org"])
+        sent = "manage.py send_board_mail --site https://a.org"
+        assert (done.returncode, lines) == (0, [sent, "manage.py recover_tasks"])
     else:
         assert done.returncode == 1
         assert "manage.py verify_audit failed" in done.stderr
         assert lines[-1] == "manage.py clearsessions"
+
+
+def test_examples_start_the_worker_that_their_settings_need():
+    """Without it, emails would wait for ever."""
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    assert compose["x-site"]["environment"]["TASK_ENGINE"] == "database"
+    worker = compose["services"]["worker"]
+    assert worker["command"] == ["python", "manage.py", "db_worker"]
+    assert "outside" in worker["networks"], "the mail server is outside"
+    assert "\nTASK_ENGINE=database\n" in (DEPLOY / "environment.example").read_text()
+    unit = (DEPLOY / "systemd" / "xraysite-worker.service").read_text()
+    assert re.search(r"^ExecStart=.* manage\.py db_worker$", unit, flags=re.MULTILINE)
+    assert re.search(r"^Restart=always$", unit, flags=re.MULTILINE)
 
 
 def test_systemd_accepts_the_units(tmp_path):

@@ -1,12 +1,11 @@
 """Stored files without a reading: set aside, put back, and never because of an old database."""
 
+import hashlib
 import os
 import stat
-import time
 from pathlib import Path
 
 import pytest
-from django.core.files.storage import storages
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.core.management import CommandError, call_command
 from django.utils import timezone
@@ -20,27 +19,28 @@ from tests.factories import ReadingFactory
 pytestmark = pytest.mark.usefixtures("active_model")
 
 
-def files(folder: str = "") -> list[str]:
-    root = Path(storages["films"].path(folder))
-    return sorted(path.name for path in root.rglob("*") if path.is_file())
+@pytest.fixture
+def files(store):
+    return store.names
 
 
-def aged(seconds: float = 3700) -> None:
-    """Make all files older than `seconds`, but no older than the database's rows."""
-    when = time.time() - seconds
-    for path in Path(storages["films"].base_location).rglob("*"):
-        if path.is_file():
-            os.utime(path, (when, when))
+@pytest.fixture
+def aged(store):
+    """Make all files older than an hour, but no older than the database's rows."""
+    return lambda seconds=3700: store.age(seconds)
 
 
-def orphaned(content: bytes = b"left by a killed worker") -> str:
+@pytest.fixture
+def orphaned(store):
     """Store a film whose reading was never committed."""
-    from hashlib import sha256
 
-    digest = sha256(content).hexdigest()
-    storage.keep(storage.original_name(digest), content)
-    aged()
-    return digest
+    def keep(content: bytes = b"left by a killed worker") -> str:
+        digest = hashlib.sha256(content).hexdigest()
+        storage.keep(storage.original_name(digest), content)
+        store.age(3700)
+        return digest
+
+    return keep
 
 
 def lose_rows() -> None:
@@ -49,20 +49,27 @@ def lose_rows() -> None:
 
 
 @pytest.fixture
-def committed(active_model, doctor, film_bytes, django_capture_on_commit_callbacks) -> Reading:
+def committed(
+    store, active_model, doctor, film_bytes, django_capture_on_commit_callbacks
+) -> Reading:
     from tests.diagnosis.test_services import submit
 
     with django_capture_on_commit_callbacks(execute=True):
         return submit(doctor, film_bytes)
 
 
-def test_a_committed_film_is_marked_read_only(committed):
-    path = Path(storages["films"].path(storage.original_name(committed.film_sha256)))
-    assert stat.S_IMODE(path.stat().st_mode) == 0o400
-    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+def test_a_committed_film_is_marked(committed, store):
+    name = storage.original_name(committed.film_sha256)
+    assert storage.films().find(name).is_confirmed
+    if store.name == "disk":
+        path = store.root / name
+        assert stat.S_IMODE(path.stat().st_mode) == 0o400
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
-def test_a_film_of_a_failed_upload_goes_to_the_quarantine_and_comes_back(doctor, capsys):
+def test_a_film_of_a_failed_upload_goes_to_the_quarantine_and_comes_back(
+    doctor, capsys, files, orphaned, store
+):
     ReadingFactory(doctor=doctor)
     digest = orphaned()
     call_command("sweep_films", dry_run=True)
@@ -70,20 +77,21 @@ def test_a_film_of_a_failed_upload_goes_to_the_quarantine_and_comes_back(doctor,
     call_command("sweep_films")
     assert (files("original"), files("quarantine")) == ([], [digest])
     assert "1 X-ray(s) set aside in quarantine" in capsys.readouterr().out
-    (aside,) = sweeping.quarantined()
-    assert stat.S_IMODE(aside.parent.stat().st_mode) == 0o700
+    if store.name == "disk":
+        (folder,) = (store.root / "quarantine").iterdir()
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     call_command("sweep_films", put_back=True)
     assert (files("original"), files("quarantine")) == ([digest], [])
 
 
-def test_a_young_film_without_a_reading_stays(doctor):
+def test_a_young_film_without_a_reading_stays(doctor, files, aged, orphaned):
     digest = orphaned()
     aged(3500)
     call_command("sweep_films")
     assert files("original") == [digest]
 
 
-def test_films_of_lost_readings_are_left_alone(committed, doctor, capsys):
+def test_films_of_lost_readings_are_left_alone(committed, doctor, capsys, files, aged):
     """After restoring yesterday's database, and working with it for a while."""
     aged()
     lose_rows()
@@ -98,7 +106,7 @@ def test_films_of_lost_readings_are_left_alone(committed, doctor, capsys):
     assert files("quarantine") == [committed.film_sha256]
 
 
-def test_films_newer_than_the_database_are_left_alone(doctor):
+def test_films_newer_than_the_database_are_left_alone(doctor, files, orphaned):
     """Films of an earlier version have no mark, but their time tells."""
     digest = orphaned()
     AuditEntry.objects.all()._raw_delete(using="default")
@@ -110,7 +118,7 @@ def test_films_newer_than_the_database_are_left_alone(doctor):
     assert files("original") == [digest]
 
 
-def test_a_film_whose_reading_reappears_is_put_back(committed):
+def test_a_film_whose_reading_reappears_is_put_back(committed, aged):
     """The newest database was restored after all."""
     row = Reading.objects.get()
     aged()
@@ -124,36 +132,33 @@ def test_a_film_whose_reading_reappears_is_put_back(committed):
 
 
 @pytest.mark.parametrize("damaged", ["stored", "aside"])
-def test_the_intact_one_of_two_copies_is_kept(damaged, committed, film_bytes):
-    stored = Path(storages["films"].path(storage.original_name(committed.film_sha256)))
-    aside = Path(storages["films"].path("quarantine/2026-01-02")) / committed.film_sha256
-    aside.parent.mkdir(parents=True)
-    aside.write_bytes(b"half a film" if damaged == "aside" else film_bytes)
+def test_the_intact_one_of_two_copies_is_kept(damaged, committed, film_bytes, store):
+    aside = f"quarantine/2026-01-02/{committed.film_sha256}"
+    store.write(aside, b"half a film" if damaged == "aside" else film_bytes)
     if damaged == "stored":
-        stored.unlink()
-        stored.write_bytes(b"half a film")
+        store.write(storage.original_name(committed.film_sha256), b"half a film")
     for options in ({}, {"put_back": True}):
         call_command("sweep_films", **options)
         assert original_film(committed) == film_bytes
-        assert aside.exists() == (damaged == "aside")
+        assert store.has(aside) == (damaged == "aside")
 
 
-def test_the_quarantine_is_purged_by_option_only(doctor, capsys):
+def test_the_quarantine_is_purged_by_option_only(doctor, capsys, files, orphaned, store):
     ReadingFactory(doctor=doctor)
     digest = orphaned()
     call_command("sweep_films")
     (aside,) = sweeping.quarantined()
-    old = aside.parent.with_name("2026-01-02")
-    aside.parent.rename(old)
+    old = f"quarantine/2026-01-02/{digest}"
+    storage.films().move(aside.name, old)
     for options in ({}, {"dry_run": True, "purge_quarantine": 30}):
         call_command("sweep_films", **options)
         assert files("quarantine") == [digest]
     call_command("sweep_films", purge_quarantine=30)
-    assert not old.exists()
+    assert not store.has(old)
     assert "1 X-ray(s) deleted from the quarantine" in capsys.readouterr().out
 
 
-def test_a_reading_made_meanwhile_keeps_its_film(doctor, monkeypatch):
+def test_a_reading_made_meanwhile_keeps_its_film(doctor, monkeypatch, files, orphaned):
     ReadingFactory(doctor=doctor)
     digest = orphaned()
     (orphan,) = sweeping.find_orphans()
@@ -163,7 +168,14 @@ def test_a_reading_made_meanwhile_keeps_its_film(doctor, monkeypatch):
 
 
 def test_a_film_that_a_purge_could_not_delete_is_deleted(
-    committed, supervisor, monkeypatch, caplog, capsys, django_capture_on_commit_callbacks
+    committed,
+    supervisor,
+    monkeypatch,
+    caplog,
+    capsys,
+    django_capture_on_commit_callbacks,
+    files,
+    aged,
 ):
     retention.hide_reading(doctor=committed.doctor, reading_id=committed.pk, reason="MISTAKE")
 
@@ -186,16 +198,16 @@ def test_a_film_that_a_purge_could_not_delete_is_deleted(
     assert files() == []
 
 
-def test_sweep_films_keeps_the_files_of_readings(committed, capsys):
+def test_sweep_films_keeps_the_files_of_readings(committed, capsys, files, aged, store):
     sha256 = committed.film_sha256
-    path = Path(storages["films"].path(storage.original_name(sha256)))
-    (path.parent / ".part-abc").write_bytes(b"half a film")
-    path.chmod(0o600)  # as earlier versions stored it
+    name = storage.original_name(sha256)
+    store.write(f"original/{sha256[:2]}/.part-abc", b"half a film")
+    store.unmark(name)
     aged()
     call_command("sweep_films")
     assert files() == [sha256, f"{sha256}-160.jpg", f"{sha256}-1600.jpg"]
     assert "1 other file(s) removed" in capsys.readouterr().out
-    assert storage.is_confirmed(path)
+    assert storage.films().find(name).is_confirmed
     assert original_film(committed)
 
 

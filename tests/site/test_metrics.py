@@ -102,7 +102,7 @@ def test_failed_sign_ins_are_counted(monitor, doctor, django_capture_on_commit_c
 
 
 def test_what_is_looked_up(monitor, active_model, settings):
-    assert value(monitor, "xraysite_ready") == 8
+    assert value(monitor, "xraysite_ready") == 9
     assert value(monitor, "xraysite_disk_free_bytes", of="films") > 0
     assert value(monitor, "xraysite_audit_log_rows") == AuditHead.objects.get().sequence
     assert value(monitor, "xraysite_queue_waiting", queue="board_mail") == 0

@@ -67,7 +67,8 @@ def back_up(repository: Repository, *, verify: bool = False) -> Made:
 
 
 def _refuse_own_folders(folder: Path) -> None:
-    for own in (*sources.roots().values(), Path(settings.STATIC_ROOT)):
+    folders = [root.folder for root in sources.roots().values() if root.folder is not None]
+    for own in (*folders, Path(settings.STATIC_ROOT)):
         if folder.resolve().is_relative_to(own.resolve()):
             raise BackupError(
                 f"{folder} lies inside {own}, which is backed up or served. Choose a folder on "
@@ -109,7 +110,7 @@ def _back_up(repository: Repository, scratch: Path) -> Made:
         migrations=contents.migrations,
         audit_head=contents.audit_head,
     )
-    films, missing = _films(contents.films, store)
+    films, missing = _films(repository, contents.films, store)
     entries |= _others(store)
     files = [*films, *entries.values()]
     manifest = Manifest(now.isoformat(), __version__, facts, files, missing)
@@ -121,23 +122,30 @@ def _back_up(repository: Repository, scratch: Path) -> Made:
 def _others(store: Store) -> dict[tuple[str, str], Entry]:
     """Store all images and models, and return them by root and path."""
     roots, entries = sources.roots(), {}
-    for root, found in sources.other_files():
-        path = found.relative_to(roots[root]).as_posix()
+    for root, path in sources.other_files():
         try:
-            entries[root, path] = Entry(root, path, *store(found))
+            with roots[root].fetched(path) as found:
+                entries[root, path] = Entry(root, path, *store(found))
         except FileNotFoundError:  # replaced or withdrawn in the meantime
             continue
     return entries
 
 
-def _films(hashes: list[str], store: Store) -> tuple[list[Entry], list[str]]:
+def _films(
+    repository: Repository, hashes: list[str], store: Store
+) -> tuple[list[Entry], list[str]]:
     """Store the films, and return them and the paths of those that are missing or damaged."""
     root = sources.roots()[sources.FILMS]
     films, missing = [], []
     for sha256 in hashes:
         path = sources.film_path(sha256)
         try:
-            films.append(Entry(sources.FILMS, path, *store(root / path, sha256)))
+            # In an object store, a film is fetched only if no earlier backup has it.
+            size = root.size(path)
+            if not repository.has(sha256, size):
+                with root.fetched(path) as found:
+                    store(found, sha256)
+            films.append(Entry(sources.FILMS, path, sha256, size))
         except (FileNotFoundError, DamagedError):
             if Reading.objects.filter(film_sha256=sha256).exists():  # not purged in the meantime
                 missing.append(path)

@@ -1,6 +1,5 @@
 """Restore a backup. Everything is verified before anything is changed."""
 
-import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from xraysite.backup.errors import BackupError, DamagedError
 from xraysite.backup.making import scratch_folder
 from xraysite.backup.manifests import Entry, Manifest
 from xraysite.backup.repository import Repository
+from xraysite.backup.sources import Root
 from xraysite.common import private_files
 
 SPARE_BYTES = 64 * 2**20
@@ -86,8 +86,8 @@ def _is_replaced(name: str) -> bool:
 
 def is_empty_site() -> bool:
     """Return whether the site has no account, no reading and no X-ray."""
-    films = sources.roots()[sources.FILMS] / "original"
-    return databases.is_empty() and not any(films.glob("*/*"))
+    films = sources.roots()[sources.FILMS].paths()
+    return databases.is_empty() and not any(path.startswith("original/") for path in films)
 
 
 def restore(repository: Repository, manifest: Manifest) -> Restored:
@@ -111,8 +111,8 @@ def restore(repository: Repository, manifest: Manifest) -> Restored:
         repository.extract(manifest.database.sha256, dump)
         _compare(manifest, databases.check(dump))
         for entry in todo:
-            target = roots[entry.root] / entry.path
-            repository.extract(entry.sha256, target, mode=sources.mode_of(entry.root))
+            repository.extract(entry.sha256, scratch / "file")
+            roots[entry.root].put(entry.path, scratch / "file")
         aside = databases.restore(dump)
     _compare(manifest, databases.contents())
     if manifest.database.audit_head and anchor.path() and anchor.read() is None:
@@ -120,24 +120,19 @@ def restore(repository: Repository, manifest: Manifest) -> Restored:
     return Restored(len(todo), len(manifest.files) - len(todo), aside)
 
 
-def _is_there(root: Path, entry: Entry) -> bool:
-    path = (root / entry.path).resolve()
-    if not path.is_relative_to(root.resolve()):
+def _is_there(root: Root, entry: Entry) -> bool:
+    if not sources.is_inside(entry.path):
         raise DamagedError(f"The backup contains a file outside its folder: {entry.path}.")
-    if not path.is_file() or path.stat().st_size != entry.size:
-        return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == entry.sha256
+    return root.holds(entry.path, sha256=entry.sha256, size=entry.size)
 
 
 def _require_space(manifest: Manifest, todo: list[Entry]) -> None:
     """Refuse if the files do not fit; the dump is needed twice for a moment."""
     needed = sum(entry.size for entry in todo) + 2 * manifest.database.size + SPARE_BYTES
     private_files.make_folder(Path(settings.VAR_DIR))
-    free = min(
-        shutil.disk_usage(folder).free
-        for folder in (Path(settings.VAR_DIR), _existing(sources.roots()[sources.FILMS]))
-    )
+    films = sources.roots()[sources.FILMS].folder
+    folders = [Path(settings.VAR_DIR), *([] if films is None else [_existing(films)])]
+    free = min(shutil.disk_usage(folder).free for folder in folders)
     if free < needed:
         raise BackupError(
             f"The backup needs {needed / 2**20:,.0f} MB, and {free / 2**20:,.0f} MB are free. Free "

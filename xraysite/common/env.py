@@ -114,6 +114,43 @@ def whole_number(name: str, *, default: int, least: int = 1) -> int:
     return int(text)
 
 
+def bucket_storages() -> dict[str, dict[str, Any]]:
+    """Return the storages of X-rays and images in the bucket that the variables `S3_…` name.
+
+    Without `S3_ACCESS_KEY_ID`, boto3 looks for credentials where the AWS tools do.
+
+    Raises:
+        ImproperlyConfigured: `S3_BUCKET` is missing, or only one half of the credentials is set.
+    """
+    bucket: str = env.str("S3_BUCKET", default="")
+    if not bucket:
+        raise ImproperlyConfigured("Set S3_BUCKET in the environment, or STORAGE=disk.")
+    key, secret_key = (
+        env.str(name, default="") or None for name in ("S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
+    )
+    if (key is None) != (secret_key is None):
+        raise ImproperlyConfigured("Set both S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY, or none.")
+    prefix: str = env.str("S3_PREFIX", default="").strip("/")
+    shared = {
+        "bucket_name": bucket,
+        "endpoint_url": env.str("S3_ENDPOINT_URL", default="") or None,
+        "region_name": env.str("S3_REGION", default="") or None,
+        "access_key": key,
+        "secret_key": secret_key,
+    }
+    backends = {
+        "default": ("xraysite.common.object_storage.PrivateObjectStorage", "files"),
+        "films": ("diagnosis.bucket_storage.BucketFilmStorage", "films"),
+    }
+    return {
+        name: {
+            "BACKEND": backend,
+            "OPTIONS": shared | {"location": f"{prefix}/{folder}".strip("/")},
+        }
+        for name, (backend, folder) in backends.items()
+    }
+
+
 def rates(name: str, *, default: str) -> list[str]:
     """Return the comma-separated rates in the variable `name`, such as 10/h or 30/15m.
 

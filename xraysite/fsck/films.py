@@ -2,11 +2,9 @@
 
 import hashlib
 from collections.abc import Iterator
-from pathlib import Path
-
-from django.core.files.storage import storages
 
 from diagnosis import sealed_jpeg, storage, sweeping
+from diagnosis.film_storage import StoredFile
 from diagnosis.models import Reading
 from diagnosis.services import films, pending
 from xraysite.fsck.findings import Finding, Run
@@ -17,38 +15,35 @@ RESTORE = "Restore it from a backup, or upload the same file again."
 
 def readings_have_films(run: Run) -> Iterator[Finding]:
     """Check the film and the renderings of every reading."""
-    quarantined = {path.name: path for path in sweeping.quarantined()}
+    quarantined = {file.filename: file for file in sweeping.quarantined()}
     rows = Reading.objects.order_by("film_sha256").values_list("film_sha256", "film_bytes")
     for sha256, size in rows.distinct().iterator(chunk_size=2000):
         run.checked["films"] += 1
-        state = _state(_original(sha256), sha256, size if run.quick else None)
+        name = storage.original_name(sha256)
+        state = _state(name, sha256, size if run.quick else None)
         if state:
             yield _of_film(run, sha256, state, quarantined.get(sha256))
         yield from _renderings(run, sha256)
 
 
-def _original(sha256: str) -> Path:
-    return Path(storages["films"].path(storage.original_name(sha256)))
-
-
-def _state(path: Path, sha256: str, size: int | None) -> str:
+def _state(name: str, sha256: str, size: int | None) -> str:
     """Return "missing", "damaged" or ""; compare only the size if it is given."""
     try:
         if size is not None:
-            return "" if path.stat().st_size == size else "damaged"
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        return "missing"
+            file = storage.films().find(name)
+            return "missing" if file is None else "" if file.size == size else "damaged"
+        content = storage.read(name)
     except OSError:
         return "damaged"
-    return "" if found == sha256 else "damaged"
+    if content is None:
+        return "missing"
+    return "" if hashlib.sha256(content).hexdigest() == sha256 else "damaged"
 
 
-def _of_film(run: Run, sha256: str, state: str, aside: Path | None) -> Finding:
+def _of_film(run: Run, sha256: str, state: str, aside: StoredFile | None) -> Finding:
     readings = Reading.objects.filter(film_sha256=sha256).count()
     text = f"The X-ray of {readings} reading(s) is {state}."
-    if aside is None or _state(aside, sha256, None):
+    if aside is None or _state(aside.name, sha256, None):
         return Finding(f"film-{state}", sha256, f"{text} {RESTORE}")
     if not run.repair:
         return Finding(f"film-{state}", sha256, f"{text} It is in quarantine: run with --repair.")
@@ -104,10 +99,14 @@ def films_have_readings(run: Run) -> Iterator[Finding]:
             text = "It is unfinished or belongs to no reading; --repair and sweep_films remove it."
             done = run.repair and not is_lost and sweeping.remove_orphan(orphan)
             yield Finding("file-without-reading", orphan.name, text, done)
-    for path in (*sweeping.abandoned_uploads(), *pending.expired()):
+    text = "An upload that was interrupted or never decided; sweep_films removes it."
+    for path in sweeping.abandoned_uploads():
         if run.repair:
             path.unlink(missing_ok=True)
-        text = "An upload that was interrupted or never decided; sweep_films removes it."
         yield Finding("temporary-file", str(path), text, run.repair)
+    for file in pending.expired():
+        if run.repair:
+            storage.remove([file.name])
+        yield Finding("temporary-file", file.name, text, run.repair)
     if waiting := len(sweeping.quarantined()):
         run.notes["X-rays in quarantine"] += waiting

@@ -19,6 +19,9 @@ INSTALLED_APPS = [
     "diagnosis",
     "forum",
     "mlcore",
+    "xraysite.common.background",
+    "django_tasks",
+    "xraysite.apps.TaskQueueConfig",  # after xraysite, which replaces its command db_worker
     "allauth",
     "allauth.account",
     "allauth.mfa",
@@ -120,6 +123,10 @@ STORAGES = {
     },
     "staticfiles": {"BACKEND": "xraysite.staticfiles.HashedStaticFilesStorage"},
 }
+# Instead, X-rays and images may be in a bucket of an object store.
+STORAGE = env.choice("STORAGE", choices=["disk", "s3"], default="disk")
+if STORAGE == "s3":
+    STORAGES |= env.bucket_storages()
 
 FILM_MAX_BYTES = 64 * 2**20
 FILM_MAX_PIXELS = 64_000_000
@@ -254,11 +261,39 @@ CSRF_COOKIE_SAMESITE = "Lax"
 
 EMAIL_CONFIG = env.env.email_url("EMAIL_URL", default="consolemail://")
 vars().update(EMAIL_CONFIG)
-EMAIL_TIMEOUT = 10  # seconds; a page may wait this long
+EMAIL_TIMEOUT = 10  # seconds; without workers, a page may wait this long
 DEFAULT_FROM_EMAIL = env.env.str("DEFAULT_FROM_EMAIL", default="xraysite@localhost")
 
 # Proxies whose client addresses are trusted: networks, or "unix" for a proxy at a Unix socket.
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
+
+# --- Background tasks -------------------------------------------------------------------------
+
+# Where tasks run: at once, where they are enqueued; in `manage.py db_worker`, from a queue in the
+# database; or in RQ's workers, from a queue in Redis.
+TASK_ENGINES = {
+    "immediate": "django_tasks.backends.immediate.ImmediateBackend",
+    "database": "django_tasks_db.DatabaseBackend",
+    "rq": "django_tasks_rq.RQBackend",
+}
+TASK_ENGINE = env.choice("TASK_ENGINE", choices=list(TASK_ENGINES), default="immediate")
+TASKS = {"default": {"BACKEND": TASK_ENGINES[TASK_ENGINE]}}
+if TASK_ENGINE == "rq":
+    INSTALLED_APPS.append("django_rq")
+    RQ_QUEUES = {
+        "default": {"URL": env.env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")},
+    }
+# The backend that hands emails to the mail server. With workers, emails are stored and a task sends
+# them; without, the page sends them and says so if that fails.
+EMAIL_DELIVERY_BACKEND: str = EMAIL_CONFIG["EMAIL_BACKEND"]
+if TASK_ENGINE != "immediate":
+    EMAIL_BACKEND = "xraysite.common.background.mail_backend.QueuedEmailBackend"
+# A worker that has not said for so many seconds that it is alive is dead; others take up its task.
+WORKER_DEAD_AFTER = env.whole_number("WORKER_DEAD_AFTER", default=60, least=2)
+# Tasks that wait for more than so many minutes are an alarm.
+QUEUE_MAX_MINUTES = env.whole_number("QUEUE_MAX_MINUTES", default=10)
+# For links in emails that no page sends.
+SITE_URL = env.env.str("SITE_URL", default="http://127.0.0.1:8000").rstrip("/")
 
 # --- Language and time ------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ if env.env.str("AUDIT_KEY", default=""):
     AUDIT_KEY = env.secret("AUDIT_KEY")
 ALLOWED_HOSTS = env.env.list("ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS")
+SITE_URL = env.env.str("SITE_URL", default=next(iter(CSRF_TRUSTED_ORIGINS), "")).rstrip("/")
 
 SECURE_SSL_REDIRECT = env.env.bool("SECURE_SSL_REDIRECT", default=True)
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]

@@ -1,10 +1,9 @@
 from argparse import ArgumentParser
-from itertools import chain
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from diagnosis import sweeping
+from diagnosis import storage, sweeping
 from diagnosis.services import pending
 
 OLDER = (
@@ -61,19 +60,24 @@ class Command(BaseCommand):
 
     def _remove_temporary(self, *, dry_run: bool) -> None:
         found = 0
-        for upload in chain(sweeping.abandoned_uploads(), pending.expired()):
+        for upload in sweeping.abandoned_uploads():
             if not dry_run:
                 upload.unlink(missing_ok=True)
             found += 1
             self.stdout.write(upload.name)
+        for file in pending.expired():
+            if not dry_run:
+                storage.remove([file.name])
+            found += 1
+            self.stdout.write(file.filename)
         done = "would be removed" if dry_run else "removed"
         self.stdout.write(f"{found} temporary file(s) {done}.")
 
     def _put_back(self, *, every: bool) -> None:
         waiting = sweeping.quarantined()
-        done = [path for path in waiting if sweeping.put_back(path, even_without_reading=every)]
-        for path in done:
-            self.stdout.write(path.name)
+        done = [file for file in waiting if sweeping.put_back(file, even_without_reading=every)]
+        for file in done:
+            self.stdout.write(file.filename)
         if waiting:
             left = len(waiting) - len(done)
             self.stdout.write(f"{len(done)} X-ray(s) put back, {left} left in quarantine.")
