@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 from django.core.files import File
 from django.core.files.base import ContentFile
@@ -101,6 +102,7 @@ def staged(files: Mapping[str, bytes]) -> Iterator[Callable[[], None]]:
     Raises:
         OSError: the storage is full or cannot be written.
     """
+    storage = cast("AtomicFileStorage", storages["films"])
     waiting: list[tuple[Path, Path]] = []
 
     def place() -> None:
@@ -111,7 +113,7 @@ def staged(files: Mapping[str, bytes]) -> Iterator[Callable[[], None]]:
 
     try:
         for name, content in files.items():
-            waiting.append(storages["films"].stage(name, content))
+            waiting.append(storage.stage(name, content))
         yield place
     finally:
         for temporary, _target in waiting:

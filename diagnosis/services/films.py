@@ -68,7 +68,7 @@ def pixels_sha256(film: Film) -> str:
     that maps grey levels differently gives another one, so it finds copies and proves nothing.
     """
     digest = hashlib.sha256(f"{film.height}x{film.width}:".encode())
-    digest.update(np.ascontiguousarray(film.pixels))
+    digest.update(np.ascontiguousarray(film.pixels).data)
     return digest.hexdigest()
 
 
