@@ -112,3 +112,30 @@ def test_framing_is_measured_for_every_change(tmp_path):
     assert all(0 <= row["unsure"] <= 1 for row in found["rows"])
     # Films of 224 pixels are squashed already.
     assert found["originals"] == {"n": 4, "median": 0.0, "quantile_95": 0.0, "other_result": 0}
+
+
+def test_load_is_measured_with_a_doctor_for_each_client(tmp_path):
+    out = tmp_path / "figures.json"
+    printed = run(
+        "bench_load", "--clients", 2, "--seconds", 2, "--database", "sqlite", "--json", out
+    ).stdout
+    (found,) = json.loads(out.read_text())["databases"]["sqlite"]
+    assert found["clients"] == 2
+    assert (found["busy"], found["errors"]) == (0, [])
+    assert found["readings_per_s"] > 0
+    for times in (found["upload_ms"], found["page_ms"]):
+        assert 0 < times["best"] <= times["median"] <= times["p95"] <= times["p99"]
+    assert found["cpu_ms"] > 0
+    assert found["pss_mib"]["start"] > 0
+    assert "upload p50" in printed
+
+
+def test_parts_of_an_upload_add_up_to_its_cpu_time(tmp_path):
+    out = tmp_path / "figures.json"
+    printed = run("bench_upload", "--uploads", 4, "--json", out).stdout
+    found = json.loads(out.read_text())["found"]
+    for part in ("networks", "renderings", "database: SQL", "decoder process"):
+        assert part in printed
+        assert found["ms"][part][1] > 0
+    whole = sum(cpu for _, cpu in found["ms"].values())
+    assert whole == pytest.approx(found["cpu_ms"], rel=0.5)

@@ -104,6 +104,18 @@ def test_a_decoder_reuses_its_memory_for_films_of_usual_size():
         own.close()
 
 
+def test_a_decoder_loads_neither_django_nor_what_downloads():
+    """Each decoder would take 28 MB more."""
+    own = pool.Pool(1)
+    try:
+        reply, _ = own.run("tests.mlcore.greedy_tasks:loaded", {}, b"")
+    finally:
+        own.close()
+    found = set(reply["packages"])
+    assert {"pydicom", "PIL", "mlcore"} <= found
+    assert found.isdisjoint({"django", "requests", "urllib3", "sqlparse"})
+
+
 def test_quantiles_are_those_of_numpy():
     rng = np.random.default_rng(0)
     for sides in ((1, 1), (1, 2), (7, 5), (40, 30)):

@@ -1,6 +1,7 @@
-"""Tasks that break the limits of a decoder process."""
+"""Tasks that break the limits of a decoder process, or look into it."""
 
 import ctypes
+import sys
 import time
 from typing import Any
 
@@ -22,3 +23,9 @@ def crash(_arguments: dict[str, Any], _content: bytes) -> tuple[dict[str, Any], 
 def doze(_arguments: dict[str, Any], _content: bytes) -> tuple[dict[str, Any], bytes]:
     time.sleep(1)
     return {"slept": True}, b""
+
+
+def loaded(_arguments: dict[str, Any], _content: bytes) -> tuple[dict[str, Any], bytes]:
+    """Return the names of the packages that are loaded."""
+    names = {name.partition(".")[0] for name, module in sys.modules.items() if module}
+    return {"packages": sorted(names)}, b""

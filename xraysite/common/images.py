@@ -1,18 +1,14 @@
 """Validation and re-encoding of uploaded images; only pixels are kept."""
 
 import io
-import warnings
-from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from xraysite.common.decoders import pool
 from xraysite.common.decoders.turns import DecodersBusyError
-
-FORMATS = ("JPEG", "PNG", "WEBP")
 
 
 class PictureError(ValueError):
@@ -65,7 +61,7 @@ def decode(
     arguments = {"max_pixels": max_pixels, "min_side": min_side}
     arguments |= {"max_side": max_side or 0, "square": square or 0}
     try:
-        reply, pixels = pool.run("xraysite.common.images:decode_here", arguments, data)
+        reply, pixels = pool.run("xraysite.common.image_task:decode", arguments, data)
     except pool.DecoderFailedError as error:
         code = "pixels" if error.code == "memory" else "costly"
         raise PictureError(_MESSAGES[code]) from error
@@ -85,44 +81,6 @@ _MESSAGES = {
     "costly": _("The image takes too long to decode. Upload another one."),
     "later": _("Images cannot be processed right now. Wait a few seconds and try again."),
 }
-
-
-def decode_here(arguments: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
-    """Decode an image in this process; see `decode`.
-
-    Returns:
-        `size` with the RGB pixels, or `error`, a key of `_MESSAGES`.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-                problem = _problem(picture, arguments["max_pixels"], arguments["min_side"])
-                if problem:
-                    return {"error": problem}, b""
-                upright = ImageOps.exif_transpose(picture).convert("RGB")
-    except UnidentifiedImageError:
-        return {"error": "kind"}, b""
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        return {"error": "pixels"}, b""
-    except (OSError, SyntaxError, ValueError, EOFError):
-        return {"error": "damaged"}, b""
-    if arguments["square"]:
-        side = arguments["square"]
-        upright = ImageOps.fit(upright, (side, side), Image.Resampling.LANCZOS)
-    elif arguments["max_side"]:
-        most = arguments["max_side"]
-        upright.thumbnail((most, most), Image.Resampling.LANCZOS)
-    return {"size": upright.size}, upright.tobytes()
-
-
-def _problem(picture: Image.Image, max_pixels: int, min_side: int) -> str:
-    width, height = picture.size
-    if width * height > max_pixels:
-        return "pixels"
-    if min(width, height) < min_side:
-        return "small"
-    return "animated" if getattr(picture, "n_frames", 1) > 1 else ""
 
 
 def encode(picture: Image.Image, *, lossless: bool = False) -> bytes:

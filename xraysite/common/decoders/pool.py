@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PRELOADED = (
     "mlcore.decoding_task",
     "mlcore.engine.films.dicom.reader",
-    "xraysite.common.images",
+    "xraysite.common.image_task",
 )
 # Seconds by the clock after which a decoder is killed, however little CPU time it used.
 MAX_SECONDS = 30.0
