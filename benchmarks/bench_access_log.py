@@ -7,12 +7,9 @@ readings (one in ten is a list of 25 readings), requests each page, and prints t
 ratio. `--database URL` uses an empty PostgreSQL database instead and allows one size only.
 """
 
-import random
 import sys
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +48,9 @@ def measure(count: int, repeats: int, only: str) -> dict[str, Any]:
     }
     found: dict[str, Any] = {"ms": {}}
     for name, where in pages.items():
-
         if only not in name:
             continue
-        where = settled(browser, where)  # noqa: PLW2901
+        where = settled(browser, where)
 
         def ask(where: str = where) -> None:
             response = browser.get(where)

@@ -6,7 +6,9 @@ times and numbers. The seals of copied audit rows are not valid, so `verify_audi
 
 from typing import Any
 
-ORDERED_SQLITE = "strftime('%Y-%m-%d %H:%M:%f', {column}, '+' || ({seconds}) || ' seconds') || '000'"
+ORDERED_SQLITE = (
+    "strftime('%Y-%m-%d %H:%M:%f', {column}, '+' || ({seconds}) || ' seconds') || '000'"
+)
 ORDERED_POSTGRES = "{column} + ({seconds}) * interval '1 second'"
 
 
@@ -72,9 +74,7 @@ def readings(copies: int, *, apart_s: float) -> None:
     count = Reading.objects.count()
     sqlite = _is_sqlite()
     digits = "printf('%%07d', {})" if sqlite else "lpad(({})::text, 7, '0')"
-    number = digits.format(
-        f"CAST(substr(base.patient_number, 2) AS integer) + k * {count}"
-    )
+    number = digits.format(f"CAST(substr(base.patient_number, 2) AS integer) + k * {count}")
     other = {
         "id": "lower(hex(randomblob(16)))" if sqlite else "gen_random_uuid()",
         "created_at": _later("base.created_at", f"k * {apart_s}"),
@@ -136,9 +136,7 @@ def entries(copies: int, *, apart_s: float, listed: int) -> None:
         "sequence": f"base.sequence + k * {rows}",
         "object_pk": f"CASE WHEN base.object_pk = '' THEN '' ELSE {key} END",
     }
-    source = (
-        f"{_numbers(1, copies)} CROSS JOIN {AuditEntry._meta.db_table} AS base"
-    )
+    source = f"{_numbers(1, copies)} CROSS JOIN {AuditEntry._meta.db_table} AS base"
     order = " ORDER BY k, base.sequence"
     without_indexes(AuditEntry, lambda: _insert(AuditEntry, other, source=source + order))
     shown = f"(SELECT key FROM reading_keys WHERE n = {_random(upto)} AND k > 0)"
@@ -162,5 +160,3 @@ def analyse() -> None:
     if not _is_sqlite():
         with connection.cursor() as cursor:
             cursor.execute("VACUUM ANALYZE")
-
-

@@ -63,7 +63,9 @@ def compare(
     arguments = _arguments(about, sizes=sizes, repeats=repeats)
     if arguments.one:
         start_django(arguments.folder, arguments.database)
-        arguments.json.write_text(json.dumps(measure(arguments.one, arguments.repeats, arguments.only)))
+        arguments.json.write_text(
+            json.dumps(measure(arguments.one, arguments.repeats, arguments.only))
+        )
         return
     here = machine()
     say_machine(here)
