@@ -4,6 +4,7 @@ A few thousand rows are made by the site's own code; the rest are copies of them
 times and numbers. The seals of copied audit rows are not valid, so `verify_audit` must not be run.
 """
 
+# ruff: noqa: S608 - the names of tables and columns are the models'
 from typing import Any
 
 ORDERED_SQLITE = (
@@ -68,7 +69,7 @@ def without_indexes(model: Any, run: Any) -> None:
 
 
 def readings(copies: int, *, apart_s: float) -> None:
-    """Copy each reading `copies` times; each copy is `apart_s` seconds later than the one before."""
+    """Copy each reading `copies` times, each `apart_s` seconds later than the one before."""
     from diagnosis.models import Reading
 
     count = Reading.objects.count()

@@ -58,7 +58,9 @@ READING_INDEXES = [
     # The supervisors' list. Each filter, and any two of them, have an index in the order of the
     # list: either it begins with both, or few of the entries that it is searched through differ in
     # the second one.
-    models.Index(fields=[*NEWEST_FIRST, "age_scope", "exam_date"], name="reading_newest"),
+    models.Index(
+        fields=[*NEWEST_FIRST, "age_scope", "exam_date", "hidden_at"], name="reading_newest"
+    ),
     models.Index(fields=["label", *NEWEST_FIRST, "age_scope", "hidden_at"], name="reading_label"),
     models.Index(fields=["label", "model_version", *NEWEST_FIRST], name="reading_label_model"),
     models.Index(fields=["label", "-exam_date", *NEWEST_FIRST], name="reading_label_exam_date"),

@@ -47,17 +47,19 @@ class Figures:
         return [(name, self._counts(name, fields)) for name, fields in indexes]
 
     def _counts(self, index: str, fields: list[str]) -> str:
-        """Return the number of rows in an index, then how many are equal in its first columns.
+        """Return the figures of an index as SQLite writes them.
 
-        As SQLite writes them: for each column the average number of rows that are equal in it and
-        in the columns before it.
+        The number of rows, then for each column the average number of rows that are equal in it and
+        in the columns before it. An index is not to be used for a query on its later columns only:
+        SQLite would search it once for each value of the first one, and prefer that to an index
+        that covers the query.
         """
         rows = left = self.partial.get(index, self.rows)
         counts = [rows]
         for name in fields:
             left = max(1, left // self.distinct.get(name, rows))
             counts.append(left)
-        return " ".join(map(str, counts))
+        return " ".join([*map(str, counts), "noskipscan"])
 
 
 def store(figures: Figures, using: str) -> None:
