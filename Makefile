@@ -9,7 +9,7 @@ SOURCES := accounts diagnosis forum mlcore xraysite tests benchmarks manage.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run install install-train install-dev test check format lock messages clean
+.PHONY: help run install install-train install-dev test soak check format lock messages clean
 
 # An environment that already holds a larger set keeps it, and all of it is kept up to date.
 has = $(wildcard $(VENV)/.installed-$(1))
@@ -30,6 +30,9 @@ install-dev: $(VENV)/.installed-dev ## Install everything, including tools for t
 
 test: install-dev ## Install everything and run all tests
 	@scripts/test
+
+soak: install-dev ## Load, faults and 20,000 mutated files on a server of its own, for hours
+	$(BIN)/python benchmarks/soak.py $(SOAK)
 
 check: install-dev ## Run ruff, mypy, import-linter, djlint and Biome; check migrations and translations
 	@scripts/check

@@ -8,6 +8,9 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import audit_events, signals
+        from accounts.audit import planner
+        from xraysite.common.planner import store_after_migrations
 
         audit_events.register()
         signals.connect()
+        store_after_migrations(self, planner.ENTRIES, planner.MENTIONS)

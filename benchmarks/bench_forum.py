@@ -142,7 +142,7 @@ def pages(count: int) -> dict[str, str]:
     }
 
 
-def measure(count: int, repeats: int) -> dict[str, Any]:
+def measure(count: int, repeats: int, only: str) -> dict[str, Any]:
     from forum import services
     from forum.models import Topic
     from tests.conftest import signed_in
@@ -152,6 +152,8 @@ def measure(count: int, repeats: int) -> dict[str, Any]:
     browser = signed_in(people[0])
     found: dict[str, Any] = {}
     for name, where in pages(count).items():
+        if only not in name:
+            continue
 
         def ask(where: str = where) -> None:
             if browser.get(where, follow=True).status_code != 200:

@@ -7,6 +7,8 @@ class DiagnosisConfig(AppConfig):
     verbose_name = _("Readings")
 
     def ready(self) -> None:
-        from diagnosis import audit
+        from diagnosis import audit, planner
+        from xraysite.common.planner import store_after_migrations
 
         audit.register()
+        store_after_migrations(self, planner.READINGS)

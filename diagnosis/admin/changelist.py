@@ -126,6 +126,12 @@ class ReadingChangeList(PrivateSearchChangeList):
         ordering = super().get_ordering(request, queryset)
         return ["created_at", "id"] if ordering[:1] == ["created_at"] else NEWEST_FIRST
 
+    def get_results(self, request: HttpRequest) -> None:
+        """Select the only page by its keys too: Django selects its rows by the filters again."""
+        super().get_results(request)
+        if not self.multi_page:
+            self.result_list = self.paginator.page(1).object_list
+
     @property
     def is_bounded(self) -> bool:
         """Whether counting stopped at the paginator's limit."""

@@ -29,40 +29,81 @@ MAX_AGE_YEARS = 130
 NOT_HIDDEN = models.Q(hidden_at__isnull=True)
 NEWEST_FIRST = ["-created_at", "-id"]
 
+# Choices of filters that few readings have. Their indexes contain these readings only, so that an
+# upload does not write to them, and all columns that the list is filtered by.
+ASSESSED = models.Q(agreement=Agreement.AGREE) | models.Q(agreement=Agreement.DISAGREE)
+AGE_OUTSIDE = models.Q(age_scope=AgeScope.OUTSIDE)
+HIDDEN = models.Q(hidden_at__isnull=False)
+
+# SQLite uses an index for a query on `hidden_at` only if it contains that column, even if the
+# index's condition fixes its value. `diagnosis.planner` tells SQLite how selective each index is.
 READING_INDEXES = [
-    # A doctor's own history, searched within the index. SQLite uses the index for a query on
-    # `hidden_at` only if it contains that column, although the condition fixes its value.
+    # A doctor's own history, searched within the index.
     models.Index(
         fields=["doctor", *NEWEST_FIRST, "patient_name_key", "patient_number_key", "hidden_at"],
         condition=NOT_HIDDEN,
         name="reading_own_newest",
     ),
+    # Those of one doctor, for the history and for the supervisors' list.
+    models.Index(fields=["doctor", "label", *NEWEST_FIRST, "hidden_at"], name="reading_own_label"),
     models.Index(
-        fields=["doctor", "label", *NEWEST_FIRST, "hidden_at"],
-        condition=NOT_HIDDEN,
-        name="reading_own_label",
+        fields=["doctor", "-exam_date", *NEWEST_FIRST, "hidden_at"], name="reading_own_exam_date"
     ),
     models.Index(
-        fields=["doctor", "exam_date", "hidden_at"],
-        condition=NOT_HIDDEN,
-        name="reading_own_exam_date",
+        fields=[
+            "doctor", *NEWEST_FIRST, "model_version", "agreement", "age_scope", "hidden_at",
+        ],
+        name="reading_doctor",
     ),
-    # The supervisors' list: one index for each filter, in the order of the list.
-    models.Index(fields=NEWEST_FIRST, name="reading_newest"),
-    models.Index(fields=["label", *NEWEST_FIRST], name="reading_label"),
-    models.Index(fields=["doctor", *NEWEST_FIRST], name="reading_doctor"),
-    models.Index(fields=["model_version", *NEWEST_FIRST], name="reading_model"),
-    models.Index(fields=["agreement", *NEWEST_FIRST], name="reading_agreement"),
-    models.Index(fields=["age_scope", *NEWEST_FIRST], name="reading_age_scope"),
-    models.Index(fields=["-exam_date", *NEWEST_FIRST], name="reading_exam_date"),
+    # The supervisors' list. Each filter, and any two of them, have an index in the order of the
+    # list: either it begins with both, or few of the entries that it is searched through differ in
+    # the second one.
     models.Index(
-        fields=[*NEWEST_FIRST, "hidden_at", "hidden_reason"],
-        condition=models.Q(hidden_at__isnull=False),
+        fields=[*NEWEST_FIRST, "age_scope", "exam_date", "hidden_at"], name="reading_newest"
+    ),
+    models.Index(fields=["label", *NEWEST_FIRST, "age_scope", "hidden_at"], name="reading_label"),
+    models.Index(fields=["label", "model_version", *NEWEST_FIRST], name="reading_label_model"),
+    models.Index(fields=["label", "-exam_date", *NEWEST_FIRST], name="reading_label_exam_date"),
+    models.Index(
+        fields=["model_version", *NEWEST_FIRST, "age_scope", "hidden_at"], name="reading_model"
+    ),
+    models.Index(
+        fields=["model_version", "-exam_date", *NEWEST_FIRST], name="reading_model_exam_date"
+    ),
+    models.Index(
+        fields=["-exam_date", *NEWEST_FIRST, "age_scope", "hidden_at"], name="reading_exam_date"
+    ),
+    models.Index(
+        fields=[
+            "agreement", *NEWEST_FIRST, "label", "doctor", "model_version", "age_scope",
+            "hidden_at", "exam_date",
+        ],
+        condition=ASSESSED,
+        name="reading_agreement",
+    ),
+    models.Index(
+        fields=[
+            "age_scope", *NEWEST_FIRST, "label", "doctor", "model_version", "agreement",
+            "hidden_at", "exam_date",
+        ],
+        condition=AGE_OUTSIDE,
+        name="reading_age_scope",
+    ),
+    # SQLite searches it only if it begins with the column of its condition; the few readings in it
+    # are then sorted.
+    models.Index(
+        fields=[
+            "hidden_at", *NEWEST_FIRST, "hidden_reason", "label", "doctor", "model_version",
+            "agreement", "age_scope", "exam_date",
+        ],
+        condition=HIDDEN,
         name="reading_hidden",
     ),
     # Covers the statistics on the admin's first page, and the list without deleted readings.
     models.Index(
-        fields=[*NEWEST_FIRST, "doctor", "label", "agreement", "film_bytes", "hidden_at"],
+        fields=[
+            *NEWEST_FIRST, "doctor", "label", "agreement", "film_bytes", "hidden_at", "age_scope",
+        ],
         condition=NOT_HIDDEN,
         name="reading_shown",
     ),
@@ -83,7 +124,7 @@ READING_INDEXES = [
         condition=~models.Q(film_pixels_sha256=""),
         name="reading_same_picture",
     ),
-]
+]  # fmt: skip
 
 
 class Reading(models.Model):

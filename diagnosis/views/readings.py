@@ -6,7 +6,6 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.mixins import PermissionRequiredMixin
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -43,6 +42,7 @@ from diagnosis.validators import NOT_NOW, keep_inspected, notices, refusal_to_st
 from mlcore.cards import presentation
 from mlcore.engine.films.film import render_film
 from mlcore.inference import ModelUnavailable
+from xraysite.common.paging import KeyPaginator
 from xraysite.common.private_search import private_search, query_string
 
 PAGE_SIZE = 20
@@ -89,7 +89,7 @@ class ReadingListView(DoctorsOnlyMixin, View):
         readings = Reading.objects.own_of(request.user).select_related("review")
         readings = sharing.with_sharing(readings).defer("activation_map")
         search = ReadingFilter(request.GET, queryset=readings)
-        page = Paginator(search.qs, PAGE_SIZE).get_page(request.GET.get("page"))
+        page = KeyPaginator(search.qs, PAGE_SIZE).get_page(request.GET.get("page"))
         template = (
             "diagnosis/_reading_table.html"
             if request.htmx and not request.htmx.history_restore_request  # type: ignore[attr-defined]
