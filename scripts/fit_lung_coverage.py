@@ -35,7 +35,7 @@ from mlcore.engine.serving.pipeline import OUTPUTS  # noqa: E402
 from mlcore.engine.serving.preprocess import Preprocessing, prepare  # noqa: E402
 from mlcore.engine.serving.runtime import Session  # noqa: E402
 
-BUNDLE = ROOT / "mlcore/bundles/pneumonia-2"
+BUNDLE = ROOT / "tests/bundles/pneumonia-2"
 PENALTY = 100.0
 FOLDS = 5
 THUMBNAIL_SIDE = 160  # the server estimates the lungs on its thumbnails

@@ -104,7 +104,7 @@ def test_framing_is_measured_for_every_change(tmp_path):
     write_dataset(tmp_path / "films", per_class=2, size=224)
     out = tmp_path / "figures.json"
     run(
-        "bench_framing", "--bundle", "mlcore/bundles/pneumonia-2", "--data", tmp_path / "films",
+        "bench_framing", "--bundle", "tests/bundles/pneumonia-2", "--data", tmp_path / "films",
         "--originals", tmp_path / "films", "--json", out,
     )  # fmt: skip
     found = json.loads(out.read_text())

@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from django.conf import settings
 from django.utils import timezone
 
 from tests.locks import ROOT
+from xraysite.settings import base
 
 pytestmark = pytest.mark.xdist_group("proxies")
 
@@ -103,7 +103,7 @@ class Site:
             "WEB_CONCURRENCY": "1",
         }
         self.run("manage.py", "migrate", "--verbosity=0")
-        self.run("manage.py", "activate_model", settings.SHIPPED_MODEL, "--verbosity=0")
+        self.run("manage.py", "activate_model", base.SHIPPED_MODEL, "--verbosity=0")
         # Compressing every file takes long, and no test below fetches one.
         self.run("-c", "import django; django.setup()\n"
                  "from django.conf import settings\n"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.locks import ROOT
+from xraysite.settings import base
 
 START = """
 import sys
@@ -86,7 +87,7 @@ class Site:
 
     def set_up(self) -> None:
         self.manage("migrate", "--verbosity", "0")
-        self.manage("activate_model", "pneumonia-2")
+        self.manage("activate_model", base.SHIPPED_MODEL)
 
     def start(self, *arguments: object) -> "subprocess.Popen[str]":
         return subprocess.Popen(

@@ -5,9 +5,9 @@ import json
 import runpy
 
 import pytest
-from django.conf import settings
 
 from tests.locks import ROOT, entries
+from xraysite.settings import base
 
 SCRIPT = ROOT / "scripts" / "make_sbom.py"
 
@@ -45,8 +45,8 @@ def test_vendored_files_and_models_are_listed(sbom):
         assert part["licenses"] == [{"license": {"name": package["licence"]}}]
         files = {file["name"]: file["hashes"][0]["content"] for file in part["components"]}
         assert files == package["files"]
-    model = parts[settings.SHIPPED_MODEL]
-    card = ROOT / "mlcore" / "bundles" / settings.SHIPPED_MODEL / "card.json"
+    model = parts[base.SHIPPED_MODEL]
+    card = ROOT / "mlcore" / "bundles" / base.SHIPPED_MODEL / "card.json"
     assert model["type"] == "machine-learning-model"
     assert model["hashes"][0]["content"] == hashlib.sha256(card.read_bytes()).hexdigest()
 

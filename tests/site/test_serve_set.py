@@ -18,13 +18,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 
 from mlcore import gates, inference, registry
 from tests import processes
 from tests.films import write_dataset
 from tests.locks import ROOT
 from tests.processes import QUIET
+from xraysite.settings import base
 
 pytestmark = pytest.mark.xdist_group("serve-set")
 
@@ -137,7 +137,7 @@ def test_environment_has_no_tensorflow_or_keras(serve_python):
 
 def test_the_site_serves(site):
     address, said = site
-    assert f"{settings.SHIPPED_MODEL} (" in said
+    assert f"{base.SHIPPED_MODEL} (" in said
     assert said.count("@example.org") == 4, "a demo account of each role, with its password"
     assert json.loads(get(f"{address}/readyz")[1])["checks"]["model"] == {"ok": True}
     for page, shown in (("/", "xraysite"), ("/accounts/login/", 'type="password"')):
@@ -163,14 +163,14 @@ def test_serving_commands_need_no_further_packages(site, serve_python, checkout,
     succeed(serve_python, checkout, "evaluate_model", "--data", films, "--json", out["figures"])
     succeed(serve_python, checkout, "audit_dataset", "--data", films, "--json", out["audit"])
     predictions, figures, audit = (json.loads(path.read_text()) for path in out.values())
-    model = registry.load(registry.folder_of(settings.SHIPPED_MODEL))
+    model = registry.load(base.SHIPPED_BUNDLE_DIR / base.SHIPPED_MODEL)
     for path, found in zip(paths, predictions, strict=True):
         expected = inference.predict(path.read_bytes(), model=model)
         assert found["label"] == expected.label
         assert found["probabilities"] == pytest.approx(expected.probabilities)
         assert found["scope_score"] == pytest.approx(expected.scope_score)
     assert figures["n"] == sum(figures["confusion"].values()) == 72
-    assert figures["model"] == settings.SHIPPED_MODEL
+    assert figures["model"] == base.SHIPPED_MODEL
     assert figures["bundle_sha256"] == model.sha256
     assert audit["films"] == 72
     assert 0 <= audit["shortcuts"]["frame"]["auc"] <= 1, "fitted by scikit-learn"

@@ -167,7 +167,7 @@ RETENTION_YEARS = env.whole_number("RETENTION_YEARS", default=7)
 # --- The model --------------------------------------------------------------------------------
 
 # The bundle shipped with this version. It is active until another one is activated.
-SHIPPED_MODEL = "pneumonia-2"
+SHIPPED_MODEL = "pneumonia-3"
 SHIPPED_BUNDLE_DIR = BASE_DIR / "mlcore" / "bundles"
 # Locally trained bundles. A bundle is looked up here first, then among the shipped ones.
 BUNDLE_DIR = env.directory("BUNDLE_DIR", default=VAR_DIR / "bundles")

@@ -47,5 +47,6 @@ METRICS_TOKEN, METRICS_DIR = "", None
 AUDIT_ANCHOR = None  # tests roll back or flush the log, and the anchor never moves back
 ACCOUNT_LIMITS = {}
 
-# Pages and readings are tested with one bundle, whichever is the latest that ships.
+# Pages and readings are tested with a model that reads synthetic films, whichever ships.
 SHIPPED_MODEL = "pneumonia-2"
+SHIPPED_BUNDLE_DIR = BASE_DIR / "tests" / "bundles"  # noqa: F405

@@ -6,7 +6,6 @@ Importing this module imports Keras.
 import csv
 import io
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -78,11 +77,9 @@ def build(
         manifest = split_by_patient(manifest, seed=options.seed)
     records = [film for film in manifest.films if film.split != "test"]
     left_out = blocks_left_out(records, plan.members)
-    started = time.perf_counter()
     prepared = prepare(plan, records, films, options, on_stage)
     data = prepared.plain
     members, history = _train_members(plan, options, data, left_out, progress, on_stage)
-    seconds = time.perf_counter() - started
     if not plan.distribution.is_chief:
         return None
     on_stage("computing out-of-fold predictions")
@@ -98,9 +95,7 @@ def build(
         is_inside=lambda age: is_inside(plan.population, age),
     )
     fitted = fitting.fit(members[0], development, options, outliers=outliers, on_stage=on_stage)
-    report = card.Report(
-        plan, manifest, options, development, fitted, history, seconds, prepared.agreement
-    )
+    report = card.Report(plan, manifest, options, development, fitted, history, prepared.agreement)
     written = _write(plan.root, architectures.averaged(members), report, on_stage)
     shutil.rmtree(plan.state_folder)
     return written

@@ -47,7 +47,6 @@ class Report:
     development: Development
     fitted: Fitted
     history: list[list[EpochResult]]
-    seconds: float
     agreement: dict[str, Any]
 
     def pipeline(self, networks: Mapping[str, Network]) -> Pipeline:
@@ -128,9 +127,7 @@ class Report:
                     "sources": list(self.fitted.outliers.names),
                 },
             },
-            "training": provenance.of_training(
-                options, epochs=[len(epochs) for epochs in self.history], seconds=self.seconds
-            )
+            "training": provenance.of_training(options, self.history)
             | {"started_from": plan.started_from},
             "commands": provenance.commands(plan, options),
         }

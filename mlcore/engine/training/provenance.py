@@ -6,20 +6,23 @@ import os
 import platform
 from typing import Any
 
+from mlcore.engine.training.callbacks import EpochResult
 from mlcore.engine.training.options import Options
 from mlcore.engine.training.plan import Plan
 
 LIBRARIES = ("tensorflow", "keras", "ai-edge-litert", "numpy", "Pillow", "scikit-learn")
 
 
-def of_training(options: Options, *, epochs: list[int], seconds: float) -> dict[str, Any]:
+def of_training(options: Options, history: list[list[EpochResult]]) -> dict[str, Any]:
     """Return `card["training"]`.
 
     Args:
         options: the training options.
-        epochs: epochs of each member.
-        seconds: duration of the training.
+        history: the epochs of each member. `seconds` is their duration, also of those before an
+            interruption.
     """
+    epochs = [len(results) for results in history]
+    seconds = sum(result.seconds for results in history for result in results)
     return {
         "arguments": options.to_card(),
         "epochs": sum(epochs),
