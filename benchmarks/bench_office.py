@@ -62,6 +62,10 @@ def measure(count: int, repeats: int, only: str) -> dict[str, Any]:
             times = milliseconds(ask, repeats, warm_up=1)
             found["ms"][name] = times
             print(f"{count:>9,}  {name:<45}{times['median']:>9.1f} ms", file=sys.stderr, flush=True)
+    if not only:
+        export = _export(pages[0][0])
+        text = "as CSV in {s:.1f} s, {mb:.0f} MB, {memory_mb:.0f} MB more memory"
+        found |= {"export": export, "lines": [text.format(**export)]}
     return found
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, Self, TypeVar
 
 from django.db import models
-from django.db.models import Q, Value
+from django.db.models import Value
 from django.db.models.functions import StrIndex
 from django.db.models.lookups import GreaterThan
 
@@ -89,15 +89,17 @@ class ReadingQuerySet(models.QuerySet[ReadingT]):
 
         Case and character width are ignored. A complete reading id matches too. At most
         `SEARCH_LIMIT` names and as many numbers are matched, so the cost does not depend on the
-        size of the table.
+        size of the table. The matches are searched at once, and not in subqueries: PostgreSQL would
+        compare every reading with the results of the two.
         """
         key = search_key(query)
         if not key:
             return self.none()
-        found = Q()
+        found: set[Any] = set()
         for field in ("patient_name_key", "patient_number_key"):
-            matches = self.model._default_manager.filter(**{f"{field}__begins": key})
-            found |= Q(pk__in=matches.order_by(field, "-created_at").values("pk")[:SEARCH_LIMIT])
+            matches = self.model._default_manager.using(self.db).filter(**{f"{field}__begins": key})
+            ordered = matches.order_by(field, "-created_at")
+            found |= set(ordered.values_list("pk", flat=True)[:SEARCH_LIMIT])
         with suppress(ValueError):
-            found |= Q(pk=uuid.UUID(key))
-        return self.filter(found)
+            found.add(uuid.UUID(key))
+        return self.filter(pk__in=found)

@@ -162,8 +162,20 @@ def _midnight(day: datetime.date) -> datetime.datetime:
 
 
 def _since(first: datetime.date) -> QuerySet[Reading]:
+    """Return the readings since a day, to be grouped by `result` and `compared`.
+
+    These are label and agreement as expressions: grouped by the columns themselves, a database may
+    walk through an index of all readings to save sorting those of the period.
+    """
     since: QuerySet[Reading] = Reading.objects.counted().filter(created_at__gte=_midnight(first))
-    return since.order_by()
+    result, compared = Coalesce("label", Value("")), Coalesce("agreement", Value(""))
+    return since.order_by().annotate(result=result, compared=compared)
+
+
+def _renamed(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `ReadingCounts.add` from a row grouped by `_since`'s expressions."""
+    label, agreement = row.pop("result"), row.pop("compared")
+    return {"label": label, "agreement": agreement, **row}
 
 
 def last_days(days: int = DAYS) -> Period:
@@ -182,21 +194,19 @@ def last_days(days: int = DAYS) -> Period:
         ),
         output_field=IntegerField(),
     )
-    grouped: Any = _since(dates[0]).annotate(day=day_index).values("day", "label", "agreement")
+    grouped: Any = _since(dates[0]).annotate(day=day_index).values("day", "result", "compared")
     chart = [Day(date=day, counts=ReadingCounts()) for day in dates]
     total = ReadingCounts()
     for row in grouped.annotate(n=Count("pk"), film_bytes=Sum("film_bytes")):
-        day = row.pop("day")
-        total.add(**row)
+        day, counted = row.pop("day"), _renamed(row)
+        total.add(**counted)
         if day is not None:  # None for a reading dated after today, from a clock that is ahead
-            chart[day].counts.add(**row)
+            chart[day].counts.add(**counted)
     peak = max(day.counts.n for day in chart)
     for n, bar in enumerate(chart):
         bar.x = round(100 * n / days, 3)
         bar.height = round(100 * bar.counts.n / peak, 2) if peak else 0
-    # By an expression, as in `by_doctor`.
-    result = Coalesce("label", Value(""))
-    reviewed: Any = _since(dates[0]).filter(review__isnull=False).annotate(result=result)
+    reviewed: Any = _since(dates[0]).filter(review__isnull=False)
     rows = reviewed.values("result").annotate(n=Count("pk"))
     assessed = Counter({row["result"]: row["n"] for row in rows})
     return Period(days=chart, total=total, peak=peak, assessed=assessed)
@@ -214,10 +224,9 @@ def by_doctor(days: int = DAYS) -> dict[str, Any]:
     """
     first = timezone.localdate() - datetime.timedelta(days=days - 1)
     counts: dict[int, ReadingCounts] = {}
-    # By an expression: grouped by the column itself, a database may scan an index of all readings.
     grouped: Any = _since(first).annotate(who=Coalesce("doctor_id", 0))
-    for row in grouped.values("who", "label", "agreement").annotate(n=Count("pk")):
-        counts.setdefault(row.pop("who"), ReadingCounts()).add(**row)
+    for row in grouped.values("who", "result", "compared").annotate(n=Count("pk")):
+        counts.setdefault(row.pop("who"), ReadingCounts()).add(**_renamed(row))
     most = sorted(counts, key=lambda pk: (-counts[pk].n, pk))[:MAX_DOCTORS]
     doctors = User.objects.in_bulk(most)
     return {

@@ -15,7 +15,7 @@ from accounts.audit.recording import record_access
 from accounts.audit.verify import verify_log
 from accounts.models import AuditEntry, AuditMention
 from diagnosis import access_log, retention
-from tests.conftest import signed_in
+from tests.conftest import settled, signed_in
 from tests.factories import ReadingFactory
 
 pytestmark = pytest.mark.django_db
@@ -321,3 +321,22 @@ def test_a_changed_index_is_detected(seen, as_supervisor):
     mention = AuditMention(entry=AuditEntry.objects.first(), object_pk="x")
     with pytest.raises(Exception, match="audit log"):
         mention.save()
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="NOT TESTED: plans of another database")
+def test_a_patient_is_found_without_walking_through_the_log(as_supervisor, seen):
+    address = settled(as_supervisor, f"{ADDRESS}?q=陳小明")
+    with CaptureQueriesContext(connection) as captured:
+        assert as_supervisor.get(address).status_code == 200
+    plans = []
+    for query in captured.captured_queries:
+        if query["sql"].startswith("SELECT") and "accounts_audit" in query["sql"]:
+            with connection.cursor() as cursor:
+                cursor.execute("EXPLAIN QUERY PLAN " + query["sql"].replace("%", "%%"))
+                plans.append([row[3] for row in cursor.fetchall()])
+    text = str(plans)
+    for index in ("audit_object", "audit_mention_object", "audit_what"):
+        assert index in text
+    # The index of all rows about readings, which is almost the whole log.
+    assert "audit_kind" not in text
+    assert not re.search(r"SCAN accounts_audit(entry|mention)(?! USING)", text), text
