@@ -121,7 +121,7 @@ def test_a_film_storage_that_cannot_be_written(
     client, as_doctor, active_model, monkeypatch, code, said, shown
 ):
     assert as_doctor.get("/readings/new/").status_code == 200
-    monkeypatch.setattr("diagnosis.storage.write_atomically", refusing(code))
+    monkeypatch.setattr("diagnosis.film_storage.write_atomically", refusing(code))
     assert why(client, "films") == said
     page = as_doctor.get("/readings/new/")
     assert page.status_code == 503
