@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from xraysite.common.decoders import messages
 
@@ -51,7 +51,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     for name in UNUSED:
-        sys.modules[name] = None  # type: ignore[assignment] - importing it fails
+        sys.modules[name] = cast(Any, None)  # importing it fails
     for name in sys.argv[1:]:
         importlib.import_module(name)
     _limit()
