@@ -136,7 +136,7 @@ def test_a_film_without_a_reading_is_set_aside(reading):
     os.utime(path, (time.time() - 4000,) * 2)
     assert codes(fsck(fails=True)) == ["film-without-reading"]
     fsck(repair=True)
-    assert [each.name for each in sweeping.quarantined()] == [digest]
+    assert [each.filename for each in sweeping.quarantined()] == [digest]
     assert fsck()["notes"] == {"X-rays in quarantine": 1}
 
 
