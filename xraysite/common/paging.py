@@ -24,7 +24,7 @@ class KeyPaginator(Paginator):
         start = (number - 1) * self.per_page
         keys = rows.values_list("pk", flat=True)[start : start + self.per_page]
         shown = rows.filter(pk__in=list(keys)) if self.count else rows.none()
-        return self._get_page(shown, number, self)
+        return Page(shown, number, self)
 
 
 class BoundedPaginator(KeyPaginator):
