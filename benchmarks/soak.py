@@ -90,7 +90,8 @@ def fuzz(
         if drawn is None:
             return
         kind, seed = drawn
-        client.send(mutated(kind, seed), name="film", kind=kind, stop=expired)
+        attempt = client.send(mutated(kind, seed), name="film", kind=kind, stop=expired)
+        print(f"{kind} ({seed}): {attempt.outcome} at try {len(attempt.answers)}", file=sys.stderr)
 
 
 def cause_faults(

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 READING = re.compile(r"^/readings/([0-9a-f-]{36})/$")
+# Tries after which a file is never answered finally: the doctor would try for ever.
+MOST_TRIES = 200
 # How an upload may end. The first three are final answers.
 FINAL = ("acknowledged", "asked", "refused")
 STORED = ("acknowledged", "asked", "unanswered", "error", "unavailable")
@@ -143,6 +145,10 @@ class Client:
             attempt.answers.append("unanswered" if answer is None else answer.outcome)
             if answer is not None:
                 self._note(attempt, answer)
+            if len(attempt.answers) >= MOST_TRIES:
+                said = dict(Counter(attempt.answers))
+                self.journal.complain(f"{attempt.kind}: no final answer in {MOST_TRIES}: {said}")
+                break
             if attempt.outcome not in FINAL:
                 stop.wait(pause)
         with self.journal.lock:

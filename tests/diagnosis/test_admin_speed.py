@@ -98,10 +98,8 @@ def test_every_filter_sort_and_day_uses_an_index(readings, as_supervisor, doctor
         index = expected_index(link)
         count, *others = plans(lambda link=link: as_supervisor.get(LIST + link))
         assert "CO-ROUTINE" in count[0], "counted up to the bound only"
-        if "created_at__" in link or index not in ANY_COVERING:
-            assert_by_index(count, index, why=link)
-        else:
-            assert any("USING COVERING INDEX" in step for step in count), count
+        # Counting needs no order, so any index that covers the filter does.
+        assert any("USING COVERING INDEX" in step for step in count), count
         keys, ends = keys_and_ends(others)
         if keys is not None:
             # Deleted readings are few, and sorted within their index.
@@ -120,8 +118,6 @@ def keys_and_ends(plans: list[list[str]]) -> tuple[list[str] | None, list[list[s
     return (None, plans) if rows is None else (plans[0], plans[:rows][1:] + plans[rows + 1 :])
 
 
-# Of filters that exclude few readings, which any index that covers them counts.
-ANY_COVERING = {"reading_newest", INDEX_OF["hidden=no"]}
 VALUES = {
     "label": ("label__exact=PNEUMONIA", "label__exact=UNSURE"),
     "assessment": ("agreement__exact=AGREE", "agreement__exact=DISAGREE"),
@@ -182,7 +178,7 @@ def test_two_filters_at_once_read_one_index(pair, readings, as_supervisor, docto
 
 @needs_sqlite
 def test_a_search_with_a_filter_looks_at_its_matches_only(readings, as_supervisor, doctor):
-    for filtered in ("label__exact=UNSURE", f"doctor={doctor.pk}", "hidden=no", "o=-6"):
+    for filtered in ("label__exact=PNEUMONIA", f"doctor={doctor.pk}", "hidden=no", "o=-6"):
         address = settled(as_supervisor, f"{LIST}?q=patient&{filtered}")
         name, number, count, keys, *_ = plans(lambda address=address: as_supervisor.get(address))
         assert "reading_name_key" in name[0]
