@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from xraysite.common.decoders import messages
 
@@ -50,8 +50,9 @@ def main() -> None:
         os.dup2(nothing.fileno(), 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    modules: dict[str, Any] = sys.modules
     for name in UNUSED:
-        sys.modules[name] = cast(Any, None)  # importing it fails
+        modules[name] = None  # importing it fails
     for name in sys.argv[1:]:
         importlib.import_module(name)
     _limit()
