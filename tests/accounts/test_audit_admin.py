@@ -100,7 +100,8 @@ def test_every_query_of_the_list_uses_an_index(supervisor, query, django_assert_
                 assert "WHERE" not in sql, (sql, plan)
                 assert "LIMIT" in sql, (sql, plan)
                 assert re.search("SCAN accounts_auditentry USING (COVERING )?INDEX", plan), plan
-            if '"object_pk" =' not in sql:  # one object has few entries, which are sorted
+            # One object has few entries, and a page that is selected by its keys has few rows.
+            if '"object_pk" =' not in sql and '."id" IN (' not in sql:
                 assert "TEMP B-TREE" not in plan, (sql, plan)
 
 

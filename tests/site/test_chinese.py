@@ -29,6 +29,9 @@ LIBRARIES = {
     "allauth": "en",
     "auditlog": "ja",
 }
+# Libraries without any catalogue: their texts are read from their modules.
+MODULES = ("django_tasks.base", "django_tasks_db.models")
+TEXT = re.compile(r'(?:pgettext_lazy\("(?P<context>\w+)", |_\()"(?P<text>[^"]+)"')
 MAINLAND = re.compile(
     "登錄|登陸|用戶|郵箱|默認|缺省|信息|賬[號戶]|帳戶|删|激活|當前|導航|聯系|聯繫|重置|令牌|哈希|禁用"
     "|通過設|數據|屏幕|視頻|服務器|對象|程序|軟件|菜單|訪問|鏈接|鼠標|文件夾|質量"
@@ -190,6 +193,9 @@ def test_every_override_matches_a_library_text():
         (folder,) = find_spec(name).submodule_search_locations
         for path in Path(folder, "locale", language).rglob("*.po"):
             known |= {(e.msgctxt, e.msgid, e.msgid_plural) for e in polib.pofile(str(path))}
+    for name in MODULES:
+        source = Path(find_spec(name).origin).read_text()
+        known |= {(found["context"], found["text"], "") for found in TEXT.finditer(source)}
     catalogues = sorted(OVERRIDES.glob("*.po"))
     overridden = {
         (e.msgctxt, e.msgid, e.msgid_plural) for path in catalogues for e in polib.pofile(str(path))

@@ -13,13 +13,13 @@ class KeyPaginator(Paginator):
     """Selects the primary keys of a page first, then the rows.
 
     An index that covers the filters and the order then finds the page by itself: neither the rows
-    of the pages before nor what is joined to them are read.
+    of the pages before nor what is joined to them are read. Groups have no keys and are sliced.
     """
 
     def page(self, number: int | str) -> Page[Any]:
         number = self.validate_number(number)
         rows: Any = self.object_list
-        if not isinstance(rows, QuerySet):
+        if not isinstance(rows, QuerySet) or rows.query.group_by is not None:
             return super().page(number)
         start = (number - 1) * self.per_page
         keys = rows.values_list("pk", flat=True)[start : start + self.per_page]
