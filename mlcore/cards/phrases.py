@@ -29,6 +29,24 @@ PHRASES: dict[str, Text] = {
     # Source and licence of a population, see `engine.data.population`.
     "not stated": _("not stated"),
     # Reasons for the shipped overrides of activation gates.
+    "Of 642 adults' X-rays of the COVID-19 image collection, 80.4% are refused by a scope"
+    " classifier that was trained without this source (limit 95%). Trained with it, as "
+    "shipped, it refuses 97.0% of 233 held-out ones. An X-ray of an adult from a hospital"
+    " unlike the three sources can get a label, so the patient's age is checked as well.": _(
+        "Of 642 adults' X-rays of the COVID-19 image collection, 80.4% are refused by a "
+        "scope classifier that was trained without this source (limit 95%). Trained with "
+        "it, as shipped, it refuses 97.0% of 233 held-out ones. An X-ray of an adult from"
+        " a hospital unlike the three sources can get a label, so the patient's age is "
+        "checked as well."
+    ),
+    "On half of the official test split 7.5% of the X-rays are refused (limit 5%); of the"
+    " held-out X-rays 2.5%. The scope gate was not made more permissive, because an "
+    "adult's X-ray that gets a label does more harm than a child's X-ray that gets none.": _(
+        "On half of the official test split 7.5% of the X-rays are refused (limit 5%); of"
+        " the held-out X-rays 2.5%. The scope gate was not made more permissive, because "
+        "an adult's X-ray that gets a label does more harm than a child's X-ray that gets"
+        " none."
+    ),
     "On half of the official test split, 14.6% of the films labelled NORMAL are called "
     "PNEUMONIA (limit 10%). The model was shipped before this limit existed; result pages "
     "and the model card state the error rates of each set.": _(
