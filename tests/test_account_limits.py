@@ -173,11 +173,11 @@ def test_office_shows_storage_by_doctor_and_the_quota(settings, reading, doctor,
     copied = {
         field.attname: getattr(reading, field.attname) for field in Reading._meta.concrete_fields
     }
-    Reading.objects.update(film_bytes=3 * 10**9)
+    Reading.objects.update(film_bytes=3 * 10**8)
     Reading.objects.create(
-        **copied | {"id": uuid.uuid4(), "doctor_id": other.pk, "film_bytes": 6 * 10**9}
+        **copied | {"id": uuid.uuid4(), "doctor_id": other.pk, "film_bytes": 6 * 10**8}
     )
-    settings.DOCTOR_QUOTA_BYTES = 12 * 10**9
+    settings.DOCTOR_QUOTA_BYTES = 12 * 10**8
     page = text_of(as_supervisor.get("/admin/"))
     table = page[page.index("Storage by doctor") :]
     assert table.index("Larger") < table.index(doctor.display_name)
