@@ -58,7 +58,7 @@ $(VENV)/.python: scripts/make-venv
 	@scripts/make-venv $(PYTHON) $(VENV)
 
 $(VENV)/.installed-serve: $(VENV)/.python requirements-serve.txt scripts/install-locked
-	@echo "Installing what serving needs (about 550 MB) ..."
+	@echo "Installing what serving needs (about 580 MB) ..."
 	@scripts/install-locked $(BIN)/python requirements-serve.txt
 	@touch $@
 
