@@ -136,10 +136,11 @@ def test_shared_cases_are_limited(settings, reading, as_doctor):
 
 @pytest.mark.parametrize(
     "address",
-    ["/admin/diagnosis/reading/export/", "/admin/who-saw/?person=1&format=csv"],
+    ["/admin/diagnosis/reading/export/", "/admin/who-saw/?person={person}&format=csv"],
 )
 def test_exports_are_limited(settings, as_supervisor, reading, address):
     settings.ACCOUNT_LIMITS = {"export": ["1/h"]}
+    address = address.format(person=reading.doctor_id)
     exported = as_supervisor.get(address)
     assert exported.headers["Content-Type"].startswith("text/csv")
     refused = as_supervisor.get(address)
