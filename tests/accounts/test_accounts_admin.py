@@ -4,6 +4,7 @@ import pytest
 
 from accounts import roles, services
 from accounts.models import User
+from tests.accounts.approval_steps import ACTS, page_of
 from tests.accounts.sign_up_steps import anonymous_browser, sign_in
 from tests.conftest import signed_in
 from tests.factories import (
@@ -15,37 +16,6 @@ from tests.factories import (
 )
 
 pytestmark = pytest.mark.django_db
-STATES = User.Approval.values
-ACTS = ["approve", "reject", "suspend", "reinstate", "role"]
-ANSWERS = {
-    "approve": {"role": "doctor"},
-    "role": {"role": "doctor"},
-    "reject": {"reason": "No such licence."},
-    "suspend": {"reason": "Left the hospital."},
-    "reinstate": {},
-}
-# The state after an action; an action that is not listed changes nothing.
-LEADS_TO = {
-    ("PENDING", "approve"): "APPROVED",
-    ("PENDING", "reject"): "REJECTED",
-    ("REJECTED", "approve"): "APPROVED",
-    ("APPROVED", "suspend"): "SUSPENDED",
-    ("SUSPENDED", "reinstate"): "APPROVED",
-}
-
-
-@pytest.fixture
-def commits(transactional_db):
-    """Commit transactions for real, so that `on_commit` callbacks run."""
-
-
-@pytest.fixture
-def root():
-    return UserFactory(is_staff=True, is_superuser=True, display_name="Root")
-
-
-def page_of(browser, user) -> str:
-    return browser.get(f"/admin/accounts/user/{user.pk}/change/").content.decode()
 
 
 def test_queue_lists_the_oldest_application_first_with_a_badge(as_supervisor):

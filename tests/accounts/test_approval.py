@@ -13,6 +13,7 @@ from django.db import connection
 from accounts import services
 from accounts.audit.registry import EVENTS
 from accounts.models import AuditEntry, User
+from tests.accounts.approval_steps import ACTS, page_of
 from tests.accounts.sign_up_steps import anonymous_browser, sign_in
 from tests.conftest import signed_in
 from tests.factories import (
@@ -24,7 +25,6 @@ from tests.factories import (
 
 pytestmark = pytest.mark.django_db
 STATES = User.Approval.values
-ACTS = ["approve", "reject", "suspend", "reinstate", "role"]
 ANSWERS = {
     "approve": {"role": "doctor"},
     "role": {"role": "doctor"},
@@ -47,17 +47,8 @@ def commits(transactional_db):
     """Commit transactions for real, so that `on_commit` callbacks run."""
 
 
-@pytest.fixture
-def root():
-    return UserFactory(is_staff=True, is_superuser=True, display_name="Root")
-
-
 def decide(browser, user, act, **changes):
     return browser.post(f"/admin/accounts/user/{user.pk}/{act}/", ANSWERS[act] | changes)
-
-
-def page_of(browser, user) -> str:
-    return browser.get(f"/admin/accounts/user/{user.pk}/change/").content.decode()
 
 
 @pytest.mark.parametrize("state", STATES)

@@ -80,7 +80,7 @@ def beat(name: str) -> None:
 
 def put_back() -> int:
     """Let other workers take up the tasks of dead workers; return the number of such tasks."""
-    # First the tasks, then the workers: whoever has a task has a row before.
+    # Read the tasks first: a worker has its own row before it takes a task.
     running = list(DBTaskResult.objects.running())
     cutoff = Now() - timedelta(seconds=settings.WORKER_DEAD_AFTER)
     Worker.objects.filter(seen_at__lt=cutoff).delete()
