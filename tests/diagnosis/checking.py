@@ -1,11 +1,18 @@
 """Helpers for the page that asks for decisions before a reading is saved."""
 
+import datetime
 from typing import Any
 
 from django.test import Client
 
+from diagnosis.services.patients import PatientDetails
 from tests.conftest import post_film
 from tests.films import encode_dicom, synthetic_film
+
+PATIENT = PatientDetails(
+    name="陳小明", number="A123", age_years=3, exam_date=datetime.date(2026, 1, 2)
+)
+BECAUSE = "the file was exported under the father's number"
 
 
 def dicom(*, seed: int = 1, size: int = 256, **header: Any) -> bytes:

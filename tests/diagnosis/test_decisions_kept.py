@@ -1,7 +1,6 @@
 """Decisions between file and form stay on a reading, and bind later edits."""
 
 import csv
-import datetime
 import io
 
 import pytest
@@ -9,20 +8,14 @@ import pytest
 from accounts.models import AuditEntry
 from diagnosis.models import Label, Reading, Source
 from diagnosis.services.conflicts import Choice, Decisions, UndecidedError
-from diagnosis.services.patients import PatientDetails
 from diagnosis.services.readings import edit_reading
 from diagnosis.services.replay import replay
 from mlcore import inference
 from tests.conftest import patient_details
-from tests.diagnosis.checking import checked, decided, dicom
+from tests.diagnosis.checking import BECAUSE, PATIENT, checked, decided, dicom
 from tests.diagnosis.test_services import submit
 
 pytestmark = pytest.mark.django_db
-
-PATIENT = PatientDetails(
-    name="陳小明", number="A123", age_years=3, exam_date=datetime.date(2026, 1, 2)
-)
-BECAUSE = "the file was exported under the father's number"
 
 
 @pytest.fixture

@@ -15,15 +15,10 @@ from diagnosis.services.patients import PatientDetails, differences, is_same_nam
 from diagnosis.services.replay import replay
 from mlcore import inference
 from tests.conftest import patient_details, post_film, signed_in, upload_of
-from tests.diagnosis.checking import checked, decided, dicom
+from tests.diagnosis.checking import BECAUSE, PATIENT, checked, decided, dicom
 from tests.diagnosis.test_services import submit
 
 pytestmark = pytest.mark.django_db
-
-PATIENT = PatientDetails(
-    name="陳小明", number="A123", age_years=3, exam_date=datetime.date(2026, 1, 2)
-)
-BECAUSE = "the file was exported under the father's number"
 
 
 def stored_films() -> list[Path]:
