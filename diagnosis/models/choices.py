@@ -52,6 +52,11 @@ class HidingReason(models.TextChoices):
     MISTAKE = "MISTAKE", _("Created by mistake: wrong patient or wrong X-ray")
 
 
+# The order in which X-rays of equal age are worked through; every other result comes after these.
+URGENCIES = {Label.PNEUMONIA: 0, Label.UNSURE: 1}
+NOT_URGENT = 2
+
+
 # By the codes of `mlcore.inference.Prediction.scope_reasons`.
 SCOPE_REASONS = {
     "picture": _(
