@@ -15,14 +15,15 @@ def fill(apps, schema_editor):
     Review = apps.get_model('diagnosis', 'Review')
     verdicts = Review.objects.filter(reading=OuterRef('pk')).values('verdict')
     Reading.objects.using(schema_editor.connection.alias).update(
-        opened_at=F('created_at'), own_verdict=Coalesce(Subquery(verdicts), Value(''))
+        opened_at=Coalesce(F('opened_at'), F('created_at')),
+        own_verdict=Coalesce(Subquery(verdicts), Value('')),
     )
 
 
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('diagnosis', '0011_index_pairs_of_filters'),
+        ('diagnosis', '0014_opinions'),
         ('mlcore', '0004_gate_overrides'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
@@ -42,11 +43,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='reading',
-            name='opened_at',
-            field=models.DateTimeField(blank=True, editable=False, null=True, verbose_name='opened at'),
-        ),
-        migrations.AddField(
-            model_name='reading',
             name='own_verdict',
             field=models.CharField(blank=True, choices=[('NORMAL', 'Normal'), ('PNEUMONIA', 'Pneumonia'), ('OTHER', 'Other finding'), ('CANNOT_TELL', 'Cannot tell')], editable=False, max_length=12, verbose_name="doctor's assessment"),
         ),
@@ -63,18 +59,18 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='reading',
+            name='is_unread',
+            field=models.GeneratedField(db_persist=True, expression=models.Case(models.When(models.Q(('opened_at__isnull', True)), then=models.Value(True)), default=models.Value(False)), output_field=models.BooleanField()),
+        ),
+        migrations.AddField(
+            model_name='reading',
             name='pneumonia_probability',
-            field=models.GeneratedField(db_persist=True, expression=models.Case(models.When(label='OUT_OF_SCOPE', then=models.Value(-1.0)), default=django.db.models.functions.comparison.Cast(django.db.models.fields.json.KeyTextTransform('PNEUMONIA', 'probabilities'), models.FloatField()), output_field=models.FloatField()), output_field=models.FloatField(null=True)),
+            field=models.GeneratedField(db_persist=True, expression=models.Case(models.When(models.Q(('withheld', True), ('label', 'OUT_OF_SCOPE'), _connector='OR'), then=models.Value(-1.0)), default=django.db.models.functions.comparison.Cast(django.db.models.fields.json.KeyTextTransform('PNEUMONIA', 'probabilities'), models.FloatField()), output_field=models.FloatField()), output_field=models.FloatField(null=True)),
         ),
         migrations.AddField(
             model_name='reading',
             name='urgency',
-            field=models.GeneratedField(db_persist=True, expression=models.Case(models.When(label='PNEUMONIA', then=models.Value(0)), models.When(label='UNSURE', then=models.Value(1)), default=models.Value(2)), output_field=models.PositiveSmallIntegerField()),
-        ),
-        migrations.AddField(
-            model_name='reading',
-            name='is_unread',
-            field=models.GeneratedField(db_persist=True, expression=models.Case(models.When(models.Q(('opened_at__isnull', True)), then=models.Value(True)), default=models.Value(False)), output_field=models.BooleanField()),
+            field=models.GeneratedField(db_persist=True, expression=models.Case(models.When(then=models.Value(2), withheld=True), models.When(label='PNEUMONIA', then=models.Value(0)), models.When(label='UNSURE', then=models.Value(1)), default=models.Value(3)), output_field=models.PositiveSmallIntegerField()),
         ),
         migrations.AddIndex(
             model_name='reading',
@@ -98,7 +94,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='reading',
-            index=models.Index(condition=models.Q(('hidden_at__isnull', True)), fields=['doctor', 'label', 'own_verdict', 'is_unread', 'waiting_since', 'created_at', 'exam_date', 'patient_age_years', 'hidden_at'], name='reading_own_counts'),
+            index=models.Index(condition=models.Q(('hidden_at__isnull', True)), fields=['doctor', 'withheld', 'label', 'own_verdict', 'is_unread', 'waiting_since', 'created_at', 'exam_date', 'patient_age_years', 'patient_name_key', 'patient_number_key', 'hidden_at', 'id'], name='reading_own_counts'),
         ),
         migrations.AddIndex(
             model_name='reading',

@@ -63,8 +63,9 @@ READING_INDEXES = [
     ),
     models.Index(
         fields=[
-            "doctor", "label", "own_verdict", "is_unread", "waiting_since", "created_at",
-            "exam_date", "patient_age_years", "hidden_at",
+            "doctor", "withheld", "label", "own_verdict", "is_unread", "waiting_since",
+            "created_at", "exam_date", "patient_age_years", "patient_name_key",
+            "patient_number_key", "hidden_at", "id",
         ],
         condition=NOT_HIDDEN,
         name="reading_own_counts",
@@ -157,5 +158,11 @@ READING_INDEXES = [
         fields=["film_pixels_sha256", "patient_name_key", "patient_number_key", "doctor"],
         condition=~models.Q(film_pixels_sha256=""),
         name="reading_same_picture",
+    ),
+    # Subtracted from every filter by result, see `ReadingQuerySet.answered`.
+    models.Index(
+        fields=["withheld", "doctor", "id"],
+        condition=models.Q(withheld=True),
+        name="reading_withheld",
     ),
 ]  # fmt: skip

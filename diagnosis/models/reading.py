@@ -12,6 +12,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from diagnosis.models import derived, discrepancies
+from diagnosis.models.blinding import Blinding
 from diagnosis.models.choices import (
     IMAGE_HINTS,
     RESEMBLANCES,
@@ -31,7 +32,7 @@ from mlcore.cards.shown import rule_sentence, shown_limits, shown_probability
 MAX_AGE_YEARS = 130
 
 
-class Reading(models.Model):
+class Reading(Blinding):
     """A model's prediction for one film of one patient, made for one doctor.
 
     `services.submit_reading` writes the fields of film and model once; nothing changes them
@@ -140,8 +141,7 @@ class Reading(models.Model):
         editable=False,
     )
 
-    # The work on the reading. `services.worklist` and `Review.save` keep them.
-    opened_at = models.DateTimeField(_("opened at"), null=True, blank=True, editable=False)
+    # The work on the reading, with `opened_at`. `services.worklist` and `Review.save` keep it.
     waiting_since = models.DateTimeField(
         _("waits for its doctor since"),
         null=True,
@@ -204,6 +204,8 @@ class Reading(models.Model):
     @property
     def probability_text(self) -> str:
         """The probability as the doctor saw it, see `shown_probability`."""
+        if self.is_sealed:
+            return ""
         return self.probability_shown or shown_probability(self.probability, *(self.limits or ()))
 
     @property
@@ -258,6 +260,11 @@ class Reading(models.Model):
     @property
     def is_out_of_scope(self) -> bool:
         return self.label == Label.OUT_OF_SCOPE
+
+    @property
+    def has_result(self) -> bool:
+        """Whether there is a result to show: none if out of scope, nor while it is withheld."""
+        return not self.is_sealed and not self.is_out_of_scope
 
     @property
     def is_hidden(self) -> bool:

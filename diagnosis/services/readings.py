@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
+from django.utils import timezone
 
 from accounts.audit import recording
-from diagnosis import storage
+from diagnosis import blind, storage
 from diagnosis.models import AgeScope, Label, Reading, Review, Verdict, agreement_of
 from diagnosis.models.discrepancies import summary
 from diagnosis.services.conflicts import (
@@ -104,6 +105,8 @@ def submit_reading(
     reading.header_disowned = is_disowned(entries)
     _set(reading, patient.as_fields())
     _set(reading, _film_fields(upload, hashes))
+    withheld = blind.fields_for(doctor, film_sha256=hashes.file, pixels_sha256=hashes.pixels)
+    _set(reading, withheld)
     prediction = inference.predict(upload.film, stated=stated_of(reading), model=model)
     _set(reading, _prediction_fields(prediction))
     try:
@@ -385,6 +388,9 @@ def review_reading(
     review.doctor, review.verdict, review.note = doctor, verdict, note
     review.save()
     # An update instead of `save`: the reading itself and its `updated_at` do not change.
-    Reading.objects.filter(pk=reading.pk).update(agreement=agreement_of(reading.label, verdict))
+    changed: dict[str, object] = {"agreement": agreement_of(reading.label, verdict)}
+    if reading.withheld:
+        changed |= {"withheld": False, "answer_shown_at": timezone.now()}
+    Reading.objects.filter(pk=reading.pk).update(**changed)
     recording.record_change(reading, what="reviewed", changes=changes)
     return review

@@ -57,13 +57,14 @@ class DoctorsOnlyMixin(PermissionRequiredMixin):
     request: HttpRequest
 
     def own_reading(self, pk: uuid.UUID) -> Reading:
-        """Return one of the user's own readings.
+        """Return one of the user's own readings, sealed while the model's answer is withheld.
 
         Raises:
             Http404: there is no such reading.
         """
         readings = Reading.objects.own_of(self.request.user)
-        reading = readings.select_related("doctor", "model_version").filter(pk=pk).first()
+        readings = readings.select_related("doctor", "model_version")
+        reading = readings.with_withheld(self.request.user).filter(pk=pk).first()
         if reading is None:
             raise denied(pk)
         return reading
@@ -88,7 +89,8 @@ class ReadingListView(DoctorsOnlyMixin, View):
     def get(self, request: HttpRequest) -> HttpResponse:
         readings = Reading.objects.own_of(request.user).select_related("review")
         readings = sharing.with_sharing(readings).defer("activation_map")
-        search = ReadingFilter(request.GET, queryset=readings)
+        readings = readings.with_withheld(request.user)
+        search = ReadingFilter(request.GET, queryset=readings, request=request)
         page = KeyPaginator(search.qs, PAGE_SIZE).get_page(request.GET.get("page"))
         template = (
             "diagnosis/_reading_table.html"
@@ -259,6 +261,8 @@ def _reading_page(
     review_form: ReviewForm | None = None,
 ) -> HttpResponse:
     reading = serving.reading_for(request, pk)
+    if reading.is_sealed and what == "report":
+        return redirect(reading)
     record_access(reading, what=what)
     review = Review.objects.filter(reading=reading).first()
     is_own = reading.doctor_id == request.user.pk and not reading.is_hidden
@@ -273,7 +277,7 @@ def _reading_page(
         "review": review,
         "review_form": review_form or ReviewForm(instance=review),
         "deletion": DeletionForm(),
-        "heatmap_place": heatmap_place(reading),
+        "heatmap_place": heatmap_place(reading) if reading.has_result else "",
     }
     return render(request, template, context)
 
