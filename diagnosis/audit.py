@@ -38,7 +38,8 @@ EVENTS = {
 # Computed from other fields, or too large to keep twice.
 NOT_RECORDED = [
     "activation_map", "updated_at", "patient_name_key", "patient_number_key", "agreement",
-    "age_scope",
+    "age_scope", "own_verdict", "urgency", "pneumonia_probability", "is_unread", "opened_at",
+    "waiting_since",
 ]  # fmt: skip
 
 
