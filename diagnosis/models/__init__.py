@@ -1,4 +1,4 @@
-"""A reading, the doctor's own assessment of the film, and the cases shared from it."""
+"""A reading, its patient and team, the doctor's own assessment, and cases shared from it."""
 
 from diagnosis.models.choices import (
     RESEMBLANCES,
@@ -12,9 +12,11 @@ from diagnosis.models.choices import (
     agreement_of,
 )
 from diagnosis.models.discrepancies import FILM, Source
+from diagnosis.models.patient import Patient, PatientOperation, Study
 from diagnosis.models.reading import MAX_AGE_YEARS, NEWEST_FIRST, READING_INDEXES, Reading
 from diagnosis.models.review import Review
 from diagnosis.models.sharing import SharedCase
+from diagnosis.models.team import Team, TeamMembership
 
 __all__ = [
     "FILM",
@@ -27,11 +29,16 @@ __all__ = [
     "Agreement",
     "HidingReason",
     "Label",
+    "Patient",
+    "PatientOperation",
     "Reading",
     "Review",
     "Sex",
     "SharedCase",
     "Source",
+    "Study",
+    "Team",
+    "TeamMembership",
     "Verdict",
     "agreement_of",
 ]

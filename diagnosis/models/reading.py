@@ -11,6 +11,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from diagnosis.models import discrepancies
+from diagnosis.models.belonging import BELONGING_INDEXES, Belonging
 from diagnosis.models.choices import (
     IMAGE_HINTS,
     RESEMBLANCES,
@@ -127,7 +128,7 @@ READING_INDEXES = [
 ]  # fmt: skip
 
 
-class Reading(models.Model):
+class Reading(Belonging):
     """A model's prediction for one film of one patient, made for one doctor.
 
     `services.submit_reading` writes the fields of film and model once; nothing changes them
@@ -259,7 +260,7 @@ class Reading(models.Model):
         verbose_name_plural = _("readings")
         ordering: ClassVar = ["-created_at", "-id"]
         permissions: ClassVar = [("oversee_reading", "Can oversee every doctor's readings")]
-        indexes: ClassVar = READING_INDEXES
+        indexes: ClassVar = [*READING_INDEXES, *BELONGING_INDEXES]
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=models.Q(label__in=Label.values), name="reading_label_known"
