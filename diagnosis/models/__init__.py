@@ -1,4 +1,4 @@
-"""A reading, the doctor's own assessment of the film, shared cases, and the worklist's tags."""
+"""A reading, its patient and team, the doctor's own assessment, cases shared from it, and lists."""
 
 from diagnosis.models.choices import (
     RESEMBLANCES,
@@ -13,9 +13,11 @@ from diagnosis.models.choices import (
 )
 from diagnosis.models.discrepancies import FILM, Source
 from diagnosis.models.indexes import NEWEST_FIRST, READING_INDEXES
+from diagnosis.models.patient import Patient, PatientOperation, Study
 from diagnosis.models.reading import MAX_AGE_YEARS, Reading
 from diagnosis.models.review import Review
 from diagnosis.models.sharing import SharedCase
+from diagnosis.models.team import Team, TeamMembership
 from diagnosis.models.worklist import SavedView, Tag, TagColour, Tagging
 
 __all__ = [
@@ -29,15 +31,20 @@ __all__ = [
     "Agreement",
     "HidingReason",
     "Label",
+    "Patient",
+    "PatientOperation",
     "Reading",
     "Review",
     "SavedView",
     "Sex",
     "SharedCase",
     "Source",
+    "Study",
     "Tag",
     "TagColour",
     "Tagging",
+    "Team",
+    "TeamMembership",
     "Verdict",
     "agreement_of",
 ]
