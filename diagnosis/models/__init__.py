@@ -1,5 +1,14 @@
-"""A reading, the doctor's own assessment of the film, and the cases shared from it."""
+"""A reading, the doctor's own assessment of the film, the cases shared from it, and batches."""
 
+from diagnosis.models.batch import (
+    ENDED,
+    IN_INBOX,
+    MAX_PATH,
+    MOVING,
+    Batch,
+    BatchItem,
+    ItemState,
+)
 from diagnosis.models.choices import (
     RESEMBLANCES,
     SCOPE_REASONS,
@@ -17,15 +26,22 @@ from diagnosis.models.review import Review
 from diagnosis.models.sharing import SharedCase
 
 __all__ = [
+    "ENDED",
     "FILM",
+    "IN_INBOX",
     "MAX_AGE_YEARS",
+    "MAX_PATH",
+    "MOVING",
     "NEWEST_FIRST",
     "READING_INDEXES",
     "RESEMBLANCES",
     "SCOPE_REASONS",
     "AgeScope",
     "Agreement",
+    "Batch",
+    "BatchItem",
     "HidingReason",
+    "ItemState",
     "Label",
     "Reading",
     "Review",
