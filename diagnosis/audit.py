@@ -33,6 +33,10 @@ EVENTS = {
     "case-withdrawn": _("withdrew a shared image"),
     "exported": _("exported"),
     "exported-readings": _("received the reading in an export"),
+    "batch-begun": _("began a batch of X-rays"),
+    "batch-cancelled": _("cancelled what was not read of a batch"),
+    "batch-file-removed": _("removed an X-ray from a batch"),
+    "batch-expired": _("removed X-rays of a batch that waited for too long"),
     "access-searched": _("searched the access log of a patient"),
 }
 # Computed from other fields, or too large to keep twice.

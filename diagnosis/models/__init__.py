@@ -1,5 +1,14 @@
-"""A reading, its patient and team, the doctor's own assessment, cases shared from it, and lists."""
+"""A reading, and what belongs to it: patient, team, batch, assessment, shared cases and tags."""
 
+from diagnosis.models.batch import (
+    ENDED,
+    IN_INBOX,
+    MAX_PATH,
+    MOVING,
+    Batch,
+    BatchItem,
+    ItemState,
+)
 from diagnosis.models.choices import (
     RESEMBLANCES,
     SCOPE_REASONS,
@@ -21,15 +30,22 @@ from diagnosis.models.team import Team, TeamMembership
 from diagnosis.models.worklist import SavedView, Tag, TagColour, Tagging
 
 __all__ = [
+    "ENDED",
     "FILM",
+    "IN_INBOX",
     "MAX_AGE_YEARS",
+    "MAX_PATH",
+    "MOVING",
     "NEWEST_FIRST",
     "READING_INDEXES",
     "RESEMBLANCES",
     "SCOPE_REASONS",
     "AgeScope",
     "Agreement",
+    "Batch",
+    "BatchItem",
     "HidingReason",
+    "ItemState",
     "Label",
     "Patient",
     "PatientOperation",
