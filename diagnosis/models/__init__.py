@@ -1,4 +1,4 @@
-"""A reading, the doctor's own assessment of the film, and the cases shared from it."""
+"""A reading, the doctor's own assessment of the film, its reports and the cases shared from it."""
 
 from diagnosis.models.choices import (
     RESEMBLANCES,
@@ -13,6 +13,7 @@ from diagnosis.models.choices import (
 )
 from diagnosis.models.discrepancies import FILM, Source
 from diagnosis.models.reading import MAX_AGE_YEARS, NEWEST_FIRST, READING_INDEXES, Reading
+from diagnosis.models.report import ReportIssue
 from diagnosis.models.review import Review
 from diagnosis.models.sharing import SharedCase
 
@@ -28,6 +29,7 @@ __all__ = [
     "HidingReason",
     "Label",
     "Reading",
+    "ReportIssue",
     "Review",
     "Sex",
     "SharedCase",
