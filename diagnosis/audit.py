@@ -15,6 +15,7 @@ EVENTS = {
     "thumbnail": _("viewed the thumbnail"),
     "heatmap": _("viewed the heatmap"),
     "report": _("viewed the report"),
+    "report-issued": _("received a copy of the report"),
     "admin page": _("viewed the reading in the admin"),
     "admin list": _("viewed a list of readings in the admin"),
     "original": _("downloaded the original file"),

@@ -2,8 +2,10 @@
 
 import uuid
 from collections.abc import Callable
+from typing import TypeVar
 
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -22,6 +24,7 @@ from diagnosis.services.films import (
     original_film,
 )
 
+ResponseT = TypeVar("ResponseT", bound=HttpResponseBase)
 FILM_MISSING = gettext_lazy(
     "The X-ray is missing from the server's storage. Contact your administrator."
 )
@@ -93,14 +96,15 @@ def _original_response(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     mime_type = reading.film_mime_type or MIME_TYPES.get(reading.film_format, UNKNOWN_MIME_TYPE)
     response = HttpResponse(content, content_type=mime_type)
     disposition = content_disposition_header(as_attachment=True, filename=reading.film_name)
-    return _protected(response, disposition or "attachment")
+    return protected(response, disposition or "attachment")
 
 
 def _film_missing() -> HttpResponse:
     return HttpResponse(str(FILM_MISSING), content_type="text/plain; charset=utf-8", status=503)
 
 
-def _protected(response: HttpResponse, disposition: str) -> HttpResponse:
+def protected(response: ResponseT, disposition: str) -> ResponseT:
+    """Forbid a browser to run or embed what a response holds."""
     response.headers["Content-Disposition"] = disposition
     response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
     response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
@@ -123,4 +127,4 @@ def _image_response(
     is_listed = what == "thumbnail" and access_log.was_listed(reading, to=request.user)
     if not is_listed:  # the list's own row names this reading
         record_access(reading, what=what)
-    return _protected(HttpResponse(content, content_type=content_type), "inline")
+    return protected(HttpResponse(content, content_type=content_type), "inline")

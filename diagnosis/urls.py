@@ -2,7 +2,7 @@ from django.urls import path
 from django.views.decorators.http import require_safe
 
 from diagnosis import serving
-from diagnosis.views import batch_files, batches, conflicts, editing, readings, sharing
+from diagnosis.views import batch_files, batches, conflicts, editing, readings, reports, sharing
 
 app_name = "readings"
 urlpatterns = [
@@ -35,7 +35,9 @@ urlpatterns = [
     path("<uuid:pk>/own-reading/", readings.ReviewView.as_view(), name="review"),
     path("<uuid:pk>/film/", require_safe(serving.film_response), name="film"),
     path("<uuid:pk>/heatmap/", require_safe(serving.heatmap_response), name="heatmap"),
-    path("<uuid:pk>/report/", readings.reading_report, name="report"),
+    path("<uuid:pk>/report/", reports.report_page, name="report"),
+    path("<uuid:pk>/report.pdf", reports.report_pdf, name="report_pdf"),
+    path("reports.zip", reports.ReportsView.as_view(), name="reports"),
     path("<uuid:pk>/share/", sharing.ShareCaseView.as_view(), name="share"),
     path(
         "<uuid:pk>/share/<uuid:picture>/withdraw/",

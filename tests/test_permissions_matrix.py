@@ -112,6 +112,8 @@ MATRIX: dict[str, Row] = {
     ),
     "readings:detail": OWN_OR_OVERSEEN,
     "readings:report": OWN_OR_OVERSEEN,
+    "readings:report_pdf": OWN_OR_OVERSEEN,
+    "readings:reports": Row((LOGIN, 405, 405, 405, 403), (LOGIN, 200, "readings:list", 200, 403)),
     "readings:film": OWN_OR_OVERSEEN,
     "readings:heatmap": OWN_OR_OVERSEEN,
     "readings:edit": Row(OWN.get, (LOGIN, "readings:detail", 404, 404, 404)),
@@ -399,6 +401,7 @@ def site_objects(
         "readings:inspect": lambda: {"film": upload_of(film_bytes)},
         "readings:edit": patient_details,
         "readings:review": lambda: {"verdict": "NORMAL"},
+        "readings:reports": lambda: {"reading": reading.pk},
         "readings:share": lambda: {
             "category": category.pk, "title": "t", "body": "b", "boxes": "0 0 9 9", "step": "post",
             "confirmed": "on", "submission": uuid.uuid4(),

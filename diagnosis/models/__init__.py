@@ -1,4 +1,4 @@
-"""A reading, and what belongs to it: patient, team, batch, assessment, shared cases and tags."""
+"""A reading, and what belongs to it: patient, team, batch, assessment, reports, cases and tags."""
 
 from diagnosis.models.batch import (
     ENDED,
@@ -24,6 +24,7 @@ from diagnosis.models.discrepancies import FILM, Source
 from diagnosis.models.indexes import NEWEST_FIRST, READING_INDEXES
 from diagnosis.models.patient import Patient, PatientOperation, Study
 from diagnosis.models.reading import MAX_AGE_YEARS, Reading
+from diagnosis.models.report import ReportIssue
 from diagnosis.models.review import Review
 from diagnosis.models.sharing import SharedCase
 from diagnosis.models.team import Team, TeamMembership
@@ -50,6 +51,7 @@ __all__ = [
     "Patient",
     "PatientOperation",
     "Reading",
+    "ReportIssue",
     "Review",
     "SavedView",
     "Sex",

@@ -37,6 +37,7 @@ from diagnosis.services.readings import (
     review_reading,
     submit_reading,
 )
+from diagnosis.services.report_content import report_content
 from diagnosis.serving import denied, no_such_reading
 from diagnosis.validators import NOT_NOW, keep_inspected, notices, refusal_to_store
 from mlcore.cards import presentation
@@ -246,12 +247,6 @@ def reading_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     return _reading_page(request, pk, "diagnosis/reading_detail.html", what="page")
 
 
-@require_safe
-def reading_report(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """Show the result as a one-page report for printing."""
-    return _reading_page(request, pk, "diagnosis/reading_report.html", what="report")
-
-
 def _reading_page(
     request: HttpRequest,
     pk: uuid.UUID,
@@ -278,6 +273,7 @@ def _reading_page(
         "review_form": review_form or ReviewForm(instance=review),
         "deletion": DeletionForm(),
         "heatmap_place": heatmap_place(reading) if reading.has_result else "",
+        "content": None if reading.is_sealed else report_content(reading, with_map=False),
     }
     return render(request, template, context)
 
