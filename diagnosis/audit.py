@@ -38,6 +38,16 @@ EVENTS = {
     "batch-cancelled": _("cancelled what was not read of a batch"),
     "batch-file-removed": _("removed an X-ray from a batch"),
     "batch-expired": _("removed X-rays of a batch that waited for too long"),
+    "tagged": _("tagged the reading"),
+    "untagged": _("removed a tag from the reading"),
+    "settled": _("marked the reading as done"),
+    "put-back": _("put the reading back on the worklist"),
+    "tag-created": _("created a tag"),
+    "tag-changed": _("changed a tag"),
+    "tag-deleted": _("deleted a tag"),
+    "view-saved": _("saved a view of the worklist"),
+    "view-default": _("chose the view that the worklist opens with"),
+    "view-deleted": _("deleted a view of the worklist"),
     "access-searched": _("searched the access log of a patient"),
 }
 # Computed from other fields, or too large to keep twice.

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, Self, TypeVar
 
 from django.db import models
-from django.db.models import Value
+from django.db.models import Exists, OuterRef, Value
 from django.db.models.functions import StrIndex
 from django.db.models.lookups import GreaterThan
 from django.db.models.query import ModelIterable
@@ -19,6 +19,7 @@ from diagnosis.answer import ANSWER_FIELDS
 from diagnosis.search import search_key
 
 SEARCH_LIMIT = 1000
+FEW = 1000
 MAX_QUERY_LENGTH = 250
 
 ReadingT = TypeVar("ReadingT", bound=models.Model)
@@ -184,6 +185,23 @@ class ReadingQuerySet(models.QuerySet[ReadingT]):
                 | GreaterThan(StrIndex("patient_number_key", Value(word)), 0)
             )
         return found
+
+    def few_about(self, query: str) -> Self:
+        """Return the readings as `about` does, by their keys if they are few.
+
+        What follows (counting, sorting, loading) then looks at these only. Many matches need no
+        keys: any order soon comes upon enough of them for a page.
+        """
+        found = self.about(query)
+        keys = list(found.order_by().values_list("pk", flat=True)[: FEW + 1])
+        return self.filter(pk__in=keys) if len(keys) <= FEW else found
+
+    def tagged(self, tag: Any) -> Self:
+        """Return the readings with a tag, by their keys if they are few, as `few_about`."""
+        keys = list(tag.taggings.values_list("reading_id", flat=True)[: FEW + 1])
+        if len(keys) <= FEW:
+            return self.filter(pk__in=keys)
+        return self.filter(Exists(tag.taggings.filter(reading_id=OuterRef("pk"))))
 
     def beginning_with(self, query: str) -> Self:
         """Return the readings whose patient's name or number starts with `query`.

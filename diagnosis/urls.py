@@ -2,11 +2,29 @@ from django.urls import path
 from django.views.decorators.http import require_safe
 
 from diagnosis import serving
-from diagnosis.views import batch_files, batches, conflicts, editing, readings, reports, sharing
+from diagnosis.views import (
+    batch_files,
+    batches,
+    bulk,
+    conflicts,
+    editing,
+    readings,
+    reports,
+    sharing,
+    shelves,
+    worklist,
+)
 
 app_name = "readings"
 urlpatterns = [
-    path("", readings.ReadingListView.as_view(), name="list"),
+    path("", worklist.WorklistView.as_view(), name="list"),
+    path("changes/", worklist.ChangesView.as_view(), name="changes"),
+    path("bulk/", bulk.BulkView.as_view(), name="bulk"),
+    path("bulk/undo/<int:at>/", bulk.BulkUndoView.as_view(), name="bulk_undo"),
+    path("tags/", shelves.TagsView.as_view(), name="tags"),
+    path("tags/<int:pk>/", shelves.TagView.as_view(), name="tag"),
+    path("views/", shelves.SavedViewsView.as_view(), name="views"),
+    path("views/<int:pk>/", shelves.SavedViewView.as_view(), name="view"),
     path("new/", readings.NewReadingView.as_view(), name="new"),
     path("new/inspect/", readings.InspectFilmView.as_view(), name="inspect"),
     path("new/check/<uuid:submission>/", conflicts.CheckReadingView.as_view(), name="check"),
@@ -29,6 +47,7 @@ urlpatterns = [
         name="batch_item",
     ),
     path("<uuid:pk>/", readings.reading_detail, name="detail"),
+    path("<uuid:pk>/step/<slug:way>/", worklist.StepView.as_view(), name="step"),
     path("<uuid:pk>/edit/", editing.EditReadingView.as_view(), name="edit"),
     path("<uuid:pk>/delete/", readings.DeleteReadingView.as_view(), name="delete"),
     path("<uuid:pk>/undelete/", readings.UndeleteReadingView.as_view(), name="undelete"),

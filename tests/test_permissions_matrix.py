@@ -24,7 +24,7 @@ from django_tasks_db.models import DBTaskResult
 from accounts import avatars
 from diagnosis import retention
 from diagnosis.models import Reading
-from diagnosis.services import sharing
+from diagnosis.services import sharing, shelves
 from forum import moderation, services
 from mlcore import gates
 from mlcore.models import ModelVersion
@@ -81,6 +81,18 @@ MATRIX: dict[str, Row] = {
     "accounts:stay": Row(signed_in_answers(405), signed_in_answers(200)),
     "usersessions_list": Row(SIGNED_IN.get, signed_in_answers("usersessions_list")),
     "readings:list": DOCTORS,
+    "readings:changes": DOCTORS,
+    "readings:bulk": Row((LOGIN, 405, 405, 403, 403), (LOGIN, *["readings:list"] * 2, 403, 403)),
+    "readings:bulk_undo": Row(
+        (LOGIN, 405, 405, 403, 403), (LOGIN, *["readings:list"] * 2, 403, 403)
+    ),
+    "readings:tags": Row(DOCTORS.get, (LOGIN, *["readings:tags"] * 2, 403, 403)),
+    "readings:tag": Row((LOGIN, 405, 405, 403, 403), (LOGIN, "readings:tags", 404, 403, 403)),
+    "readings:views": Row(DOCTORS.get, (LOGIN, *["readings:list"] * 2, 403, 403)),
+    "readings:view": Row(
+        (LOGIN, "readings:list", 404, 403, 403), (LOGIN, "readings:views", 404, 403, 403)
+    ),
+    "readings:step": Row((LOGIN, "readings:list", 404, 404, 404)),
     # The doctor has a reading of the same X-ray and is asked about it.
     "readings:new": Row(DOCTORS.get, (LOGIN, "readings:check", "readings:detail", 403, 403)),
     # Nothing waits for a decision: it leads to the doctor's own reading of this id, or to the form.
@@ -363,7 +375,11 @@ def site_objects(
         status="FAILED", task_path="a.task", args_kwargs={"args": [], "kwargs": {}},
         backend_name="default", finished_at=timezone.now(),
     )  # fmt: skip
+    tag = shelves.create_tag(doctor=doctor, name="a tag")
+    view = shelves.save_view(doctor=doctor, name="a view", query={"sort": "name"})
     about = {
+        "readings:tag": [tag.pk],
+        "readings:view": [view.pk],
         "readings:undelete": [deleted.pk],
         "readings:withdraw": [reading.pk, case.picture_id],
         "accounts:end_session": [session.pk],
@@ -399,6 +415,11 @@ def site_objects(
             submission=uuid.uuid4(), film=upload_of(film_bytes)
         ),
         "readings:inspect": lambda: {"film": upload_of(film_bytes)},
+        "readings:bulk": lambda: {"action": "done", "selected": [reading.pk]},
+        "readings:tags": lambda: {"name": "new"},
+        "readings:tag": lambda: {"name": "renamed", "colour": "red"},
+        "readings:views": lambda: {"name": "new"},
+        "readings:view": lambda: {"name": "renamed"},
         "readings:edit": patient_details,
         "readings:review": lambda: {"verdict": "NORMAL"},
         "readings:reports": lambda: {"reading": reading.pk},

@@ -9,7 +9,6 @@ from django.contrib.auth.mixins import PermissionRequiredMixin
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.views import View
 from django.views.decorators.http import require_safe
@@ -18,7 +17,6 @@ from accounts import account_limits
 from accounts.audit.recording import record_access
 from accounts.models import User
 from diagnosis import access_log, retention, serving
-from diagnosis.filters import ReadingFilter
 from diagnosis.forms.readings import (
     REFUSED,
     DeletionForm,
@@ -38,15 +36,13 @@ from diagnosis.services.readings import (
     submit_reading,
 )
 from diagnosis.services.report_content import report_content
+from diagnosis.services.worklist import mark_opened
 from diagnosis.serving import denied, no_such_reading
 from diagnosis.validators import NOT_NOW, keep_inspected, notices, refusal_to_store
 from mlcore.cards import presentation
 from mlcore.engine.films.film import render_film
 from mlcore.inference import ModelUnavailable
-from xraysite.common.paging import KeyPaginator
-from xraysite.common.private_search import private_search, query_string
 
-PAGE_SIZE = 20
 PREVIEW_SIDE = 800
 
 
@@ -81,34 +77,6 @@ class OwnReadingMixin(DoctorsOnlyMixin):
 
     def handle_no_permission(self) -> Any:
         raise denied(self.kwargs["pk"])
-
-
-@method_decorator(private_search, name="dispatch")
-class ReadingListView(DoctorsOnlyMixin, View):
-    """A doctor's own history, newest first."""
-
-    def get(self, request: HttpRequest) -> HttpResponse:
-        readings = Reading.objects.own_of(request.user).select_related("review")
-        readings = sharing.with_sharing(readings).defer("activation_map")
-        readings = readings.with_withheld(request.user)
-        search = ReadingFilter(request.GET, queryset=readings, request=request)
-        page = KeyPaginator(search.qs, PAGE_SIZE).get_page(request.GET.get("page"))
-        template = (
-            "diagnosis/_reading_table.html"
-            if request.htmx and not request.htmx.history_restore_request  # type: ignore[attr-defined]
-            else "diagnosis/reading_list.html"
-        )
-        context = {
-            "filter": search,
-            "page_obj": page,
-            "total": page.paginator.count,
-            "querystring": query_string(request, without=["page"]),
-            "is_filtered": any(value for name, value in request.GET.items() if name != "page"),
-            "deletion": DeletionForm(),
-        }
-        if shown := list(page.object_list):
-            access_log.record_list(shown, what="list")
-        return render(request, template, context)
 
 
 class NewReadingView(DoctorsOnlyMixin, View):
@@ -243,8 +211,11 @@ class InspectFilmView(DoctorsOnlyMixin, View):
 
 @require_safe
 def reading_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """Show the result with film and heatmap."""
-    return _reading_page(request, pk, "diagnosis/reading_detail.html", what="page")
+    """Show the result with film and heatmap; the doctor has then opened the reading."""
+    response = _reading_page(request, pk, "diagnosis/reading_detail.html", what="page")
+    if request.method == "GET":
+        mark_opened(doctor=request.user, reading_id=pk)  # type: ignore[arg-type]
+    return response
 
 
 def _reading_page(
@@ -274,6 +245,7 @@ def _reading_page(
         "deletion": DeletionForm(),
         "heatmap_place": heatmap_place(reading) if reading.has_result else "",
         "content": None if reading.is_sealed else report_content(reading, with_map=False),
+        "list_key": request.GET.get("list", ""),
     }
     return render(request, template, context)
 

@@ -163,6 +163,10 @@ ACCOUNT_LIMITS = {
 # Storage of each doctor's X-rays, deleted ones included until they are purged; 0: no limit.
 DOCTOR_QUOTA_BYTES = env.whole_number("DOCTOR_QUOTA_GB", default=50, least=0) * 2**30
 
+# An X-ray that has waited so long for its doctor rises to the top of the worklist, whatever the
+# model said.
+WORKLIST_MAX_WAIT_HOURS = env.whole_number("WORKLIST_MAX_WAIT_HOURS", default=24)
+
 # Retention period of deleted readings, except those created by mistake.
 RETENTION_YEARS = env.whole_number("RETENTION_YEARS", default=7)
 
@@ -256,6 +260,8 @@ SESSION_COOKIE_AGE = 14 * 24 * 3600
 # Regardless of that choice, inactive sessions end, and staff sessions end after a shift.
 SESSION_IDLE_SECONDS = env.env.int("SESSION_IDLE_MINUTES", default=30) * 60
 STAFF_SESSION_SECONDS = env.env.int("STAFF_SESSION_HOURS", default=8) * 3600
+# What open pages ask for by themselves; it does not count as activity.
+BACKGROUND_URLS = ["accounts:session", "readings:changes"]
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_HTTPONLY = True
