@@ -31,16 +31,21 @@ FILM_MISSING = gettext_lazy(
 
 
 def reading_for(request: HttpRequest, pk: uuid.UUID) -> Reading:
-    """Return a reading that the user of `request` may see.
+    """Return a reading that the user of `request` may see, sealed where the answer is withheld.
 
     Raises:
         Http404: there is no such reading, or it is someone else's; the response is the same.
     """
     readings = Reading.objects.visible_to(request.user).select_related("doctor", "model_version")
-    reading = readings.filter(pk=pk).first()
+    reading = readings.with_withheld(request.user).filter(pk=pk).first()
     if reading is None:
         raise denied(pk)
     return reading
+
+
+def record_url(request: HttpRequest, reading: Reading) -> str:
+    """Return the absolute URL of a reading's page; it names no patient."""
+    return request.build_absolute_uri(reading.get_absolute_url())
 
 
 def denied(pk: uuid.UUID) -> Http404:
@@ -77,7 +82,12 @@ def film_response(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 
 
 def heatmap_response(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """Respond with the activation map as a transparent image, to be overlaid on the film."""
+    """Respond with the activation map as a transparent image, to be overlaid on the film.
+
+    While the answer is withheld, 404: the same for a film with a result as for a refused one.
+    """
+    if reading_for(request, pk).is_sealed:
+        raise Http404(_("The model's result is shown after your own opinion."))
     return _image_response(request, pk, what="heatmap", content_type="image/png", render=heatmap)
 
 

@@ -12,6 +12,16 @@ from diagnosis.models.choices import (
     agreement_of,
 )
 from diagnosis.models.discrepancies import FILM, Source
+from diagnosis.models.findings import Finding, Lobe, Side
+from diagnosis.models.opinion import (
+    Confidence,
+    ConfirmedDiagnosis,
+    Diagnosis,
+    DiagnosisSource,
+    Opinion,
+    OpinionDraft,
+    Stage,
+)
 from diagnosis.models.reading import MAX_AGE_YEARS, NEWEST_FIRST, READING_INDEXES, Reading
 from diagnosis.models.report import ReportIssue
 from diagnosis.models.review import Review
@@ -26,14 +36,24 @@ __all__ = [
     "SCOPE_REASONS",
     "AgeScope",
     "Agreement",
+    "Confidence",
+    "ConfirmedDiagnosis",
+    "Diagnosis",
+    "DiagnosisSource",
+    "Finding",
     "HidingReason",
     "Label",
+    "Lobe",
+    "Opinion",
+    "OpinionDraft",
     "Reading",
     "ReportIssue",
     "Review",
     "Sex",
     "SharedCase",
+    "Side",
     "Source",
+    "Stage",
     "Verdict",
     "agreement_of",
 ]
