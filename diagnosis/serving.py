@@ -43,6 +43,11 @@ def reading_for(request: HttpRequest, pk: uuid.UUID) -> Reading:
     return reading
 
 
+def record_url(request: HttpRequest, reading: Reading) -> str:
+    """Return the absolute URL of a reading's page; it names no patient."""
+    return request.build_absolute_uri(reading.get_absolute_url())
+
+
 def denied(pk: uuid.UUID) -> Http404:
     """Record that a reading was asked for which the user may not see, and return the error.
 

@@ -3,8 +3,8 @@
 usage: make_sbom.py [FILE]     (var/sbom.cdx.json)
 
 It lists the locked Python packages with the hashes of their files, the vendored files of the
-browser, the fonts of reports, and the shipped models. It fails if a package is locked without a hash, or if the result
-is not valid CycloneDX. The same sources give the same file.
+browser, the fonts of reports, and the shipped models. It fails if a package is locked without a
+hash, or if the result is not valid CycloneDX. The same sources give the same file.
 """
 
 import hashlib

@@ -21,7 +21,17 @@ from diagnosis.models.choices import (
     agreement_of,
 )
 from diagnosis.models.discrepancies import FILM, Source
+from diagnosis.models.findings import Finding, Lobe, Side
 from diagnosis.models.indexes import NEWEST_FIRST, READING_INDEXES
+from diagnosis.models.opinion import (
+    Confidence,
+    ConfirmedDiagnosis,
+    Diagnosis,
+    DiagnosisSource,
+    Opinion,
+    OpinionDraft,
+    Stage,
+)
 from diagnosis.models.patient import Patient, PatientOperation, Study
 from diagnosis.models.reading import MAX_AGE_YEARS, Reading
 from diagnosis.models.report import ReportIssue
@@ -45,9 +55,17 @@ __all__ = [
     "Agreement",
     "Batch",
     "BatchItem",
+    "Confidence",
+    "ConfirmedDiagnosis",
+    "Diagnosis",
+    "DiagnosisSource",
+    "Finding",
     "HidingReason",
     "ItemState",
     "Label",
+    "Lobe",
+    "Opinion",
+    "OpinionDraft",
     "Patient",
     "PatientOperation",
     "Reading",
@@ -56,7 +74,9 @@ __all__ = [
     "SavedView",
     "Sex",
     "SharedCase",
+    "Side",
     "Source",
+    "Stage",
     "Study",
     "Tag",
     "TagColour",

@@ -4,14 +4,14 @@ Everything comes from what is stored with the reading, so a report made years la
 doctor saw. The page shows these texts and the PDF prints them; neither adds any of its own.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import get_language, gettext, ngettext, pgettext
 
-from diagnosis.models import Label, Reading, Review
+from diagnosis.models import ConfirmedDiagnosis, Label, Opinion, Reading, Stage
 from diagnosis.services.heatmaps import LUNGS_ONLY, UNKNOWN, heatmap_place
 
 # Characters of free text from which the printed page takes smaller type.
@@ -29,13 +29,14 @@ class Fact:
 
 
 @dataclass(frozen=True)
-class Assessment:
-    """The doctor's own findings, and who recorded them when."""
+class Statement:
+    """A signed opinion or an addendum: what the doctor sees, and who recorded it when."""
 
     verdict: str
+    confidence: str
+    findings: list[str]
+    note: str
     recorded: str
-    findings: list[str] = field(default_factory=list)
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,9 @@ class ReportContent:
     patient: list[Fact]
     exam: list[Fact]
     assessment_heading: str
-    assessment: Assessment | None
+    assessment: list[Statement]
     no_assessment: str
+    diagnosis: str
     result_heading: str
     label: str
     result: str
@@ -103,9 +105,11 @@ class ReportContent:
     @property
     def density(self) -> str:
         """How small the type of the printed page has to be: "", "long" or "very-long"."""
-        count = len(self.assessment.note) if self.assessment else 0
-        count += sum(len(line) for line in (*self.reasons, *self.hints, *self.decided_lines))
-        count += sum(len(fact.value) for fact in self.decided)
+        texts = [*self.reasons, *self.hints, *self.decided_lines]
+        texts += [fact.value for fact in self.decided]
+        for statement in self.assessment:
+            texts += [statement.note, statement.recorded, *statement.findings]
+        count = sum(len(text) for text in texts)
         return "very-long" if count > VERY_LONG else "long" if count > LONG else ""
 
 
@@ -116,8 +120,11 @@ def report_content(reading: Reading, *, with_map: bool) -> ReportContent:
         reading: the reading, with `doctor` and `model_version`.
         with_map: whether the heatmap is shown; a reading out of scope has none.
     """
-    review = Review.objects.select_related("doctor").filter(reading=reading).first()
-    signed_by = review.doctor if review else reading.doctor
+    signed = list(
+        Opinion.objects.filter(reading=reading, stage__in=[Stage.SIGNED, Stage.ADDENDUM])
+        .select_related("author")
+        .order_by("recorded_at", "id")
+    )
     return ReportContent(
         language=get_language() or "",
         title=gettext("Chest X-ray report"),
@@ -125,8 +132,9 @@ def report_content(reading: Reading, *, with_map: bool) -> ReportContent:
         patient=_patient(reading),
         exam=_exam(reading),
         assessment_heading=gettext("Doctor's assessment"),
-        assessment=_assessment(review) if review else None,
-        no_assessment=gettext("No assessment has been recorded."),
+        assessment=[_statement(opinion) for opinion in signed],
+        no_assessment=gettext("No opinion has been signed."),
+        diagnosis=_confirmed(reading),
         result_heading=gettext("Result of the AI model"),
         label=reading.label,
         result=str(reading.get_label_display()),
@@ -145,7 +153,7 @@ def report_content(reading: Reading, *, with_map: bool) -> ReportContent:
         legend=_legend(reading) if with_map and not reading.is_out_of_scope else None,
         deleted=gettext("This reading has been deleted.") if reading.is_hidden else "",
         signature=gettext("Date and signature"),
-        signer=_signer(signed_by),
+        signer=_signer(signed[0].author if signed else reading.doctor),
         record=gettext("Record"),
         record_hint=gettext("Scan to open the record. You need to sign in."),
         notes=_notes(reading),
@@ -198,13 +206,34 @@ def _exam(reading: Reading) -> list[Fact]:
     ]
 
 
-def _assessment(review: Review) -> Assessment:
-    values = {"who": doctor_name(review.doctor), "when": short_time(review.updated_at)}
-    return Assessment(
-        verdict=str(review.get_verdict_display()),
-        recorded=gettext("Recorded by %(who)s on %(when)s") % values,
-        note=review.note,
+def _statement(opinion: Opinion) -> Statement:
+    values = {"who": doctor_name(opinion.author), "when": short_time(opinion.recorded_at)}
+    recorded = (
+        gettext("Addendum by %(who)s on %(when)s")
+        if opinion.stage == Stage.ADDENDUM
+        else gettext("Signed electronically by %(who)s on %(when)s")
     )
+    confidence = gettext("confidence: %(confidence)s") % {
+        "confidence": opinion.get_confidence_display()
+    }
+    return Statement(
+        verdict=str(opinion.get_verdict_display()),
+        confidence=confidence if opinion.confidence else "",
+        findings=opinion.finding_texts,
+        note=opinion.note,
+        recorded=recorded % values,
+    )
+
+
+def _confirmed(reading: Reading) -> str:
+    found = ConfirmedDiagnosis.objects.filter(reading=reading).first()
+    if found is None:
+        return ""
+    return gettext("Confirmed diagnosis: %(value)s (%(source)s, %(day)s)") % {
+        "value": found.get_value_display(),
+        "source": found.get_source_display(),
+        "day": short_date(found.confirmed_on),
+    }
 
 
 def _signer(doctor: Any) -> list[str]:
@@ -331,9 +360,11 @@ def _warnings(place: str) -> list[str]:
                 "Most of this evidence may lie outside the lungs. Do not rely on this heatmap."
             ),
             gettext(
-                "The position of the lungs is only estimated: in a test, this warning appeared for "
-                "92% of the heatmaps that lay mostly outside the lungs, and for 13% of the others."
-            ),
+                "The position of the lungs is only estimated: in a test, this warning appeared "
+                "for 92%% of the heatmaps that lay mostly outside the lungs, and for 13%% of the "
+                "others."
+            )
+            % {},
         ]
     if place == UNKNOWN:
         return [

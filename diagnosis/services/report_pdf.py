@@ -15,6 +15,7 @@ from typing import Any
 import segno
 import typst
 from django.conf import settings
+from django.utils.safestring import SafeString
 
 from diagnosis.services.report_text import FONTS, printable
 
@@ -68,12 +69,17 @@ def render_report(
         "data.json": _json(texts),
         "pictures.json": _json(_about(pictures)),
         "logo.svg": LOGO.read_bytes(),
-        "record.svg": segno.make(url, error="m").svg_inline(border=0).encode(),
+        "record.svg": code_of(url).encode(),
     }
     if pictures.film is not None:
         files["film.svg"] = _picture(pictures, with_map=False)
         files["heatmap.svg"] = _picture(pictures, with_map=True)
     return _compiled(files)
+
+
+def code_of(url: str) -> SafeString:
+    """Return a QR code as an SVG element."""
+    return SafeString(segno.make(url, error="m").svg_inline(border=0, omitsize=True))
 
 
 def _json(value: Any) -> bytes:

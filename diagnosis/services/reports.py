@@ -11,6 +11,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext
 
 from accounts.audit.recording import record_access
+from diagnosis.blind import withheld_from
 from diagnosis.models import Reading, ReportIssue
 from diagnosis.services.films import VIEWER_SIDE, FilmMissingError, film_rendering, heatmap
 from diagnosis.services.report_content import report_content, short_time
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 BOTH = "both"
 LANGUAGES = {"en": ("en",), "zh-hant": ("zh-hant",), BOTH: ("zh-hant", "en")}
+
+
+class WithheldError(Exception):
+    """Raised when the model's result is still withheld from the user."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,11 @@ def issue_report(
 
     Raises:
         Reading.DoesNotExist: the reading has been purged in the meantime.
+        WithheldError: the model's result comes after the doctor's own opinion.
         ReportError: the page cannot be set.
     """
+    if withheld_from(reading, user):
+        raise WithheldError
     with_map = with_map and not reading.is_out_of_scope
     pictures = _pictures(reading, with_map=with_map)
     contents = [_in_language(code, reading, with_map=with_map) for code in LANGUAGES[language]]

@@ -22,7 +22,7 @@ from diagnosis import serving
 from diagnosis.models import Reading
 from diagnosis.services import reports
 from diagnosis.services.report_content import report_content
-from diagnosis.services.report_pdf import ReportError
+from diagnosis.services.report_pdf import ReportError, code_of
 
 logger = logging.getLogger(__name__)
 MAX_REPORTS = 200
@@ -32,10 +32,13 @@ MAX_REPORTS = 200
 def report_page(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Show what the report states, and the choices for downloading it."""
     reading = serving.reading_for(request, pk)
+    if reading.is_sealed:
+        return withheld(request, reading)
     record_access(reading, what="report")
     context = {
         "reading": reading,
         "content": report_content(reading, with_map=True),
+        "record_code": code_of(serving.record_url(request, reading)),
         "copies": reading.reports.select_related("issued_by")[:20],
         "languages": language_choices(),
         "language": language_of(""),
@@ -50,6 +53,8 @@ def report_pdf(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     `?map=1` adds the heatmap; `?lang=` is `en`, `zh-hant` or `both`, by default the active one.
     """
     reading = serving.reading_for(request, pk)
+    if reading.is_sealed:
+        return withheld(request, reading)
     try:
         copy = issued(
             request, reading,
@@ -63,6 +68,14 @@ def report_pdf(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     return serving.protected(response, attachment(copy.name))
 
 
+def withheld(request: HttpRequest, reading: Reading) -> HttpResponse:
+    """Redirect to the reading, where the doctor's own opinion comes first."""
+    messages.info(
+        request, gettext("The report holds the model's result. Record your opinion first.")
+    )
+    return redirect(reading)
+
+
 def issued(
     request: HttpRequest, reading: Reading, *, language: str, with_map: bool
 ) -> reports.Copy:
@@ -72,7 +85,7 @@ def issued(
         user=request.user,  # type: ignore[arg-type]
         language=language,
         with_map=with_map,
-        url=request.build_absolute_uri(reading.get_absolute_url()),
+        url=serving.record_url(request, reading),
     )
 
 
@@ -125,7 +138,10 @@ class ReportsView(PermissionRequiredMixin, View):
         except ValueError:
             return []
         visible = Reading.objects.visible_to(self.request.user).filter(pk__in=chosen)
-        return list(visible.select_related("doctor", "model_version"))
+        visible = visible.select_related("doctor", "model_version")
+        return [
+            reading for reading in visible.with_withheld(self.request.user) if not reading.is_sealed
+        ]
 
     def _refusal(self, count: int) -> str:
         if count > MAX_REPORTS:

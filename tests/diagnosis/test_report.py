@@ -1,5 +1,6 @@
 """The report of a reading: one page that states what the page on the screen does."""
 
+import datetime
 import hashlib
 import io
 import re
@@ -14,7 +15,8 @@ from pypdf import PdfReader
 
 from accounts.models import AuditEntry
 from diagnosis import storage
-from diagnosis.models import Label, Reading, ReportIssue, Review
+from diagnosis.models import Label, Reading, ReportIssue, Review, findings
+from diagnosis.services import diagnoses, opinions, reports
 from diagnosis.services.report_content import report_content
 from tests.conftest import signed_in
 from tests.factories import DoctorFactory, ReadingFactory
@@ -43,10 +45,17 @@ def text_of(pdf: PdfReader) -> str:
     return words(page.extract_text())
 
 
-def assess(reading: Reading, note: str = "") -> Review:
-    return Review.objects.create(
-        reading=reading, doctor=reading.doctor, verdict="PNEUMONIA", note=note
-    )
+def assess(reading: Reading, note: str = "", **changes: object) -> None:
+    """Sign an opinion or, after that, an addendum."""
+    review = Review.objects.filter(reading=reading).first()
+    content = {
+        "verdict": "PNEUMONIA", "confidence": "HIGH", "note": note,
+        "findings": [findings.finding("consolidation", side="right"), findings.finding("device")],
+    }  # fmt: skip
+    opinions.record_opinion(
+        doctor=reading.doctor, reading_id=reading.pk, content=opinions.Content(**content | changes),
+        stage=opinions.next_stage(reading, review),
+    )  # fmt: skip
 
 
 def strings(value: object) -> list[str]:
@@ -74,6 +83,11 @@ def told(reading) -> Reading:
     )  # fmt: skip
     reading.refresh_from_db()
     assess(reading, "右下肺葉浸潤。\nFollow up.")
+    assess(reading, "三天後改善。", verdict="NORMAL", findings=[], confidence="")
+    diagnoses.confirm_diagnosis(
+        by=doctor, reading_id=reading.pk, value="PNEUMONIA", source="COURSE",
+        confirmed_on=datetime.date(2026, 1, 9),
+    )  # fmt: skip
     return reading
 
 
@@ -167,7 +181,8 @@ def test_everything_fits_on_one_page_or_is_said_to_go_on(as_doctor, reading, lan
         image_hints=["cut_off", "too_small", "tilted", "overexposed", "underexposed"],
     )  # fmt: skip
     reading.refresh_from_db()
-    assess(reading, "右肺下葉浸潤，建議追蹤" * 45)
+    for _ in range(4):
+        assess(reading, "右肺下葉浸潤，建議追蹤" * 180)
     text = text_of(downloaded(as_doctor, reading, lang=language, map="1"))
     assert "陳" * 120 in text
     with translation.override("zh-hant"):
@@ -186,8 +201,6 @@ def test_a_lost_film_is_stated_on_the_page(as_doctor, reading):
 
 
 def test_the_same_copy_has_the_same_bytes(reading):
-    from diagnosis.services import reports
-
     issue = ReportIssue(reading=reading, issued_by=reading.doctor, number=1, language="en")
     pictures = reports._pictures(reading, with_map=True)
     contents = [reports._in_language("en", reading, with_map=True)]
@@ -221,6 +234,24 @@ def test_a_zip_of_nothing_or_of_too_many_is_refused(as_doctor, reading):
         response = as_doctor.post(reverse("readings:reports"), {"reading": keys}, follow=True)
         assert response.redirect_chain == [(reverse("readings:list"), 302)]
         assert "reports" in response.content.decode()
+    assert not ReportIssue.objects.exists()
+
+
+def test_no_report_before_the_doctors_own_opinion(as_doctor, told):
+    Reading.objects.filter(pk=told.pk).update(blind_first=True, withheld=True)
+    told.refresh_from_db()
+    for name in ("report", "report_pdf"):
+        response = as_doctor.get(reverse(f"readings:{name}", args=[told.pk]))
+        assert response.status_code == 302
+        assert response.headers["Location"] == told.get_absolute_url()
+    page = as_doctor.get(told.get_absolute_url()).content.decode()
+    assert '<article class="report' not in page
+    response = as_doctor.post(reverse("readings:reports"), {"reading": told.pk})
+    assert response.status_code == 302
+    with pytest.raises(reports.WithheldError):
+        reports.issue_report(
+            reading=told, user=told.doctor, language="en", with_map=False, url="https://x.org"
+        )
     assert not ReportIssue.objects.exists()
 
 
