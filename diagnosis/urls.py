@@ -2,7 +2,7 @@ from django.urls import path
 from django.views.decorators.http import require_safe
 
 from diagnosis import serving
-from diagnosis.views import conflicts, editing, readings, sharing
+from diagnosis.views import compare, conflicts, editing, readings, sharing
 
 app_name = "readings"
 urlpatterns = [
@@ -17,6 +17,9 @@ urlpatterns = [
     path("<uuid:pk>/own-reading/", readings.ReviewView.as_view(), name="review"),
     path("<uuid:pk>/film/", require_safe(serving.film_response), name="film"),
     path("<uuid:pk>/heatmap/", require_safe(serving.heatmap_response), name="heatmap"),
+    path("<uuid:pk>/pixels/", require_safe(serving.pixels_response), name="pixels"),
+    path("<uuid:pk>/lungs/", require_safe(serving.lungs_response), name="lungs"),
+    path("<uuid:pk>/other-films/", compare.other_films, name="other_films"),
     path("<uuid:pk>/report/", readings.reading_report, name="report"),
     path("<uuid:pk>/share/", sharing.ShareCaseView.as_view(), name="share"),
     path(

@@ -39,6 +39,7 @@ from diagnosis.services.readings import (
 )
 from diagnosis.serving import denied, no_such_reading
 from diagnosis.validators import NOT_NOW, keep_inspected, notices, refusal_to_store
+from diagnosis.views.compare import viewer_context
 from mlcore.cards import presentation
 from mlcore.engine.films.film import render_film
 from mlcore.inference import ModelUnavailable
@@ -275,6 +276,8 @@ def _reading_page(
         "deletion": DeletionForm(),
         "heatmap_place": heatmap_place(reading),
     }
+    if what == "page":
+        context |= viewer_context(request, reading)
     return render(request, template, context)
 
 
