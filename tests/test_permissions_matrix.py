@@ -128,6 +128,10 @@ MATRIX: dict[str, Row] = {
     "readings:reports": Row((LOGIN, 405, 405, 405, 403), (LOGIN, 200, "readings:list", 200, 403)),
     "readings:film": OWN_OR_OVERSEEN,
     "readings:heatmap": OWN_OR_OVERSEEN,
+    "readings:pixels": OWN_OR_OVERSEEN,
+    # Found, but the model of the tests reads whole X-rays and marks no lungs.
+    "readings:lungs": Row((LOGIN, 409, 404, 409, 404)),
+    "readings:other_films": Row(signed_in_answers(405), OWN_OR_OVERSEEN.get),
     "readings:edit": Row(OWN.get, (LOGIN, "readings:detail", 404, 404, 404)),
     "readings:delete": Row(OWN.get, (LOGIN, "readings:list", 404, 404, 404)),
     "readings:undelete": Row(

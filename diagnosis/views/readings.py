@@ -39,6 +39,7 @@ from diagnosis.services.report_pdf import code_of
 from diagnosis.services.worklist import mark_opened
 from diagnosis.serving import denied, no_such_reading
 from diagnosis.validators import NOT_NOW, keep_inspected, notices, refusal_to_store
+from diagnosis.views.compare import viewer_context
 from diagnosis.views.opinion_context import opinion_context
 from mlcore.cards import presentation
 from mlcore.engine.films.film import render_film
@@ -254,8 +255,10 @@ def reading_page(
             diagnosis_form=diagnosis_form,
         ),
     }
-    if is_own and what == "page":
-        mark_opened(doctor=request.user, reading_id=pk)  # type: ignore[arg-type]
+    if what == "page":
+        context |= viewer_context(request, reading)
+        if is_own:
+            mark_opened(doctor=request.user, reading_id=pk)  # type: ignore[arg-type]
     return render(request, template, context)
 
 
