@@ -2,7 +2,7 @@ from django.urls import path
 from django.views.decorators.http import require_safe
 
 from diagnosis import serving
-from diagnosis.views import conflicts, editing, readings, sharing
+from diagnosis.views import conflicts, editing, offline, readings, sharing
 
 app_name = "readings"
 urlpatterns = [
@@ -10,6 +10,9 @@ urlpatterns = [
     path("new/", readings.NewReadingView.as_view(), name="new"),
     path("new/inspect/", readings.InspectFilmView.as_view(), name="inspect"),
     path("new/check/<uuid:submission>/", conflicts.CheckReadingView.as_view(), name="check"),
+    path("waiting/", offline.WaitingView.as_view(), name="waiting"),
+    path("waiting/key/", offline.OfflineKeyView.as_view(), name="offline_key"),
+    path("waiting/open/", offline.OpenWaitingView.as_view(), name="offline_open"),
     path("<uuid:pk>/", readings.reading_detail, name="detail"),
     path("<uuid:pk>/edit/", editing.EditReadingView.as_view(), name="edit"),
     path("<uuid:pk>/delete/", readings.DeleteReadingView.as_view(), name="delete"),

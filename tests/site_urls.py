@@ -9,6 +9,11 @@ from accounts.models import User
 from diagnosis.models import Reading
 from tests import board
 
+OF_NO_READING = {
+    "readings:list", "readings:new", "readings:inspect", "readings:waiting", "readings:offline_key",
+    "readings:offline_open",
+}  # fmt: skip
+
 
 def named_patterns(
     resolver: URLResolver | None = None, namespace: str = ""
@@ -24,8 +29,10 @@ def named_patterns(
 
 def address_of(name: str, reading: Reading) -> str:
     """Return the URL of a page outside the admin, for `reading` if it shows a reading."""
-    if name in {"readings:list", "readings:new", "readings:inspect"}:
+    if name in OF_NO_READING:
         return reverse(name)
+    if name in {"manifest", "offline"}:
+        return reverse(name, args=["en"])
     if name == "readings:withdraw":
         return reverse(name, args=[reading.pk, reading.pk])
     if name.startswith("readings:"):

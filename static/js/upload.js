@@ -4,6 +4,7 @@
 // A file is read once. The preview shows these bytes, and these bytes are sent: never those of
 // another file, nor of a file that has changed on the disk since.
 
+import { offerKeeping } from "./offline/form.js";
 import { interpolate } from "./shared.js";
 
 const form = document.querySelector("form[data-upload]");
@@ -117,6 +118,13 @@ async function faultOf(response) {
 
 // Lets the server render a file that the browser cannot display, such as DICOM.
 async function inspect({ file, sha256 }, current) {
+  // The page for times without a connection.
+  if (!text.inspectUrl) {
+    image.removeAttribute("src");
+    caption.textContent = [file.name, formatSize(file.size), text.textNoPreview].join(" · ");
+    preview.hidden = false;
+    return;
+  }
   caption.textContent = text.textLooking;
   image.removeAttribute("src");
   preview.hidden = false;
@@ -244,7 +252,8 @@ function showErrors(page) {
 
 function onResponse(request) {
   if (request.status === 201) {
-    window.location.assign(JSON.parse(request.responseText).location);
+    const { location } = JSON.parse(request.responseText);
+    keeping.sent(form.elements.submission.value).then(() => window.location.assign(location));
     return;
   }
   const page = new DOMParser().parseFromString(request.responseText, "text/html");
@@ -291,6 +300,7 @@ function upload(data) {
   request.addEventListener("error", () => {
     setBusy(false);
     showFilmProblem("textOffline");
+    keeping.unsent();
   });
   request.send(data);
 }
@@ -298,7 +308,7 @@ function upload(data) {
 // Sends nothing before the film's preview has been shown.
 async function send(event) {
   event.preventDefault();
-  if (form.dataset.sending) return;
+  if (form.dataset.sending || "keepAlways" in text) return;
   setBusy(true);
   await previewing;
   if (input.files.length && !chosen) {
@@ -365,6 +375,13 @@ document.addEventListener("xraysite:language", () => {
   if (filmProblem) showFilmProblem(filmProblem.name, filmProblem.values);
 });
 
+const keeping = offerKeeping({
+  form,
+  ready: () => previewing,
+  chosen: () => (input.files.length ? chosen?.file : null),
+  clear: clearFile,
+  showProblem: showFilmProblem,
+});
 bindDropZone();
 input.addEventListener("change", () => selectFiles(input.files));
 form.addEventListener("submit", send);

@@ -164,6 +164,10 @@ DOCTOR_QUOTA_BYTES = env.whole_number("DOCTOR_QUOTA_GB", default=50, least=0) * 
 # Retention period of deleted readings, except those created by mistake.
 RETENTION_YEARS = env.whole_number("RETENTION_YEARS", default=7)
 
+# Whether X-rays may wait in the browser while there is no connection. Switched off, browsers delete
+# what waits, and their service workers remove themselves.
+OFFLINE = env.env.bool("OFFLINE", default=True)
+
 # --- The model --------------------------------------------------------------------------------
 
 # The bundle shipped with this version. It is active until another one is activated.
@@ -324,6 +328,7 @@ CONTENT_SECURITY_POLICY = {
         "font-src": [SELF],
         "connect-src": [SELF],
         "manifest-src": [SELF],
+        "worker-src": [SELF],
         "form-action": [SELF],
         "frame-ancestors": [NONE],
         "base-uri": [NONE],
