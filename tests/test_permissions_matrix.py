@@ -66,6 +66,9 @@ MATRIX: dict[str, Row] = {
     "about": EVERYBODY,
     "favicon": Row(("/static/img/favicon.svg",) * 5),
     "healthz": EVERYBODY,
+    "manifest": EVERYBODY,
+    "offline": EVERYBODY,
+    "service_worker": EVERYBODY,
     "readyz": EVERYBODY,
     "metrics": Row((404,) * 5),
     "set_language": Row(("home",) * 5, ("home",) * 5),
@@ -97,6 +100,9 @@ MATRIX: dict[str, Row] = {
     "readings:new": Row(DOCTORS.get, (LOGIN, "readings:check", "readings:detail", 403, 403)),
     # Nothing waits for a decision: it leads to the doctor's own reading of this id, or to the form.
     "readings:check": Row(*[(LOGIN, "readings:detail", "readings:new", 403, 403)] * 2),
+    "readings:waiting": DOCTORS,
+    "readings:offline_key": DOCTORS,
+    "readings:offline_open": Row((LOGIN, 405, 405, 403, 403), (LOGIN, 400, 400, 403, 403)),
     "readings:inspect": Row((LOGIN, 405, 405, 403, 403), (LOGIN, 200, 200, 403, 403)),
     "readings:batches": DOCTORS,
     "readings:new_batch": Row(

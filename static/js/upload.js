@@ -6,6 +6,7 @@
 
 import { openWith } from "./batch.js";
 import { fromDrop, fromList } from "./batch_files.js";
+import { offerKeeping } from "./offline/form.js";
 import { interpolate } from "./shared.js";
 
 const form = document.querySelector("form[data-upload]");
@@ -121,6 +122,13 @@ async function faultOf(response) {
 
 // Lets the server render a file that the browser cannot display, such as DICOM.
 async function inspect({ file, sha256 }, current) {
+  // The page for times without a connection.
+  if (!text.inspectUrl) {
+    image.removeAttribute("src");
+    caption.textContent = [file.name, formatSize(file.size), text.textNoPreview].join(" · ");
+    preview.hidden = false;
+    return;
+  }
   caption.textContent = text.textLooking;
   image.removeAttribute("src");
   preview.hidden = false;
@@ -256,7 +264,8 @@ function showErrors(page) {
 
 function onResponse(request) {
   if (request.status === 201) {
-    window.location.assign(JSON.parse(request.responseText).location);
+    const { location } = JSON.parse(request.responseText);
+    keeping.sent(form.elements.submission.value).then(() => window.location.assign(location));
     return;
   }
   const page = new DOMParser().parseFromString(request.responseText, "text/html");
@@ -303,6 +312,7 @@ function upload(data) {
   request.addEventListener("error", () => {
     setBusy(false);
     showFilmProblem("textOffline");
+    keeping.unsent();
   });
   request.send(data);
 }
@@ -310,7 +320,7 @@ function upload(data) {
 // Sends nothing before the film's preview has been shown.
 async function send(event) {
   event.preventDefault();
-  if (form.dataset.sending) return;
+  if (form.dataset.sending || "keepAlways" in text) return;
   setBusy(true);
   await previewing;
   if (input.files.length && !chosen) {
@@ -378,6 +388,13 @@ document.addEventListener("xraysite:language", () => {
   if (filmProblem) showFilmProblem(filmProblem.name, filmProblem.values);
 });
 
+const keeping = offerKeeping({
+  form,
+  ready: () => previewing,
+  chosen: () => (input.files.length ? chosen?.file : null),
+  clear: clearFile,
+  showProblem: showFilmProblem,
+});
 bindDropZone();
 asBatch.addEventListener("click", () => openWith(text.batchUrl, several));
 input.addEventListener("change", () => selectFiles(input.files));

@@ -170,6 +170,10 @@ WORKLIST_MAX_WAIT_HOURS = env.whole_number("WORKLIST_MAX_WAIT_HOURS", default=24
 # Retention period of deleted readings, except those created by mistake.
 RETENTION_YEARS = env.whole_number("RETENTION_YEARS", default=7)
 
+# Whether X-rays may wait in the browser while there is no connection. Switched off, browsers delete
+# what waits, and their service workers remove themselves.
+OFFLINE = env.env.bool("OFFLINE", default=True)
+
 # --- The model --------------------------------------------------------------------------------
 
 # The bundle shipped with this version. It is active until another one is activated.
@@ -333,6 +337,7 @@ CONTENT_SECURITY_POLICY = {
         "font-src": [SELF],
         "connect-src": [SELF],
         "manifest-src": [SELF],
+        "worker-src": [SELF],
         "form-action": [SELF],
         "frame-ancestors": [NONE],
         "base-uri": [NONE],
