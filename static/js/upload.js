@@ -204,7 +204,7 @@ async function show(original, current) {
 // Offers to read several files as a batch.
 function offerBatch(entries) {
   several = entries;
-  asBatch.hidden = !entries.length;
+  if (asBatch) asBatch.hidden = !entries.length;
 }
 
 // Takes exactly one file; of several, nobody could tell which one belongs to the patient.
@@ -396,7 +396,7 @@ const keeping = offerKeeping({
   showProblem: showFilmProblem,
 });
 bindDropZone();
-asBatch.addEventListener("click", () => openWith(text.batchUrl, several));
+asBatch?.addEventListener("click", () => openWith(text.batchUrl, several));
 input.addEventListener("change", () => selectFiles(input.files));
 form.addEventListener("submit", send);
 // The browser may have kept the file of an earlier visit to this page.
