@@ -38,12 +38,17 @@ EVENTS = {
     "case-withdrawn": _("withdrew a shared image"),
     "exported": _("exported"),
     "exported-readings": _("received the reading in an export"),
+    "batch-begun": _("began a batch of X-rays"),
+    "batch-cancelled": _("cancelled what was not read of a batch"),
+    "batch-file-removed": _("removed an X-ray from a batch"),
+    "batch-expired": _("removed X-rays of a batch that waited for too long"),
     "access-searched": _("searched the access log of a patient"),
 }
 # Computed from other fields, or too large to keep twice.
 NOT_RECORDED = [
     "activation_map", "updated_at", "patient_name_key", "patient_number_key", "agreement",
-    "age_scope", "blind_first", "withheld", "opened_at", "answer_shown_at",
+    "age_scope", "blind_first", "withheld", "opened_at", "answer_shown_at", "own_verdict",
+    "urgency", "pneumonia_probability", "is_unread", "waiting_since",
 ]  # fmt: skip
 
 

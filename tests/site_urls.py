@@ -7,7 +7,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from accounts.models import User
 from diagnosis.models import Reading
-from tests import board
+from tests import batches, board
 
 
 def named_patterns(
@@ -26,6 +26,8 @@ def address_of(name: str, reading: Reading) -> str:
     """Return the URL of a page outside the admin, for `reading` if it shows a reading."""
     if name in {"readings:list", "readings:new", "readings:inspect", "readings:reports"}:
         return reverse(name)
+    if (name.startswith("readings:") and "batch" in name) or name == "readings:inbox":
+        return batches.address_of(name, reading.doctor)
     if name == "readings:withdraw":
         return reverse(name, args=[reading.pk, reading.pk])
     if name.startswith("readings:"):

@@ -86,6 +86,30 @@ MATRIX: dict[str, Row] = {
     # Nothing waits for a decision: it leads to the doctor's own reading of this id, or to the form.
     "readings:check": Row(*[(LOGIN, "readings:detail", "readings:new", 403, 403)] * 2),
     "readings:inspect": Row((LOGIN, 405, 405, 403, 403), (LOGIN, 200, 200, 403, 403)),
+    "readings:batches": DOCTORS,
+    "readings:new_batch": Row(
+        DOCTORS.get, (LOGIN, "readings:new_batch", "readings:new_batch", 403, 403)
+    ),
+    "readings:inbox": DOCTORS,
+    "readings:batch_patients": Row(
+        (LOGIN, 405, 405, 403, 403), (LOGIN, "readings:inbox", "readings:inbox", 403, 403)
+    ),
+    "readings:batch_template": DOCTORS,
+    "readings:batch": OWN,
+    "readings:batch_rows": OWN,
+    "readings:batch_known": OWN,
+    "readings:batch_table": OWN,
+    "readings:batch_files": Row(
+        (LOGIN, 405, 405, 404, 404), (LOGIN, "readings:batch", 404, 404, 404)
+    ),
+    "readings:batch_finish": Row((LOGIN, 405, 405, 404, 404), (LOGIN, 200, 404, 404, 404)),
+    "readings:batch_retry": Row(
+        (LOGIN, 405, 405, 404, 404), (LOGIN, "readings:batch", 404, 404, 404)
+    ),
+    "readings:batch_cancel": Row(OWN.get, (LOGIN, "readings:batch", 404, 404, 404)),
+    "readings:batch_item": Row(
+        (LOGIN, 405, 405, 404, 404), (LOGIN, "readings:inbox", 404, 404, 404)
+    ),
     "readings:detail": OWN_OR_OVERSEEN,
     "readings:report": OWN_OR_OVERSEEN,
     "readings:report_pdf": OWN_OR_OVERSEEN,

@@ -8,6 +8,8 @@ from django.utils.translation import gettext_lazy as _
 
 from xraysite.common import env
 
+from .batches import *  # noqa: F403
+
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 # Everything that the site writes. `xraysite.common.private_files` sets its mode to 0700.
 VAR_DIR = env.directory("XRAYSITE_VAR", default=BASE_DIR / "var")
@@ -277,12 +279,13 @@ TASK_ENGINES = {
     "rq": "django_tasks_rq.RQBackend",
 }
 TASK_ENGINE = env.choice("TASK_ENGINE", choices=list(TASK_ENGINES), default="immediate")
-TASKS = {"default": {"BACKEND": TASK_ENGINES[TASK_ENGINE]}}
+# Reading batches of X-rays has a queue of its own, so that it can have a worker of its own.
+TASK_QUEUES = ["default", "readings"]
+TASKS = {"default": {"BACKEND": TASK_ENGINES[TASK_ENGINE], "QUEUES": TASK_QUEUES}}
 if TASK_ENGINE == "rq":
     INSTALLED_APPS.append("django_rq")
-    RQ_QUEUES = {
-        "default": {"URL": env.env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")},
-    }
+    REDIS_URL = env.env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
+    RQ_QUEUES = {name: {"URL": REDIS_URL} for name in TASK_QUEUES}
 # The backend that hands emails to the mail server. With workers, emails are stored and a task sends
 # them; without, the page sends them and says so if that fails.
 EMAIL_DELIVERY_BACKEND: str = EMAIL_CONFIG["EMAIL_BACKEND"]
