@@ -158,7 +158,7 @@ def reliability(tested: curves.Curves) -> Chart:
         columns=[
             _("Mean probability"),
             _("Proportion with pneumonia"),
-            _("95% confidence interval"),
+            _("Confidence interval"),
             _("X-rays"),
         ],
         rows=[

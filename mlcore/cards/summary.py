@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from mlcore.cards import words
 from mlcore.cards.evaluated import EvaluatedSet
@@ -37,12 +38,13 @@ def _bar(row: Mapping[str, Any]) -> dict[str, Any]:
             }
         )
         start += width
+    comma = pgettext("between the words of a list", ", ")
     said = [f"{part['name']} {100 * part['share']:.1f}%" for part in parts]
     return {
         "name": row["short_name"],
         "n": row["n"],
         "parts": parts,
-        "words": _("%(films)s: %(shares)s") % {"films": row["name"], "shares": ", ".join(said)},
+        "words": _("%(films)s: %(shares)s") % {"films": row["name"], "shares": comma.join(said)},
     }
 
 
