@@ -10,7 +10,11 @@ READINGS = Figures(
     distinct={
         "label": 4, "doctor": 10, "model_version": 3, "agreement": 2, "age_scope": 1,
         "exam_date": 2000, "patient_name_key": 100_000,
+        "study": 700_000, "team": 20, "assigned_to": 100,
     },
-    partial={"reading_agreement": 50_000, "reading_age_scope": 30_000, "reading_hidden": 5_000},
+    partial={
+        "reading_agreement": 50_000, "reading_age_scope": 30_000, "reading_hidden": 5_000,
+        "reading_team_newest": 500_000, "reading_assigned": 50_000,
+    },
     unique=("id",),
 )  # fmt: skip

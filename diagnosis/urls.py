@@ -2,7 +2,7 @@ from django.urls import path
 from django.views.decorators.http import require_safe
 
 from diagnosis import serving
-from diagnosis.views import conflicts, editing, readings, sharing
+from diagnosis.views import conflicts, editing, readings, sharing, teams
 
 app_name = "readings"
 urlpatterns = [
@@ -15,6 +15,7 @@ urlpatterns = [
     path("<uuid:pk>/delete/", readings.DeleteReadingView.as_view(), name="delete"),
     path("<uuid:pk>/undelete/", readings.UndeleteReadingView.as_view(), name="undelete"),
     path("<uuid:pk>/own-reading/", readings.ReviewView.as_view(), name="review"),
+    path("<uuid:pk>/team/", teams.TeamView.as_view(), name="team"),
     path("<uuid:pk>/film/", require_safe(serving.film_response), name="film"),
     path("<uuid:pk>/heatmap/", require_safe(serving.heatmap_response), name="heatmap"),
     path("<uuid:pk>/report/", readings.reading_report, name="report"),

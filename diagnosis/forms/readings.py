@@ -13,9 +13,12 @@ from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext_lazy as _
 
-from diagnosis.models import MAX_AGE_YEARS, HidingReason, Reading, Review, Sex, Verdict
+from diagnosis.forms.teams import FIELD as TEAM
+from diagnosis.forms.teams import TeamField
+from diagnosis.models import MAX_AGE_YEARS, HidingReason, Reading, Review, Sex, Team, Verdict
 from diagnosis.retention import UNDO_WINDOW
 from diagnosis.services.patients import FIELDS, PatientDetails, stated_in, text_of
+from diagnosis.services.teams import teams_of
 from diagnosis.validators import UploadedFilm, not_stored, too_large, validate_film
 from mlcore.engine.films.header import completed_years
 from xraysite.common.uploads import TOO_LARGE_KEY, upload_fault
@@ -246,9 +249,12 @@ class ReadingForm(FilmForm, PatientDetailsForm):
     class Meta(PatientDetailsForm.Meta):
         pass
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, doctor: Any = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["exam_date"].initial = timezone.localdate
+        if doctor is not None and teams_of(doctor).exists():
+            self.fields[TEAM] = field = TeamField(doctor)
+            field.initial = field.sole_team()
 
     def complete(self) -> None:
         """Fill fields that were left empty with the header's values, where those are valid."""
@@ -274,6 +280,16 @@ class ReadingForm(FilmForm, PatientDetailsForm):
         age, exam = (self.cleaned_data.get(name) for name in ("patient_age_years", "exam_date"))
         years = None if exam is None else completed_years(birth, exam)
         return years is not None and age in (None, years)
+
+    def chosen_team(self) -> Team | None:
+        """Return the team that a valid form shares the reading with."""
+        chosen: Team | None = self.cleaned_data.get(TEAM)
+        return chosen
+
+    def kept(self) -> dict[str, str]:
+        """Return what a valid form says as text, to be kept until its doctor has decided."""
+        team = self.chosen_team()
+        return self.entered() | {TEAM: str(team.pk) if team else ""}
 
     def renew_submission(self) -> None:
         """Give the form a new id before it is shown again."""

@@ -11,7 +11,7 @@ from diagnosis.models.choices import (
     Verdict,
     agreement_of,
 )
-from diagnosis.models.discrepancies import FILM, Source
+from diagnosis.models.discrepancies import FILM, NUMBER, Source
 from diagnosis.models.patient import Patient, PatientOperation, Study
 from diagnosis.models.reading import MAX_AGE_YEARS, NEWEST_FIRST, READING_INDEXES, Reading
 from diagnosis.models.review import Review
@@ -22,6 +22,7 @@ __all__ = [
     "FILM",
     "MAX_AGE_YEARS",
     "NEWEST_FIRST",
+    "NUMBER",
     "READING_INDEXES",
     "RESEMBLANCES",
     "SCOPE_REASONS",
