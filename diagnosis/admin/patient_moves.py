@@ -13,7 +13,6 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -23,6 +22,7 @@ from diagnosis import access_log
 from diagnosis.models import Patient, PatientOperation, Reading
 from diagnosis.services import duplicates
 from diagnosis.services import patient_moves as moves
+from xraysite.common.dates import short_date
 from xraysite.common.forms import ReasonForm
 
 MAX_FOUND = 20
@@ -74,9 +74,7 @@ def shown_value(patient: Patient, name: str) -> str:
     if name == "sex":
         return patient.get_sex_display() or "–"
     value = getattr(patient, name)
-    return (
-        date_format(value, "SHORT_DATE_FORMAT") if name == "birth_date" and value else value or "–"
-    )
+    return short_date(value) if name == "birth_date" and value else value or "–"
 
 
 def _patient(request: HttpRequest, pk: uuid.UUID) -> Patient:

@@ -18,11 +18,11 @@ from typing import Any
 
 from django.db import models
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from diagnosis.models.choices import Sex
+from xraysite.common.dates import short_date
 
 FILM = "film"
 NUMBER = "number"
@@ -58,7 +58,7 @@ def shown_value(field: str, text: str) -> str:
     if field == "patient_sex":
         return str(dict(Sex.choices).get(text, text))
     if field in ("patient_birth_date", "exam_date"):
-        return date_format(datetime.date.fromisoformat(text), "SHORT_DATE_FORMAT")
+        return short_date(datetime.date.fromisoformat(text))
     return text
 
 
