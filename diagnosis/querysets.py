@@ -16,7 +16,7 @@ from django.db.models.lookups import GreaterThan
 from django.db.models.query import ModelIterable
 
 from diagnosis.answer import ANSWER_FIELDS
-from diagnosis.search import search_key
+from diagnosis.search import number_key, search_key
 
 SEARCH_LIMIT = 1000
 FEW = 1000
@@ -241,3 +241,16 @@ class PatientQuerySet(models.QuerySet[PatientT]):
         readings = self.model._meta.apps.get_model("diagnosis", "Reading").objects
         seen = readings.visible_to(user).filter(study__patient_id=models.OuterRef("pk"))
         return self.filter(models.Exists(seen))
+
+    def beginning_with(self, query: str) -> Self:
+        """Return the patients whose name or number starts with `query`.
+
+        Case and character width are ignored, and spaces in numbers. At most `SEARCH_LIMIT` names
+        and as many numbers are matched.
+        """
+        found: set[Any] = set()
+        for field, key in (("name_key", search_key(query)), ("number_key", number_key(query))):
+            if key:
+                matches = self.filter(**{f"{field}__begins": key}).order_by(field)
+                found |= set(matches.values_list("pk", flat=True)[:SEARCH_LIMIT])
+        return self.filter(pk__in=found)

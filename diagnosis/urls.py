@@ -15,6 +15,7 @@ from diagnosis.views import (
     reports,
     sharing,
     shelves,
+    teams,
     worklist,
 )
 
@@ -59,6 +60,7 @@ urlpatterns = [
     path("<uuid:pk>/undelete/", readings.UndeleteReadingView.as_view(), name="undelete"),
     path("<uuid:pk>/own-reading/", opinions.OpinionView.as_view(), name="review"),
     path("<uuid:pk>/diagnosis/", opinions.DiagnosisView.as_view(), name="diagnosis"),
+    path("<uuid:pk>/team/", teams.TeamView.as_view(), name="team"),
     path("<uuid:pk>/film/", require_safe(serving.film_response), name="film"),
     path("<uuid:pk>/heatmap/", require_safe(serving.heatmap_response), name="heatmap"),
     path("<uuid:pk>/pixels/", require_safe(serving.pixels_response), name="pixels"),
