@@ -2,11 +2,12 @@ from django.urls import path
 from django.views.decorators.http import require_safe
 
 from diagnosis import serving
-from diagnosis.views import conflicts, editing, opinions, readings, sharing
+from diagnosis.views import conflicts, editing, opinions, readings, sharing, statistics
 
 app_name = "readings"
 urlpatterns = [
     path("", readings.ReadingListView.as_view(), name="list"),
+    path("statistics/", statistics.StatisticsView.as_view(), name="statistics"),
     path("new/", readings.NewReadingView.as_view(), name="new"),
     path("new/inspect/", readings.InspectFilmView.as_view(), name="inspect"),
     path("new/check/<uuid:submission>/", conflicts.CheckReadingView.as_view(), name="check"),

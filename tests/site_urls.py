@@ -24,7 +24,7 @@ def named_patterns(
 
 def address_of(name: str, reading: Reading) -> str:
     """Return the URL of a page outside the admin, for `reading` if it shows a reading."""
-    if name in {"readings:list", "readings:new", "readings:inspect"}:
+    if name in {"readings:list", "readings:new", "readings:inspect", "readings:statistics"}:
         return reverse(name)
     if name == "readings:withdraw":
         return reverse(name, args=[reading.pk, reading.pk])
