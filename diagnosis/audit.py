@@ -38,6 +38,7 @@ EVENTS = {
     "opinion-first": _("recorded a first opinion before the model's result"),
     "opinion-signed": _("signed the opinion"),
     "opinion-addendum": _("added an addendum to the opinion"),
+    "reviews-exported": _("received the X-ray in an export for training"),
     "diagnosis-confirmed": _("recorded the confirmed diagnosis"),
     "case-shared": _("shared a case on the discussion board"),
     "case-withdrawn": _("withdrew a shared image"),

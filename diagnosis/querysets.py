@@ -29,7 +29,7 @@ class _SealingIterable(ModelIterable):
     """Yield objects without their answer where it is withheld from the queryset's viewer."""
 
     def __iter__(self) -> Iterator[Any]:
-        viewer = self.queryset.viewer
+        viewer = self.queryset.viewer  # type: ignore[attr-defined]
         for reading in super().__iter__():
             if is_withheld(reading, viewer):
                 reading.seal()
@@ -64,7 +64,7 @@ class ReadingQuerySet(models.QuerySet[ReadingT]):
     def _values(self, *fields: Any, **expressions: Any) -> Self:
         if self.viewer is not None and ANSWER_FIELDS.keys() & set(fields):
             raise TypeError("Values cannot be sealed. Apply `answered` instead of `with_withheld`.")
-        return super()._values(*fields, **expressions)  # type: ignore[misc, no-any-return]
+        return super()._values(*fields, **expressions)  # type: ignore[misc]
 
     def with_withheld(self, user: Any) -> Self:
         """Load objects for a page of `user`: where the model's answer is withheld, without it.
@@ -75,7 +75,7 @@ class ReadingQuerySet(models.QuerySet[ReadingT]):
         """
         loaded = self._chain()  # type: ignore[attr-defined]
         loaded.viewer, loaded._iterable_class = user, _SealingIterable
-        return loaded  # type: ignore[no-any-return]
+        return loaded
 
     def answered(self, user: Any) -> Self:
         """Return the readings whose model's answer is not withheld from `user`.

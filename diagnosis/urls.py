@@ -15,6 +15,7 @@ from diagnosis.views import (
     reports,
     sharing,
     shelves,
+    statistics,
     teams,
     worklist,
 )
@@ -29,6 +30,7 @@ urlpatterns = [
     path("tags/<int:pk>/", shelves.TagView.as_view(), name="tag"),
     path("views/", shelves.SavedViewsView.as_view(), name="views"),
     path("views/<int:pk>/", shelves.SavedViewView.as_view(), name="view"),
+    path("statistics/", statistics.StatisticsView.as_view(), name="statistics"),
     path("new/", readings.NewReadingView.as_view(), name="new"),
     path("new/inspect/", readings.InspectFilmView.as_view(), name="inspect"),
     path("new/check/<uuid:submission>/", conflicts.CheckReadingView.as_view(), name="check"),

@@ -96,6 +96,7 @@ MATRIX: dict[str, Row] = {
         (LOGIN, "readings:list", 404, 403, 403), (LOGIN, "readings:views", 404, 403, 403)
     ),
     "readings:step": Row((LOGIN, "readings:list", 404, 404, 404)),
+    "readings:statistics": DOCTORS,
     # The doctor has a reading of the same X-ray and is asked about it.
     "readings:new": Row(DOCTORS.get, (LOGIN, "readings:check", "readings:detail", 403, 403)),
     # Nothing waits for a decision: it leads to the doctor's own reading of this id, or to the form.
@@ -293,6 +294,7 @@ MATRIX |= {
     ),
     "admin:diagnosis_team_delete": NOBODY,
     "admin:diagnosis_reading_shared_films": Row(OVERSIGHT.get, admin_page(405, 405)),
+    "admin:diagnosis_reading_statistics": Row(OVERSIGHT.get, admin_page(405, 405)),
     "admin:diagnosis_reading_export": Row(OVERSIGHT.get, admin_page(405, 405)),
     "admin:diagnosis_reading_restore": Row(
         OVERSIGHT.get, admin_page("admin:diagnosis_reading_change", 403)

@@ -22,7 +22,7 @@ from accounts import account_limits
 from accounts.audit.recording import origin_of, record_access, record_event, record_shown
 from accounts.models import User
 from diagnosis import access_log, export
-from diagnosis.admin import record, retention, shared_films
+from diagnosis.admin import record, retention, shared_films, statistics
 from diagnosis.admin.changelist import DoctorFilter, HiddenFilter, ModelFilter, ReadingChangeList
 from diagnosis.models import Agreement, Opinion, Reading
 from xraysite.common.admin import PrivateSearchMixin, ReadOnlyAdmin
@@ -140,6 +140,7 @@ class ReadingAdmin(PrivateSearchMixin, ReadOnlyAdmin):
         return [
             path("export/", export_view, name="diagnosis_reading_export"),
             *shared_films.urls(self),
+            *statistics.urls(self),
             *retention.urls(self),
             *super().get_urls(),
         ]
