@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from auditlog.middleware import AuditlogMiddleware
+from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse
@@ -136,7 +137,7 @@ class SessionLimitsMiddleware:
         if request.user.is_authenticated:
             if session_limits.time_left(request).seconds <= 0:
                 session_limits.end(request)
-            elif request.path != reverse("accounts:session"):
+            elif request.path not in {reverse(name) for name in settings.BACKGROUND_URLS}:
                 session_limits.note_use(request)
         return self.get_response(request)
 

@@ -4,6 +4,8 @@
 // A file is read once. The preview shows these bytes, and these bytes are sent: never those of
 // another file, nor of a file that has changed on the disk since.
 
+import { openWith } from "./batch.js";
+import { fromDrop, fromList } from "./batch_files.js";
 import { offerKeeping } from "./offline/form.js";
 import { interpolate } from "./shared.js";
 
@@ -15,6 +17,7 @@ const image = preview.querySelector("img");
 const caption = preview.querySelector("figcaption");
 const filmNotices = form.querySelector("[data-film-notices]");
 const filmError = form.querySelector("[data-film-error]");
+const asBatch = form.querySelector("[data-as-batch]");
 const button = form.querySelector("button[type=submit]");
 const buttonLabel = form.querySelector("[data-send-label]");
 const progress = form.querySelector("[data-progress]");
@@ -24,6 +27,7 @@ let objectUrl = null; // of the previewed file, to be revoked
 let selection = 0; // counts selected files, to ignore a response to an earlier one
 let chosen = null; // the file that was read: { file, sha256 }
 let previewing = Promise.resolve(); // settled once the preview of `chosen` is shown or refused
+let several = []; // files that were chosen or dropped together: { file, path }
 let filmProblem = null; // the error shown: { name, values } of a message in the template
 
 function showFilmError(message) {
@@ -165,6 +169,7 @@ async function sha256Of(bytes) {
 function clearFile() {
   selection += 1;
   chosen = null;
+  offerBatch([]);
   previewing = Promise.resolve();
   showFilmError("");
   clearFilledFields();
@@ -196,6 +201,12 @@ async function show(original, current) {
   }
 }
 
+// Offers to read several files as a batch.
+function offerBatch(entries) {
+  several = entries;
+  if (asBatch) asBatch.hidden = !entries.length;
+}
+
 // Takes exactly one file; of several, nobody could tell which one belongs to the patient.
 function selectFiles(files) {
   clearFile();
@@ -203,6 +214,7 @@ function selectFiles(files) {
   if (files.length > 1) {
     input.value = "";
     showFilmProblem("textSeveral", { count: files.length });
+    offerBatch(fromList(files));
   } else if (files.length === 1 && files[0].size > Number(text.maxBytes)) {
     showFilmProblem("textTooLarge");
   } else if (files.length === 1) {
@@ -325,12 +337,13 @@ async function send(event) {
 const isTextField = (element) =>
   element.matches?.("textarea, input:not([type=file], [type=checkbox], [type=radio])");
 
-function onDrop({ dataTransfer }) {
+async function onDrop({ dataTransfer }) {
   const entries = [...dataTransfer.items].map((item) => item.webkitGetAsEntry?.());
   if (entries.some((entry) => entry?.isDirectory)) {
     clearFile();
     input.value = "";
     showFilmProblem("textFolder");
+    offerBatch(await fromDrop(dataTransfer));
   } else if (!dataTransfer.files.length) {
     showFilmProblem("textNoFile");
   } else {
@@ -383,6 +396,7 @@ const keeping = offerKeeping({
   showProblem: showFilmProblem,
 });
 bindDropZone();
+asBatch?.addEventListener("click", () => openWith(text.batchUrl, several));
 input.addEventListener("change", () => selectFiles(input.files));
 form.addEventListener("submit", send);
 // The browser may have kept the file of an earlier visit to this page.
