@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from accounts.models import User
 from diagnosis import storage
 from diagnosis.models import Label, Reading
+from tests.e2e import budget
 from tests.e2e.conftest import new_context, settle, sign_in
 from tests.factories import ReadingFactory
 from tests.films import encode, synthetic_film
@@ -26,6 +27,7 @@ SIGNED_IN = [
     "/readings/",
     "/readings/?q=nobody",
     "/readings/new/",
+    "/readings/waiting/",
     "/models/",
     "/models/pneumonia-2/",
     "/models/pneumonia-2/transparency/",
@@ -130,7 +132,8 @@ def problems_of(
     found = {}
     for address in addresses:
         visit(page, f"{site}{address}")
-        wrong = violations(page)
+        wrong = budget.exceeded(page, site)
+        wrong += violations(page)
         if page.locator("html").get_attribute("lang") != language:
             wrong.append("is in another language")
         if page.locator("h1").count() != 1:
@@ -155,7 +158,8 @@ def test_every_page_is_accessible_and_fits(
 ):
     context = new_context(browser, language=language, width=width)
     page = context.new_page()
-    found = problems_of(page, site, SIGNED_OUT, language, widths=(other,))
+    offline = f"/offline/{language}/"
+    found = problems_of(page, site, [*SIGNED_OUT, offline], language, widths=(other,))
     sign_in_and_settle(page, site, site_doctor)
     found |= problems_of(page, site, [*SIGNED_IN, *pages_of(readings)], language, widths=(other,))
     context.close()
