@@ -102,7 +102,16 @@ def make_readings(count: int, doctors: list[Any]) -> Iterator[Any]:
             hidden_reason="NOT_NEEDED" if hidden else "",
             agreement=rng.choices(list(Agreement), [92, 8])[0] if reviewed else "",
             age_scope=AgeScope.OUTSIDE if rng.random() < 0.03 else AgeScope.INSIDE,
+            opened_at=made if rng.random() < 0.9 else None,
+            waiting_since=None if reviewed or rng.random() < 0.5 else made,
         )
+
+
+def _verdict(reading: Any) -> str:
+    """Return the assessment by which doctor and model agree or not, as the reading says."""
+    if reading.agreement == "AGREE":
+        return str(reading.label)
+    return ({"NORMAL", "PNEUMONIA"} - {str(reading.label)}).pop()
 
 
 def fill_readings(count: int, doctors: list[Any]) -> None:
@@ -115,13 +124,15 @@ def fill_readings(count: int, doctors: list[Any]) -> None:
     apart_s = 365.25 * 86400 * YEARS / (made * (copies + 1))
     rows = make_readings(made, doctors)
     while some := list(islice(rows, 5000)):
+        for one in some:
+            if one.agreement:
+                one.own_verdict = _verdict(one)
         Reading.objects.bulk_create(some)
         Review.objects.bulk_create(
-            Review(reading=one, doctor=one.doctor, verdict=one.label if one.agreement == "AGREE"
-                   else ({"NORMAL", "PNEUMONIA"} - {str(one.label)}).pop())
+            Review(reading=one, doctor=one.doctor, verdict=one.own_verdict)
             for one in some
             if one.agreement
-        )  # fmt: skip
+        )
     multiply.readings(copies, apart_s=apart_s)
     multiply.analyse()
 
