@@ -23,8 +23,11 @@ OPEN_WITHOUT_APPROVAL = frozenset(
         "about",
         "favicon",
         "healthz",
+        "manifest",
         "metrics",
+        "offline",
         "readyz",
+        "service_worker",
         "set_language",
         "account_logout",
         # The session's remaining time.
@@ -53,10 +56,13 @@ OPEN_WITHOUT_FACTOR = frozenset(
         "account_reauthenticate",
         "favicon",
         "healthz",
+        "manifest",
         "metrics",
+        "offline",
         "mfa_reauthenticate",
         "mfa_reauthenticate_webauthn",
         "readyz",
+        "service_worker",
         "set_language",
     }
 )

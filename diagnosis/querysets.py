@@ -119,11 +119,41 @@ class ReadingQuerySet(models.QuerySet[ReadingT]):
     def visible_to(self, user: Any) -> Self:
         """Return the readings that `user` may see.
 
-        Doctors see their own readings that they have not deleted; supervisors see all readings.
+        Doctors see their own readings and those of their teams that are not deleted; supervisors
+        see all readings.
         """
         if user.is_authenticated and user.has_perm("diagnosis.oversee_reading"):
             return self.all()
-        return self.own_of(user)
+        return self.worklist_of(user)
+
+    def team_of(self, user: Any) -> Self:
+        """Return the readings of the teams that `user` is a member of, by any doctor.
+
+        Deleted ones are left out. Membership is looked up now, so leaving a team ends access.
+        """
+        teams = self._teams_of(user)
+        if not teams:
+            return self.none()
+        return self.filter(team_id__in=teams, hidden_at__isnull=True)
+
+    def worklist_of(self, user: Any) -> Self:
+        """Return the readings that `user` works on: the own ones, and those of their teams.
+
+        Whoever is a member of no team gets `own_of`, with its indexes.
+        """
+        teams = self._teams_of(user)
+        if not teams:
+            return self.own_of(user)
+        return self.filter(
+            models.Q(doctor_id=user.pk) | models.Q(team_id__in=teams), hidden_at__isnull=True
+        )
+
+    def _teams_of(self, user: Any) -> list[int]:
+        """Return the keys of a doctor's teams; a query of a few rows."""
+        if not (user.is_authenticated and user.has_perm("diagnosis.add_reading")):
+            return []
+        memberships = user.team_memberships.using(self.db).order_by()
+        return list(memberships.values_list("team_id", flat=True))
 
     def counted(self) -> Self:
         """Return every reading that is not deleted.
@@ -192,3 +222,22 @@ class ReadingQuerySet(models.QuerySet[ReadingT]):
         with suppress(ValueError):
             found.add(uuid.UUID(key))
         return self.filter(pk__in=found)
+
+
+PatientT = TypeVar("PatientT", bound=models.Model)
+
+
+class PatientQuerySet(models.QuerySet[PatientT]):
+    """Patients, restricted to what a user may see."""
+
+    def visible_to(self, user: Any) -> Self:
+        """Return the patients whom `user` may see: supervisors all, doctors those of readings.
+
+        Doctors must not be shown the row's own values: they may come from a reading of a doctor
+        with whom they share no team.
+        """
+        if user.is_authenticated and user.has_perm("diagnosis.oversee_reading"):
+            return self.all()
+        readings = self.model._meta.apps.get_model("diagnosis", "Reading").objects
+        seen = readings.visible_to(user).filter(study__patient_id=models.OuterRef("pk"))
+        return self.filter(models.Exists(seen))

@@ -7,7 +7,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from accounts.models import User
 from diagnosis.models import Reading
-from tests import board
+from tests import batches, board
 
 
 def named_patterns(
@@ -24,7 +24,8 @@ def named_patterns(
 
 ABOUT_NO_READING = {
     "readings:list", "readings:new", "readings:inspect", "readings:changes", "readings:bulk",
-    "readings:tags", "readings:views",
+    "readings:tags", "readings:views", "readings:reports", "readings:waiting",
+    "readings:offline_key", "readings:offline_open",
 }  # fmt: skip
 
 
@@ -36,6 +37,8 @@ def address_of(name: str, reading: Reading) -> str:
         return reverse(name, args=[9999])
     if name == "readings:step":
         return reverse(name, args=[reading.pk, "next"])
+    if (name.startswith("readings:") and "batch" in name) or name == "readings:inbox":
+        return batches.address_of(name, reading.doctor)
     if name == "readings:withdraw":
         return reverse(name, args=[reading.pk, reading.pk])
     if name.startswith("readings:"):

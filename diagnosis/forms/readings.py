@@ -2,6 +2,7 @@
 
 import datetime
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from crispy_forms.helper import FormHelper
@@ -13,9 +14,15 @@ from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext_lazy as _
 
-from diagnosis.models import MAX_AGE_YEARS, HidingReason, Reading, Review, Sex, Verdict
+from diagnosis.models import MAX_AGE_YEARS, HidingReason, Reading, Sex
 from diagnosis.retention import UNDO_WINDOW
-from diagnosis.services.patients import FIELDS, PatientDetails, stated_in, text_of
+from diagnosis.services.patients import (
+    FIELDS,
+    PatientDetails,
+    StatedPatient,
+    stated_in,
+    text_of,
+)
 from diagnosis.validators import UploadedFilm, not_stored, too_large, validate_film
 from mlcore.engine.films.header import completed_years
 from xraysite.common.uploads import TOO_LARGE_KEY, upload_fault
@@ -177,22 +184,6 @@ class DeletionForm(forms.Form):
         return HidingReason(self.cleaned_data["reason"] or HidingReason.NOT_NEEDED)
 
 
-class ReviewForm(forms.ModelForm):
-    """The doctor's own assessment.
-
-    No verdict is preselected, so that the form does not suggest the model's.
-    """
-
-    verdict = forms.ChoiceField(
-        label=_("What do you see?"), choices=Verdict.choices, widget=forms.RadioSelect
-    )
-
-    class Meta:
-        model = Review
-        fields = ["verdict", "note"]
-        widgets = {"note": forms.Textarea(attrs={"rows": 2, "class": "form-control"})}
-
-
 REFUSED = "account_limit"
 
 
@@ -236,26 +227,19 @@ class FilmForm(forms.Form):
         return upload
 
 
-class ReadingForm(FilmForm, PatientDetailsForm):
-    """A film with its patient's details. Values from a DICOM header fill fields left empty."""
-
-    submission = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
-
-    field_order = ["film", *FIELDS]
+class FilledByFileForm(PatientDetailsForm):
+    """Patient and exam details; values that the file states fill fields left empty."""
 
     class Meta(PatientDetailsForm.Meta):
         pass
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["exam_date"].initial = timezone.localdate
+    def fields_in_file(self) -> dict[str, str]:
+        """Return what the file states, as text by field; see `stated_fields`."""
+        raise NotImplementedError
 
     def complete(self) -> None:
         """Fill fields that were left empty with the header's values, where those are valid."""
-        upload = self.cleaned_data.get("film")
-        if not upload:
-            return
-        for name, value in header_fields(upload).items():
+        for name, value in self.fields_in_file().items():
             if self.data.get(self.add_prefix(name)):
                 continue
             try:
@@ -275,6 +259,25 @@ class ReadingForm(FilmForm, PatientDetailsForm):
         years = None if exam is None else completed_years(birth, exam)
         return years is not None and age in (None, years)
 
+
+class ReadingForm(FilmForm, FilledByFileForm):
+    """A film with its patient's details. Values from a DICOM header fill fields left empty."""
+
+    submission = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
+
+    field_order = ["film", *FIELDS]
+
+    class Meta(PatientDetailsForm.Meta):
+        pass
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["exam_date"].initial = timezone.localdate
+
+    def fields_in_file(self) -> dict[str, str]:
+        upload = self.cleaned_data.get("film")
+        return header_fields(upload) if upload else {}
+
     def renew_submission(self) -> None:
         """Give the form a new id before it is shown again."""
         data = QueryDict(mutable=True)
@@ -284,14 +287,40 @@ class ReadingForm(FilmForm, PatientDetailsForm):
         self.data = data
 
 
+class BatchItemForm(FilledByFileForm):
+    """Patient and exam details of a file of a batch.
+
+    Args:
+        data: what was entered, as text by field.
+        stated: what the file states about the patient.
+    """
+
+    class Meta(PatientDetailsForm.Meta):
+        pass
+
+    def __init__(self, data: Mapping[str, str], *, stated: StatedPatient) -> None:
+        self.stated = stated
+        super().__init__(dict(data))
+
+    def fields_in_file(self) -> dict[str, str]:
+        return stated_fields(self.stated)
+
+    def _post_clean(self) -> None:
+        """Leave out the checks of a whole reading, which query the database for each file."""
+
+
 def header_fields(upload: UploadedFilm) -> dict[str, str]:
-    """Return the patient's details from the DICOM header.
+    """Return the patient's details from the DICOM header; see `stated_fields`."""
+    return stated_fields(stated_in(upload.film.header))
+
+
+def stated_fields(stated: StatedPatient) -> dict[str, str]:
+    """Return what a file states about the patient as text for the form.
 
     Returns:
-        Text for the form, by field of `PatientDetailsForm`; empty for other file formats. The date
-        of birth comes last, and is left out if it contradicts the header's own age.
+        Text by field of `PatientDetailsForm`; empty for other formats than DICOM. The date of birth
+        comes last, and is left out if it contradicts the header's own age.
     """
-    stated = stated_in(upload.film.header)
     fields = {field: text_of(field, stated) for field in FIELDS}
     birth = fields.pop("patient_birth_date")
     if birth and _fits_header(birth, fields):

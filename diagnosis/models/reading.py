@@ -12,6 +12,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from diagnosis.models import derived, discrepancies
+from diagnosis.models.belonging import BELONGING_INDEXES, Belonging
 from diagnosis.models.blinding import Blinding
 from diagnosis.models.choices import (
     IMAGE_HINTS,
@@ -32,7 +33,7 @@ from mlcore.cards.shown import rule_sentence, shown_limits, shown_probability
 MAX_AGE_YEARS = 130
 
 
-class Reading(Blinding):
+class Reading(Belonging, Blinding):
     """A model's prediction for one film of one patient, made for one doctor.
 
     `services.submit_reading` writes the fields of film and model once; nothing changes them
@@ -179,7 +180,7 @@ class Reading(Blinding):
         verbose_name_plural = _("readings")
         ordering: ClassVar = ["-created_at", "-id"]
         permissions: ClassVar = [("oversee_reading", "Can oversee every doctor's readings")]
-        indexes: ClassVar = READING_INDEXES
+        indexes: ClassVar = [*READING_INDEXES, *BELONGING_INDEXES]
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=models.Q(label__in=Label.values), name="reading_label_known"

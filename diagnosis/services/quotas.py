@@ -9,7 +9,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from diagnosis.models import Reading
+from diagnosis.models import BatchItem, Reading
 
 MAX_DOCTORS = 10
 CACHE_S = 600
@@ -56,6 +56,8 @@ def require_space(doctor: User) -> None:
     if not quota:
         return
     used = Reading.objects.stored().filter(doctor=doctor).aggregate(n=Sum("film_bytes"))["n"] or 0
+    waiting = BatchItem.objects.filter(doctor=doctor, is_stored=True).order_by()
+    used += waiting.aggregate(n=Sum("size"))["n"] or 0
     if used >= quota:
         raise QuotaError(used)
 

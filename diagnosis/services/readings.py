@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
-from django.utils import timezone
 
 from accounts.audit import recording
 from diagnosis import blind, storage
-from diagnosis.models import AgeScope, Label, Reading, Review, Verdict, agreement_of
+from diagnosis.models import AgeScope, Label, Reading, Review, agreement_of
 from diagnosis.models.discrepancies import summary
 from diagnosis.services.conflicts import (
     NOTHING_DECIDED,
@@ -354,43 +353,3 @@ def _conflicts_of_edit(reading: Reading, patient: PatientDetails) -> Conflicts:
         earlier=others,
         decided=reading.discrepancies,
     )
-
-
-@transaction.atomic
-def review_reading(
-    *, doctor: "User", reading_id: uuid.UUID, verdict: Verdict | str, note: str = ""
-) -> Review:
-    """Record the doctor's own assessment of the film, replacing an earlier one.
-
-    Args:
-        doctor: the doctor who made the reading.
-        reading_id: the reading.
-        verdict: what the doctor sees on the film.
-        note: a remark, at most 500 characters.
-
-    Raises:
-        Reading.DoesNotExist: the doctor has no such reading.
-        ValueError: `verdict` is not a `Verdict`.
-    """
-    verdict = Verdict(verdict)
-    reading = Reading.objects.own_of(doctor).select_for_update().get(pk=reading_id)
-    review = Review.objects.filter(reading=reading).first() or Review(reading=reading)
-    changes = {
-        name: [before, after]
-        for name, before, after in (
-            ("verdict", review.verdict, verdict.value),
-            ("note", review.note, note),
-        )
-        if before != after
-    }
-    if not changes:
-        return review
-    review.doctor, review.verdict, review.note = doctor, verdict, note
-    review.save()
-    # An update instead of `save`: the reading itself and its `updated_at` do not change.
-    changed: dict[str, object] = {"agreement": agreement_of(reading.label, verdict)}
-    if reading.withheld:
-        changed |= {"withheld": False, "answer_shown_at": timezone.now()}
-    Reading.objects.filter(pk=reading.pk).update(**changed)
-    recording.record_change(reading, what="reviewed", changes=changes)
-    return review

@@ -12,9 +12,10 @@ from django.utils.translation import gettext as _
 from django.views import View
 
 from diagnosis import access_log
+from diagnosis.batches import ending
 from diagnosis.forms.conflicts import ConflictForm
 from diagnosis.forms.readings import PatientDetailsForm
-from diagnosis.models import Reading
+from diagnosis.models import Batch, BatchItem, Reading
 from diagnosis.services import pending
 from diagnosis.services.conflicts import Conflicts, UndecidedError, conflicts_of, same_film
 from diagnosis.services.pending import PendingUpload
@@ -45,6 +46,8 @@ class CheckReadingView(DoctorsOnlyMixin, View):
     def post(self, request: HttpRequest, submission: uuid.UUID) -> HttpResponse:
         upload = pending.find(request.user, submission)  # type: ignore[arg-type]
         if upload is None or upload.hashes is None:
+            return self._gone(request, submission)
+        if "wrong_file" in request.POST and self._remove_from_batch(submission):
             return self._gone(request, submission)
         if "wrong_file" in request.POST:
             pending.drop_film(request.user, submission)  # type: ignore[arg-type]
@@ -77,7 +80,7 @@ class CheckReadingView(DoctorsOnlyMixin, View):
             form.add_error(None, refusal_to_store(error))
             return self._page(upload, form, status=503)
         pending.remove(request.user, submission)  # type: ignore[arg-type]
-        return redirect(reading)
+        return redirect(ending.settle_decided(submission=submission) or reading)
 
     def _form(self, upload: PendingUpload, data: Any = None) -> ConflictForm:
         return ConflictForm(data, conflicts=self._conflicts(upload), entered=upload.fields)
@@ -103,8 +106,21 @@ class CheckReadingView(DoctorsOnlyMixin, View):
         context = {"form": form, "upload": upload}
         return render(self.request, "diagnosis/reading_check.html", context, status=status)
 
+    def _remove_from_batch(self, submission: uuid.UUID) -> bool:
+        """Remove the file from its batch; return False if it is of no batch."""
+        try:
+            ending.remove_item(doctor=self.request.user, item_id=submission)  # type: ignore[arg-type]
+        except BatchItem.DoesNotExist:
+            return False
+        pending.remove(self.request.user, submission)  # type: ignore[arg-type]
+        messages.success(self.request, _("The file was removed from the batch. It is not read."))
+        return True
+
     def _gone(self, request: HttpRequest, submission: uuid.UUID) -> HttpResponse:
-        """Lead to the reading that the form has created, or back to the form."""
+        """Lead to the reading that the form has created, or back to the form or the batch."""
+        batch = Batch.objects.own_of(request.user).filter(items=submission).first()
+        if batch is not None:
+            return redirect(batch)
         if Reading.objects.own_of(request.user).filter(pk=submission).exists():
             return redirect("readings:detail", submission)
         messages.warning(

@@ -11,6 +11,7 @@ CHECKS: tuple[Check, ...] = (
     records.models_are_whole,
     films.readings_have_films,
     films.films_have_readings,
+    films.batches_have_films,
     images.rows_have_images,
     images.images_have_rows,
     permissions.files_are_private,

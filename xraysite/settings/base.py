@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
 from xraysite.common import env
+
+from .batches import *  # noqa: F403
+from .headers import *  # noqa: F403
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 # Everything that the site writes. `xraysite.common.private_files` sets its mode to 0700.
@@ -168,6 +170,10 @@ WORKLIST_MAX_WAIT_HOURS = env.whole_number("WORKLIST_MAX_WAIT_HOURS", default=24
 # Retention period of deleted readings, except those created by mistake.
 RETENTION_YEARS = env.whole_number("RETENTION_YEARS", default=7)
 
+# Whether X-rays may wait in the browser while there is no connection. Switched off, browsers delete
+# what waits, and their service workers remove themselves.
+OFFLINE = env.env.bool("OFFLINE", default=True)
+
 # --- The model --------------------------------------------------------------------------------
 
 # The bundle shipped with this version. It is active until another one is activated.
@@ -283,12 +289,13 @@ TASK_ENGINES = {
     "rq": "django_tasks_rq.RQBackend",
 }
 TASK_ENGINE = env.choice("TASK_ENGINE", choices=list(TASK_ENGINES), default="immediate")
-TASKS = {"default": {"BACKEND": TASK_ENGINES[TASK_ENGINE]}}
+# Reading batches of X-rays has a queue of its own, so that it can have a worker of its own.
+TASK_QUEUES = ["default", "readings"]
+TASKS = {"default": {"BACKEND": TASK_ENGINES[TASK_ENGINE], "QUEUES": TASK_QUEUES}}
 if TASK_ENGINE == "rq":
     INSTALLED_APPS.append("django_rq")
-    RQ_QUEUES = {
-        "default": {"URL": env.env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")},
-    }
+    REDIS_URL = env.env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
+    RQ_QUEUES = {name: {"URL": REDIS_URL} for name in TASK_QUEUES}
 # The backend that hands emails to the mail server. With workers, emails are stored and a task sends
 # them; without, the page sends them and says so if that fails.
 EMAIL_DELIVERY_BACKEND: str = EMAIL_CONFIG["EMAIL_BACKEND"]
@@ -318,38 +325,6 @@ USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-
-# --- Content security policy ------------------------------------------------------------------
-
-CONTENT_SECURITY_POLICY = {
-    "DIRECTIVES": {
-        "default-src": [NONE],
-        "script-src": [SELF],
-        "style-src": [SELF],
-        "img-src": [SELF, "data:", "blob:"],
-        "font-src": [SELF],
-        "connect-src": [SELF],
-        "manifest-src": [SELF],
-        "form-action": [SELF],
-        "frame-ancestors": [NONE],
-        "base-uri": [NONE],
-    }
-}
-PERMISSIONS_POLICY: dict[str, list[str]] = {
-    "accelerometer": [],
-    "camera": [],
-    "display-capture": [],
-    "geolocation": [],
-    "gyroscope": [],
-    "magnetometer": [],
-    "microphone": [],
-    "midi": [],
-    "payment": [],
-    "usb": [],
-}
-SECURE_REFERRER_POLICY = "same-origin"
-SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
-X_FRAME_OPTIONS = "DENY"
 
 # --- Audit log --------------------------------------------------------------------------------
 

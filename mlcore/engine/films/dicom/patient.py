@@ -8,7 +8,8 @@ import re
 from pydicom.dataset import Dataset
 
 from mlcore.engine.films.dicom import names, views
-from mlcore.engine.films.dicom.tags import numbers, text, tidy
+from mlcore.engine.films.dicom.spacing import pixel_spacing
+from mlcore.engine.films.dicom.tags import text, tidy
 from mlcore.engine.films.header import DicomHeader, completed_years
 
 _AGE = re.compile(r"(\d{1,3})\s*([DWMY]?)")
@@ -29,6 +30,7 @@ def read_header(dataset: Dataset) -> DicomHeader:
     found = _patient_names(dataset, notices)
     exam = _exam_date(dataset, notices)
     birth = _birth_date(dataset, exam, notices)
+    spacing = pixel_spacing(dataset)
     return DicomHeader(
         patient_name=found[0] if found else None,
         other_names=tuple(found[1:]),
@@ -40,7 +42,7 @@ def read_header(dataset: Dataset) -> DicomHeader:
         modality=_code(dataset, "Modality"),
         view_position=views.view(dataset),
         body_part=views.body_part(dataset),
-        pixel_spacing_mm=_pixel_spacing(dataset),
+        pixel_spacing_mm=(spacing.row, spacing.column) if spacing else None,
         charset=tidy("\\".join(names.charset_labels(dataset))),
         notices=tuple(notices),
     )
@@ -49,14 +51,6 @@ def read_header(dataset: Dataset) -> DicomHeader:
 def _sex(dataset: Dataset) -> str | None:
     value = _code(dataset, "PatientSex")
     return value if value in ("M", "F", "O") else None
-
-
-def _pixel_spacing(dataset: Dataset) -> tuple[float, float] | None:
-    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
-        values = numbers(dataset, keyword)
-        if values and len(values) == 2 and min(values) > 0:
-            return values[0], values[1]
-    return None
 
 
 def _code(dataset: Dataset, keyword: str) -> str | None:
