@@ -91,9 +91,9 @@ def measure(doctor: Any, repeats: int, clock: Callable[[], float]) -> dict[str, 
             Worklist(request, query).total  # noqa: B018
 
         times["counts"] = best(counted, repeats, clock)
+        keys = list(Worklist(request, query).found.values_list("pk", flat=True))
         for sort in orders.SORTS:
             worklist = Worklist(request, query | {"sort": sort})
-            keys = list(worklist.found.order_by("created_at").values_list("pk", flat=True))
             middle = worklist.place_of(keys[len(keys) // 2]) if keys else None
             for where, place in {"first": None, "middle": middle}.items():
 
@@ -103,7 +103,10 @@ def measure(doctor: Any, repeats: int, clock: Callable[[], float]) -> dict[str, 
 
                 times[f"{sort}, {where}"] = best(page, repeats, clock)
         found[name] = times
-        print(f"{name}: counts {times['counts']:.1f}", file=sys.stderr, flush=True)
+        print(
+            f"{name}: counts {times['counts']:.1f}, pages at most {max(times.values()):.1f}",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
     return found
 
 
@@ -123,7 +126,7 @@ def show(found: dict[str, dict[str, float]], title: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--readings", type=int, default=100_000)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--postgres", action="store_true")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()

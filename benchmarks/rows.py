@@ -116,7 +116,7 @@ def _verdict(reading: Any) -> str:
 
 def fill_readings(count: int, doctors: list[Any]) -> None:
     """Store `count` readings, most of them copies of the first `MADE`."""
-    from diagnosis.models import Reading, Review
+    from diagnosis.models import Opinion, Reading, Review, Stage
 
     Reading._meta.get_field("created_at").auto_now_add = False  # type: ignore[attr-defined]
     made = min(count, MADE)
@@ -128,11 +128,21 @@ def fill_readings(count: int, doctors: list[Any]) -> None:
             if one.agreement:
                 one.own_verdict = _verdict(one)
         Reading.objects.bulk_create(some)
-        Review.objects.bulk_create(
-            Review(reading=one, doctor=one.doctor, verdict=one.own_verdict)
+        opinions = Opinion.objects.bulk_create(
+            Opinion(
+                reading=one, author=one.doctor, stage=Stage.SIGNED, verdict=one.own_verdict,
+                recorded_at=one.created_at,
+            )
             for one in some
             if one.agreement
-        )
+        )  # fmt: skip
+        Review.objects.bulk_create(
+            Review(
+                reading=each.reading, doctor=each.author, opinion=each, verdict=each.verdict,
+                signed_at=each.recorded_at,
+            )
+            for each in opinions
+        )  # fmt: skip
     multiply.readings(copies, apart_s=apart_s)
     multiply.analyse()
 
