@@ -5,9 +5,9 @@
 // another file, nor of a file that has changed on the disk since.
 
 import { openWith } from "./batch.js";
-import { fromDrop, fromList } from "./batch_files.js";
+import { fromDrop, fromList, sha256Of } from "./batch_files.js";
 import { offerKeeping } from "./offline/form.js";
-import { interpolate } from "./shared.js";
+import { formatSize, interpolate } from "./shared.js";
 
 const form = document.querySelector("form[data-upload]");
 const input = form.querySelector("input[type=file]");
@@ -59,10 +59,6 @@ function showPreview(url, description) {
   image.src = url;
   caption.textContent = description;
   preview.hidden = false;
-}
-
-function formatSize(bytes) {
-  return bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
 // Fields filled from a file -------------------------------------------------------------------
@@ -158,13 +154,6 @@ async function inspect({ file, sha256 }, current) {
   fillFields(result.fields);
 }
 
-// Returns the SHA-256 as hexadecimal digits; "" where the browser computes none (plain HTTP).
-async function sha256Of(bytes) {
-  if (!window.crypto?.subtle) return "";
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
 // Forgets the file and its preview. What was typed stays.
 function clearFile() {
   selection += 1;
@@ -186,9 +175,10 @@ async function show(original, current) {
     if (current === selection) showFilmProblem("textUnreadable");
     return;
   }
-  const sha256 = await sha256Of(bytes);
+  const file = new File([bytes], original.name, { type: original.type });
+  const sha256 = await sha256Of(file);
   if (current !== selection) return;
-  chosen = { file: new File([bytes], original.name, { type: original.type }), sha256 };
+  chosen = { file, sha256 };
   const url = URL.createObjectURL(chosen.file);
   const size = await imageSize(url);
   if (current !== selection) {

@@ -15,8 +15,11 @@ let progress = ""; // while X-rays are being sent
 
 // The state line ----------------------------------------------------------------------------------
 
+const isOnList = window.location.pathname === link.pathname;
+
 function sentence(count) {
   if (progress) return progress;
+  if (isOnList && isLineUp()) return said;
   if (isLineUp()) return count ? words("Waiting", count) : said;
   return said || (count ? words("OfflineWaiting", count) : words("Offline"));
 }
@@ -27,7 +30,7 @@ async function render() {
   text.textContent = shown;
   bar.hidden = !shown;
   bar.classList.toggle("is-offline", !isLineUp());
-  link.hidden = !(count && isLineUp() && !progress) || window.location.pathname === link.pathname;
+  link.hidden = !(count && isLineUp() && !progress);
 }
 
 // Whose X-rays wait -------------------------------------------------------------------------------
