@@ -64,6 +64,7 @@ def update_profile(*, user: User) -> User:
     user.save(
         update_fields=[
             "display_name", "hospital", "department", "language", "time_zone", "show_heatmap",
+            "blind_first",
         ]
     )  # fmt: skip
     return user

@@ -29,6 +29,10 @@ EVENTS = {
     "restored": _("restored the reading"),
     "purged": _("purged the reading"),
     "reviewed": _("recorded the doctor's assessment"),
+    "opinion-first": _("recorded a first opinion before the model's result"),
+    "opinion-signed": _("signed the opinion"),
+    "opinion-addendum": _("added an addendum to the opinion"),
+    "diagnosis-confirmed": _("recorded the confirmed diagnosis"),
     "case-shared": _("shared a case on the discussion board"),
     "case-withdrawn": _("withdrew a shared image"),
     "exported": _("exported"),
@@ -42,7 +46,7 @@ EVENTS = {
 # Computed from other fields, or too large to keep twice.
 NOT_RECORDED = [
     "activation_map", "updated_at", "patient_name_key", "patient_number_key", "agreement",
-    "age_scope",
+    "age_scope", "blind_first", "withheld", "opened_at", "answer_shown_at",
 ]  # fmt: skip
 
 

@@ -24,7 +24,10 @@ class ReadingFilter(django_filters.FilterSet):
         widget=forms.TextInput(attrs={"type": "search", "autocomplete": "off"}),
     )
     result = django_filters.ChoiceFilter(
-        field_name="label", choices=Label.choices, label=_("Result"), empty_label=_("Any result")
+        method="filter_result",
+        choices=Label.choices,
+        label=_("Result"),
+        empty_label=_("Any result"),
     )
     own = django_filters.ChoiceFilter(
         method="filter_own",
@@ -61,6 +64,11 @@ class ReadingFilter(django_filters.FilterSet):
         self, queryset: ReadingQuerySet[Reading], name: str, value: str
     ) -> ReadingQuerySet[Reading]:
         return queryset.about(value)
+
+    def filter_result(
+        self, queryset: ReadingQuerySet[Reading], name: str, value: str
+    ) -> ReadingQuerySet[Reading]:
+        return queryset.filter(label=value).answered(self.request.user)
 
     def filter_read(
         self, queryset: ReadingQuerySet[Reading], name: str, value: datetime.date

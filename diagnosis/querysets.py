@@ -5,6 +5,7 @@ The querysets are generic in their model, so this module needs none of `diagnosi
 """
 
 import uuid
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Self, TypeVar
 
@@ -12,7 +13,9 @@ from django.db import models
 from django.db.models import Value
 from django.db.models.functions import StrIndex
 from django.db.models.lookups import GreaterThan
+from django.db.models.query import ModelIterable
 
+from diagnosis.answer import ANSWER_FIELDS
 from diagnosis.search import search_key
 
 SEARCH_LIMIT = 1000
@@ -21,8 +24,76 @@ MAX_QUERY_LENGTH = 250
 ReadingT = TypeVar("ReadingT", bound=models.Model)
 
 
+class _SealingIterable(ModelIterable):
+    """Yield objects without their answer where it is withheld from the queryset's viewer."""
+
+    def __iter__(self) -> Iterator[Any]:
+        viewer = self.queryset.viewer
+        for reading in super().__iter__():
+            if is_withheld(reading, viewer):
+                reading.seal()
+            yield reading
+
+
+def is_withheld(reading: Any, user: Any) -> bool:
+    """Return whether the model's answer about `reading` is withheld from `user`.
+
+    It is until the first opinion, from everybody but supervisors; from a supervisor too who is the
+    reading's doctor.
+    """
+    return reading.withheld and (
+        reading.doctor_id == user.pk or not user.has_perm("diagnosis.oversee_reading")
+    )
+
+
 class ReadingQuerySet(models.QuerySet[ReadingT]):
-    """Readings, restricted to what a user may see."""
+    """Readings, restricted to what a user may see.
+
+    Attributes:
+        viewer: whom the objects are loaded for, see `with_withheld`.
+    """
+
+    viewer: Any = None
+
+    def _clone(self) -> Self:
+        clone: Self = super()._clone()  # type: ignore[misc]
+        clone.viewer = self.viewer
+        return clone
+
+    def _values(self, *fields: Any, **expressions: Any) -> Self:
+        if self.viewer is not None and ANSWER_FIELDS.keys() & set(fields):
+            raise TypeError("Values cannot be sealed. Apply `answered` instead of `with_withheld`.")
+        return super()._values(*fields, **expressions)  # type: ignore[misc, no-any-return]
+
+    def with_withheld(self, user: Any) -> Self:
+        """Load objects for a page of `user`: where the model's answer is withheld, without it.
+
+        Such an object has `is_sealed`, and the values of `ANSWER_FIELDS`. This hides values only:
+        a filter, count or order by the model's result has to start from `answered`, which leaves
+        those readings out.
+        """
+        loaded = self._chain()  # type: ignore[attr-defined]
+        loaded.viewer, loaded._iterable_class = user, _SealingIterable
+        return loaded  # type: ignore[no-any-return]
+
+    def answered(self, user: Any) -> Self:
+        """Return the readings whose model's answer is not withheld from `user`.
+
+        Every filter, count or order of a doctor's page by result, probability or any other of
+        `ANSWER_FIELDS` has to be restricted by it. The few withheld readings are found in an index
+        of their own, so the index of the query itself still covers it.
+        """
+        withheld = self.model._default_manager.using(self.db).filter(withheld=True)
+        if user.has_perm("diagnosis.oversee_reading"):
+            withheld = withheld.filter(doctor_id=user.pk)
+        return self.exclude(pk__in=withheld.order_by().values("pk"))
+
+    def withheld_from(self, user: Any) -> Self:
+        """Return the readings whose model's answer is withheld from `user`: the opposite."""
+        found = self.filter(withheld=True)
+        if user.has_perm("diagnosis.oversee_reading"):
+            return found.filter(doctor_id=user.pk)
+        return found
 
     def own_of(self, user: Any) -> Self:
         """Return the readings that `user` made and has not deleted."""

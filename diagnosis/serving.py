@@ -28,13 +28,13 @@ FILM_MISSING = gettext_lazy(
 
 
 def reading_for(request: HttpRequest, pk: uuid.UUID) -> Reading:
-    """Return a reading that the user of `request` may see.
+    """Return a reading that the user of `request` may see, sealed where the answer is withheld.
 
     Raises:
         Http404: there is no such reading, or it is someone else's; the response is the same.
     """
     readings = Reading.objects.visible_to(request.user).select_related("doctor", "model_version")
-    reading = readings.filter(pk=pk).first()
+    reading = readings.with_withheld(request.user).filter(pk=pk).first()
     if reading is None:
         raise denied(pk)
     return reading
@@ -74,7 +74,12 @@ def film_response(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 
 
 def heatmap_response(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """Respond with the activation map as a transparent image, to be overlaid on the film."""
+    """Respond with the activation map as a transparent image, to be overlaid on the film.
+
+    While the answer is withheld, 404: the same for a film with a result as for a refused one.
+    """
+    if reading_for(request, pk).is_sealed:
+        raise Http404(_("The model's result is shown after your own opinion."))
     return _image_response(request, pk, what="heatmap", content_type="image/png", render=heatmap)
 
 

@@ -2,7 +2,15 @@ from django.urls import path
 from django.views.decorators.http import require_safe
 
 from diagnosis import serving
-from diagnosis.views import batch_files, batches, conflicts, editing, readings, sharing
+from diagnosis.views import (
+    batch_files,
+    batches,
+    conflicts,
+    editing,
+    opinions,
+    readings,
+    sharing,
+)
 
 app_name = "readings"
 urlpatterns = [
@@ -32,7 +40,8 @@ urlpatterns = [
     path("<uuid:pk>/edit/", editing.EditReadingView.as_view(), name="edit"),
     path("<uuid:pk>/delete/", readings.DeleteReadingView.as_view(), name="delete"),
     path("<uuid:pk>/undelete/", readings.UndeleteReadingView.as_view(), name="undelete"),
-    path("<uuid:pk>/own-reading/", readings.ReviewView.as_view(), name="review"),
+    path("<uuid:pk>/own-reading/", opinions.OpinionView.as_view(), name="review"),
+    path("<uuid:pk>/diagnosis/", opinions.DiagnosisView.as_view(), name="diagnosis"),
     path("<uuid:pk>/film/", require_safe(serving.film_response), name="film"),
     path("<uuid:pk>/heatmap/", require_safe(serving.heatmap_response), name="heatmap"),
     path("<uuid:pk>/report/", readings.reading_report, name="report"),

@@ -64,7 +64,8 @@ def add_readings() -> None:
 
     from accounts.models import User
     from diagnosis.models import Reading
-    from diagnosis.services.readings import PatientDetails, review_reading, submit_reading
+    from diagnosis.services.opinions import review_reading
+    from diagnosis.services.readings import PatientDetails, submit_reading
     from diagnosis.validators import validate_film
     from tests.conftest import upload_of
     from tests.factories import DoctorFactory, SupervisorFactory, UserFactory

@@ -122,6 +122,7 @@ MATRIX: dict[str, Row] = {
     "readings:review": Row(
         (LOGIN, "readings:detail", 404, 404, 404), (LOGIN, "readings:detail", 404, 404, 404)
     ),
+    "readings:diagnosis": Row(*[(LOGIN, "readings:detail", 404, "readings:detail", 404)] * 2),
     "readings:share": Row(OWN.get, (LOGIN, "forum:post", 404, 404, 404)),
     "readings:withdraw": Row(OWN.get, (LOGIN, "readings:detail", 404, 404, 404)),
     "forum:list": SIGNED_IN,
@@ -399,6 +400,9 @@ def site_objects(
         "readings:inspect": lambda: {"film": upload_of(film_bytes)},
         "readings:edit": patient_details,
         "readings:review": lambda: {"verdict": "NORMAL"},
+        "readings:diagnosis": lambda: {
+            "value": "NORMAL", "source": "COURSE", "confirmed_on": "2026-01-09",
+        },
         "readings:share": lambda: {
             "category": category.pk, "title": "t", "body": "b", "boxes": "0 0 9 9", "step": "post",
             "confirmed": "on", "submission": uuid.uuid4(),

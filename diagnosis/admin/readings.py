@@ -25,7 +25,7 @@ from accounts.models import User
 from diagnosis import access_log, export
 from diagnosis.admin import record, retention, shared_films
 from diagnosis.admin.changelist import DoctorFilter, HiddenFilter, ModelFilter, ReadingChangeList
-from diagnosis.models import Agreement, Reading
+from diagnosis.models import Agreement, Opinion, Reading
 from xraysite.common.admin import PrivateSearchMixin, ReadOnlyAdmin
 from xraysite.common.csv_export import csv_response
 from xraysite.common.paging import BoundedPaginator
@@ -194,11 +194,11 @@ class ReadingAdmin(PrivateSearchMixin, ReadOnlyAdmin):
     def _record_context(self, request: HttpRequest, reading: Reading) -> dict[str, Any]:
         by: Any = request.user
         visits, has_more = record.visits(reading, by=by)
-        review = getattr(reading, "review", None)
         return {
             "title": reading.patient_name,
             "subtitle": None,
-            "review": review,
+            "opinions": Opinion.objects.filter(reading=reading).select_related("author"),
+            "diagnosis": getattr(reading, "diagnosis", None),
             "shows_heatmap": "heatmap" in request.GET and not reading.is_out_of_scope,
             "differs": reading.agreement == Agreement.DISAGREE,
             "retention": self._retention(reading) if reading.is_hidden else "",

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext_lazy as _
 
-from diagnosis.models import MAX_AGE_YEARS, HidingReason, Reading, Review, Sex, Verdict
+from diagnosis.models import MAX_AGE_YEARS, HidingReason, Reading, Sex
 from diagnosis.retention import UNDO_WINDOW
 from diagnosis.services.patients import (
     FIELDS,
@@ -182,22 +182,6 @@ class DeletionForm(forms.Form):
 
     def clean_reason(self) -> HidingReason:
         return HidingReason(self.cleaned_data["reason"] or HidingReason.NOT_NEEDED)
-
-
-class ReviewForm(forms.ModelForm):
-    """The doctor's own assessment.
-
-    No verdict is preselected, so that the form does not suggest the model's.
-    """
-
-    verdict = forms.ChoiceField(
-        label=_("What do you see?"), choices=Verdict.choices, widget=forms.RadioSelect
-    )
-
-    class Meta:
-        model = Review
-        fields = ["verdict", "note"]
-        widgets = {"note": forms.Textarea(attrs={"rows": 2, "class": "form-control"})}
 
 
 REFUSED = "account_limit"

@@ -21,6 +21,16 @@ from diagnosis.models.choices import (
     agreement_of,
 )
 from diagnosis.models.discrepancies import FILM, Source
+from diagnosis.models.findings import Finding, Lobe, Side
+from diagnosis.models.opinion import (
+    Confidence,
+    ConfirmedDiagnosis,
+    Diagnosis,
+    DiagnosisSource,
+    Opinion,
+    OpinionDraft,
+    Stage,
+)
 from diagnosis.models.reading import MAX_AGE_YEARS, NEWEST_FIRST, READING_INDEXES, Reading
 from diagnosis.models.review import Review
 from diagnosis.models.sharing import SharedCase
@@ -40,14 +50,24 @@ __all__ = [
     "Agreement",
     "Batch",
     "BatchItem",
+    "Confidence",
+    "ConfirmedDiagnosis",
+    "Diagnosis",
+    "DiagnosisSource",
+    "Finding",
     "HidingReason",
     "ItemState",
     "Label",
+    "Lobe",
+    "Opinion",
+    "OpinionDraft",
     "Reading",
     "Review",
     "Sex",
     "SharedCase",
+    "Side",
     "Source",
+    "Stage",
     "Verdict",
     "agreement_of",
 ]

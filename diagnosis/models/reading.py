@@ -11,6 +11,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from diagnosis.models import discrepancies
+from diagnosis.models.blinding import Blinding
 from diagnosis.models.choices import (
     IMAGE_HINTS,
     RESEMBLANCES,
@@ -124,10 +125,16 @@ READING_INDEXES = [
         condition=~models.Q(film_pixels_sha256=""),
         name="reading_same_picture",
     ),
+    # Subtracted from every filter by result, see `ReadingQuerySet.answered`.
+    models.Index(
+        fields=["withheld", "doctor", "id"],
+        condition=models.Q(withheld=True),
+        name="reading_withheld",
+    ),
 ]  # fmt: skip
 
 
-class Reading(models.Model):
+class Reading(Blinding):
     """A model's prediction for one film of one patient, made for one doctor.
 
     `services.submit_reading` writes the fields of film and model once; nothing changes them
@@ -284,6 +291,8 @@ class Reading(models.Model):
     @property
     def probability_text(self) -> str:
         """The probability as the doctor saw it, see `shown_probability`."""
+        if self.is_sealed:
+            return ""
         return self.probability_shown or shown_probability(self.probability, *(self.limits or ()))
 
     @property
@@ -338,6 +347,11 @@ class Reading(models.Model):
     @property
     def is_out_of_scope(self) -> bool:
         return self.label == Label.OUT_OF_SCOPE
+
+    @property
+    def has_result(self) -> bool:
+        """Whether there is a result to show: none if out of scope, nor while it is withheld."""
+        return not self.is_sealed and not self.is_out_of_scope
 
     @property
     def is_hidden(self) -> bool:

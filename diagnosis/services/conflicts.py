@@ -112,7 +112,7 @@ def same_film(
     keys = same_film_keys(doctor, film, but=but)
     if not keys:
         return ()
-    readings = Reading.objects.own_of(doctor).filter(pk__in=keys)
+    readings = Reading.objects.own_of(doctor).with_withheld(doctor).filter(pk__in=keys)
     return tuple(readings.defer("activation_map").order_by("-created_at", "-id"))
 
 

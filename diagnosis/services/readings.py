@@ -9,8 +9,8 @@ from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 
 from accounts.audit import recording
-from diagnosis import storage
-from diagnosis.models import AgeScope, Label, Reading, Review, Verdict, agreement_of
+from diagnosis import blind, storage
+from diagnosis.models import AgeScope, Label, Reading, Review, agreement_of
 from diagnosis.models.discrepancies import summary
 from diagnosis.services.conflicts import (
     NOTHING_DECIDED,
@@ -104,6 +104,8 @@ def submit_reading(
     reading.header_disowned = is_disowned(entries)
     _set(reading, patient.as_fields())
     _set(reading, _film_fields(upload, hashes))
+    withheld = blind.fields_for(doctor, film_sha256=hashes.file, pixels_sha256=hashes.pixels)
+    _set(reading, withheld)
     prediction = inference.predict(upload.film, stated=stated_of(reading), model=model)
     _set(reading, _prediction_fields(prediction))
     try:
@@ -351,40 +353,3 @@ def _conflicts_of_edit(reading: Reading, patient: PatientDetails) -> Conflicts:
         earlier=others,
         decided=reading.discrepancies,
     )
-
-
-@transaction.atomic
-def review_reading(
-    *, doctor: "User", reading_id: uuid.UUID, verdict: Verdict | str, note: str = ""
-) -> Review:
-    """Record the doctor's own assessment of the film, replacing an earlier one.
-
-    Args:
-        doctor: the doctor who made the reading.
-        reading_id: the reading.
-        verdict: what the doctor sees on the film.
-        note: a remark, at most 500 characters.
-
-    Raises:
-        Reading.DoesNotExist: the doctor has no such reading.
-        ValueError: `verdict` is not a `Verdict`.
-    """
-    verdict = Verdict(verdict)
-    reading = Reading.objects.own_of(doctor).select_for_update().get(pk=reading_id)
-    review = Review.objects.filter(reading=reading).first() or Review(reading=reading)
-    changes = {
-        name: [before, after]
-        for name, before, after in (
-            ("verdict", review.verdict, verdict.value),
-            ("note", review.note, note),
-        )
-        if before != after
-    }
-    if not changes:
-        return review
-    review.doctor, review.verdict, review.note = doctor, verdict, note
-    review.save()
-    # An update instead of `save`: the reading itself and its `updated_at` do not change.
-    Reading.objects.filter(pk=reading.pk).update(agreement=agreement_of(reading.label, verdict))
-    recording.record_change(reading, what="reviewed", changes=changes)
-    return review

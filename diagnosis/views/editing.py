@@ -48,7 +48,7 @@ class EditReadingView(OwnReadingMixin, View):
             context = {"form": form, "reading": self.own_reading(pk)}
             return render(request, self.template, context)
         messages.success(request, _("The patient's details have been updated."))
-        if edited.label != label:
+        if not reading.is_sealed and edited.label != label:
             messages.warning(
                 request,
                 _("With the corrected age, the result is now %(result)s.")

@@ -19,26 +19,26 @@ from accounts.audit.recording import record_access
 from accounts.models import User
 from diagnosis import access_log, retention, serving
 from diagnosis.filters import ReadingFilter
+from diagnosis.forms.opinions import DiagnosisForm, OpinionForm
 from diagnosis.forms.readings import (
     REFUSED,
     DeletionForm,
     FilmForm,
     ReadingForm,
-    ReviewForm,
     header_fields,
 )
-from diagnosis.models import Reading, Review
+from diagnosis.models import Reading
 from diagnosis.readiness import obstacle, unavailable_text
-from diagnosis.services import pending, quotas, sharing
+from diagnosis.services import opinions, pending, quotas, sharing
 from diagnosis.services.conflicts import UndecidedError
 from diagnosis.services.heatmaps import heatmap_place
 from diagnosis.services.readings import (
     SubmissionTakenError,
-    review_reading,
     submit_reading,
 )
 from diagnosis.serving import denied, no_such_reading
 from diagnosis.validators import NOT_NOW, keep_inspected, notices, refusal_to_store
+from diagnosis.views.opinion_context import opinion_context
 from mlcore.cards import presentation
 from mlcore.engine.films.film import render_film
 from mlcore.inference import ModelUnavailable
@@ -57,13 +57,14 @@ class DoctorsOnlyMixin(PermissionRequiredMixin):
     request: HttpRequest
 
     def own_reading(self, pk: uuid.UUID) -> Reading:
-        """Return one of the user's own readings.
+        """Return one of the user's own readings, sealed while the model's answer is withheld.
 
         Raises:
             Http404: there is no such reading.
         """
         readings = Reading.objects.own_of(self.request.user)
-        reading = readings.select_related("doctor", "model_version").filter(pk=pk).first()
+        readings = readings.select_related("doctor", "model_version")
+        reading = readings.with_withheld(self.request.user).filter(pk=pk).first()
         if reading is None:
             raise denied(pk)
         return reading
@@ -88,7 +89,8 @@ class ReadingListView(DoctorsOnlyMixin, View):
     def get(self, request: HttpRequest) -> HttpResponse:
         readings = Reading.objects.own_of(request.user).select_related("review")
         readings = sharing.with_sharing(readings).defer("activation_map")
-        search = ReadingFilter(request.GET, queryset=readings)
+        readings = readings.with_withheld(request.user)
+        search = ReadingFilter(request.GET, queryset=readings, request=request)
         page = KeyPaginator(search.qs, PAGE_SIZE).get_page(request.GET.get("page"))
         template = (
             "diagnosis/_reading_table.html"
@@ -241,26 +243,34 @@ class InspectFilmView(DoctorsOnlyMixin, View):
 @require_safe
 def reading_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Show the result with film and heatmap."""
-    return _reading_page(request, pk, "diagnosis/reading_detail.html", what="page")
+    return reading_page(request, pk, "diagnosis/reading_detail.html", what="page")
 
 
 @require_safe
 def reading_report(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Show the result as a one-page report for printing."""
-    return _reading_page(request, pk, "diagnosis/reading_report.html", what="report")
+    return reading_page(request, pk, "diagnosis/reading_report.html", what="report")
 
 
-def _reading_page(
+def reading_page(
     request: HttpRequest,
     pk: uuid.UUID,
     template: str,
     *,
     what: str,
-    review_form: ReviewForm | None = None,
+    opinion_form: OpinionForm | None = None,
+    diagnosis_form: DiagnosisForm | None = None,
 ) -> HttpResponse:
+    """Respond with a page about a reading that the user may see, and record the view.
+
+    Args:
+        what: the event's code, "page" or "report".
+        opinion_form, diagnosis_form: forms with errors, to be shown again.
+    """
     reading = serving.reading_for(request, pk)
+    if reading.is_sealed and what == "report":
+        return redirect(reading)
     record_access(reading, what=what)
-    review = Review.objects.filter(reading=reading).first()
     is_own = reading.doctor_id == request.user.pk and not reading.is_hidden
     context = {
         "reading": reading,
@@ -270,39 +280,18 @@ def _reading_page(
         "may_share": is_own and sharing.may_share(request.user),  # type: ignore[arg-type]
         "shared_cases": reading.shared_cases.all() if is_own else [],
         "other_viewers": access_log.others_who_viewed(reading),
-        "review": review,
-        "review_form": review_form or ReviewForm(instance=review),
         "deletion": DeletionForm(),
-        "heatmap_place": heatmap_place(reading),
+        "heatmap_place": heatmap_place(reading) if reading.has_result else "",
+        **opinion_context(
+            reading,
+            request.user,  # type: ignore[arg-type]
+            opinion_form=opinion_form,
+            diagnosis_form=diagnosis_form,
+        ),
     }
+    if is_own and what == "page":
+        opinions.mark_opened(reading)
     return render(request, template, context)
-
-
-class ReviewView(OwnReadingMixin, View):
-    """Record the doctor's assessment, from the form on the reading's page."""
-
-    def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-        """Redirect to the form: a page with its errors has this address and can be reloaded."""
-        self.own_reading(pk)
-        return redirect("readings:detail", pk)
-
-    def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-        self.own_reading(pk)
-        form = ReviewForm(request.POST)
-        if not form.is_valid():
-            template = "diagnosis/reading_detail.html"
-            return _reading_page(request, pk, template, what="page", review_form=form)
-        try:
-            review_reading(
-                doctor=request.user,  # type: ignore[arg-type]
-                reading_id=pk,
-                verdict=form.cleaned_data["verdict"],
-                note=form.cleaned_data["note"],
-            )
-        except Reading.DoesNotExist:
-            raise no_such_reading() from None
-        messages.success(request, _("Your assessment has been saved."))
-        return redirect("readings:detail", pk)
 
 
 class DeleteReadingView(OwnReadingMixin, View):
