@@ -97,6 +97,9 @@ def test_the_table_shows_each_file_and_takes_patient_data(batch, as_doctor):
     assert "Needs patient data" in page
     assert "The file is not an image" in page
     assert "&lt;b&gt;.txt" in page
+    film = as_doctor.get(reverse("readings:batch_film", args=[item.pk]))
+    assert film.content.startswith(b"\xff\xd8"), "to see whose X-ray it is"
+    assert AuditEntry.objects.get(what="batch-film").object_pk == str(item.pk)
     fields = {f"{item.pk}-{name}": text for name, text in TYPED.items()}
     wrong = fields | {f"{item.pk}-patient_age_years": "four", "batch": batch.pk}
     answer = as_doctor.post(reverse("readings:batch_patients"), wrong, follow=True)
