@@ -19,10 +19,13 @@ from diagnosis.services.films import (
     UNKNOWN_MIME_TYPE,
     VIEWER_SIDE,
     FilmMissingError,
+    film_pixels,
     film_rendering,
     heatmap,
     original_film,
 )
+from diagnosis.services.lungs import lung_outline
+from mlcore.inference import FilmError, ModelUnavailable
 
 ResponseT = TypeVar("ResponseT", bound=HttpResponseBase)
 FILM_MISSING = gettext_lazy(
@@ -36,7 +39,9 @@ def reading_for(request: HttpRequest, pk: uuid.UUID) -> Reading:
     Raises:
         Http404: there is no such reading, or it is someone else's; the response is the same.
     """
-    readings = Reading.objects.visible_to(request.user).select_related("doctor", "model_version")
+    readings = Reading.objects.visible_to(request.user).select_related(
+        "doctor", "model_version", "study", "team"
+    )
     reading = readings.with_withheld(request.user).filter(pk=pk).first()
     if reading is None:
         raise denied(pk)
@@ -86,9 +91,47 @@ def heatmap_response(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 
     While the answer is withheld, 404: the same for a film with a result as for a refused one.
     """
+    _refuse_if_sealed(request, pk)
+    return _image_response(request, pk, what="heatmap", content_type="image/png", render=heatmap)
+
+
+def _refuse_if_sealed(request: HttpRequest, pk: uuid.UUID) -> None:
     if reading_for(request, pk).is_sealed:
         raise Http404(_("The model's result is shown after your own opinion."))
-    return _image_response(request, pk, what="heatmap", content_type="image/png", render=heatmap)
+
+
+def lungs_response(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Respond with the outline of the lungs as a transparent image, to be overlaid on the film.
+
+    The status is 409 if the model that made the reading cannot mark them. While the answer is
+    withheld, 404, as for the heatmap.
+    """
+    _refuse_if_sealed(request, pk)
+    try:
+        return _image_response(
+            request, pk, what="lungs", content_type="image/png", render=lung_outline
+        )
+    except ModelUnavailable:
+        return _plain(_("The lung outline is not available for this reading."), 409)
+
+
+def pixels_response(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Respond with the film at its stored depth; holds nothing of the model or the patient.
+
+    The status is 422 if the film is too large, or costs more than a decoder may use.
+    """
+    reading = reading_for(request, pk)
+    try:
+        content = film_pixels(reading)
+    except FilmMissingError:
+        return _film_missing()
+    except FilmError as error:
+        # The only detail that these errors have is numbers.
+        return _plain(_(error.sentence) % error.detail, 422)
+    record_access(reading, what="pixels")
+    response = HttpResponse(content, content_type="application/octet-stream")
+    response.headers["Content-Encoding"] = "gzip"
+    return protected(response, "inline")
 
 
 def _original_response(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
@@ -105,7 +148,11 @@ def _original_response(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 
 
 def _film_missing() -> HttpResponse:
-    return HttpResponse(str(FILM_MISSING), content_type="text/plain; charset=utf-8", status=503)
+    return _plain(str(FILM_MISSING), 503)
+
+
+def _plain(text: str, status: int) -> HttpResponse:
+    return HttpResponse(text, content_type="text/plain; charset=utf-8", status=status)
 
 
 def protected(response: ResponseT, disposition: str) -> ResponseT:

@@ -9,7 +9,6 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('diagnosis', '0014d_reviews_have_opinions'),
         ('diagnosis', '0015_batches'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

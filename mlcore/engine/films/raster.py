@@ -60,7 +60,6 @@ _VARIANT_WORDS = ("unsupported", "unknown pixel mode", "not available", "cannot 
 _ORIENTATION = 0x0112
 
 
-
 @dataclass(frozen=True, eq=False)
 class Raster:
     """A decoded image.

@@ -22,9 +22,7 @@ MAX_WINDOWS = 12
 _DARK, _BRIGHT = 13, 242
 
 
-def plane_of(
-    stored: npt.NDArray[Any], photometric: str, dataset: Dataset, *, bits: int
-) -> Plane:
+def plane_of(stored: npt.NDArray[Any], photometric: str, dataset: Dataset, *, bits: int) -> Plane:
     """Return a decoded film for windowing.
 
     Colour films are returned as the 8-bit grey that `tone.shown` makes of them.
@@ -140,9 +138,7 @@ def _line(
     return (float(dark), float(bright)) if bright > dark else (0.0, float(len(table) - 1))
 
 
-def _stated(
-    turned: _Turned, mapping: tone.Mapping, dataset: Dataset, inverted: bool
-) -> list[Tone]:
+def _stated(turned: _Turned, mapping: tone.Mapping, dataset: Dataset, inverted: bool) -> list[Tone]:
     """Return the VOI LUT and the windows that the file states, in its order."""
 
     def curve(table: npt.NDArray[np.uint8], name: str) -> Tone:
