@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Q
 from django.utils import timezone
 
-from diagnosis.identity_numbers import is_doubtful
 from diagnosis.models import FILM, NUMBER, Reading, Source
 from diagnosis.services.films import FilmHashes
 from diagnosis.services.patients import (
@@ -28,6 +27,7 @@ from diagnosis.services.patients import (
 from diagnosis.services.same_number import known_otherwise, readings_with_number
 from mlcore import inference
 from mlcore.engine.films.header import completed_years
+from xraysite.common.identity_numbers import is_doubtful
 
 if TYPE_CHECKING:
     from accounts.models import User

@@ -88,7 +88,7 @@ class ReadingListView(DoctorsOnlyMixin, View):
     """A doctor's own history, newest first."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        readings = Reading.objects.own_of(request.user).select_related("review")
+        readings = Reading.objects.own_of(request.user).select_related("review", "study")
         readings = sharing.with_sharing(readings).defer("activation_map")
         search = ReadingFilter(request.GET, queryset=readings)
         page = KeyPaginator(search.qs, PAGE_SIZE).get_page(request.GET.get("page"))
