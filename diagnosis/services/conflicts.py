@@ -230,7 +230,7 @@ def conflicts_of_edit(reading: Reading, patient: PatientDetails) -> Conflicts:
         hashes = FilmHashes(reading.film_sha256, reading.film_pixels_sha256)
         found = same_film(reading.doctor, hashes, but=reading.pk)
         others = tuple(other for other in found if not is_of(other, patient))
-    found = conflicts_of(
+    conflicts = conflicts_of(
         stated,
         patient,
         reading.model_version.card,
@@ -238,7 +238,7 @@ def conflicts_of_edit(reading: Reading, patient: PatientDetails) -> Conflicts:
         same_number=known,
         decided=reading.discrepancies,
     )
-    return found if is_changed else replace(found, doubtful=())
+    return conflicts if is_changed else replace(conflicts, doubtful=())
 
 
 def _identities(stated: StatedPatient, patient: PatientDetails) -> list[tuple[str, str]]:
