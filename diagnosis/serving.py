@@ -99,7 +99,7 @@ def waiting_film_response(request: HttpRequest, item: uuid.UUID) -> HttpResponse
     record_event(
         BatchItem, what="batch-film", about=str(waiting.batch_id), detail={}, key=str(waiting.pk)
     )
-    return _protected(HttpResponse(content, content_type="image/jpeg"), "inline")
+    return protected(HttpResponse(content, content_type="image/jpeg"), "inline")
 
 
 def heatmap_response(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
