@@ -13,6 +13,7 @@ from django.utils import timezone
 from accounts import session_limits, time_zones, two_factor
 from accounts.models import User
 from xraysite.common.client_address import client_address
+from xraysite.common.dates import roc_years
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -143,14 +144,15 @@ class SessionLimitsMiddleware:
 
 
 class TimeZoneMiddleware:
-    """Activates the time zone chosen in the profile, or the site's default."""
+    """Activates time zone and years chosen in the profile, or the site's default."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        zone = time_zones.zone_of(request.user) if isinstance(request.user, User) else None
-        with timezone.override(zone):
+        user = request.user if isinstance(request.user, User) else None
+        zone = time_zones.zone_of(user) if user is not None else None
+        with timezone.override(zone), roc_years(user is not None and user.roc_years):
             return self.get_response(request)
 
 

@@ -4,7 +4,7 @@ from auditlog.registry import auditlog
 from django.utils.translation import gettext_lazy as _
 
 from accounts.audit import registry
-from diagnosis.models import Reading
+from diagnosis.models import Reading, Team, TeamMembership
 
 EVENTS = {
     "page": _("viewed the reading"),
@@ -24,6 +24,7 @@ EVENTS = {
     "admin list": _("viewed a list of readings in the admin"),
     "original": _("downloaded the original file"),
     "same-film": _("was shown readings of the same X-ray"),
+    "same-number": _("was shown readings with the same patient number"),
     "discrepancy": _("decided where file and form differ"),
     "shared-films": _("viewed the list of X-rays of several patients"),
     "list": _("viewed a list of readings"),
@@ -37,6 +38,7 @@ EVENTS = {
     "opinion-first": _("recorded a first opinion before the model's result"),
     "opinion-signed": _("signed the opinion"),
     "opinion-addendum": _("added an addendum to the opinion"),
+    "reviews-exported": _("received the X-ray in an export for training"),
     "diagnosis-confirmed": _("recorded the confirmed diagnosis"),
     "case-shared": _("shared a case on the discussion board"),
     "case-withdrawn": _("withdrew a shared image"),
@@ -56,6 +58,17 @@ EVENTS = {
     "view-saved": _("saved a view of the worklist"),
     "view-default": _("chose the view that the worklist opens with"),
     "view-deleted": _("deleted a view of the worklist"),
+    "patient-page": _("viewed the patient's page"),
+    "patients-list": _("viewed a list of patients"),
+    "merged": _("merged two patients"),
+    "split": _("split a patient"),
+    "undone": _("undid a merge or split of patients"),
+    "told-apart": _("stated that patients are different"),
+    "team-changed": _("changed the team of the reading"),
+    "assigned": _("assigned the reading"),
+    "member-added": _("added a member to a team"),
+    "member-changed": _("changed a member's role in a team"),
+    "member-removed": _("removed a member from a team"),
     "access-searched": _("searched the access log of a patient"),
 }
 # Computed from other fields, or too large to keep twice.
@@ -70,3 +83,5 @@ def register() -> None:
     """Register the events and the recorded model of this app."""
     registry.register(EVENTS, always=["diagnosis.reading"])
     auditlog.register(Reading, exclude_fields=NOT_RECORDED)
+    auditlog.register(Team)
+    auditlog.register(TeamMembership)

@@ -16,7 +16,7 @@ from django.db.models.lookups import GreaterThan
 from django.db.models.query import ModelIterable
 
 from diagnosis.answer import ANSWER_FIELDS
-from diagnosis.search import search_key
+from diagnosis.search import number_key, search_key
 
 SEARCH_LIMIT = 1000
 FEW = 1000
@@ -29,7 +29,7 @@ class _SealingIterable(ModelIterable):
     """Yield objects without their answer where it is withheld from the queryset's viewer."""
 
     def __iter__(self) -> Iterator[Any]:
-        viewer = self.queryset.viewer
+        viewer = self.queryset.viewer  # type: ignore[attr-defined]
         for reading in super().__iter__():
             if is_withheld(reading, viewer):
                 reading.seal()
@@ -64,7 +64,7 @@ class ReadingQuerySet(models.QuerySet[ReadingT]):
     def _values(self, *fields: Any, **expressions: Any) -> Self:
         if self.viewer is not None and ANSWER_FIELDS.keys() & set(fields):
             raise TypeError("Values cannot be sealed. Apply `answered` instead of `with_withheld`.")
-        return super()._values(*fields, **expressions)  # type: ignore[misc, no-any-return]
+        return super()._values(*fields, **expressions)  # type: ignore[misc]
 
     def with_withheld(self, user: Any) -> Self:
         """Load objects for a page of `user`: where the model's answer is withheld, without it.
@@ -75,7 +75,7 @@ class ReadingQuerySet(models.QuerySet[ReadingT]):
         """
         loaded = self._chain()  # type: ignore[attr-defined]
         loaded.viewer, loaded._iterable_class = user, _SealingIterable
-        return loaded  # type: ignore[no-any-return]
+        return loaded
 
     def answered(self, user: Any) -> Self:
         """Return the readings whose model's answer is not withheld from `user`.
@@ -241,3 +241,16 @@ class PatientQuerySet(models.QuerySet[PatientT]):
         readings = self.model._meta.apps.get_model("diagnosis", "Reading").objects
         seen = readings.visible_to(user).filter(study__patient_id=models.OuterRef("pk"))
         return self.filter(models.Exists(seen))
+
+    def beginning_with(self, query: str) -> Self:
+        """Return the patients whose name or number starts with `query`.
+
+        Case and character width are ignored, and spaces in numbers. At most `SEARCH_LIMIT` names
+        and as many numbers are matched.
+        """
+        found: set[Any] = set()
+        for field, key in (("name_key", search_key(query)), ("number_key", number_key(query))):
+            if key:
+                matches = self.filter(**{f"{field}__begins": key}).order_by(field)
+                found |= set(matches.values_list("pk", flat=True)[:SEARCH_LIMIT])
+        return self.filter(pk__in=found)

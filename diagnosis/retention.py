@@ -21,6 +21,7 @@ from accounts.audit import recording
 from diagnosis import storage
 from diagnosis.models import HidingReason, Reading
 from diagnosis.services.films import file_names, lock_film
+from diagnosis.services.linking import forget_if_empty
 from diagnosis.services.sharing import withdraw_cases
 
 if TYPE_CHECKING:
@@ -240,11 +241,12 @@ def _purge(reading: Reading, *, reason: str) -> None:
     if not may_be_purged(reading):
         raise NotPurgeableError
     withdraw_cases(reading)
-    sha256 = reading.film_sha256
+    sha256, study = reading.film_sha256, reading.study
     review = getattr(reading, "review", None)
     detail = {"own reading": review.verdict} if review is not None else {}
     with recording.event("purged", reason=reason, **detail):
         reading.delete()
+    forget_if_empty(study)
     # Robust: if a file cannot be removed, the row is deleted all the same, and `sweep_films`
     # removes the file later.
     transaction.on_commit(lambda: _remove_unused_film(sha256), robust=True)

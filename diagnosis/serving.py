@@ -39,7 +39,9 @@ def reading_for(request: HttpRequest, pk: uuid.UUID) -> Reading:
     Raises:
         Http404: there is no such reading, or it is someone else's; the response is the same.
     """
-    readings = Reading.objects.visible_to(request.user).select_related("doctor", "model_version")
+    readings = Reading.objects.visible_to(request.user).select_related(
+        "doctor", "model_version", "study", "team"
+    )
     reading = readings.with_withheld(request.user).filter(pk=pk).first()
     if reading is None:
         raise denied(pk)

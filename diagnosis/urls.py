@@ -15,6 +15,8 @@ from diagnosis.views import (
     reports,
     sharing,
     shelves,
+    statistics,
+    teams,
     worklist,
 )
 
@@ -28,6 +30,7 @@ urlpatterns = [
     path("tags/<int:pk>/", shelves.TagView.as_view(), name="tag"),
     path("views/", shelves.SavedViewsView.as_view(), name="views"),
     path("views/<int:pk>/", shelves.SavedViewView.as_view(), name="view"),
+    path("statistics/", statistics.StatisticsView.as_view(), name="statistics"),
     path("new/", readings.NewReadingView.as_view(), name="new"),
     path("new/inspect/", readings.InspectFilmView.as_view(), name="inspect"),
     path("new/check/<uuid:submission>/", conflicts.CheckReadingView.as_view(), name="check"),
@@ -59,6 +62,7 @@ urlpatterns = [
     path("<uuid:pk>/undelete/", readings.UndeleteReadingView.as_view(), name="undelete"),
     path("<uuid:pk>/own-reading/", opinions.OpinionView.as_view(), name="review"),
     path("<uuid:pk>/diagnosis/", opinions.DiagnosisView.as_view(), name="diagnosis"),
+    path("<uuid:pk>/team/", teams.TeamView.as_view(), name="team"),
     path("<uuid:pk>/film/", require_safe(serving.film_response), name="film"),
     path("<uuid:pk>/heatmap/", require_safe(serving.heatmap_response), name="heatmap"),
     path("<uuid:pk>/pixels/", require_safe(serving.pixels_response), name="pixels"),

@@ -23,8 +23,8 @@ from django_tasks_db.models import DBTaskResult
 
 from accounts import avatars
 from diagnosis import retention
-from diagnosis.models import Reading
-from diagnosis.services import sharing, shelves
+from diagnosis.models import Patient, Reading, Team
+from diagnosis.services import patient_moves, sharing, shelves
 from forum import moderation, services
 from mlcore import gates
 from mlcore.models import ModelVersion
@@ -96,6 +96,7 @@ MATRIX: dict[str, Row] = {
         (LOGIN, "readings:list", 404, 403, 403), (LOGIN, "readings:views", 404, 403, 403)
     ),
     "readings:step": Row((LOGIN, "readings:list", 404, 404, 404)),
+    "readings:statistics": DOCTORS,
     # The doctor has a reading of the same X-ray and is asked about it.
     "readings:new": Row(DOCTORS.get, (LOGIN, "readings:check", "readings:detail", 403, 403)),
     # Nothing waits for a decision: it leads to the doctor's own reading of this id, or to the form.
@@ -147,6 +148,11 @@ MATRIX: dict[str, Row] = {
         (LOGIN, "readings:detail", 404, 404, 404), (LOGIN, "readings:detail", 404, 404, 404)
     ),
     "readings:diagnosis": Row(*[(LOGIN, "readings:detail", 404, "readings:detail", 404)] * 2),
+    # Of a team, a member who did not make the reading may assign it, too.
+    "readings:team": Row(
+        (LOGIN, "readings:detail", 404, 404, 404), (LOGIN, "readings:detail", 404, 404, 404)
+    ),
+    "patients:detail": OWN_OR_OVERSEEN,
     "readings:share": Row(OWN.get, (LOGIN, "forum:post", 404, 404, 404)),
     "readings:withdraw": Row(OWN.get, (LOGIN, "readings:detail", 404, 404, 404)),
     "forum:list": SIGNED_IN,
@@ -261,7 +267,34 @@ MATRIX |= {
     "admin:diagnosis_reading_history": Row(admin_page(200, "admin:index")),
     "admin:diagnosis_reading_add": NOBODY,
     "admin:diagnosis_reading_delete": NOBODY,
+    "admin:diagnosis_patient_changelist": OVERSIGHT,
+    "admin:diagnosis_patient_change": OVERSIGHT,
+    "admin:diagnosis_patient_history": Row(admin_page(200, "admin:index")),
+    "admin:diagnosis_patient_add": NOBODY,
+    "admin:diagnosis_patient_delete": NOBODY,
+    "admin:diagnosis_patient_duplicates": Row(
+        OVERSIGHT.get, admin_page("admin:diagnosis_patient_duplicates", 403)
+    ),
+    "admin:diagnosis_patient_find": OVERSIGHT,
+    "admin:diagnosis_patient_merge": Row(
+        OVERSIGHT.get, admin_page("admin:diagnosis_patient_change", 403)
+    ),
+    # Of a patient with one reading, none can be moved.
+    "admin:diagnosis_patient_split": Row(OVERSIGHT.get, admin_page(200, 403)),
+    "admin:diagnosis_patient_undo": Row(
+        OVERSIGHT.get, admin_page("admin:diagnosis_patient_change", 403)
+    ),
+    "admin:diagnosis_team_changelist": OVERSIGHT,
+    "admin:diagnosis_team_change": Row(
+        OVERSIGHT.get, admin_page("admin:diagnosis_team_changelist", 403)
+    ),
+    "admin:diagnosis_team_history": OVERSIGHT,
+    "admin:diagnosis_team_add": Row(
+        OVERSIGHT.get, admin_page("admin:diagnosis_team_changelist", 403)
+    ),
+    "admin:diagnosis_team_delete": NOBODY,
     "admin:diagnosis_reading_shared_films": Row(OVERSIGHT.get, admin_page(405, 405)),
+    "admin:diagnosis_reading_statistics": Row(OVERSIGHT.get, admin_page(405, 405)),
     "admin:diagnosis_reading_export": Row(OVERSIGHT.get, admin_page(405, 405)),
     "admin:diagnosis_reading_restore": Row(
         OVERSIGHT.get, admin_page("admin:diagnosis_reading_change", 403)
@@ -388,9 +421,28 @@ def site_objects(
     )  # fmt: skip
     tag = shelves.create_tag(doctor=doctor, name="a tag")
     view = shelves.save_view(doctor=doctor, name="a view", query={"sort": "name"})
+    team = Team.objects.create(name="Ward 1")
+    patient, others = (
+        reading.study.patient,
+        [Patient.objects.create(name=name, number=name) for name in ("a", "b")],
+    )
+    merge = patient_moves.merge_patients(
+        supervisor=supervisor, source_id=others[0].pk, target_id=patient.pk, reason="r"
+    )
     about = {
         "readings:tag": [tag.pk],
         "readings:view": [view.pk],
+        "patients:detail": [patient.pk],
+        "admin:diagnosis_patient_change": [patient.pk],
+        "admin:diagnosis_patient_history": [patient.pk],
+        "admin:diagnosis_patient_delete": [patient.pk],
+        "admin:diagnosis_patient_find": [patient.pk],
+        "admin:diagnosis_patient_merge": [patient.pk, others[1].pk],
+        "admin:diagnosis_patient_split": [patient.pk],
+        "admin:diagnosis_patient_undo": [merge.pk],
+        "admin:diagnosis_team_change": [team.pk],
+        "admin:diagnosis_team_history": [team.pk],
+        "admin:diagnosis_team_delete": [team.pk],
         "readings:undelete": [deleted.pk],
         "readings:withdraw": [reading.pk, case.picture_id],
         "accounts:end_session": [session.pk],
@@ -414,6 +466,9 @@ def site_objects(
     }
     tasks = "admin:django_tasks_database_dbtaskresult"
     about |= {f"{tasks}_{page}": [task.pk] for page in ("change", "delete", "history", "retry")}
+    fields_of_team = {
+        "name": "Ward 1", "memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0,
+    }  # fmt: skip
     fields_of_category = {
         "name_zh_hant": "夜班", "name_en": "Night shift", "position": 5, "opened_by": "EVERYONE",
     }  # fmt: skip
@@ -463,6 +518,13 @@ def site_objects(
         },
         "admin:diagnosis_reading_restore": lambda: {"reason": "r"},
         "admin:diagnosis_reading_purge": lambda: {"reason": "r"},
+        "admin:diagnosis_patient_duplicates": lambda: {"patient": [patient.pk], "reason": "r"},
+        "admin:diagnosis_patient_merge": lambda: {
+            "name": "target", "number": "target", "reason": "r",
+        },
+        "admin:diagnosis_patient_split": lambda: {"reading": [reading.pk], "reason": "r"},
+        "admin:diagnosis_team_add": lambda: fields_of_team | {"name": "Ward 2"},
+        "admin:diagnosis_team_change": lambda: fields_of_team,
         "admin:forum_category_add": lambda: fields_of_category,
         "admin:forum_category_change": lambda: fields_of_category,
         "admin:forum_report_change": lambda: {"do": "leave"},

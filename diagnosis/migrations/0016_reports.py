@@ -27,8 +27,8 @@ class Migration(migrations.Migration):
                 ('reading', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='reports', to='diagnosis.reading', verbose_name='reading')),
             ],
             options={
-                'verbose_name': 'report',
-                'verbose_name_plural': 'reports',
+                'verbose_name': 'copy of a report',
+                'verbose_name_plural': 'copies of reports',
                 'ordering': ['-issued_at', '-id'],
                 'default_permissions': (),
                 'constraints': [models.UniqueConstraint(fields=('reading', 'number'), name='report_number_unique')],

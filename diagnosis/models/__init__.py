@@ -20,7 +20,7 @@ from diagnosis.models.choices import (
     Verdict,
     agreement_of,
 )
-from diagnosis.models.discrepancies import FILM, Source
+from diagnosis.models.discrepancies import FILM, NUMBER, Source
 from diagnosis.models.findings import Finding, Lobe, Side
 from diagnosis.models.indexes import NEWEST_FIRST, READING_INDEXES
 from diagnosis.models.opinion import (
@@ -48,6 +48,7 @@ __all__ = [
     "MAX_PATH",
     "MOVING",
     "NEWEST_FIRST",
+    "NUMBER",
     "READING_INDEXES",
     "RESEMBLANCES",
     "SCOPE_REASONS",

@@ -17,6 +17,7 @@ class Belonging(models.Model):
         null=True,
         blank=True,
         editable=False,
+        db_index=False,  # BELONGING_INDEXES has one that starts with it
         related_name="readings",
         verbose_name=_("study"),
     )
@@ -45,8 +46,9 @@ class Belonging(models.Model):
         abstract = True
 
 
-# Contain readings of teams only, so that those of others cost nothing.
+# Those of teams contain the readings of teams only, so that others cost nothing.
 BELONGING_INDEXES = [
+    models.Index(fields=["study", "doctor", "hidden_at"], name="reading_study"),
     models.Index(
         fields=[
             "team", "-created_at", "-id", "doctor", "label", "exam_date", "patient_name_key",

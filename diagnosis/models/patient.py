@@ -58,13 +58,14 @@ class Patient(models.Model):
         verbose_name = _("patient")
         verbose_name_plural = _("patients")
         default_permissions = ()
-        ordering: ClassVar = ["name_key", "number_key", "id"]
+        ordering: ClassVar = ["-created_at", "-id"]
         indexes: ClassVar = [
             models.Index(
                 fields=["number_key", "id"],
                 opclasses=["varchar_pattern_ops", "uuid_ops"],
                 name="patient_number",
             ),
+            models.Index(fields=["-created_at", "-id"], name="patient_newest"),
             # Covers the list of patients with the same name and date of birth.
             models.Index(
                 fields=["name_key", "birth_date", "number_key", "checked_at", "merged_into"],

@@ -33,8 +33,8 @@ class ReportIssue(models.Model):
     sha256 = models.CharField(_("SHA-256 of the file"), max_length=64)
 
     class Meta:
-        verbose_name = _("report")
-        verbose_name_plural = _("reports")
+        verbose_name = _("copy of a report")
+        verbose_name_plural = _("copies of reports")
         default_permissions = ()
         ordering: ClassVar = ["-issued_at", "-id"]
         constraints: ClassVar = [

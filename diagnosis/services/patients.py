@@ -17,6 +17,9 @@ FIELDS = {
     "patient_age_years": "age_years",
     "exam_date": "exam_date",
 }
+# What else a file states, for the study: further keys of `StatedPatient`.
+STUDY_UID = "study_instance_uid"
+ACCESSION_NUMBER = "accession_number"
 DATES = {"patient_birth_date", "exam_date"}
 AGE = "patient_age_years"
 
@@ -77,6 +80,8 @@ def stated_in(header: DicomHeader | None) -> StatedPatient:
         "patient_birth_date": header.birth_date and header.birth_date.isoformat(),
         "patient_age_years": header.age_years,
         "exam_date": header.study_date and header.study_date.isoformat(),
+        STUDY_UID: header.study_instance_uid,
+        ACCESSION_NUMBER: header.accession_number,
     }
     return {field: value for field, value in stated.items() if value not in (None, "", [])}
 

@@ -25,6 +25,7 @@ from diagnosis.forms.readings import (
     ReadingForm,
     header_fields,
 )
+from diagnosis.forms.teams import WorkForm
 from diagnosis.models import Reading
 from diagnosis.readiness import obstacle, unavailable_text
 from diagnosis.services import pending, quotas, sharing
@@ -36,6 +37,7 @@ from diagnosis.services.readings import (
 )
 from diagnosis.services.report_content import report_content
 from diagnosis.services.report_pdf import code_of
+from diagnosis.services.teams import teams_of
 from diagnosis.services.worklist import mark_opened
 from diagnosis.serving import denied, no_such_reading
 from diagnosis.validators import NOT_NOW, keep_inspected, notices, refusal_to_store
@@ -94,12 +96,18 @@ class NewReadingView(DoctorsOnlyMixin, View):
         if (found := obstacle()) is not None:
             return obstacle_page(request, *found)
         draft = _draft(request)
-        return render(request, "diagnosis/reading_form.html", {"form": ReadingForm(initial=draft)})
+        return render(
+            request,
+            "diagnosis/reading_form.html",
+            {"form": ReadingForm(initial=draft, doctor=request.user)},
+        )
 
     def post(self, request: HttpRequest) -> HttpResponse:
         by_script = request.headers.get("X-Requested-With") == "XMLHttpRequest"
         refused = refusal_of(request.user)  # type: ignore[arg-type]
-        form = ReadingForm(request.POST, request.FILES, meta=request.META, refused=refused)
+        form = ReadingForm(
+            request.POST, request.FILES, meta=request.META, refused=refused, doctor=request.user
+        )
         if not form.is_valid():
             return self._refuse(request, form, status=422 if by_script else 200)
         try:
@@ -108,6 +116,7 @@ class NewReadingView(DoctorsOnlyMixin, View):
                 upload=form.cleaned_data["film"],
                 patient=form.patient_details(),
                 submission=form.cleaned_data["submission"],
+                team=form.chosen_team(),
             )
         except SubmissionTakenError:
             form.add_error(None, _("This form has already been used. Choose the X-ray again."))
@@ -136,7 +145,7 @@ class NewReadingView(DoctorsOnlyMixin, View):
             doctor=request.user,  # type: ignore[arg-type]
             submission=submission,
             upload=form.cleaned_data["film"],
-            fields=form.entered(),
+            fields=form.kept(),
         )
         return reverse("readings:check", args=[submission])
 
@@ -248,6 +257,7 @@ def reading_page(
         "content": None if reading.is_sealed else report_content(reading, with_map=False),
         "record_code": code_of(serving.record_url(request, reading)),
         "list_key": request.GET.get("list", ""),
+        "work_form": _work_form(request, reading),
         **opinion_context(
             reading,
             request.user,  # type: ignore[arg-type]
@@ -260,6 +270,16 @@ def reading_page(
         if is_own:
             mark_opened(doctor=request.user, reading_id=pk)  # type: ignore[arg-type]
     return render(request, template, context)
+
+
+def _work_form(request: HttpRequest, reading: Reading) -> WorkForm | None:
+    """Return the form for team and assignment, None for supervisors and where it has no field."""
+    is_own = reading.doctor_id == request.user.pk
+    if reading.is_hidden or not request.user.has_perm("diagnosis.add_reading"):
+        return None
+    if not (reading.team_id or (is_own and teams_of(request.user).exists())):
+        return None
+    return WorkForm(reading=reading, user=request.user)
 
 
 class DeleteReadingView(OwnReadingMixin, View):

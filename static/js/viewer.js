@@ -220,7 +220,7 @@ function actionsOf(viewer) {
     "close-other": () => comparison.close(),
     swap: () => comparison.swap(),
     link: () => comparison.setLinked(!comparison.isLinked),
-    "other-films": () => comparison.dialog.showModal(),
+    "other-films": () => comparison.choose(),
     heat: () => overlays.toggle("heat"),
     lungs: () => overlays.toggle("lungs"),
     scope: () => overlays.toggle("scope"),

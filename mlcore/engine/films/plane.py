@@ -128,4 +128,5 @@ def of_wide(values: npt.NDArray[Any], *, bits: int, is_inverted: bool) -> Plane:
     if is_inverted:
         steps, ends = _TOP - steps, (_TOP - ends[1], _TOP - ends[0])
         slope, intercept = -step, highest
-    return Plane(steps, bits, _TOP + 1, (Tone(*ends),), slope, intercept, is_exact=False)
+    tone = Tone(*ends, table=grey.spread(np.arange(_TOP + 1), *ends))
+    return Plane(steps, bits, _TOP + 1, (tone,), slope, intercept, is_exact=False)

@@ -5,6 +5,8 @@ import { bindPointer } from "./pointer.js";
 import { transferred } from "./tone.js";
 import { say, word } from "./words.js";
 
+const SEARCH_PAUSE = 300; // milliseconds without typing
+
 export class Comparison {
   constructor(viewer) {
     this.viewer = viewer;
@@ -17,6 +19,33 @@ export class Comparison {
     element.addEventListener("viewer:view", (event) => this.followView(event.target));
     element.addEventListener("viewer:window", (event) => this.followWindow(event.target));
     document.addEventListener("click", (event) => this.onClick(event));
+    const form = this.dialog.querySelector("form");
+    form.addEventListener("input", () => this.searchSoon(form));
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.search(form);
+    });
+  }
+
+  // Asks for another film; the latest are listed at once.
+  choose() {
+    this.dialog.showModal();
+    this.search(this.dialog.querySelector("form"));
+  }
+
+  searchSoon(form) {
+    clearTimeout(this.pause);
+    this.pause = setTimeout(() => this.search(form), SEARCH_PAUSE);
+  }
+
+  async search(form) {
+    clearTimeout(this.pause);
+    this.searches = (this.searches ?? 0) + 1;
+    const number = this.searches;
+    const response = await fetch(form.action, { method: "POST", body: new FormData(form) });
+    if (number !== this.searches || !response.ok) return; // a later one was sent
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    this.dialog.querySelector("[data-found]").replaceChildren(...page.body.childNodes);
   }
 
   // A link to another film opens it beside this one; its page, with a new tab or without script.

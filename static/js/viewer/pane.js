@@ -54,20 +54,22 @@ export class Pane {
       this.find("depth").textContent = word("depth", { bits: this.source.bits });
     } catch (error) {
       if (this.isClosed) return;
-      this.find("depth").textContent = error.message || word("depth-failed");
-      if (!(error instanceof UnavailableError)) console.warn(error);
+      const isExpected = error instanceof UnavailableError;
+      if (!isExpected) console.warn(error);
+      const reason = isExpected && error.message ? error.message : word("depth-failed");
+      this.find("depth").textContent = reason;
       this.requireSource();
     }
   }
 
   async fetchPatiently() {
     const { pixels } = this.element.dataset;
-    if (!pixels) throw new Error(word("depth-too-large"));
+    if (!pixels) throw new UnavailableError(word("depth-too-large"));
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await fetchSource(pixels);
       } catch (error) {
-        if (!error.isBusy || attempt === ATTEMPTS || this.isClosed) throw error;
+        if (!error.seconds || attempt === ATTEMPTS || this.isClosed) throw error;
         await wait(error.seconds);
       }
     }

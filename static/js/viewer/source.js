@@ -4,20 +4,22 @@
 // A source: `levels` possible values; planes of halved size, the first being the whole film;
 // `tones`, `slope`, `intercept`, `padding`, `spacing`, `bits` as in `mlcore/engine/films/plane.py`.
 
+// Raised when there is no stored depth; the message is for the user, "" if there is nothing to say.
+export class UnavailableError extends Error {
+  // `seconds`: after which the server may have time; 0 if asking again is useless.
+  constructor(message, seconds = 0) {
+    super(message);
+    this.seconds = seconds;
+  }
+}
+
 // Reads the film at its stored depth.
 export async function fetchSource(url) {
   const response = await fetch(url, { credentials: "same-origin" });
-  if (!response.ok) throw new UnavailableError(response, await response.text());
-  return unpacked(await response.arrayBuffer());
-}
-
-export class UnavailableError extends Error {
-  constructor(response, text) {
-    const isPlain = response.headers.get("Content-Type")?.startsWith("text/plain");
-    super(isPlain ? text : "");
-    this.isBusy = response.status === 503 && response.headers.has("Retry-After");
-    this.seconds = Number(response.headers.get("Retry-After"));
-  }
+  if (response.ok) return unpacked(await response.arrayBuffer());
+  const isPlain = response.headers.get("Content-Type")?.startsWith("text/plain");
+  const seconds = response.status === 503 ? Number(response.headers.get("Retry-After")) : 0;
+  throw new UnavailableError(isPlain ? await response.text() : "", seconds);
 }
 
 export function unpacked(buffer) {

@@ -14,6 +14,8 @@ from mlcore.engine.films.header import DicomHeader, completed_years
 
 _AGE = re.compile(r"(\d{1,3})\s*([DWMY]?)")
 _DATE = re.compile(r"(\d{4})([.-]?)(\d\d)\2(\d\d)")
+_UID = re.compile(r"\d+(\.\d+)+")
+_MAX_UID = 64
 _EXAM_DATES = ("StudyDate", "AcquisitionDate", "AcquisitionDateTime")
 _UNIT_YEARS = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 # Earlier dates are placeholders of anonymisation tools.
@@ -43,6 +45,8 @@ def read_header(dataset: Dataset) -> DicomHeader:
         view_position=views.view(dataset),
         body_part=views.body_part(dataset),
         pixel_spacing_mm=(spacing.row, spacing.column) if spacing else None,
+        study_instance_uid=_study_uid(dataset),
+        accession_number=_accession_number(dataset),
         charset=tidy("\\".join(names.charset_labels(dataset))),
         notices=tuple(notices),
     )
@@ -51,6 +55,18 @@ def read_header(dataset: Dataset) -> DicomHeader:
 def _sex(dataset: Dataset) -> str | None:
     value = _code(dataset, "PatientSex")
     return value if value in ("M", "F", "O") else None
+
+
+def _study_uid(dataset: Dataset) -> str | None:
+    value = text(dataset, "StudyInstanceUID") or ""
+    return value if _UID.fullmatch(value) and len(value) <= _MAX_UID else None
+
+
+def _accession_number(dataset: Dataset) -> str | None:
+    try:
+        return tidy(names.text_of(dataset, "AccessionNumber"))
+    except names.UndecodableError:
+        return None
 
 
 def _code(dataset: Dataset, keyword: str) -> str | None:
