@@ -24,6 +24,7 @@ from diagnosis.models import Reading, Tag
 from diagnosis.services import shelves
 from diagnosis.services.worklist import MAX_READINGS, add_tag, remove_tag, set_done
 from diagnosis.views.readings import DoctorsOnlyMixin
+from diagnosis.views.reports import zip_response
 from diagnosis.views.worklist import list_url
 from diagnosis.worklist import kept
 from diagnosis.worklist.lists import Worklist
@@ -33,7 +34,7 @@ NAMES_SHOWN = 10
 
 
 class BulkView(DoctorsOnlyMixin, View):
-    """Tag, mark as done, export or delete the selected readings, or all that were found."""
+    """Tag, mark as done, export, report or delete the selected readings, or all that were found."""
 
     def post(self, request: HttpRequest) -> HttpResponseBase:
         self.list_key, known = kept.find(request.session, request.POST.get(kept.PARAMETER, ""))
@@ -58,6 +59,7 @@ class BulkView(DoctorsOnlyMixin, View):
             "done": partial(self._set_done, done=True),
             "put_back": partial(self._set_done, done=False),
             "export": self._export,
+            "reports": self._reports,
             "delete": self._delete,
         }
 
@@ -159,6 +161,9 @@ class BulkView(DoctorsOnlyMixin, View):
         name = f"readings-{timezone.localtime():%Y%m%d-%H%M}.csv"
         rows = export.rows(readings, record=record, seal=True)
         return csv_response(name, export.COLUMNS, rows)
+
+    def _reports(self, request: HttpRequest, keys: list[uuid.UUID]) -> HttpResponseBase:
+        return zip_response(request, keys) or redirect(self.back)
 
     # --- Deletion -------------------------------------------------------------------------
 
