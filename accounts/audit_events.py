@@ -58,6 +58,7 @@ FIELD_EVENTS = {
 # Neither the password nor `last_login`, which has an event of its own.
 RECORDED_FIELDS = [
     "email", "display_name", "hospital", "department", "licence_number", "language", "time_zone",
+    "blind_first",
     "approval", "approval_reason", "approval_decided_by", "is_active", "is_staff", "is_superuser",
 ]  # fmt: skip
 

@@ -34,7 +34,8 @@ def _insert(model: Any, other: dict[str, str], *, source: str, ignore: str = "")
     """
     from django.db import connection
 
-    columns = [field.column for field in model._meta.local_concrete_fields]
+    fields = model._meta.local_concrete_fields
+    columns = [field.column for field in fields if not field.generated]
     if "id" not in other:
         columns.remove("id")
     quoted = ", ".join(f'"{name}"' for name in columns)
@@ -79,6 +80,7 @@ def readings(copies: int, *, apart_s: float) -> None:
     other = {
         "id": "lower(hex(randomblob(16)))" if sqlite else "gen_random_uuid()",
         "created_at": _later("base.created_at", f"k * {apart_s}"),
+        "waiting_since": _later("base.waiting_since", f"k * {apart_s}"),
         "patient_number": f"'P' || {number}",
         "patient_number_key": f"'p' || {number}",
         "film_sha256": "lower(hex(randomblob(32)))" if sqlite

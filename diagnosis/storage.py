@@ -13,6 +13,8 @@ from diagnosis.film_storage import CONFIRMED_MODE, AtomicFileStorage, FilmStorag
 # Named by the settings of earlier versions.
 __all__ = ["CONFIRMED_MODE", "AtomicFileStorage"]
 
+BATCHES = "batch"
+
 
 def films() -> FilmStorage:
     """Return the storage of films."""
@@ -99,6 +101,11 @@ def confirm(sha256: str) -> None:
 def pending_name(doctor_id: int, submission: uuid.UUID) -> str:
     """Return the storage name of an upload that waits for its doctor's decisions."""
     return f"pending/{doctor_id}/{submission}"
+
+
+def batch_name(doctor_id: int, item: uuid.UUID) -> str:
+    """Return the storage name of a batch's file that has not been read yet."""
+    return f"{BATCHES}/{doctor_id}/{item}"
 
 
 def read(name: str) -> bytes | None:

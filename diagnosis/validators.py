@@ -2,7 +2,9 @@
 
 import hashlib
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.core.cache.backends.locmem import LocMemCache
@@ -11,7 +13,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.utils.translation import gettext, gettext_lazy
 
 from mlcore.decoding import decode_film
-from mlcore.engine.films.errors import FilmError
+from mlcore.engine.films.errors import SENTENCES, FilmError
 from mlcore.engine.films.film import Film
 from mlcore.engine.films.notices import NOTICES
 from xraysite.common import metrics
@@ -60,11 +62,21 @@ class UploadedFilm:
 def refusal(error: FilmError) -> ValidationError:
     """Count `error` and return its validation error, translated when it is shown."""
     metrics.count(metrics.REFUSED_FILES, error.code)
-    params = {
-        name: gettext_lazy(str(value)) if name == "kind" else value
-        for name, value in error.detail.items()
-    }
+    params = _translated(error.detail)
     return ValidationError(gettext_lazy(error.sentence), code=error.code, params=params)
+
+
+def _translated(detail: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: gettext_lazy(str(value)) if name == "kind" else value
+        for name, value in detail.items()
+    }
+
+
+def refusal_text(code: str, detail: Mapping[str, Any]) -> str:
+    """Return why a file was refused, in the active language; "" if it is no code of `FilmError`."""
+    sentence = {str(each): text for each, text in SENTENCES.items()}.get(code, "")
+    return gettext(sentence) % _translated(detail) if sentence else ""
 
 
 def notices(film: Film) -> list[str]:

@@ -11,13 +11,14 @@ from django.utils.translation import gettext as _
 from accounts.audit.registry import name_of
 from accounts.models import AuditEntry, User
 from diagnosis import access_log
-from diagnosis.models import Reading, Review
+from diagnosis.models import ConfirmedDiagnosis, Reading, Review
 from diagnosis.visits import Visit, group
 
 # Events that changed the reading or what others can see of it; all others are views.
 DECISIONS = (
     "created", "edited", "reviewed", "hidden", "restored", "case-shared", "case-withdrawn",
-    "changed", "deleted", "purged", "discrepancy",
+    "changed", "deleted", "purged", "discrepancy", "opinion-first", "opinion-signed",
+    "opinion-addendum", "diagnosis-confirmed",
 )  # fmt: skip
 # Computed from the fields that are listed, or named by the event itself.
 NOT_LISTED = frozenset(
@@ -102,8 +103,8 @@ def _changes(changes: dict[str, Any]) -> Iterable[Change]:
 
 
 def _field(name: str) -> Any:
-    """Return the field of a reading or, for the doctor's assessment, of its review."""
-    for model in (Reading, Review):
+    """Return the field of a reading, of its doctor's assessment or of its confirmed diagnosis."""
+    for model in (Reading, Review, ConfirmedDiagnosis):
         try:
             return model._meta.get_field(name)
         except FieldDoesNotExist:

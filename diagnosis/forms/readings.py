@@ -1,7 +1,9 @@
 """Forms for uploading a film, and for correcting, reviewing and deleting a reading."""
 
 import datetime
+import unicodedata
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from crispy_forms.helper import FormHelper
@@ -13,11 +15,21 @@ from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext_lazy as _
 
-from diagnosis.models import MAX_AGE_YEARS, HidingReason, Reading, Review, Sex, Verdict
+from diagnosis.forms.teams import FIELD as TEAM
+from diagnosis.forms.teams import TeamField
+from diagnosis.models import MAX_AGE_YEARS, HidingReason, Reading, Sex, Team
 from diagnosis.retention import UNDO_WINDOW
-from diagnosis.services.patients import FIELDS, PatientDetails, stated_in, text_of
+from diagnosis.services.patients import (
+    FIELDS,
+    PatientDetails,
+    StatedPatient,
+    stated_in,
+    text_of,
+)
+from diagnosis.services.teams import teams_of
 from diagnosis.validators import UploadedFilm, not_stored, too_large, validate_film
 from mlcore.engine.films.header import completed_years
+from xraysite.common.forms import DayField
 from xraysite.common.uploads import TOO_LARGE_KEY, upload_fault
 
 ACCEPT = "image/jpeg,image/png,image/bmp,image/tiff,image/webp,application/dicom,.dcm,.dicom"
@@ -72,13 +84,25 @@ class PatientDetailsForm(forms.ModelForm):
         widgets = {
             "patient_name": forms.TextInput(attrs={"autocomplete": "off", "dir": "auto"}),
             "patient_number": forms.TextInput(attrs={"autocomplete": "off"}),
+            # Typed, because the browser's own input takes no years of the Republic.
             "patient_birth_date": forms.DateInput(
-                format="%Y-%m-%d", attrs={"type": "date", "autocomplete": "off"}
+                format="%Y-%m-%d", attrs={"autocomplete": "off", "data-birth-date": ""}
             ),
             "patient_age_years": forms.NumberInput(
                 attrs={"min": 0, "max": MAX_AGE_YEARS, "inputmode": "numeric"}
             ),
             "exam_date": forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
+        }
+        field_classes = {"patient_birth_date": DayField, "exam_date": DayField}
+        help_texts = {
+            "patient_birth_date": _("Such as 2023-05-01, 112/5/1 or 1120501."),
+        }
+        error_messages = {
+            "patient_birth_date": {
+                "invalid": _(
+                    "Enter a date such as 2023-05-01, or 112/5/1 in years of the Republic."
+                ),
+            },
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -86,13 +110,16 @@ class PatientDetailsForm(forms.ModelForm):
         self.helper = FormHelper()
         self.helper.form_tag = False
         today = timezone.localdate().isoformat()
-        for name in ("patient_birth_date", "exam_date"):
-            self.fields[name].widget.attrs["max"] = today
+        self.fields["exam_date"].widget.attrs["max"] = today
         # Otherwise it follows from the date of birth.
         born = self.data.get(self.add_prefix("patient_birth_date"))
         self.fields["patient_age_years"].required = not born
         sex: Any = self.fields["patient_sex"]
         sex.choices = [("", _("Not stated")), *Sex.choices]
+
+    def clean_patient_number(self) -> str:
+        """Return the number in ASCII where full-width characters were typed."""
+        return unicodedata.normalize("NFKC", self.cleaned_data["patient_number"]).strip()
 
     def clean_exam_date(self) -> Any:
         exam_date = self.cleaned_data["exam_date"]
@@ -177,22 +204,6 @@ class DeletionForm(forms.Form):
         return HidingReason(self.cleaned_data["reason"] or HidingReason.NOT_NEEDED)
 
 
-class ReviewForm(forms.ModelForm):
-    """The doctor's own assessment.
-
-    No verdict is preselected, so that the form does not suggest the model's.
-    """
-
-    verdict = forms.ChoiceField(
-        label=_("What do you see?"), choices=Verdict.choices, widget=forms.RadioSelect
-    )
-
-    class Meta:
-        model = Review
-        fields = ["verdict", "note"]
-        widgets = {"note": forms.Textarea(attrs={"rows": 2, "class": "form-control"})}
-
-
 REFUSED = "account_limit"
 
 
@@ -236,26 +247,19 @@ class FilmForm(forms.Form):
         return upload
 
 
-class ReadingForm(FilmForm, PatientDetailsForm):
-    """A film with its patient's details. Values from a DICOM header fill fields left empty."""
-
-    submission = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
-
-    field_order = ["film", *FIELDS]
+class FilledByFileForm(PatientDetailsForm):
+    """Patient and exam details; values that the file states fill fields left empty."""
 
     class Meta(PatientDetailsForm.Meta):
         pass
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["exam_date"].initial = timezone.localdate
+    def fields_in_file(self) -> dict[str, str]:
+        """Return what the file states, as text by field; see `stated_fields`."""
+        raise NotImplementedError
 
     def complete(self) -> None:
         """Fill fields that were left empty with the header's values, where those are valid."""
-        upload = self.cleaned_data.get("film")
-        if not upload:
-            return
-        for name, value in header_fields(upload).items():
+        for name, value in self.fields_in_file().items():
             if self.data.get(self.add_prefix(name)):
                 continue
             try:
@@ -275,6 +279,38 @@ class ReadingForm(FilmForm, PatientDetailsForm):
         years = None if exam is None else completed_years(birth, exam)
         return years is not None and age in (None, years)
 
+
+class ReadingForm(FilmForm, FilledByFileForm):
+    """A film with its patient's details. Values from a DICOM header fill fields left empty."""
+
+    submission = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
+
+    field_order = ["film", *FIELDS]
+
+    class Meta(PatientDetailsForm.Meta):
+        pass
+
+    def __init__(self, *args: Any, doctor: Any = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["exam_date"].initial = timezone.localdate
+        if doctor is not None and teams_of(doctor).exists():
+            self.fields[TEAM] = field = TeamField(doctor)
+            field.initial = field.sole_team()
+
+    def fields_in_file(self) -> dict[str, str]:
+        upload = self.cleaned_data.get("film")
+        return header_fields(upload) if upload else {}
+
+    def chosen_team(self) -> Team | None:
+        """Return the team that a valid form shares the reading with."""
+        chosen: Team | None = self.cleaned_data.get(TEAM)
+        return chosen
+
+    def kept(self) -> dict[str, str]:
+        """Return what a valid form says as text, to be kept until its doctor has decided."""
+        team = self.chosen_team()
+        return self.entered() | {TEAM: str(team.pk) if team else ""}
+
     def renew_submission(self) -> None:
         """Give the form a new id before it is shown again."""
         data = QueryDict(mutable=True)
@@ -284,14 +320,40 @@ class ReadingForm(FilmForm, PatientDetailsForm):
         self.data = data
 
 
+class BatchItemForm(FilledByFileForm):
+    """Patient and exam details of a file of a batch.
+
+    Args:
+        data: what was entered, as text by field.
+        stated: what the file states about the patient.
+    """
+
+    class Meta(PatientDetailsForm.Meta):
+        pass
+
+    def __init__(self, data: Mapping[str, str], *, stated: StatedPatient) -> None:
+        self.stated = stated
+        super().__init__(dict(data))
+
+    def fields_in_file(self) -> dict[str, str]:
+        return stated_fields(self.stated)
+
+    def _post_clean(self) -> None:
+        """Leave out the checks of a whole reading, which query the database for each file."""
+
+
 def header_fields(upload: UploadedFilm) -> dict[str, str]:
-    """Return the patient's details from the DICOM header.
+    """Return the patient's details from the DICOM header; see `stated_fields`."""
+    return stated_fields(stated_in(upload.film.header))
+
+
+def stated_fields(stated: StatedPatient) -> dict[str, str]:
+    """Return what a file states about the patient as text for the form.
 
     Returns:
-        Text for the form, by field of `PatientDetailsForm`; empty for other file formats. The date
-        of birth comes last, and is left out if it contradicts the header's own age.
+        Text by field of `PatientDetailsForm`; empty for other formats than DICOM. The date of birth
+        comes last, and is left out if it contradicts the header's own age.
     """
-    stated = stated_in(upload.film.header)
     fields = {field: text_of(field, stated) for field in FIELDS}
     birth = fields.pop("patient_birth_date")
     if birth and _fits_header(birth, fields):

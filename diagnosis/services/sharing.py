@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.audit import recording
-from diagnosis import board
+from diagnosis import blind, board
 from diagnosis.board import SharedPost
 from diagnosis.models import Label, Reading, SharedCase
 from diagnosis.querysets import ReadingQuerySet
@@ -149,12 +149,14 @@ def share_case(
 
     Raises:
         Reading.DoesNotExist: the doctor has no such reading.
-        PermissionDenied: no board is connected, or the doctor may not post to it.
+        PermissionDenied: no board is connected, the doctor may not post to it, or the answer is
+            still withheld from the doctor.
         ValueError: there are too many boxes, or the board rejects category or image.
         diagnosis.services.films.FilmMissingError: the film is missing or altered.
     """
     reading = Reading.objects.own_of(doctor).get(pk=reading_id)
-    if not may_share(doctor):
+    # The opinion comes first: the text would quote the model, and colleagues would answer.
+    if not may_share(doctor) or blind.withheld_from(reading, doctor):
         raise PermissionDenied
     # Films never change, so the image is rendered before any row is locked.
     image = redact(reading, boxes)

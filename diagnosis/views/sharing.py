@@ -58,6 +58,8 @@ class ShareCaseView(OwnReadingMixin, View):
         reading = self.own_reading(pk)
         if not sharing.may_share(self.request.user):  # type: ignore[arg-type]
             raise Http404(_("You cannot post to the discussion board."))
+        if reading.is_sealed:
+            raise Http404(_("Record your own opinion before you share this X-ray."))
         return reading
 
     def _edit(self, reading: Reading, form: ShareForm, *, status: int = 200) -> HttpResponse:

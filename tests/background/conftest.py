@@ -25,7 +25,11 @@ def run_all(name: str = "worker-of-a-test") -> None:
 @pytest.fixture
 def database_queue(settings: Settings, db: None) -> Any:
     """Let tasks wait in the database, and emails with them."""
-    settings.TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+    settings.TASKS = {
+        "default": {
+            "BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": settings.TASK_QUEUES
+        }
+    }  # fmt: skip
     settings.EMAIL_BACKEND, settings.EMAIL_DELIVERY_BACKEND = QUEUED, LOCMEM
     settings.SITE_URL = "https://xray.example.org"
     return settings

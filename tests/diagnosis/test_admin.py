@@ -9,6 +9,7 @@ from accounts.models import AuditEntry
 from diagnosis import retention
 from diagnosis.models import Label, Reading
 from diagnosis.services import readings as services
+from diagnosis.services.opinions import review_reading
 from tests.factories import ReadingFactory
 
 LIST = "/admin/diagnosis/reading/"
@@ -82,7 +83,7 @@ def test_the_record_is_a_page_a_person_can_read(lenient_model, as_supervisor, do
         probabilities={"NORMAL": 0.0312345678, "PNEUMONIA": 0.9687654322},
         scope_score=0.123456789, bundle_sha256=lenient_model.bundle_sha256,
     )  # fmt: skip
-    services.review_reading(doctor=doctor, reading_id=reading.pk, verdict="NORMAL", note="clear")
+    review_reading(doctor=doctor, reading_id=reading.pk, verdict="NORMAL", note="clear")
     page = as_supervisor.get(f"{LIST}{reading.pk}/change/").content.decode()
     assert "陳小明" not in re.search(r"<title>.*?</title>", page, re.S)[0]
     assert re.search(r"<h1>\s*陳小明", page)
@@ -109,7 +110,7 @@ def test_the_record_tells_the_history_in_words(
             name="Wang Mei", age_years=40, exam_date=datetime.date(2026, 1, 3), number="P9"
         ),
     )  # fmt: skip
-    services.review_reading(doctor=doctor, reading_id=reading.pk, verdict="CANNOT_TELL", note="?")
+    review_reading(doctor=doctor, reading_id=reading.pk, verdict="CANNOT_TELL", note="?")
     as_doctor.get(f"/readings/{reading.pk}/")
     retention.hide_reading(doctor=doctor, reading_id=reading.pk, reason="MISTAKE")
     retention.restore_reading(supervisor=supervisor, reading_id=reading.pk, reason="asked to")

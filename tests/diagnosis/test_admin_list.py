@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts.models import AuditEntry
 from diagnosis import export, retention
 from diagnosis.models import Label, Reading
-from diagnosis.services.readings import review_reading
+from diagnosis.services.opinions import review_reading
 from tests.factories import DoctorFactory, ReadingFactory
 
 pytestmark = pytest.mark.django_db

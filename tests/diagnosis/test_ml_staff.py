@@ -3,7 +3,7 @@
 import pytest
 
 from diagnosis import retention
-from diagnosis.services.readings import review_reading
+from diagnosis.services.opinions import review_reading
 from tests.security.crawl import addresses
 
 pytestmark = pytest.mark.django_db

@@ -13,7 +13,7 @@ from accounts.models import AuditEntry
 from diagnosis import retention
 from diagnosis.models import HidingReason, Reading
 from diagnosis.services.films import original_film
-from diagnosis.services.readings import review_reading
+from diagnosis.services.opinions import review_reading
 from tests.conftest import post_film
 from tests.factories import ReadingFactory
 

@@ -6,7 +6,8 @@ from django.core.exceptions import ValidationError
 from accounts.models import AuditEntry
 from diagnosis import statistics
 from diagnosis.models import Agreement, Label, Reading, Review
-from diagnosis.services.readings import review_reading
+from diagnosis.models.opinion import WrittenOnceError
+from diagnosis.services.opinions import review_reading
 from tests.conftest import patient_details
 from tests.factories import ReadingFactory
 
@@ -28,8 +29,8 @@ def post_own_reading(
 def test_no_verdict_is_preselected(pneumonia, as_doctor):
     page = as_doctor.get(f"/readings/{pneumonia.pk}/").content.decode()
     form = page[page.index('id="own-reading"') :].split("</section>")[0]
-    assert form.count('type="radio"') == 4
-    assert "checked" not in form
+    assert form.count('name="verdict"') == 4
+    assert " checked" not in form
 
 
 def test_the_doctors_reading_is_shown_on_every_page(pneumonia, as_doctor, as_supervisor, doctor):
@@ -37,7 +38,7 @@ def test_the_doctors_reading_is_shown_on_every_page(pneumonia, as_doctor, as_sup
         as_doctor, pneumonia, "NORMAL", "thymus, not\nconsolidation", follow=True
     )
     page = response.content.decode()
-    assert "Your assessment has been saved." in page
+    assert "Your opinion has been signed." in page
     assert "thymus, not<br>consolidation" in page
     assert "differs from the model" in page
     assert doctor.display_name in page
@@ -49,19 +50,27 @@ def test_the_doctors_reading_is_shown_on_every_page(pneumonia, as_doctor, as_sup
     assert "/own-reading/" not in page, "a supervisor cannot state one"
 
 
-def test_every_change_of_the_doctors_reading_is_audited(pneumonia, as_doctor, doctor):
-    post_own_reading(as_doctor, pneumonia, "NORMAL")
+def test_every_change_of_the_doctors_reading_is_kept_and_audited(pneumonia, as_doctor, doctor):
     post_own_reading(as_doctor, pneumonia, "NORMAL")
     post_own_reading(as_doctor, pneumonia, "PNEUMONIA", "after a second look")
     own = Review.objects.get()
     assert (own.verdict, own.note) == ("PNEUMONIA", "after a second look")
-    rows = AuditEntry.objects.filter(what="reviewed").order_by("sequence")
+    kept = [(one.stage, one.verdict) for one in pneumonia.opinions.all()]
+    assert kept == [("SIGNED", "NORMAL"), ("ADDENDUM", "PNEUMONIA")]
+    rows = AuditEntry.objects.filter(what__startswith="opinion-").order_by("sequence")
     assert [row.changes_dict for row in rows] == [
         {"verdict": ["", "NORMAL"]},
         {"verdict": ["NORMAL", "PNEUMONIA"], "note": ["", "after a second look"]},
     ]
     assert {row.object_pk for row in rows} == {str(pneumonia.pk)}
     assert {row.actor for row in rows} == {doctor}
+    with pytest.raises(WrittenOnceError):
+        pneumonia.opinions.update(verdict="OTHER")
+    with pytest.raises(WrittenOnceError):
+        pneumonia.opinions.first().save()
+    # An addendum says why.
+    page = post_own_reading(as_doctor, pneumonia, "OTHER").content.decode()
+    assert "This field is required." in page
 
 
 @pytest.mark.parametrize(
@@ -108,12 +117,12 @@ def test_an_invalid_verdict_shows_an_error_and_keeps_the_note(sent, pneumonia, a
 
 def test_a_note_has_a_maximum_length(pneumonia, as_doctor, doctor):
     assert (
-        "at most 500 characters"
-        in post_own_reading(as_doctor, pneumonia, "OTHER", "x" * 501).content.decode()
+        "at most 2000 characters"
+        in post_own_reading(as_doctor, pneumonia, "OTHER", "x" * 2001).content.decode()
     )
-    assert post_own_reading(as_doctor, pneumonia, "OTHER", "x" * 500).status_code == 302
+    assert post_own_reading(as_doctor, pneumonia, "OTHER", "x" * 2000).status_code == 302
     with pytest.raises(ValidationError):
-        Review(reading=pneumonia, doctor=doctor, verdict="OTHER", note="x" * 501).full_clean()
+        Review(reading=pneumonia, doctor=doctor, verdict="OTHER", note="x" * 2001).full_clean()
 
 
 def test_only_the_readings_doctor_reviews_it(
@@ -142,7 +151,7 @@ def test_a_note_is_escaped(pneumonia, as_doctor):
 def test_a_film_without_a_label_is_assessed_too(label, active_model, doctor, as_doctor):
     reading = ReadingFactory(doctor=doctor, label=label, scope_reasons=["picture"])
     page = as_doctor.get(f"/readings/{reading.pk}/").content.decode()
-    assert "own-reading-choices" in page
+    assert "opinion-choices" in page
     assert "your assessment is the only one" in page
     page = post_own_reading(as_doctor, reading, "PNEUMONIA", follow=True).content.decode()
     assert "differs from the model" not in page

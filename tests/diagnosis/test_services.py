@@ -15,11 +15,11 @@ from accounts.models import AuditEntry
 from diagnosis import retention, storage
 from diagnosis.models import Label, Reading
 from diagnosis.services.films import FilmMissingError, film_rendering, heatmap, original_film
+from diagnosis.services.opinions import review_reading
 from diagnosis.services.readings import (
     PatientDetails,
     SubmissionTakenError,
     edit_reading,
-    review_reading,
     submit_reading,
 )
 from diagnosis.validators import validate_film
@@ -177,7 +177,7 @@ def test_changes_are_audited_without_the_film(active_model, doctor, film_bytes):
     )
     review_reading(doctor=doctor, reading_id=reading.pk, verdict="OTHER", note="old fracture")
     entries = AuditEntry.objects.filter(object_pk=str(reading.pk)).order_by("pk")
-    assert [entry.what for entry in entries] == ["created", "edited", "reviewed"]
+    assert [entry.what for entry in entries] == ["created", "edited", "opinion-signed"]
     assert entries[1].changes_dict["patient_name"] == ["陳小明", "B"]
     assert entries[2].changes_dict == {"verdict": ["", "OTHER"], "note": ["", "old fracture"]}
     for field in ("activation_map", "patient_name_key", "agreement"):

@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.models import User
 from diagnosis import retention, statistics
 from diagnosis.models import Label, Reading
-from diagnosis.services.readings import review_reading
+from diagnosis.services.opinions import review_reading
 from tests.conftest import signed_in
 from tests.factories import DoctorFactory, ReadingFactory
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from django.conf import settings
 from django.utils import timezone
 
-from diagnosis.models import Reading
+from diagnosis.models import BatchItem, Reading
+from diagnosis.storage import batch_name
 from xraysite import __version__
 from xraysite.backup import databases, sources
 from xraysite.backup.errors import BackupError, DamagedError
@@ -111,7 +112,7 @@ def _back_up(repository: Repository, scratch: Path) -> Made:
         audit_head=contents.audit_head,
     )
     films, missing = _films(repository, contents.films, store)
-    entries |= _others(store)
+    entries |= _others(store) | _waiting(store)
     files = [*films, *entries.values()]
     manifest = Manifest(now.isoformat(), __version__, facts, files, missing)
     name = _free_name(repository, f"{now:%Y%m%dT%H%M%SZ}")
@@ -150,6 +151,19 @@ def _films(
             if Reading.objects.filter(film_sha256=sha256).exists():  # not purged in the meantime
                 missing.append(path)
     return films, missing
+
+
+def _waiting(store: Store) -> dict[tuple[str, str], Entry]:
+    """Store the X-rays of batches that have not been read yet."""
+    root, entries = sources.roots()[sources.FILMS], {}
+    for item in BatchItem.objects.filter(is_stored=True).iterator(chunk_size=500):
+        path = batch_name(item.doctor_id, item.pk)
+        try:
+            with root.fetched(path) as found:
+                entries[sources.FILMS, path] = Entry(sources.FILMS, path, *store(found))
+        except FileNotFoundError:  # read or removed in the meantime
+            continue
+    return entries
 
 
 def _free_name(repository: Repository, name: str) -> str:

@@ -43,11 +43,18 @@ class LimitedUploadHandler(_MetaKept):
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         super().new_file(*args, **kwargs)
         self.received = 0
+        self.limit = self._limit_of(str(self.file_name))
         self.hopeless = self.announced > settings.FILM_MAX_BYTES * READ_FACTOR
+
+    def _limit_of(self, name: str) -> int:
+        """Return the limit for a file: the view's own (`upload_limit`), or that of X-rays."""
+        match = getattr(self.request, "resolver_match", None)
+        own = getattr(getattr(match and match.func, "view_class", None), "upload_limit", None)
+        return int(own(name)) if own is not None else int(settings.FILM_MAX_BYTES)
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
         self.received += len(raw_data)
-        if self.hopeless or self.received > settings.FILM_MAX_BYTES:
+        if self.hopeless or self.received > self.limit:
             self.meta[TOO_LARGE_KEY] = True
             raise StopUpload(connection_reset=True) if self.hopeless else SkipFile
         return raw_data

@@ -2,8 +2,10 @@
 
 import hashlib
 from collections.abc import Iterator
+from itertools import chain
 
 from diagnosis import sealed_jpeg, storage, sweeping
+from diagnosis.batches import ending
 from diagnosis.film_storage import StoredFile
 from diagnosis.models import Reading
 from diagnosis.services import films, pending
@@ -104,9 +106,18 @@ def films_have_readings(run: Run) -> Iterator[Finding]:
         if run.repair:
             path.unlink(missing_ok=True)
         yield Finding("temporary-file", str(path), text, run.repair)
-    for file in pending.expired():
+    for file in chain(pending.expired(), ending.leftovers()):
         if run.repair:
             storage.remove([file.name])
         yield Finding("temporary-file", file.name, text, run.repair)
     if waiting := len(sweeping.quarantined()):
         run.notes["X-rays in quarantine"] += waiting
+
+
+def batches_have_films(run: Run) -> Iterator[Finding]:
+    """Check that the X-rays of batches that have not been read yet are in the storage."""
+    for item in ending.missing():
+        if run.repair:
+            ending.note_missing(item)
+        text = "An X-ray of a batch is missing; --repair asks its doctor to send it again."
+        yield Finding("batch-film-missing", str(item.pk), text, run.repair)

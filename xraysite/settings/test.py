@@ -8,7 +8,7 @@ from pathlib import Path
 from xraysite.common import env
 
 from .base import *  # noqa: F403
-from .base import TASK_ENGINES
+from .base import TASK_ENGINES, TASK_QUEUES
 
 SECRET_KEY = "a key of the tests alone, which guards nothing at all"  # noqa: S105
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
@@ -41,7 +41,8 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite"):
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = EMAIL_DELIVERY_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-TASKS = {"default": {"BACKEND": TASK_ENGINES["immediate"]}}
+TASKS = {"default": {"BACKEND": TASK_ENGINES["immediate"], "QUEUES": TASK_QUEUES}}
+BATCH_THREAD = False
 ACCOUNT_RATE_LIMITS = False
 METRICS_TOKEN, METRICS_DIR = "", None
 AUDIT_ANCHOR = None  # tests roll back or flush the log, and the anchor never moves back

@@ -1,9 +1,12 @@
 from argparse import ArgumentParser
+from itertools import chain
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from diagnosis import storage, sweeping
+from diagnosis.batches import ending
 from diagnosis.services import pending
 
 OLDER = (
@@ -19,7 +22,8 @@ class Command(BaseCommand):
         "Set aside X-rays without a reading, and remove unfinished files, temporary files of "
         "uploads, and uploads that wait for their doctor's decisions, once they are older than an "
         "hour. Crashes, full disks and closed browsers leave such files. X-rays are moved to the "
-        "folder quarantine/ of the X-ray storage, by date, and can be put back."
+        "folder quarantine/ of the X-ray storage, by date, and can be put back. Also removes "
+        "X-rays of batches that waited for their doctor for BATCH_KEEP_DAYS."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -50,6 +54,8 @@ class Command(BaseCommand):
         if options["put_back"]:
             self._put_back(every=True)
             return
+        if not options["dry_run"]:
+            self._end_batches()
         self._remove_temporary(dry_run=options["dry_run"])
         if not options["dry_run"]:
             self._put_back(every=False)
@@ -65,13 +71,23 @@ class Command(BaseCommand):
                 upload.unlink(missing_ok=True)
             found += 1
             self.stdout.write(upload.name)
-        for file in pending.expired():
+        for file in chain(pending.expired(), ending.leftovers()):
             if not dry_run:
                 storage.remove([file.name])
             found += 1
             self.stdout.write(file.filename)
         done = "would be removed" if dry_run else "removed"
         self.stdout.write(f"{found} temporary file(s) {done}.")
+
+    def _end_batches(self) -> None:
+        """Remove X-rays of batches that nobody attended to; their rows tell the doctor."""
+        ended = sum(ending.expire(item) for item in ending.expired())
+        forgotten = ending.forget_old()
+        if ended or forgotten:
+            self.stdout.write(
+                f"{ended} X-ray(s) removed that waited for patient data or a decision for "
+                f"{settings.BATCH_KEEP_DAYS} days; {forgotten} row(s) of old batches deleted."
+            )
 
     def _put_back(self, *, every: bool) -> None:
         waiting = sweeping.quarantined()

@@ -17,8 +17,14 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django_tasks import task as library_task
 from django_tasks import task_backends
-from django_tasks.base import DEFAULT_TASK_BACKEND_ALIAS, Task
+from django_tasks.base import (
+    DEFAULT_TASK_BACKEND_ALIAS,
+    DEFAULT_TASK_QUEUE_NAME,
+    Task,
+    TaskResultStatus,
+)
 from django_tasks_db.backend import DatabaseBackend
+from django_tasks_db.models import DBTaskResult
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +51,15 @@ class TaskFailedError(Exception):
     """
 
 
-def background_task(title: Promise) -> Callable[[Callable[..., Any]], Task]:
+# For work that may take long in total, such as reading a batch of X-rays. A worker that takes tasks
+# of any queue runs those of others first.
+READINGS = "readings"
+LATER = -10
+
+
+def background_task(
+    title: Promise, *, queue: str = DEFAULT_TASK_QUEUE_NAME
+) -> Callable[[Callable[..., Any]], Task]:
     """Make a function a background task, by a decorator.
 
     The function takes `context` (django-tasks' `TaskContext`) and keyword arguments that `enqueue`
@@ -55,6 +69,7 @@ def background_task(title: Promise) -> Callable[[Callable[..., Any]], Task]:
 
     Args:
         title: what the task does, for supervisors, such as "Send an email".
+        queue: the queue that it waits in, one of `settings.TASK_QUEUES`.
     """
 
     def decorate(function: Callable[..., Any]) -> Task:
@@ -70,7 +85,7 @@ def background_task(title: Promise) -> Callable[[Callable[..., Any]], Task]:
                 logger.exception("The task %s failed.", made.module_path)
                 raise TaskFailedError(_place_of(error)) from None
 
-        made = library_task(takes_context=True)(run)
+        made = library_task(takes_context=True, queue_name=queue)(run)
         TITLES[made.module_path] = title
         return made
 
@@ -97,7 +112,11 @@ def _place_of(error: BaseException) -> str:
 
 
 def enqueue(
-    task: Task, *, after: datetime.timedelta = datetime.timedelta(0), **arguments: Any
+    task: Task,
+    *,
+    after: datetime.timedelta = datetime.timedelta(0),
+    priority: int = 0,
+    **arguments: Any,
 ) -> None:
     """Let a worker run a task once the current transaction is committed.
 
@@ -108,6 +127,7 @@ def enqueue(
     Args:
         task: made by `background_task`.
         after: the time to wait; ignored without workers, where a task runs at once.
+        priority: -100 to 100; of the tasks that are due, the highest is next. RQ ignores it.
         arguments: integers, booleans, None, UUIDs, and lists of these.
 
     Raises:
@@ -117,6 +137,8 @@ def enqueue(
     plain = {name: _plain(name, value) for name, value in arguments.items()}
     if after and backend.supports_defer:
         task = task.using(run_after=timezone.now() + after)
+    if priority and backend.supports_priority:
+        task = task.using(priority=priority)
     if isinstance(backend, DatabaseBackend):
         task.enqueue(**plain)
     else:
@@ -134,6 +156,12 @@ def _plain(name: str, value: Any) -> Any:
         f"Tasks take integers, booleans, UUIDs and None, because text may name a patient. Store "
         f"the value and pass the key of its row. Received for {name!r}: {type(value).__name__}."
     )
+
+
+def is_queued(task: Task) -> bool:
+    """Return whether the database's queue has a task of this kind that waits or runs."""
+    rows = DBTaskResult.objects.filter(task_path=task.module_path)
+    return rows.filter(status__in=[TaskResultStatus.READY, TaskResultStatus.RUNNING]).exists()
 
 
 def has_workers() -> bool:

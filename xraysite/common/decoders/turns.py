@@ -1,5 +1,8 @@
 """Whose file is decoded next: at most one of an account at a time, one more waits.
 
+Batches are read in the background: one of their files at a time, and none while a request's file
+waits.
+
 A turn lasts until the request ends, so that the pixels of at most `settings.DECODERS` films are in
 a web process's memory at once. Uploads have threads of their own (`xraysite.server.lanes`) and wait
 for these without a limit on their number. Other requests that need a decoder hold a thread for
@@ -12,7 +15,8 @@ import ctypes
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 from django.conf import settings
@@ -29,6 +33,8 @@ MAX_WAIT_SECONDS = 10.0
 # Seconds that an upload may have waited for a thread; a browser or proxy would soon give up.
 MAX_QUEUE_SECONDS = 40.0
 RETRY_SECONDS = 5
+# The account of files that are read in the background.
+BACKGROUND = "background"
 
 
 class DecodersBusyError(Exception):
@@ -82,6 +88,19 @@ class Turns:
                 self._waiting.remove(ticket)
                 self._changed.notify_all()
 
+    def take_spare(self, wait: float = MAX_QUEUE_SECONDS) -> None:
+        """Wait until no request waits, and take a turn for a file that nobody is waiting for.
+
+        Raises:
+            DecodersBusyError: there was no spare turn for `wait` seconds.
+        """
+        until = time.monotonic() + wait
+        with self._changed:
+            while self._waiting or self._running[BACKGROUND] or self._count() >= self._at_once:
+                if not self._changed.wait(until - time.monotonic()):
+                    raise DecodersBusyError
+            self._running[BACKGROUND] += 1
+
     def give_back(self, account: str, *, seated: bool = True) -> None:
         """End the account's turn, and leave the seat."""
         with self._changed:
@@ -121,7 +140,23 @@ class _Request:
             release_memory()
 
 
-_current: ContextVar[_Request | None] = ContextVar("request", default=None)
+class _Background:
+    def __init__(self) -> None:
+        self._has_turn = False
+
+    def take(self) -> None:
+        if not self._has_turn:
+            _turns().take_spare()
+            self._has_turn = True
+
+    def give_back(self) -> None:
+        if self._has_turn:
+            _turns().give_back(BACKGROUND, seated=False)
+            self._has_turn = False
+            release_memory()
+
+
+_current: ContextVar[_Request | _Background | None] = ContextVar("request", default=None)
 _made: list[Turns] = []
 _making = threading.Lock()
 
@@ -143,6 +178,18 @@ def take() -> None:
     request = _current.get()
     if request is not None:
         request.take()
+
+
+@contextmanager
+def in_background() -> Iterator[None]:
+    """Let a file that is decoded inside the block wait for those of requests."""
+    current = _Background()
+    token = _current.set(current)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+        current.give_back()
 
 
 def release_memory() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from diagnosis.batches import running
 from xraysite.common.background import mails, workers
 
 
@@ -24,5 +25,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, set_aside: bool, **options: Any) -> None:
         if set_aside:
             self.stdout.write(f"{mails.set_aside()} emails set aside.")
-        tasks, lost = workers.put_back(), mails.requeue()
+        tasks, lost, films = workers.put_back(), mails.requeue(), running.revive()
         self.stdout.write(f"{tasks} tasks of dead workers, {lost} emails without a task.")
+        if films:
+            self.stdout.write(f"{films} X-rays of batches wait again.")
