@@ -47,7 +47,7 @@ def home(request: HttpRequest) -> HttpResponse:
 def _dashboard(request: HttpRequest) -> dict[str, Any]:
     own = Reading.objects.own_of(request.user)
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    newest = with_sharing(own.select_related("review")).defer("activation_map")
+    newest = with_sharing(own.select_related("review", "study")).defer("activation_map")
     recent = list(newest.with_withheld(request.user)[:5])
     if recent:
         access_log.record_list(recent, what="list")

@@ -80,7 +80,7 @@ def shown_value(patient: Patient, name: str) -> str:
 def _patient(request: HttpRequest, pk: uuid.UUID) -> Patient:
     if not request.user.has_perm("diagnosis.oversee_reading"):
         raise PermissionDenied
-    return cast(Patient, get_object_or_404(Patient.objects.visible_to(request.user), pk=pk))
+    return get_object_or_404(Patient.objects.visible_to(request.user), pk=pk)
 
 
 def _readings(request: HttpRequest, patient: Patient) -> list[Reading]:

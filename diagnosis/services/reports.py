@@ -48,7 +48,7 @@ def file_name(reading: Reading) -> str:
 
 
 def issue_report(
-    *, reading: Reading, user: "User", language: str, with_map: bool, url: str
+    *, reading: Reading, user: "User", language: str, with_map: bool, url: str, **request: Any
 ) -> Copy:
     """Make the next copy of a reading's report and record who received it.
 
@@ -58,6 +58,7 @@ def issue_report(
         language: a key of `LANGUAGES`.
         with_map: whether the heatmap is asked for; a reading out of scope has none.
         url: the absolute URL of the record.
+        request: `accounts.audit.recording.origin_of` the request, for the audit log.
 
     Raises:
         Reading.DoesNotExist: the reading has been purged in the meantime.
@@ -83,7 +84,7 @@ def issue_report(
         issue.sha256 = hashlib.sha256(pdf).hexdigest()
         issue.save()
         detail = {"copy": issue.number, "sha256": issue.sha256}
-        record_access(reading, what="report-issued", by=user, detail=detail)
+        record_access(reading, what="report-issued", by=user, detail=detail, **request)
     return Copy(issue, pdf)
 
 

@@ -13,7 +13,7 @@ from django.views import View
 
 from diagnosis import access_log
 from diagnosis.forms.readings import DeletionForm
-from diagnosis.models import Reading, SavedView, Tag
+from diagnosis.models import Label, Reading, SavedView, Tag
 from diagnosis.serving import denied
 from diagnosis.views.readings import DoctorsOnlyMixin, OwnReadingMixin
 from diagnosis.worklist import counts, kept, orders, rows
@@ -125,9 +125,10 @@ def _chips(request: HttpRequest, worklist: Worklist) -> list[dict[str, Any]]:
         (_("Not opened yet"), {"state": counts.UNREAD}),
         (_("No assessment"), {"own": counts.NONE}),
         (_("Differs from the model"), {"own": counts.DIFFERS}),
-        (_("Pneumonia"), {"result": "PNEUMONIA"}),
-        (_("Inconclusive"), {"result": "UNSURE"}),
-        (_("Out of scope"), {"result": "OUT_OF_SCOPE"}),
+        *(
+            (str(label.label), {"result": str(label)})
+            for label in (Label.PNEUMONIA, Label.UNSURE, Label.OUT_OF_SCOPE)
+        ),
     ]
     others = query_string(request, without=[*PAGE_FIELDS, *counts.CONDITIONS])
     current = worklist.search.chosen

@@ -21,7 +21,7 @@ def load(user: Any, keys: Sequence[Any]) -> list[Reading]:
     if not keys:
         return []
     readings = Reading.objects.own_of(user).filter(pk__in=keys).order_by()
-    shown = with_sharing(readings).select_related("review")
+    shown = with_sharing(readings).select_related("review", "study")
     by_key = {reading.pk: reading for reading in shown.defer("activation_map").with_withheld(user)}
     return prepared([by_key[key] for key in keys if key in by_key])
 
