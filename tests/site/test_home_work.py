@@ -5,10 +5,9 @@ import re
 import pytest
 
 from diagnosis.models import Stage
-from forum.models import Category
 from tests import board
 from tests.conftest import signed_in
-from tests.factories import ReadingFactory, UserFactory
+from tests.factories import DoctorFactory, ReadingFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -54,7 +53,7 @@ def test_a_home_without_readings_says_what_to_do(doctor, active_model):
 
 
 def test_news_of_the_board_end_when_they_are_read(doctor, active_model):
-    topic = board.topic(author=UserFactory(), title="Round pneumonia", category=Category.objects.first())
+    topic = board.open_topic(DoctorFactory(), title="Round pneumonia")
     browser = signed_in(doctor)
     assert "Round pneumonia" in browser.get("/").content.decode()
     browser.get(topic.get_absolute_url())
