@@ -114,17 +114,15 @@ class Summary:
 
 
 def rows_of(items: Iterable[BatchItem], *, user: Any) -> list[Row]:
-    """Return the rows of files, which were selected with their readings.
+    """Return the rows of files of `user`, who sees them; without results that are withheld."""
+    chosen = list(items)
+    keys = [item.reading_id for item in chosen if item.reading_id is not None]
+    own = Reading.objects.own_of(user).with_withheld(user).defer("activation_map")
+    readings: dict[Any, Reading] = {reading.pk: reading for reading in own.filter(pk__in=keys)}
+    return [_row(item, readings.get(item.reading_id)) for item in chosen]
 
-    Args:
-        items: files of `user`.
-        user: who sees them.
-    """
-    return [_row(item, user) for item in items]
 
-
-def _row(item: BatchItem, user: Any) -> Row:
-    reading = item.reading if item.reading is not None and not item.reading.is_hidden else None
+def _row(item: BatchItem, reading: Reading | None) -> Row:
     return Row(
         item=item,
         cells=_cells(item) if item.state in EDITABLE else (),
