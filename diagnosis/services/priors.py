@@ -16,7 +16,7 @@ def prior_films(reading: Reading, user: Any) -> list[Reading]:
     films count too, so that the page of an earlier film leads to them. Copies of the very same film
     are left out.
     """
-    others = Reading.objects.visible_to(user).filter(hidden_at__isnull=True)
+    others = Reading.objects.visible_to(user).with_withheld(user).filter(hidden_at__isnull=True)
     number = search_key(reading.patient_number)
     if number:
         others = others.filter(patient_number_key=number)
