@@ -17,12 +17,13 @@ class ProfileForm(forms.ModelForm):
     class Meta:
         model = User
         fields = [
-            "display_name", "hospital", "department", "language", "time_zone", "show_heatmap",
-            "blind_first",
+            "display_name", "hospital", "department", "language", "time_zone", "roc_years",
+            "show_heatmap", "blind_first",
         ]  # fmt: skip
         labels = {"display_name": _("Name")}
         help_texts = {
             "language": _("Language of the interface from your next sign-in."),
+            "roc_years": _("Dates are shown as 115/11/27. Both kinds can be typed everywhere."),
             "show_heatmap": _(
                 "Otherwise you see the X-ray first, and the areas that support pneumonia when you "
                 "ask for them. For accounts that read X-rays."

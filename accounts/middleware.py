@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from auditlog.middleware import AuditlogMiddleware
+from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse
@@ -12,6 +13,7 @@ from django.utils import timezone
 from accounts import session_limits, time_zones, two_factor
 from accounts.models import User
 from xraysite.common.client_address import client_address
+from xraysite.common.dates import roc_years
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -22,8 +24,11 @@ OPEN_WITHOUT_APPROVAL = frozenset(
         "about",
         "favicon",
         "healthz",
+        "manifest",
         "metrics",
+        "offline",
         "readyz",
+        "service_worker",
         "set_language",
         "account_logout",
         # The session's remaining time.
@@ -52,10 +57,13 @@ OPEN_WITHOUT_FACTOR = frozenset(
         "account_reauthenticate",
         "favicon",
         "healthz",
+        "manifest",
         "metrics",
+        "offline",
         "mfa_reauthenticate",
         "mfa_reauthenticate_webauthn",
         "readyz",
+        "service_worker",
         "set_language",
     }
 )
@@ -130,20 +138,21 @@ class SessionLimitsMiddleware:
         if request.user.is_authenticated:
             if session_limits.time_left(request).seconds <= 0:
                 session_limits.end(request)
-            elif request.path != reverse("accounts:session"):
+            elif request.path not in {reverse(name) for name in settings.BACKGROUND_URLS}:
                 session_limits.note_use(request)
         return self.get_response(request)
 
 
 class TimeZoneMiddleware:
-    """Activates the time zone chosen in the profile, or the site's default."""
+    """Activates time zone and years chosen in the profile, or the site's default."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        zone = time_zones.zone_of(request.user) if isinstance(request.user, User) else None
-        with timezone.override(zone):
+        user = request.user if isinstance(request.user, User) else None
+        zone = time_zones.zone_of(user) if user is not None else None
+        with timezone.override(zone), roc_years(user is not None and user.roc_years):
             return self.get_response(request)
 
 

@@ -82,6 +82,7 @@ class User(AbstractUser):
         _("language"), max_length=10, choices=settings.LANGUAGES, blank=True
     )
     time_zone = models.CharField(_("time zone"), max_length=64, blank=True)
+    roc_years = models.BooleanField(_("show years of the Republic of China (ROC)"), default=False)
     show_heatmap = models.BooleanField(_("show the heatmap at once"), default=False)
     blind_first = models.BooleanField(_("own opinion before the model's result"), default=False)
     avatar = models.FileField(_("avatar"), upload_to=avatar_name, blank=True)

@@ -63,8 +63,8 @@ def update_profile(*, user: User) -> User:
     """Save the profile fields that users may edit themselves."""
     user.save(
         update_fields=[
-            "display_name", "hospital", "department", "language", "time_zone", "show_heatmap",
-            "blind_first",
+            "display_name", "hospital", "department", "language", "time_zone", "roc_years",
+            "show_heatmap", "blind_first",
         ]
     )  # fmt: skip
     return user

@@ -34,7 +34,8 @@ def _insert(model: Any, other: dict[str, str], *, source: str, ignore: str = "")
     """
     from django.db import connection
 
-    columns = [field.column for field in model._meta.local_concrete_fields]
+    fields = model._meta.local_concrete_fields
+    columns = [field.column for field in fields if not field.generated]
     if "id" not in other:
         columns.remove("id")
     quoted = ", ".join(f'"{name}"' for name in columns)

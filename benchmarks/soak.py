@@ -40,6 +40,8 @@ from soak_faults import FAULTS, NotTriedError, Target, descendants  # noqa: E402
 from soak_site import Client, Journal, small_disk  # noqa: E402
 from soak_verdict import lost  # noqa: E402
 
+from xraysite.common import private_files  # noqa: E402
+
 FAULT_S = 5.0
 RECOVERY_S = 300.0
 MOST_S = 24 * 3600.0  # for all inputs
@@ -248,6 +250,8 @@ def main() -> None:
             shipped = ROOT / "mlcore" / "bundles"
             shutil.copytree(shipped, Path(folder, "bundles"))  # one that may be damaged
             start_django(folder, None)
+            for copied in Path(folder, "bundles").rglob("*"):
+                private_files.close_to_others(copied)
             import tests.films.mutations  # noqa: F401 - before threads would import it at once
 
             found = {"machine": here, **run(options, folder, has_small_disk)}

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 READING = re.compile(r"^/readings/([0-9a-f-]{36})/$")
+CHECK = re.compile(r"^/readings/new/check/[0-9a-f-]{36}/$")
 # Tries after which a file is never answered finally: the doctor would try for ever.
 MOST_TRIES = 200
 # How an upload may end. The first three are final answers.
@@ -75,9 +76,11 @@ class Answer:
         if self.status == 302:
             if READING.match(self.location):
                 return "acknowledged"
-            return "asked" if self.location.endswith("/check/") else "error"
+            return "asked" if CHECK.match(self.location) else "error"
         if self.status == 503:
             return "busy" if self.retry_after else "unavailable"
+        if self.status == 507:  # no room for the request itself
+            return "unavailable"
         if self.status == 429:
             return "limited"
         return "error" if self.status >= 500 else "refused"

@@ -34,7 +34,7 @@ def _readings(journal: Journal) -> Iterator[str]:
             yield f"The acknowledged reading {attempt.reading} is missing or of another film."
         elif attempt.reading and not _film_is_whole(attempt.sha256):
             yield f"The film of the reading {attempt.reading} is missing or damaged."
-        elif stored and not set(attempt.answers) & set(STORED):
+        elif stored and not set(attempt.answers) & (set(STORED) - {"asked"}):
             yield f"{attempt.kind}: stored although it was only {attempt.outcome}."
         if len(stored) > 1:
             yield f"{attempt.kind}: stored {len(stored)} times."
@@ -80,7 +80,8 @@ def _fsck() -> Iterator[str]:
         yield f"fsck failed: {done.stderr[-500:]}"
         return
     for code, count in Counter(each["code"] for each in findings).items():
-        yield f"fsck: {count} × {code}"
+        example = next(each for each in findings if each["code"] == code)
+        yield f"fsck: {count} × {code}, for example {json.dumps(example)}"
 
 
 def _audit() -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from diagnosis.answer import ANSWER_FIELDS
 from diagnosis.models import Label, Reading
 from diagnosis.models.discrepancies import summary
 
@@ -54,8 +55,15 @@ CHUNK_SIZE = 2000
 RECORD_SIZE = 500
 
 
+# What the file does not say to a doctor from whom the model's answer is withheld.
+SEALED = {number for number, field in enumerate(COLUMNS.values()) if field in ANSWER_FIELDS}
+
+
 def rows(
-    readings: QuerySet[Reading], *, record: Callable[[list[Any]], None]
+    readings: QuerySet[Reading],
+    *,
+    record: Callable[[list[Any]], None],
+    seal: bool = False,
 ) -> Iterator[list[object]]:
     """Yield a row of `COLUMNS` for each reading, in the queryset's order.
 
@@ -66,12 +74,15 @@ def rows(
         record: called with the primary keys of the next `RECORD_SIZE` readings before the first of
             them is yielded, so that an export that is broken off is recorded as far as it went,
             and the log is locked for a moment only.
+        seal: whether the model's answer is left out where it is withheld, as in every file for the
+            readings' own doctor.
     """
-    fields = readings.values_list(*COLUMNS.values()).iterator(chunk_size=CHUNK_SIZE)
+    fields = readings.values_list(*COLUMNS.values(), "withheld").iterator(chunk_size=CHUNK_SIZE)
     while some := list(islice(fields, RECORD_SIZE)):
         record([values[0] for values in some])
-        for values in some:
-            yield [_cell(value) for value in values]
+        for *values, withheld in some:
+            left_out = SEALED if seal and withheld else ()
+            yield ["" if n in left_out else _cell(value) for n, value in enumerate(values)]
 
 
 def _cell(value: Any) -> object:

@@ -10,15 +10,16 @@ from contextlib import suppress
 from typing import Any, Self, TypeVar
 
 from django.db import models
-from django.db.models import Value
+from django.db.models import Exists, OuterRef, Value
 from django.db.models.functions import StrIndex
 from django.db.models.lookups import GreaterThan
 from django.db.models.query import ModelIterable
 
 from diagnosis.answer import ANSWER_FIELDS
-from diagnosis.search import search_key
+from diagnosis.search import number_key, search_key
 
 SEARCH_LIMIT = 1000
+FEW = 1000
 MAX_QUERY_LENGTH = 250
 
 ReadingT = TypeVar("ReadingT", bound=models.Model)
@@ -28,7 +29,7 @@ class _SealingIterable(ModelIterable):
     """Yield objects without their answer where it is withheld from the queryset's viewer."""
 
     def __iter__(self) -> Iterator[Any]:
-        viewer = self.queryset.viewer
+        viewer = self.queryset.viewer  # type: ignore[attr-defined]
         for reading in super().__iter__():
             if is_withheld(reading, viewer):
                 reading.seal()
@@ -63,7 +64,7 @@ class ReadingQuerySet(models.QuerySet[ReadingT]):
     def _values(self, *fields: Any, **expressions: Any) -> Self:
         if self.viewer is not None and ANSWER_FIELDS.keys() & set(fields):
             raise TypeError("Values cannot be sealed. Apply `answered` instead of `with_withheld`.")
-        return super()._values(*fields, **expressions)  # type: ignore[misc, no-any-return]
+        return super()._values(*fields, **expressions)  # type: ignore[misc]
 
     def with_withheld(self, user: Any) -> Self:
         """Load objects for a page of `user`: where the model's answer is withheld, without it.
@@ -74,7 +75,7 @@ class ReadingQuerySet(models.QuerySet[ReadingT]):
         """
         loaded = self._chain()  # type: ignore[attr-defined]
         loaded.viewer, loaded._iterable_class = user, _SealingIterable
-        return loaded  # type: ignore[no-any-return]
+        return loaded
 
     def answered(self, user: Any) -> Self:
         """Return the readings whose model's answer is not withheld from `user`.
@@ -118,11 +119,41 @@ class ReadingQuerySet(models.QuerySet[ReadingT]):
     def visible_to(self, user: Any) -> Self:
         """Return the readings that `user` may see.
 
-        Doctors see their own readings that they have not deleted; supervisors see all readings.
+        Doctors see their own readings and those of their teams that are not deleted; supervisors
+        see all readings.
         """
         if user.is_authenticated and user.has_perm("diagnosis.oversee_reading"):
             return self.all()
-        return self.own_of(user)
+        return self.worklist_of(user)
+
+    def team_of(self, user: Any) -> Self:
+        """Return the readings of the teams that `user` is a member of, by any doctor.
+
+        Deleted ones are left out. Membership is looked up now, so leaving a team ends access.
+        """
+        teams = self._teams_of(user)
+        if not teams:
+            return self.none()
+        return self.filter(team_id__in=teams, hidden_at__isnull=True)
+
+    def worklist_of(self, user: Any) -> Self:
+        """Return the readings that `user` works on: the own ones, and those of their teams.
+
+        Whoever is a member of no team gets `own_of`, with its indexes.
+        """
+        teams = self._teams_of(user)
+        if not teams:
+            return self.own_of(user)
+        return self.filter(
+            models.Q(doctor_id=user.pk) | models.Q(team_id__in=teams), hidden_at__isnull=True
+        )
+
+    def _teams_of(self, user: Any) -> list[int]:
+        """Return the keys of a doctor's teams; a query of a few rows."""
+        if not (user.is_authenticated and user.has_perm("diagnosis.add_reading")):
+            return []
+        memberships = user.team_memberships.using(self.db).order_by()
+        return list(memberships.values_list("team_id", flat=True))
 
     def counted(self) -> Self:
         """Return every reading that is not deleted.
@@ -155,6 +186,23 @@ class ReadingQuerySet(models.QuerySet[ReadingT]):
             )
         return found
 
+    def few_about(self, query: str) -> Self:
+        """Return the readings as `about` does, by their keys if they are few.
+
+        What follows (counting, sorting, loading) then looks at these only. Many matches need no
+        keys: any order soon comes upon enough of them for a page.
+        """
+        found = self.about(query)
+        keys = list(found.order_by().values_list("pk", flat=True)[: FEW + 1])
+        return self.filter(pk__in=keys) if len(keys) <= FEW else found
+
+    def tagged(self, tag: Any) -> Self:
+        """Return the readings with a tag, by their keys if they are few, as `few_about`."""
+        keys = list(tag.taggings.values_list("reading_id", flat=True)[: FEW + 1])
+        if len(keys) <= FEW:
+            return self.filter(pk__in=keys)
+        return self.filter(Exists(tag.taggings.filter(reading_id=OuterRef("pk"))))
+
     def beginning_with(self, query: str) -> Self:
         """Return the readings whose patient's name or number starts with `query`.
 
@@ -173,4 +221,36 @@ class ReadingQuerySet(models.QuerySet[ReadingT]):
             found |= set(ordered.values_list("pk", flat=True)[:SEARCH_LIMIT])
         with suppress(ValueError):
             found.add(uuid.UUID(key))
+        return self.filter(pk__in=found)
+
+
+PatientT = TypeVar("PatientT", bound=models.Model)
+
+
+class PatientQuerySet(models.QuerySet[PatientT]):
+    """Patients, restricted to what a user may see."""
+
+    def visible_to(self, user: Any) -> Self:
+        """Return the patients whom `user` may see: supervisors all, doctors those of readings.
+
+        Doctors must not be shown the row's own values: they may come from a reading of a doctor
+        with whom they share no team.
+        """
+        if user.is_authenticated and user.has_perm("diagnosis.oversee_reading"):
+            return self.all()
+        readings = self.model._meta.apps.get_model("diagnosis", "Reading").objects
+        seen = readings.visible_to(user).filter(study__patient_id=models.OuterRef("pk"))
+        return self.filter(models.Exists(seen))
+
+    def beginning_with(self, query: str) -> Self:
+        """Return the patients whose name or number starts with `query`.
+
+        Case and character width are ignored, and spaces in numbers. At most `SEARCH_LIMIT` names
+        and as many numbers are matched.
+        """
+        found: set[Any] = set()
+        for field, key in (("name_key", search_key(query)), ("number_key", number_key(query))):
+            if key:
+                matches = self.filter(**{f"{field}__begins": key}).order_by(field)
+                found |= set(matches.values_list("pk", flat=True)[:SEARCH_LIMIT])
         return self.filter(pk__in=found)

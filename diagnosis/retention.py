@@ -7,7 +7,8 @@ over.
 
 import datetime
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -20,12 +21,14 @@ from accounts.audit import recording
 from diagnosis import storage
 from diagnosis.models import HidingReason, Reading
 from diagnosis.services.films import file_names, lock_film
+from diagnosis.services.linking import forget_if_empty
 from diagnosis.services.sharing import withdraw_cases
 
 if TYPE_CHECKING:
     from accounts.models import User
 
 UNDO_WINDOW = datetime.timedelta(minutes=10)
+MAX_AT_ONCE = 500
 
 
 class TooLateError(Exception):
@@ -66,7 +69,13 @@ def purgeable(hidden: QuerySet[Reading]) -> QuerySet[Reading]:
 
 
 @transaction.atomic
-def hide_reading(*, doctor: "User", reading_id: uuid.UUID, reason: HidingReason | str) -> Reading:
+def hide_reading(
+    *,
+    doctor: "User",
+    reading_id: uuid.UUID,
+    reason: HidingReason | str,
+    at: datetime.datetime | None = None,
+) -> Reading:
     """Hide one of the doctor's own readings and withdraw its images from the board.
 
     The images stay withdrawn even if the reading is restored.
@@ -75,19 +84,57 @@ def hide_reading(*, doctor: "User", reading_id: uuid.UUID, reason: HidingReason 
         doctor: the doctor who made the reading.
         reading_id: the reading.
         reason: why it is deleted.
+        at: the time of the deletion; now by default.
 
     Raises:
         Reading.DoesNotExist: the doctor has no such reading, or it is already hidden.
         ValueError: `reason` is not a `HidingReason`.
     """
     reading = Reading.objects.own_of(doctor).select_for_update().get(pk=reading_id)
-    reading.hidden_at = timezone.now()
+    reading.hidden_at = at or timezone.now()
     reading.hidden_by = doctor
     reading.hidden_reason = HidingReason(reason)
     withdraw_cases(reading)
     with recording.event("hidden"):
         _save(reading)
     return reading
+
+
+def hide_readings(
+    *, doctor: "User", reading_ids: Collection[uuid.UUID], reason: HidingReason | str
+) -> datetime.datetime:
+    """Hide several of the doctor's own readings, as `hide_reading` does; those gone are skipped.
+
+    Each is hidden in a transaction of its own: withdrawing images of several readings in one could
+    deadlock (see `withdraw_cases`). An error leaves the rest as they were.
+
+    Returns:
+        The time of the deletion, by which `undo_hiding_at` finds them.
+
+    Raises:
+        ValueError: there are more than `MAX_AT_ONCE`, or `reason` is not a `HidingReason`.
+    """
+    if len(reading_ids) > MAX_AT_ONCE:
+        raise ValueError(f"At most {MAX_AT_ONCE} readings. Received: {len(reading_ids)}.")
+    at = timezone.now()
+    for key in reading_ids:
+        with suppress(Reading.DoesNotExist):
+            hide_reading(doctor=doctor, reading_id=key, reason=reason, at=at)
+    return at
+
+
+def undo_hiding_at(*, doctor: "User", at: datetime.datetime) -> list[Reading]:
+    """Restore what the doctor deleted at once with `hide_readings`.
+
+    Raises:
+        Reading.DoesNotExist: the doctor deleted nothing then, or it is restored already.
+        TooLateError: see `undo_hiding`.
+    """
+    keys = Reading.objects.hidden_of(doctor).filter(hidden_at=at).values_list("pk", flat=True)
+    restored = [undo_hiding(doctor=doctor, reading_id=key) for key in keys[:MAX_AT_ONCE]]
+    if not restored:
+        raise Reading.DoesNotExist
+    return restored
 
 
 @transaction.atomic
@@ -194,11 +241,12 @@ def _purge(reading: Reading, *, reason: str) -> None:
     if not may_be_purged(reading):
         raise NotPurgeableError
     withdraw_cases(reading)
-    sha256 = reading.film_sha256
+    sha256, study = reading.film_sha256, reading.study
     review = getattr(reading, "review", None)
     detail = {"own reading": review.verdict} if review is not None else {}
     with recording.event("purged", reason=reason, **detail):
         reading.delete()
+    forget_if_empty(study)
     # Robust: if a file cannot be removed, the row is deleted all the same, and `sweep_films`
     # removes the file later.
     transaction.on_commit(lambda: _remove_unused_film(sha256), robust=True)

@@ -20,6 +20,11 @@ def folded(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
+def number_key(number: str) -> str:
+    """Return the key by which a patient number is the same, whatever its case, width and spaces."""
+    return folded(number).replace(" ", "")[:MAX_LENGTH]
+
+
 class SearchKeyField(models.CharField):
     """The search key of another field of the same row, computed on every save.
 
@@ -39,9 +44,20 @@ class SearchKeyField(models.CharField):
         return name, path, args, kwargs | {"source": self.source}
 
     def pre_save(self, model_instance: models.Model, add: bool) -> str:
-        key = search_key(getattr(model_instance, self.source))
+        key = self.key_of(getattr(model_instance, self.source))
         setattr(model_instance, self.attname, key)
         return key
+
+    def key_of(self, text: str) -> str:
+        """Return the key of a text."""
+        return search_key(text)
+
+
+class NumberKeyField(SearchKeyField):
+    """The `number_key` of another field of the same row."""
+
+    def key_of(self, text: str) -> str:
+        return number_key(text)
 
 
 @SearchKeyField.register_lookup

@@ -2,8 +2,10 @@
 
 import uuid
 from collections.abc import Callable
+from typing import TypeVar
 
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -17,12 +19,16 @@ from diagnosis.services.films import (
     UNKNOWN_MIME_TYPE,
     VIEWER_SIDE,
     FilmMissingError,
+    film_pixels,
     film_rendering,
     heatmap,
     original_film,
     waiting_rendering,
 )
+from diagnosis.services.lungs import lung_outline
+from mlcore.inference import FilmError, ModelUnavailable
 
+ResponseT = TypeVar("ResponseT", bound=HttpResponseBase)
 FILM_MISSING = gettext_lazy(
     "The X-ray is missing from the server's storage. Contact your administrator."
 )
@@ -34,11 +40,18 @@ def reading_for(request: HttpRequest, pk: uuid.UUID) -> Reading:
     Raises:
         Http404: there is no such reading, or it is someone else's; the response is the same.
     """
-    readings = Reading.objects.visible_to(request.user).select_related("doctor", "model_version")
+    readings = Reading.objects.visible_to(request.user).select_related(
+        "doctor", "model_version", "study", "team"
+    )
     reading = readings.with_withheld(request.user).filter(pk=pk).first()
     if reading is None:
         raise denied(pk)
     return reading
+
+
+def record_url(request: HttpRequest, reading: Reading) -> str:
+    """Return the absolute URL of a reading's page; it names no patient."""
+    return request.build_absolute_uri(reading.get_absolute_url())
 
 
 def denied(pk: uuid.UUID) -> Http404:
@@ -86,7 +99,7 @@ def waiting_film_response(request: HttpRequest, item: uuid.UUID) -> HttpResponse
     record_event(
         BatchItem, what="batch-film", about=str(waiting.batch_id), detail={}, key=str(waiting.pk)
     )
-    return _protected(HttpResponse(content, content_type="image/jpeg"), "inline")
+    return protected(HttpResponse(content, content_type="image/jpeg"), "inline")
 
 
 def heatmap_response(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
@@ -94,9 +107,47 @@ def heatmap_response(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 
     While the answer is withheld, 404: the same for a film with a result as for a refused one.
     """
+    _refuse_if_sealed(request, pk)
+    return _image_response(request, pk, what="heatmap", content_type="image/png", render=heatmap)
+
+
+def _refuse_if_sealed(request: HttpRequest, pk: uuid.UUID) -> None:
     if reading_for(request, pk).is_sealed:
         raise Http404(_("The model's result is shown after your own opinion."))
-    return _image_response(request, pk, what="heatmap", content_type="image/png", render=heatmap)
+
+
+def lungs_response(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Respond with the outline of the lungs as a transparent image, to be overlaid on the film.
+
+    The status is 409 if the model that made the reading cannot mark them. While the answer is
+    withheld, 404, as for the heatmap.
+    """
+    _refuse_if_sealed(request, pk)
+    try:
+        return _image_response(
+            request, pk, what="lungs", content_type="image/png", render=lung_outline
+        )
+    except ModelUnavailable:
+        return _plain(_("The lung outline is not available for this reading."), 409)
+
+
+def pixels_response(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Respond with the film at its stored depth; holds nothing of the model or the patient.
+
+    The status is 422 if the film is too large, or costs more than a decoder may use.
+    """
+    reading = reading_for(request, pk)
+    try:
+        content = film_pixels(reading)
+    except FilmMissingError:
+        return _film_missing()
+    except FilmError as error:
+        # The only detail that these errors have is numbers.
+        return _plain(_(error.sentence) % error.detail, 422)
+    record_access(reading, what="pixels")
+    response = HttpResponse(content, content_type="application/octet-stream")
+    response.headers["Content-Encoding"] = "gzip"
+    return protected(response, "inline")
 
 
 def _original_response(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
@@ -109,14 +160,19 @@ def _original_response(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     mime_type = reading.film_mime_type or MIME_TYPES.get(reading.film_format, UNKNOWN_MIME_TYPE)
     response = HttpResponse(content, content_type=mime_type)
     disposition = content_disposition_header(as_attachment=True, filename=reading.film_name)
-    return _protected(response, disposition or "attachment")
+    return protected(response, disposition or "attachment")
 
 
 def _film_missing() -> HttpResponse:
-    return HttpResponse(str(FILM_MISSING), content_type="text/plain; charset=utf-8", status=503)
+    return _plain(str(FILM_MISSING), 503)
 
 
-def _protected(response: HttpResponse, disposition: str) -> HttpResponse:
+def _plain(text: str, status: int) -> HttpResponse:
+    return HttpResponse(text, content_type="text/plain; charset=utf-8", status=status)
+
+
+def protected(response: ResponseT, disposition: str) -> ResponseT:
+    """Forbid a browser to run or embed what a response holds."""
     response.headers["Content-Disposition"] = disposition
     response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
     response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
@@ -139,4 +195,4 @@ def _image_response(
     is_listed = what == "thumbnail" and access_log.was_listed(reading, to=request.user)
     if not is_listed:  # the list's own row names this reading
         record_access(reading, what=what)
-    return _protected(HttpResponse(content, content_type=content_type), "inline")
+    return protected(HttpResponse(content, content_type=content_type), "inline")

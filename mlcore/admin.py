@@ -82,6 +82,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
                 "css/admin/models.css",
                 "css/model_cards/card.css",
                 "css/model_cards/figures.css",
+                "css/model_cards/charts.css",
                 "css/model_cards/threshold.css",
             ]
         }

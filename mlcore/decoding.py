@@ -5,7 +5,9 @@ commands that take single files use it; training and evaluation, which read a da
 prepared, decode in their own process.
 """
 
-from mlcore.engine.films.encoded import film_from
+from typing import Any
+
+from mlcore.engine.films.encoded import film_from, raise_error
 from mlcore.engine.films.errors import FilmError, FilmErrorCode
 from mlcore.engine.films.film import MAX_BYTES, MAX_PIXELS, Film
 from xraysite.common.decoders import pool
@@ -46,8 +48,35 @@ def decode_film(
         megabytes = -(-len(data) * 10 // 2**20) / 10
         raise FilmError("too_large", megabytes=megabytes, limit=round(max_bytes / 2**20, 1))
     arguments = {"max_bytes": max_bytes, "max_pixels": max_pixels}
+    return film_from(*_run("decode", arguments, data, in_turn=in_turn))
+
+
+def packed_pixels(data: bytes, *, max_pixels: int) -> bytes:
+    """Decode a stored film at its stored depth, within the limits of `decode_film`.
+
+    It waits for the account's turn: a film costs up to a second of CPU time, and a page asks for
+    two of them at most.
+
+    Args:
+        data: the whole file, of a film that was accepted before.
+        max_pixels: largest accepted number of pixels.
+
+    Returns:
+        The film as gzip, in the form of `mlcore.engine.films.packed`.
+
+    Raises:
+        FilmError, DecoderUnavailableError, DecodersBusyError: as `decode_film`.
+    """
+    arguments = {"max_bytes": MAX_BYTES, "max_pixels": max_pixels}
+    reply, content = _run("decode_pixels", arguments, data, in_turn=True)
+    raise_error(reply)
+    return bytes(content)
+
+
+def _run(
+    task: str, arguments: dict[str, Any], data: bytes, *, in_turn: bool
+) -> tuple[dict[str, Any], bytearray]:
     try:
-        reply, content = pool.run("mlcore.decoding_task:decode", arguments, data, in_turn=in_turn)
+        return pool.run(f"mlcore.decoding_task:{task}", arguments, data, in_turn=in_turn)
     except pool.DecoderFailedError as error:
         raise FilmError(_CODES[error.code]) from error
-    return film_from(reply, content)

@@ -22,6 +22,7 @@ from mlcore.engine.serving.explain import (
     decode_activation_map,
     encode_activation_map,
     render_heatmap,
+    render_outline,
 )
 from mlcore.engine.serving.lung_coverage import LEAST_INSIDE, VISIBLE, coverage, share_inside
 from mlcore.engine.serving.pipeline import Output
@@ -44,10 +45,12 @@ __all__ = [
     "encode_activation_map",
     "heatmap_place",
     "is_validated_age",
+    "lung_mask",
     "model_named",
     "predict",
     "reads_lungs",
     "render_heatmap",
+    "render_outline",
     "shows_evidence",
 ]
 
@@ -185,6 +188,21 @@ def predict(
         preprocessing_id=loaded.card["preprocessing"]["id"],
         milliseconds=milliseconds,
     )
+
+
+def lung_mask(film: Film, *, model: LoadedModel) -> np.ndarray | None:
+    """Return where a model sees the lungs: (h, w) uint8, 255 in the lungs, the film squashed.
+
+    Returns:
+        None if the model reads whole films.
+
+    Raises:
+        ModelUnavailable: the model's output is invalid, or it took too long.
+    """
+    if not reads_lungs(model.card["preprocessing"]["id"]):
+        return None
+    found = _run_in_time(model, film).lungs
+    return None if found is None else found.mask
 
 
 def _cause(film: Film, output: Output) -> str:

@@ -3,8 +3,8 @@
 usage: make_sbom.py [FILE]     (var/sbom.cdx.json)
 
 It lists the locked Python packages with the hashes of their files, the vendored files of the
-browser, and the shipped models. It fails if a package is locked without a hash, or if the result
-is not valid CycloneDX. The same sources give the same file.
+browser, the fonts of reports, and the shipped models. It fails if a package is locked without a
+hash, or if the result is not valid CycloneDX. The same sources give the same file.
 """
 
 import hashlib
@@ -28,6 +28,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements-serve.txt"
 VENDOR = ROOT / "static" / "vendor" / "manifest.json"
+FONTS = ROOT / "diagnosis" / "fonts" / "manifest.json"
 BUNDLES = ROOT / "mlcore" / "bundles"
 FILE = ROOT / "var" / "sbom.cdx.json"
 
@@ -64,10 +65,16 @@ def packages(lock: str) -> Iterator[Component]:
         )  # fmt: skip
 
 
-def vendored(manifest: list[dict]) -> Iterator[Component]:
-    """Yield a component for each package whose files are vendored for the browser."""
-    for package in manifest:
-        purl = PackageURL("npm", name=package["name"], version=package["version"])
+def vendored(manifest: Path, kind: str) -> Iterator[Component]:
+    """Yield a component for each package whose files a manifest lists.
+
+    Args:
+        manifest: its folder holds the files.
+        kind: the type of the packages' URLs, such as "npm".
+    """
+    folder = manifest.parent.relative_to(ROOT)
+    for package in json.loads(manifest.read_text()):
+        purl = PackageURL(kind, name=package["name"], version=package["version"])
         yield Component(
             type=ComponentType.LIBRARY, name=package["name"], version=package["version"],
             purl=purl, bom_ref=str(purl), scope=None, description=package.get("changed"),
@@ -79,7 +86,7 @@ def vendored(manifest: list[dict]) -> Iterator[Component]:
             ],
             components=[
                 Component(type=ComponentType.FILE, name=name, hashes=[sha256(digest)],
-                          bom_ref=f"static/vendor/{name}")
+                          bom_ref=f"{folder}/{name}")
                 for name, digest in package["files"].items()
             ],
         )  # fmt: skip
@@ -107,8 +114,12 @@ def make() -> str:
         type=ComponentType.APPLICATION, name="xraysite", version=version[1] if version else "",
         bom_ref="xraysite",
     )  # fmt: skip
-    manifest = json.loads(VENDOR.read_text())
-    parts = [*packages(LOCK.read_text()), *vendored(manifest), *models(BUNDLES)]
+    parts = [
+        *packages(LOCK.read_text()),
+        *vendored(VENDOR, "npm"),
+        *vendored(FONTS, "generic"),
+        *models(BUNDLES),
+    ]
     bom.components.update(parts)
     bom.register_dependency(bom.metadata.component, parts)
     content = json.loads(JsonV1Dot6(bom).output_as_string())

@@ -22,10 +22,21 @@ def named_patterns(
             yield f"{namespace}{pattern.name}", pattern
 
 
+ABOUT_NO_READING = {
+    "readings:list", "readings:new", "readings:inspect", "readings:changes", "readings:bulk",
+    "readings:tags", "readings:views", "readings:reports", "readings:waiting",
+    "readings:offline_key", "readings:offline_open", "readings:statistics",
+}  # fmt: skip
+
+
 def address_of(name: str, reading: Reading) -> str:
     """Return the URL of a page outside the admin, for `reading` if it shows a reading."""
-    if name in {"readings:list", "readings:new", "readings:inspect"}:
+    if name in ABOUT_NO_READING:
         return reverse(name)
+    if name in {"readings:tag", "readings:view", "readings:bulk_undo"}:
+        return reverse(name, args=[9999])
+    if name == "readings:step":
+        return reverse(name, args=[reading.pk, "next"])
     if (name.startswith("readings:") and "batch" in name) or name == "readings:inbox":
         return batches.address_of(name, reading.doctor)
     if name == "readings:withdraw":

@@ -56,6 +56,9 @@ PAGES = [
 ]
 
 
+ACCESS_PATHS = {"own_of", "team_of", "visible_to", "worklist_of"}
+
+
 def test_modules_that_handle_requests_are_found():
     apps = {path.relative_to(ROOT).parts[0] for path in PAGES}
     assert apps >= {"accounts", "diagnosis", "forum", "mlcore", "xraysite"}
@@ -66,9 +69,9 @@ def test_pages_reach_readings_through_visible_to_only(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Attribute):
             reached = ast.unparse(node.value)
-            assert not re.search(r"\bReading\._(default|base)_manager$", reached), reached
-            if re.search(r"\bReading\.objects$", reached):
-                assert node.attr in {"own_of", "visible_to"}, ast.unparse(node)
+            assert not re.search(r"\b(Reading|Patient)\._(default|base)_manager$", reached), reached
+            if re.search(r"\b(Reading|Patient)\.objects$", reached):
+                assert node.attr in ACCESS_PATHS, ast.unparse(node)
 
 
 def test_robust_callbacks_have_a_name():

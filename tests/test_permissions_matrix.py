@@ -23,8 +23,8 @@ from django_tasks_db.models import DBTaskResult
 
 from accounts import avatars
 from diagnosis import retention
-from diagnosis.models import Reading
-from diagnosis.services import sharing
+from diagnosis.models import Patient, Reading, Team
+from diagnosis.services import patient_moves, sharing, shelves
 from forum import moderation, services
 from mlcore import gates
 from mlcore.models import ModelVersion
@@ -66,6 +66,9 @@ MATRIX: dict[str, Row] = {
     "about": EVERYBODY,
     "favicon": Row(("/static/img/favicon.svg",) * 5),
     "healthz": EVERYBODY,
+    "manifest": EVERYBODY,
+    "offline": EVERYBODY,
+    "service_worker": EVERYBODY,
     "readyz": EVERYBODY,
     "metrics": Row((404,) * 5),
     "set_language": Row(("home",) * 5, ("home",) * 5),
@@ -81,10 +84,26 @@ MATRIX: dict[str, Row] = {
     "accounts:stay": Row(signed_in_answers(405), signed_in_answers(200)),
     "usersessions_list": Row(SIGNED_IN.get, signed_in_answers("usersessions_list")),
     "readings:list": DOCTORS,
+    "readings:changes": DOCTORS,
+    "readings:bulk": Row((LOGIN, 405, 405, 403, 403), (LOGIN, *["readings:list"] * 2, 403, 403)),
+    "readings:bulk_undo": Row(
+        (LOGIN, 405, 405, 403, 403), (LOGIN, *["readings:list"] * 2, 403, 403)
+    ),
+    "readings:tags": Row(DOCTORS.get, (LOGIN, *["readings:tags"] * 2, 403, 403)),
+    "readings:tag": Row((LOGIN, 405, 405, 403, 403), (LOGIN, "readings:tags", 404, 403, 403)),
+    "readings:views": Row(DOCTORS.get, (LOGIN, *["readings:list"] * 2, 403, 403)),
+    "readings:view": Row(
+        (LOGIN, "readings:list", 404, 403, 403), (LOGIN, "readings:views", 404, 403, 403)
+    ),
+    "readings:step": Row((LOGIN, "readings:list", 404, 404, 404)),
+    "readings:statistics": DOCTORS,
     # The doctor has a reading of the same X-ray and is asked about it.
     "readings:new": Row(DOCTORS.get, (LOGIN, "readings:check", "readings:detail", 403, 403)),
     # Nothing waits for a decision: it leads to the doctor's own reading of this id, or to the form.
     "readings:check": Row(*[(LOGIN, "readings:detail", "readings:new", 403, 403)] * 2),
+    "readings:waiting": DOCTORS,
+    "readings:offline_key": DOCTORS,
+    "readings:offline_open": Row((LOGIN, 405, 405, 403, 403), (LOGIN, 400, 400, 403, 403)),
     "readings:inspect": Row((LOGIN, 405, 405, 403, 403), (LOGIN, 200, 200, 403, 403)),
     "readings:batches": DOCTORS,
     "readings:new_batch": Row(
@@ -113,8 +132,14 @@ MATRIX: dict[str, Row] = {
     ),
     "readings:detail": OWN_OR_OVERSEEN,
     "readings:report": OWN_OR_OVERSEEN,
+    "readings:report_pdf": OWN_OR_OVERSEEN,
+    "readings:reports": Row((LOGIN, 405, 405, 405, 403), (LOGIN, 200, "readings:list", 200, 403)),
     "readings:film": OWN_OR_OVERSEEN,
     "readings:heatmap": OWN_OR_OVERSEEN,
+    "readings:pixels": OWN_OR_OVERSEEN,
+    # Found, but the model of the tests reads whole X-rays and marks no lungs.
+    "readings:lungs": Row((LOGIN, 409, 404, 409, 404)),
+    "readings:other_films": Row(signed_in_answers(405), OWN_OR_OVERSEEN.get),
     "readings:edit": Row(OWN.get, (LOGIN, "readings:detail", 404, 404, 404)),
     "readings:delete": Row(OWN.get, (LOGIN, "readings:list", 404, 404, 404)),
     "readings:undelete": Row(
@@ -124,6 +149,11 @@ MATRIX: dict[str, Row] = {
         (LOGIN, "readings:detail", 404, 404, 404), (LOGIN, "readings:detail", 404, 404, 404)
     ),
     "readings:diagnosis": Row(*[(LOGIN, "readings:detail", 404, "readings:detail", 404)] * 2),
+    # Of a team, a member who did not make the reading may assign it, too.
+    "readings:team": Row(
+        (LOGIN, "readings:detail", 404, 404, 404), (LOGIN, "readings:detail", 404, 404, 404)
+    ),
+    "patients:detail": OWN_OR_OVERSEEN,
     "readings:share": Row(OWN.get, (LOGIN, "forum:post", 404, 404, 404)),
     "readings:withdraw": Row(OWN.get, (LOGIN, "readings:detail", 404, 404, 404)),
     "forum:list": SIGNED_IN,
@@ -238,7 +268,34 @@ MATRIX |= {
     "admin:diagnosis_reading_history": Row(admin_page(200, "admin:index")),
     "admin:diagnosis_reading_add": NOBODY,
     "admin:diagnosis_reading_delete": NOBODY,
+    "admin:diagnosis_patient_changelist": OVERSIGHT,
+    "admin:diagnosis_patient_change": OVERSIGHT,
+    "admin:diagnosis_patient_history": Row(admin_page(200, "admin:index")),
+    "admin:diagnosis_patient_add": NOBODY,
+    "admin:diagnosis_patient_delete": NOBODY,
+    "admin:diagnosis_patient_duplicates": Row(
+        OVERSIGHT.get, admin_page("admin:diagnosis_patient_duplicates", 403)
+    ),
+    "admin:diagnosis_patient_find": OVERSIGHT,
+    "admin:diagnosis_patient_merge": Row(
+        OVERSIGHT.get, admin_page("admin:diagnosis_patient_change", 403)
+    ),
+    # Of a patient with one reading, none can be moved.
+    "admin:diagnosis_patient_split": Row(OVERSIGHT.get, admin_page(200, 403)),
+    "admin:diagnosis_patient_undo": Row(
+        OVERSIGHT.get, admin_page("admin:diagnosis_patient_change", 403)
+    ),
+    "admin:diagnosis_team_changelist": OVERSIGHT,
+    "admin:diagnosis_team_change": Row(
+        OVERSIGHT.get, admin_page("admin:diagnosis_team_changelist", 403)
+    ),
+    "admin:diagnosis_team_history": OVERSIGHT,
+    "admin:diagnosis_team_add": Row(
+        OVERSIGHT.get, admin_page("admin:diagnosis_team_changelist", 403)
+    ),
+    "admin:diagnosis_team_delete": NOBODY,
     "admin:diagnosis_reading_shared_films": Row(OVERSIGHT.get, admin_page(405, 405)),
+    "admin:diagnosis_reading_statistics": Row(OVERSIGHT.get, admin_page(405, 405)),
     "admin:diagnosis_reading_export": Row(OVERSIGHT.get, admin_page(405, 405)),
     "admin:diagnosis_reading_restore": Row(
         OVERSIGHT.get, admin_page("admin:diagnosis_reading_change", 403)
@@ -363,7 +420,30 @@ def site_objects(
         status="FAILED", task_path="a.task", args_kwargs={"args": [], "kwargs": {}},
         backend_name="default", finished_at=timezone.now(),
     )  # fmt: skip
+    tag = shelves.create_tag(doctor=doctor, name="a tag")
+    view = shelves.save_view(doctor=doctor, name="a view", query={"sort": "name"})
+    team = Team.objects.create(name="Ward 1")
+    patient, others = (
+        reading.study.patient,
+        [Patient.objects.create(name=name, number=name) for name in ("a", "b")],
+    )
+    merge = patient_moves.merge_patients(
+        supervisor=supervisor, source_id=others[0].pk, target_id=patient.pk, reason="r"
+    )
     about = {
+        "readings:tag": [tag.pk],
+        "readings:view": [view.pk],
+        "patients:detail": [patient.pk],
+        "admin:diagnosis_patient_change": [patient.pk],
+        "admin:diagnosis_patient_history": [patient.pk],
+        "admin:diagnosis_patient_delete": [patient.pk],
+        "admin:diagnosis_patient_find": [patient.pk],
+        "admin:diagnosis_patient_merge": [patient.pk, others[1].pk],
+        "admin:diagnosis_patient_split": [patient.pk],
+        "admin:diagnosis_patient_undo": [merge.pk],
+        "admin:diagnosis_team_change": [team.pk],
+        "admin:diagnosis_team_history": [team.pk],
+        "admin:diagnosis_team_delete": [team.pk],
         "readings:undelete": [deleted.pk],
         "readings:withdraw": [reading.pk, case.picture_id],
         "accounts:end_session": [session.pk],
@@ -387,6 +467,9 @@ def site_objects(
     }
     tasks = "admin:django_tasks_database_dbtaskresult"
     about |= {f"{tasks}_{page}": [task.pk] for page in ("change", "delete", "history", "retry")}
+    fields_of_team = {
+        "name": "Ward 1", "memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0,
+    }  # fmt: skip
     fields_of_category = {
         "name_zh_hant": "夜班", "name_en": "Night shift", "position": 5, "opened_by": "EVERYONE",
     }  # fmt: skip
@@ -399,8 +482,14 @@ def site_objects(
             submission=uuid.uuid4(), film=upload_of(film_bytes)
         ),
         "readings:inspect": lambda: {"film": upload_of(film_bytes)},
+        "readings:bulk": lambda: {"action": "done", "selected": [reading.pk]},
+        "readings:tags": lambda: {"name": "new"},
+        "readings:tag": lambda: {"name": "renamed", "colour": "red"},
+        "readings:views": lambda: {"name": "new"},
+        "readings:view": lambda: {"name": "renamed"},
         "readings:edit": patient_details,
         "readings:review": lambda: {"verdict": "NORMAL"},
+        "readings:reports": lambda: {"reading": reading.pk},
         "readings:diagnosis": lambda: {
             "value": "NORMAL", "source": "COURSE", "confirmed_on": "2026-01-09",
         },
@@ -430,6 +519,13 @@ def site_objects(
         },
         "admin:diagnosis_reading_restore": lambda: {"reason": "r"},
         "admin:diagnosis_reading_purge": lambda: {"reason": "r"},
+        "admin:diagnosis_patient_duplicates": lambda: {"patient": [patient.pk], "reason": "r"},
+        "admin:diagnosis_patient_merge": lambda: {
+            "name": "target", "number": "target", "reason": "r",
+        },
+        "admin:diagnosis_patient_split": lambda: {"reading": [reading.pk], "reason": "r"},
+        "admin:diagnosis_team_add": lambda: fields_of_team | {"name": "Ward 2"},
+        "admin:diagnosis_team_change": lambda: fields_of_team,
         "admin:forum_category_add": lambda: fields_of_category,
         "admin:forum_category_change": lambda: fields_of_category,
         "admin:forum_report_change": lambda: {"do": "leave"},

@@ -4,9 +4,11 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
+from django.urls import reverse
 
 from tests.films import mutations
 
@@ -26,6 +28,18 @@ def test_each_kind_changes_the_file_and_follows_its_seed(kind):
     assert drawn == [mutations.mutated(kind, seed) for seed in range(4)]
     # Some edits have few outcomes, but none has only one.
     assert len({mutations.mutated(kind, seed) for seed in range(12)}) > 1
+
+
+@pytest.mark.parametrize(
+    ("view", "outcome"),
+    [("readings:detail", "acknowledged"), ("readings:check", "asked"), ("readings:list", "error")],
+)
+def test_a_redirect_counts_by_the_page_it_leads_to(monkeypatch, view, outcome):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    from soak_site import Answer
+
+    address = reverse(view, args=[] if view == "readings:list" else [uuid.uuid4()])
+    assert Answer(302, address, "", 0.1).outcome == outcome
 
 
 @pytest.mark.slow

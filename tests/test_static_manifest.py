@@ -1,4 +1,4 @@
-"""Static files: vendored files match the manifest, and nothing is loaded from elsewhere."""
+"""Static files: vendored files match their manifests, and nothing is loaded from elsewhere."""
 
 import hashlib
 import json
@@ -10,7 +10,12 @@ from django.conf import settings
 
 ROOT = Path(settings.BASE_DIR)
 VENDOR = ROOT / "static" / "vendor"
-PACKAGES = json.loads((VENDOR / "manifest.json").read_text())
+FONTS = ROOT / "diagnosis" / "fonts"
+PACKAGES = [
+    (folder, package)
+    for folder in (VENDOR, FONTS)
+    for package in json.loads((folder / "manifest.json").read_text())
+]
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 STYLES = sorted((ROOT / "static").rglob("*.css"))
 SCRIPTS = sorted((ROOT / "static").rglob("*.js"))
@@ -35,22 +40,27 @@ def relative(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package["name"])
-def test_vendored_files_match_the_manifest(package):
+@pytest.mark.parametrize(
+    ("folder", "package"), PACKAGES, ids=[package["name"] for _folder, package in PACKAGES]
+)
+def test_vendored_files_match_the_manifest(folder, package):
     assert package["version"]
     assert package["licence"]
     assert package["source"]
-    folder = VENDOR / f"{package['name']}-{package['version']}"
-    on_disk = {str(path.relative_to(VENDOR)) for path in folder.rglob("*") if path.is_file()}
+    own = folder / f"{package['name']}-{package['version']}"
+    on_disk = {str(path.relative_to(folder)) for path in own.rglob("*") if path.is_file()}
     assert on_disk == set(package["files"])
     assert any(Path(name).name == "LICENSE" for name in on_disk)
     for name, sha256 in package["files"].items():
-        assert hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() == sha256, name
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == sha256, name
 
 
-def test_vendored_folders_match_the_manifest():
-    folders = {path.name for path in VENDOR.iterdir() if path.is_dir()}
-    assert folders == {f"{package['name']}-{package['version']}" for package in PACKAGES}
+@pytest.mark.parametrize("folder", [VENDOR, FONTS], ids=lambda folder: folder.name)
+def test_vendored_folders_match_the_manifest(folder):
+    folders = {path.name for path in folder.iterdir() if path.is_dir()}
+    assert folders == {
+        f"{package['name']}-{package['version']}" for where, package in PACKAGES if where == folder
+    }
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=relative)

@@ -80,7 +80,10 @@ def loaded_in_admin() -> set[str]:
 
 def loaded_by_templates() -> set[str]:
     return {
-        name for path in TEMPLATES.rglob("*.html") for name in STATIC_TAG.findall(path.read_text())
+        name
+        for kind in ("*.html", "*.js")
+        for path in TEMPLATES.rglob(kind)
+        for name in STATIC_TAG.findall(path.read_text())
     }
 
 

@@ -39,6 +39,10 @@ logger = logging.getLogger(__name__)
 class OfficeSite(AdminSite):
     """Django's admin site with the office above the list of models."""
 
+    # The pages of the admin are in the site's own sidebar.
+    enable_nav_sidebar = False
+    empty_value_display = "–"
+
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         return super().admin_view(_not_found_for_impossible_values(view), cacheable)
 

@@ -5,7 +5,7 @@ from django.urls import include, path
 from django.views.i18n import set_language
 
 from diagnosis.admin.access_log import access_log_view
-from xraysite import views
+from xraysite import installable, views
 
 # The admin uses the site's sign-in page, so that all sign-ins share one rate limit and audit log.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
@@ -18,6 +18,10 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("about/", views.about, name="about"),
     path("favicon.ico", views.favicon, name="favicon"),
+    path("manifest/<str:language>/", installable.manifest, name="manifest"),
+    # At the root, because a service worker sees only pages below its own address.
+    path("service-worker.js", installable.worker, name="service_worker"),
+    path("offline/<str:language>/", installable.offline, name="offline"),
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
     path("metrics", views.metrics, name="metrics"),
@@ -27,6 +31,7 @@ urlpatterns = [
     path("accounts/2fa/", include("allauth.mfa.urls")),
     path("accounts/sessions/", include("allauth.usersessions.urls")),
     path("readings/", include("diagnosis.urls")),
+    path("patients/", include("diagnosis.patient_urls")),
     path("forum/", include("forum.urls")),
     path("models/", include("mlcore.urls")),
     path("admin/who-saw/", admin.site.admin_view(access_log_view), name="who_saw"),

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0009_audit_mentions")]
+    dependencies = [("accounts", "0010_roc_years")]
 
     operations = [
         migrations.AddField(

@@ -1,5 +1,7 @@
-"""Admin pages for readings."""
+"""Admin pages for readings, patients and teams."""
 
+from diagnosis.admin.patients import PatientAdmin
 from diagnosis.admin.readings import ReadingAdmin
+from diagnosis.admin.teams import TeamAdmin
 
-__all__ = ["ReadingAdmin"]
+__all__ = ["PatientAdmin", "ReadingAdmin", "TeamAdmin"]

@@ -12,7 +12,6 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
@@ -23,11 +22,12 @@ from accounts import account_limits
 from accounts.audit.recording import origin_of, record_access, record_event, record_shown
 from accounts.models import User
 from diagnosis import access_log, export
-from diagnosis.admin import record, retention, shared_films
+from diagnosis.admin import record, retention, shared_films, statistics
 from diagnosis.admin.changelist import DoctorFilter, HiddenFilter, ModelFilter, ReadingChangeList
 from diagnosis.models import Agreement, Opinion, Reading
 from xraysite.common.admin import PrivateSearchMixin, ReadOnlyAdmin
 from xraysite.common.csv_export import csv_response
+from xraysite.common.dates import short_date, short_datetime
 from xraysite.common.paging import BoundedPaginator
 from xraysite.common.private_search import PARAMETER, private_search
 
@@ -140,6 +140,7 @@ class ReadingAdmin(PrivateSearchMixin, ReadOnlyAdmin):
         return [
             path("export/", export_view, name="diagnosis_reading_export"),
             *shared_films.urls(self),
+            *statistics.urls(self),
             *retention.urls(self),
             *super().get_urls(),
         ]
@@ -259,11 +260,11 @@ class ReadingAdmin(PrivateSearchMixin, ReadOnlyAdmin):
 
     @admin.display(description=_("Exam date"))
     def examined(self, reading: Reading) -> str:
-        return date_format(reading.exam_date, "SHORT_DATE_FORMAT")
+        return short_date(reading.exam_date)
 
     @admin.display(description=_("Read at"), ordering="created_at")
     def read_at(self, reading: Reading) -> SafeString:
-        when = date_format(timezone.localtime(reading.created_at), "SHORT_DATETIME_FORMAT")
+        when = short_datetime(reading.created_at)
         return format_html("{}<small>{}</small>", when, reading.model_name)
 
     @admin.display(description=_("Result"))

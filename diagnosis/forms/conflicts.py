@@ -11,13 +11,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from diagnosis.forms.readings import PatientDetailsForm
-from diagnosis.models import FILM, Source
+from diagnosis.models import FILM, NUMBER, Source
 from diagnosis.models.discrepancies import LABELS, shown_value
 from diagnosis.services.conflicts import Choice, Conflicts, Decisions
 from diagnosis.services.patients import AGE, FIELDS, PatientDetails
 
 MAX_REASON = 300
 FILM_REASON = f"reason_{FILM}"
+SAME_NUMBER, NUMBER_REASON = f"choose_{NUMBER}", f"reason_{NUMBER}"
+NUMBER_RIGHT = "number_right"
 IDENTITY = {"patient_name", "patient_number"}
 
 
@@ -49,6 +51,12 @@ class ConflictForm(forms.Form):
             self.fields[f"reason_{field}"] = _reason(_("because"))
         if self._may_be_another_patient():
             self.fields[FILM_REASON] = _reason(_("Reason"))
+        if conflicts.same_number:
+            self._ask_whose_number()
+        if conflicts.doubtful:
+            self.fields[NUMBER_RIGHT] = forms.BooleanField(
+                label=_("The number is right as it is"), required=False
+            )
         if conflicts.earlier:
             self.fields["seen"].initial = " ".join(str(each.pk) for each in conflicts.earlier)
 
@@ -57,6 +65,23 @@ class ConflictForm(forms.Form):
         is_open = any(each.field in IDENTITY for each in self.conflicts.differences)
         others = self.conflicts.of_other_patients(self.patient_details())
         return bool(others or (is_open and self.conflicts.earlier))
+
+    def _ask_whose_number(self) -> None:
+        choices: list[tuple[str, Any]] = [
+            (
+                str(reading.pk),
+                _("The same patient as “%(name)s”, written differently")
+                % {"name": reading.patient_name},
+            )
+            for reading in self.conflicts.same_number
+        ]
+        self.fields[SAME_NUMBER] = forms.ChoiceField(
+            label=str(LABELS[NUMBER]),
+            choices=[*choices, (Source.OTHER.value, Source.OTHER.label)],
+            widget=forms.RadioSelect,
+            required=False,
+        )
+        self.fields[NUMBER_REASON] = _reason(_("Why two patients have the same number"))
 
     def _choices(self, field: str) -> list[tuple[str, Any]]:
         offered = [Source.FILE, Source.FORM]
@@ -84,6 +109,27 @@ class ConflictForm(forms.Form):
     def film_reason(self) -> forms.BoundField | None:
         """The reason for the same X-ray under another patient, None if there is no such X-ray."""
         return self[FILM_REASON] if FILM_REASON in self.fields else None
+
+    @cached_property
+    def same_number(self) -> forms.BoundField | None:
+        """Whose number it is, None if the number is not known under another name."""
+        return self[SAME_NUMBER] if SAME_NUMBER in self.fields else None
+
+    @cached_property
+    def number_reason(self) -> forms.BoundField | None:
+        return self[NUMBER_REASON] if NUMBER_REASON in self.fields else None
+
+    @cached_property
+    def number_right(self) -> forms.BoundField | None:
+        """The confirmation of a number with a wrong check digit, None if there is none."""
+        return self[NUMBER_RIGHT] if NUMBER_RIGHT in self.fields else None
+
+    @property
+    def number_fields(self) -> list[forms.BoundField]:
+        """The fields about the patient number."""
+        return [
+            field for field in (self.same_number, self.number_reason, self.number_right) if field
+        ]
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
@@ -113,7 +159,9 @@ class ConflictForm(forms.Form):
                 shown = f"choose_{field}" if f"choose_{field}" in self.fields else None
                 self.add_error(shown, [self._naming(field, str(error), shown) for error in errors])
             return
-        self._check_film(details.patient_details())
+        self.decided = details.patient_details()
+        self._check_film(self.decided)
+        self._check_number(self.decided)
 
     @staticmethod
     def _naming(field: str, error: str, shown: str | None) -> str:
@@ -131,6 +179,17 @@ class ConflictForm(forms.Form):
             error = ValidationError(message, code="required", params=params)
             self.add_error(FILM_REASON, error)
 
+    def _check_number(self, patient: PatientDetails) -> None:
+        chosen = self.cleaned_data.get(SAME_NUMBER)
+        known = {str(reading.pk) for reading in self.conflicts.known_otherwise(patient)}
+        if known and chosen not in known | {Source.OTHER.value}:
+            self.add_error(SAME_NUMBER, ValidationError(_("Choose one."), code="required"))
+        elif known and chosen == Source.OTHER and not self.cleaned_data.get(NUMBER_REASON):
+            self.add_error(NUMBER_REASON, ValidationError(_("Enter the reason."), code="required"))
+        if patient.number in self.conflicts.doubtful and not self.cleaned_data[NUMBER_RIGHT]:
+            message = _("Correct the number, or confirm that it is right.")
+            self.add_error(NUMBER_RIGHT, ValidationError(message, code="required"))
+
     def decisions(self) -> Decisions:
         """Return what a valid form decides."""
         data = self.cleaned_data
@@ -146,7 +205,15 @@ class ConflictForm(forms.Form):
             },
             seen=frozenset(_ids(data["seen"])),
             film_reason=data.get(FILM_REASON, ""),
+            same_as=next(iter(_ids(data.get(SAME_NUMBER, ""))), None),
+            number_reason=self._number_reason(),
+            confirmed_number=self.decided.number if data.get(NUMBER_RIGHT) else "",
         )
+
+    def _number_reason(self) -> str:
+        is_other = self.cleaned_data.get(SAME_NUMBER) == Source.OTHER
+        reason: str = self.cleaned_data.get(NUMBER_REASON, "") if is_other else ""
+        return reason
 
     def patient_details(self) -> PatientDetails:
         """Return the patient's details as they were typed."""

@@ -1,6 +1,7 @@
 """Forms for uploading a film, and for correcting, reviewing and deleting a reading."""
 
 import datetime
+import unicodedata
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +15,9 @@ from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext_lazy as _
 
-from diagnosis.models import MAX_AGE_YEARS, HidingReason, Reading, Sex
+from diagnosis.forms.teams import FIELD as TEAM
+from diagnosis.forms.teams import TeamField
+from diagnosis.models import MAX_AGE_YEARS, HidingReason, Reading, Sex, Team
 from diagnosis.retention import UNDO_WINDOW
 from diagnosis.services.patients import (
     FIELDS,
@@ -23,8 +26,10 @@ from diagnosis.services.patients import (
     stated_in,
     text_of,
 )
+from diagnosis.services.teams import teams_of
 from diagnosis.validators import UploadedFilm, not_stored, too_large, validate_film
 from mlcore.engine.films.header import completed_years
+from xraysite.common.forms import DayField
 from xraysite.common.uploads import TOO_LARGE_KEY, upload_fault
 
 ACCEPT = "image/jpeg,image/png,image/bmp,image/tiff,image/webp,application/dicom,.dcm,.dicom"
@@ -79,13 +84,25 @@ class PatientDetailsForm(forms.ModelForm):
         widgets = {
             "patient_name": forms.TextInput(attrs={"autocomplete": "off", "dir": "auto"}),
             "patient_number": forms.TextInput(attrs={"autocomplete": "off"}),
+            # Typed, because the browser's own input takes no years of the Republic.
             "patient_birth_date": forms.DateInput(
-                format="%Y-%m-%d", attrs={"type": "date", "autocomplete": "off"}
+                format="%Y-%m-%d", attrs={"autocomplete": "off", "data-birth-date": ""}
             ),
             "patient_age_years": forms.NumberInput(
                 attrs={"min": 0, "max": MAX_AGE_YEARS, "inputmode": "numeric"}
             ),
             "exam_date": forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
+        }
+        field_classes = {"patient_birth_date": DayField, "exam_date": DayField}
+        help_texts = {
+            "patient_birth_date": _("Such as 2023-05-01, 112/5/1 or 1120501."),
+        }
+        error_messages = {
+            "patient_birth_date": {
+                "invalid": _(
+                    "Enter a date such as 2023-05-01, or 112/5/1 in years of the Republic."
+                ),
+            },
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -93,13 +110,16 @@ class PatientDetailsForm(forms.ModelForm):
         self.helper = FormHelper()
         self.helper.form_tag = False
         today = timezone.localdate().isoformat()
-        for name in ("patient_birth_date", "exam_date"):
-            self.fields[name].widget.attrs["max"] = today
+        self.fields["exam_date"].widget.attrs["max"] = today
         # Otherwise it follows from the date of birth.
         born = self.data.get(self.add_prefix("patient_birth_date"))
         self.fields["patient_age_years"].required = not born
         sex: Any = self.fields["patient_sex"]
         sex.choices = [("", _("Not stated")), *Sex.choices]
+
+    def clean_patient_number(self) -> str:
+        """Return the number in ASCII where full-width characters were typed."""
+        return unicodedata.normalize("NFKC", self.cleaned_data["patient_number"]).strip()
 
     def clean_exam_date(self) -> Any:
         exam_date = self.cleaned_data["exam_date"]
@@ -270,13 +290,26 @@ class ReadingForm(FilmForm, FilledByFileForm):
     class Meta(PatientDetailsForm.Meta):
         pass
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, doctor: Any = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["exam_date"].initial = timezone.localdate
+        if doctor is not None and teams_of(doctor).exists():
+            self.fields[TEAM] = field = TeamField(doctor)
+            field.initial = field.sole_team()
 
     def fields_in_file(self) -> dict[str, str]:
         upload = self.cleaned_data.get("film")
         return header_fields(upload) if upload else {}
+
+    def chosen_team(self) -> Team | None:
+        """Return the team that a valid form shares the reading with."""
+        chosen: Team | None = self.cleaned_data.get(TEAM)
+        return chosen
+
+    def kept(self) -> dict[str, str]:
+        """Return what a valid form says as text, to be kept until its doctor has decided."""
+        team = self.chosen_team()
+        return self.entered() | {TEAM: str(team.pk) if team else ""}
 
     def renew_submission(self) -> None:
         """Give the form a new id before it is shown again."""

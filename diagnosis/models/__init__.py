@@ -1,4 +1,4 @@
-"""A reading, the doctor's own assessment of the film, the cases shared from it, and batches."""
+"""A reading, and what belongs to it: patient, team, batch, assessment, reports, cases and tags."""
 
 from diagnosis.models.batch import (
     ENDED,
@@ -20,8 +20,9 @@ from diagnosis.models.choices import (
     Verdict,
     agreement_of,
 )
-from diagnosis.models.discrepancies import FILM, Source
+from diagnosis.models.discrepancies import FILM, NUMBER, Source
 from diagnosis.models.findings import Finding, Lobe, Side
+from diagnosis.models.indexes import NEWEST_FIRST, READING_INDEXES
 from diagnosis.models.opinion import (
     Confidence,
     ConfirmedDiagnosis,
@@ -31,9 +32,13 @@ from diagnosis.models.opinion import (
     OpinionDraft,
     Stage,
 )
-from diagnosis.models.reading import MAX_AGE_YEARS, NEWEST_FIRST, READING_INDEXES, Reading
+from diagnosis.models.patient import Patient, PatientOperation, Study
+from diagnosis.models.reading import MAX_AGE_YEARS, Reading
+from diagnosis.models.report import ReportIssue
 from diagnosis.models.review import Review
 from diagnosis.models.sharing import SharedCase
+from diagnosis.models.team import Team, TeamMembership
+from diagnosis.models.worklist import SavedView, Tag, TagColour, Tagging
 
 __all__ = [
     "ENDED",
@@ -43,6 +48,7 @@ __all__ = [
     "MAX_PATH",
     "MOVING",
     "NEWEST_FIRST",
+    "NUMBER",
     "READING_INDEXES",
     "RESEMBLANCES",
     "SCOPE_REASONS",
@@ -61,13 +67,23 @@ __all__ = [
     "Lobe",
     "Opinion",
     "OpinionDraft",
+    "Patient",
+    "PatientOperation",
     "Reading",
+    "ReportIssue",
     "Review",
+    "SavedView",
     "Sex",
     "SharedCase",
     "Side",
     "Source",
     "Stage",
+    "Study",
+    "Tag",
+    "TagColour",
+    "Tagging",
+    "Team",
+    "TeamMembership",
     "Verdict",
     "agreement_of",
 ]

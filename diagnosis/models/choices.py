@@ -52,6 +52,13 @@ class HidingReason(models.TextChoices):
     MISTAKE = "MISTAKE", _("Created by mistake: wrong patient or wrong X-ray")
 
 
+# The order in which waiting X-rays are worked through: those whose result is withheld come after
+# the urgent ones, whatever it is, and every other result comes last.
+URGENCIES = {Label.PNEUMONIA: 0, Label.UNSURE: 1}
+URGENCY_WITHHELD = 2
+NOT_URGENT = 3
+
+
 # By the codes of `mlcore.inference.Prediction.scope_reasons`.
 SCOPE_REASONS = {
     "picture": _(

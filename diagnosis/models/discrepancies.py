@@ -2,13 +2,14 @@
 
 An entry of `Reading.discrepancies` is a JSON object:
 
-- `field`: a patient field of `Reading`, or `FILM` for the same X-ray under another patient;
+- `field`: a patient field of `Reading`, `FILM` for the same X-ray under another patient, or
+  `NUMBER` for the same patient number under another name;
 - `file`: the header's value, or the patient of the earlier reading;
 - `form`: the value in the form, or the patient in the form;
 - `chosen`: a `Source`;
 - `reason`: the doctor's reason, "" if the file is right;
 - `at`: when it was decided, ISO 8601;
-- `reading`: only for `FILM`, the id of the earlier reading.
+- `reading`: only for `FILM` and `NUMBER`, the id of the earlier reading.
 """
 
 import datetime
@@ -17,13 +18,14 @@ from typing import Any
 
 from django.db import models
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from diagnosis.models.choices import Sex
+from xraysite.common.dates import short_date
 
 FILM = "film"
+NUMBER = "number"
 
 
 class Source(models.TextChoices):
@@ -32,6 +34,8 @@ class Source(models.TextChoices):
     FILE = "file", _("The file is right")
     FORM = "form", _("The form is right")
     DISOWNED = "disowned", _("The file's header is wrong or belongs to somebody else")
+    SAME = "same", _("The same patient, whose name is written differently")
+    OTHER = "other", _("Another patient")
 
 
 LABELS = {
@@ -42,6 +46,7 @@ LABELS = {
     "patient_age_years": _("Age"),
     "exam_date": _("Exam date"),
     FILM: _("Same X-ray under another patient"),
+    NUMBER: _("Same patient number under another name"),
 }
 
 
@@ -53,7 +58,7 @@ def shown_value(field: str, text: str) -> str:
     if field == "patient_sex":
         return str(dict(Sex.choices).get(text, text))
     if field in ("patient_birth_date", "exam_date"):
-        return date_format(datetime.date.fromisoformat(text), "SHORT_DATE_FORMAT")
+        return short_date(datetime.date.fromisoformat(text))
     return text
 
 
@@ -67,6 +72,7 @@ def shown(entry: Mapping[str, Any]) -> dict[str, Any]:
     )
     return {
         "is_film": field == FILM,
+        "is_number": field == NUMBER,
         "label": str(LABELS.get(field, field)),
         "file": shown_value(field, entry["file"]),
         "form": shown_value(field, entry["form"]),
@@ -80,8 +86,9 @@ def shown(entry: Mapping[str, Any]) -> dict[str, Any]:
 def marks(entries: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return what the entries are about, in a few words."""
     fields = {entry["field"] for entry in entries}
-    found = [gettext("differs from the file")] if fields - {FILM} else []
-    return [*found, gettext("X-ray of two patients")] if FILM in fields else found
+    found = [gettext("differs from the file")] if fields - {FILM, NUMBER} else []
+    found += [gettext("X-ray of two patients")] if FILM in fields else []
+    return found + ([gettext("number of two names")] if NUMBER in fields else [])
 
 
 def summary(entries: Iterable[Mapping[str, Any]]) -> str:

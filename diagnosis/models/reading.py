@@ -7,10 +7,12 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator
 from django.db import models
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
-from diagnosis.models import discrepancies
+from diagnosis.models import derived, discrepancies
+from diagnosis.models.belonging import BELONGING_INDEXES, Belonging
 from diagnosis.models.blinding import Blinding
 from diagnosis.models.choices import (
     IMAGE_HINTS,
@@ -21,120 +23,17 @@ from diagnosis.models.choices import (
     HidingReason,
     Label,
     Sex,
+    Verdict,
 )
+from diagnosis.models.indexes import READING_INDEXES
 from diagnosis.querysets import ReadingQuerySet
 from diagnosis.search import SearchKeyField
 from mlcore.cards.shown import rule_sentence, shown_limits, shown_probability
 
 MAX_AGE_YEARS = 130
-NOT_HIDDEN = models.Q(hidden_at__isnull=True)
-NEWEST_FIRST = ["-created_at", "-id"]
-
-# Choices of filters that few readings have. Their indexes contain these readings only, so that an
-# upload does not write to them, and all columns that the list is filtered by.
-ASSESSED = models.Q(agreement=Agreement.AGREE) | models.Q(agreement=Agreement.DISAGREE)
-AGE_OUTSIDE = models.Q(age_scope=AgeScope.OUTSIDE)
-HIDDEN = models.Q(hidden_at__isnull=False)
-
-# SQLite uses an index for a query on `hidden_at` only if it contains that column, even if the
-# index's condition fixes its value. `diagnosis.planner` tells SQLite how selective each index is.
-READING_INDEXES = [
-    # A doctor's own history, searched within the index.
-    models.Index(
-        fields=["doctor", *NEWEST_FIRST, "patient_name_key", "patient_number_key", "hidden_at"],
-        condition=NOT_HIDDEN,
-        name="reading_own_newest",
-    ),
-    # Those of one doctor, for the history and for the supervisors' list.
-    models.Index(fields=["doctor", "label", *NEWEST_FIRST, "hidden_at"], name="reading_own_label"),
-    models.Index(
-        fields=["doctor", "-exam_date", *NEWEST_FIRST, "hidden_at"], name="reading_own_exam_date"
-    ),
-    models.Index(
-        fields=[
-            "doctor", *NEWEST_FIRST, "model_version", "agreement", "age_scope", "hidden_at",
-        ],
-        name="reading_doctor",
-    ),
-    # The supervisors' list. Each filter, and any two of them, have an index in the order of the
-    # list: either it begins with both, or few of the entries that it is searched through differ in
-    # the second one.
-    models.Index(
-        fields=[*NEWEST_FIRST, "age_scope", "exam_date", "hidden_at"], name="reading_newest"
-    ),
-    models.Index(fields=["label", *NEWEST_FIRST, "age_scope", "hidden_at"], name="reading_label"),
-    models.Index(fields=["label", "model_version", *NEWEST_FIRST], name="reading_label_model"),
-    models.Index(fields=["label", "-exam_date", *NEWEST_FIRST], name="reading_label_exam_date"),
-    models.Index(
-        fields=["model_version", *NEWEST_FIRST, "age_scope", "hidden_at"], name="reading_model"
-    ),
-    models.Index(
-        fields=["model_version", "-exam_date", *NEWEST_FIRST], name="reading_model_exam_date"
-    ),
-    models.Index(
-        fields=["-exam_date", *NEWEST_FIRST, "age_scope", "hidden_at"], name="reading_exam_date"
-    ),
-    models.Index(
-        fields=[
-            "agreement", *NEWEST_FIRST, "label", "doctor", "model_version", "age_scope",
-            "hidden_at", "exam_date",
-        ],
-        condition=ASSESSED,
-        name="reading_agreement",
-    ),
-    models.Index(
-        fields=[
-            "age_scope", *NEWEST_FIRST, "label", "doctor", "model_version", "agreement",
-            "hidden_at", "exam_date",
-        ],
-        condition=AGE_OUTSIDE,
-        name="reading_age_scope",
-    ),
-    # SQLite searches it only if it begins with the column of its condition; the few readings in it
-    # are then sorted.
-    models.Index(
-        fields=[
-            "hidden_at", *NEWEST_FIRST, "hidden_reason", "label", "doctor", "model_version",
-            "agreement", "age_scope", "exam_date",
-        ],
-        condition=HIDDEN,
-        name="reading_hidden",
-    ),
-    # Covers the statistics on the admin's first page, and the list without deleted readings.
-    models.Index(
-        fields=[
-            *NEWEST_FIRST, "doctor", "label", "agreement", "film_bytes", "hidden_at", "age_scope",
-        ],
-        condition=NOT_HIDDEN,
-        name="reading_shown",
-    ),
-    # Prefixes of names and numbers; PostgreSQL needs the operator class in any locale but C.
-    models.Index(
-        fields=["patient_name_key", "-created_at"],
-        opclasses=["varchar_pattern_ops", "timestamptz_ops"],
-        name="reading_name_key",
-    ),
-    models.Index(
-        fields=["patient_number_key", "-created_at"],
-        opclasses=["varchar_pattern_ops", "timestamptz_ops"],
-        name="reading_number_key",
-    ),
-    # The same picture under several patients, counted within the index.
-    models.Index(
-        fields=["film_pixels_sha256", "patient_name_key", "patient_number_key", "doctor"],
-        condition=~models.Q(film_pixels_sha256=""),
-        name="reading_same_picture",
-    ),
-    # Subtracted from every filter by result, see `ReadingQuerySet.answered`.
-    models.Index(
-        fields=["withheld", "doctor", "id"],
-        condition=models.Q(withheld=True),
-        name="reading_withheld",
-    ),
-]  # fmt: skip
 
 
-class Reading(Blinding):
+class Reading(Belonging, Blinding):
     """A model's prediction for one film of one patient, made for one doctor.
 
     `services.submit_reading` writes the fields of film and model once; nothing changes them
@@ -243,7 +142,22 @@ class Reading(Blinding):
         editable=False,
     )
 
-    # Both are derived from other fields, and stored so that an index can cover them.
+    # The work on the reading, with `opened_at`. `services.worklist` and `Review.save` keep it.
+    waiting_since = models.DateTimeField(
+        _("waits for its doctor since"),
+        null=True,
+        blank=True,
+        default=timezone.now,
+        editable=False,
+    )
+
+    # Derived from other fields, and stored so that an index can cover them.
+    own_verdict = models.CharField(
+        _("doctor's assessment"), max_length=12, choices=Verdict.choices, blank=True, editable=False
+    )
+    urgency = derived.urgency()
+    pneumonia_probability = derived.pneumonia_probability()
+    is_unread = derived.is_unread()
     agreement = models.CharField(
         _("agreement of doctor and model"),
         max_length=8,
@@ -266,7 +180,7 @@ class Reading(Blinding):
         verbose_name_plural = _("readings")
         ordering: ClassVar = ["-created_at", "-id"]
         permissions: ClassVar = [("oversee_reading", "Can oversee every doctor's readings")]
-        indexes: ClassVar = READING_INDEXES
+        indexes: ClassVar = [*READING_INDEXES, *BELONGING_INDEXES]
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=models.Q(label__in=Label.values), name="reading_label_known"

@@ -1,6 +1,6 @@
 """The doctor's assessment of a film that counts now."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
@@ -48,6 +48,20 @@ class Review(OpinionContent):
     def __str__(self) -> str:
         return str(self.reading_id)
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save it, and what the worklist knows of it in the reading's row."""
+        super().save(*args, **kwargs)
+        # An update: the reading itself and its `updated_at` do not change.
+        Reading.objects.filter(pk=self.reading_id).update(**self.worklist_columns())
+
     @property
     def is_signed(self) -> bool:
         return self.signed_at is not None
+
+    def worklist_columns(self) -> dict[str, Any]:
+        """Return the columns of the reading that say which assessment is recorded.
+
+        The only place that decides which assessment ends a reading's waiting: a signed one.
+        """
+        done = {"waiting_since": None} if self.is_signed else {}
+        return {"own_verdict": self.verdict, **done}

@@ -10,7 +10,7 @@ from django.db import connection
 from diagnosis import sealed_jpeg, storage
 from diagnosis.models import BatchItem, Reading
 from mlcore import inference
-from mlcore.decoding import decode_film
+from mlcore.decoding import decode_film, packed_pixels
 from mlcore.engine.films.errors import FilmError
 from mlcore.engine.films.film import Film, render_film
 
@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 THUMBNAIL_SIDE = 160
 VIEWER_SIDE = 1600
 HEATMAP_SIDE = 800
+# Twice the largest detectors. Beyond, browsers show the 8-bit rendering only: the values of a film
+# take two bytes a pixel on the server, and four in the browser.
+MAX_DEEP_PIXELS = 36_000_000
 
 
 # By `Film.format`.
@@ -201,6 +204,24 @@ def render_again(reading: Reading) -> dict[int, bytes]:
     except OSError as error:
         logger.warning("The renderings of reading %s are not stored: %s", reading.pk, error)
     return renderings
+
+
+def film_pixels(reading: Reading) -> bytes:
+    """Return the film at its stored depth, without loss, for windowing in a browser.
+
+    Nothing about the patient or from a model is in it. It is decoded each time: stored, it would
+    double the space of a film.
+
+    Returns:
+        gzip, see `mlcore.engine.films.packed`.
+
+    Raises:
+        FilmMissingError: the stored film is missing or altered.
+        FilmError: the film has more than `MAX_DEEP_PIXELS` pixels, or costs more than a decoder
+            may use.
+        DecoderUnavailableError, DecodersBusyError: see `mlcore.decoding`.
+    """
+    return packed_pixels(original_film(reading), max_pixels=MAX_DEEP_PIXELS)
 
 
 def heatmap(reading: Reading, *, max_side: int = HEATMAP_SIDE) -> bytes:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.audit import recording
@@ -188,9 +187,3 @@ def draft_of(reading: Reading, doctor: "User") -> OpinionDraft | None:
 def drafted_by(doctor: "User") -> Any:
     """Return the doctor's own readings with a draft, for a list."""
     return Reading.objects.own_of(doctor).filter(opinion_drafts__doctor=doctor)
-
-
-def mark_opened(reading: Reading) -> None:
-    """Store when the reading's doctor first opened it; the time per film counts from then on."""
-    if reading.opened_at is None:
-        Reading.objects.filter(pk=reading.pk, opened_at__isnull=True).update(opened_at=Now())

@@ -5,7 +5,7 @@ import unicodedata
 from dataclasses import dataclass, replace
 from typing import Any
 
-from diagnosis.search import folded
+from diagnosis.search import folded, number_key
 from mlcore.engine.films.header import DicomHeader, completed_years
 
 # Attribute of `PatientDetails` by field of the form and of `Reading`, in the order of the form.
@@ -17,6 +17,9 @@ FIELDS = {
     "patient_age_years": "age_years",
     "exam_date": "exam_date",
 }
+# What else a file states, for the study: further keys of `StatedPatient`.
+STUDY_UID = "study_instance_uid"
+ACCESSION_NUMBER = "accession_number"
 DATES = {"patient_birth_date", "exam_date"}
 AGE = "patient_age_years"
 
@@ -77,6 +80,8 @@ def stated_in(header: DicomHeader | None) -> StatedPatient:
         "patient_birth_date": header.birth_date and header.birth_date.isoformat(),
         "patient_age_years": header.age_years,
         "exam_date": header.study_date and header.study_date.isoformat(),
+        STUDY_UID: header.study_instance_uid,
+        ACCESSION_NUMBER: header.accession_number,
     }
     return {field: value for field, value in stated.items() if value not in (None, "", [])}
 
@@ -119,7 +124,7 @@ def _agree(field: str, file: str, form: str, stated: StatedPatient) -> bool:
     if field == "patient_name":
         return any(is_same_name(name, form) for name in (file, *stated.get("other_names", [])))
     if field == "patient_number":
-        return _number_key(file) == _number_key(form)
+        return number_key(file) == number_key(form)
     return file == form
 
 
@@ -148,12 +153,8 @@ def _is_ideographic(word: str) -> bool:
     return any(unicodedata.east_asian_width(letter) in ("W", "F") for letter in word)
 
 
-def _number_key(number: str) -> str:
-    return folded(number).replace(" ", "")
-
-
 def is_same_patient(name: str, number: str, other_name: str, other_number: str) -> bool:
     """Return whether names agree, and numbers too where both are given."""
-    if number and other_number and _number_key(number) != _number_key(other_number):
+    if number and other_number and number_key(number) != number_key(other_number):
         return False
     return is_same_name(name, other_name)

@@ -99,6 +99,13 @@ def find(doctor: "User", submission: uuid.UUID) -> PendingUpload | None:
     return None if content is None else _decoded(content)
 
 
+def correct(doctor: "User", submission: uuid.UUID, changes: dict[str, str]) -> None:
+    """Change some of what was typed."""
+    pending = find(doctor, submission)
+    if pending is not None:
+        _write(doctor, submission, replace(pending, fields=pending.fields | changes))
+
+
 def drop_film(doctor: "User", submission: uuid.UUID) -> None:
     """Remove the film of an upload and keep what was typed, for the form to show it again."""
     pending = find(doctor, submission)

@@ -10,7 +10,7 @@ from django.db import IntegrityError, InterfaceError, OperationalError, connecti
 
 from accounts.audit import recording
 from diagnosis import blind, storage
-from diagnosis.models import AgeScope, Label, Reading, Review, agreement_of
+from diagnosis.models import AgeScope, Label, Reading, Review, Team, agreement_of
 from diagnosis.models.discrepancies import summary
 from diagnosis.services.conflicts import (
     NOTHING_DECIDED,
@@ -18,12 +18,13 @@ from diagnosis.services.conflicts import (
     Decisions,
     UndecidedError,
     conflicts_of,
+    conflicts_of_edit,
     decided_patient,
     entries_of,
     is_disowned,
-    is_of,
     same_film,
     same_film_keys,
+    same_number,
 )
 from diagnosis.services.films import (
     MIME_TYPES,
@@ -36,7 +37,9 @@ from diagnosis.services.films import (
     original_film,
     stored_film,
 )
+from diagnosis.services.linking import forget_if_empty, link_as_decided
 from diagnosis.services.patients import AGE, PatientDetails, stated_in, with_birth_date
+from diagnosis.services.teams import TeamChoice, team_for
 from diagnosis.validators import UploadedFilm
 from mlcore import inference
 from mlcore.cards.shown import shown_probability
@@ -66,6 +69,7 @@ def submit_reading(
     patient: PatientDetails,
     submission: uuid.UUID,
     decisions: Decisions = NOTHING_DECIDED,
+    team: Team | TeamChoice | None = TeamChoice.SOLE,
 ) -> Reading:
     """Run the active model on a film and store the reading; on any error, store nothing.
 
@@ -76,12 +80,13 @@ def submit_reading(
         submission: the id of the submitted form. It becomes the reading's id, so a form that is
             sent twice, even at the same moment, creates one reading.
         decisions: what the doctor decided where file, form and earlier readings disagree.
+        team: which of the doctor's teams shares the reading, None for none of them.
 
     Returns:
         The new reading, or the reading that the same form created before.
 
     Raises:
-        PermissionDenied: the account may not read films.
+        PermissionDenied: the account may not read films, or is no member of the team.
         SubmissionTakenError: `submission` is the id of a reading of another film, of another
             doctor's reading or of a deleted one.
         UndecidedError: something has to be decided first.
@@ -97,10 +102,12 @@ def submit_reading(
     stated = stated_in(upload.film.header)
     earlier = same_film(doctor, hashes)
     model = inference.active_model()
-    conflicts = conflicts_of(stated, patient, model.card, earlier=earlier)
+    known = same_number(doctor, stated, patient)
+    conflicts = conflicts_of(stated, patient, model.card, earlier=earlier, same_number=known)
     patient = with_birth_date(decided_patient(conflicts, patient, decisions), stated)
     entries = entries_of(conflicts, patient, decisions)
     reading = Reading(id=submission, doctor=doctor, discrepancies=entries, film_patient=stated)
+    reading.team = team_for(doctor, team)
     reading.header_disowned = is_disowned(entries)
     _set(reading, patient.as_fields())
     _set(reading, _film_fields(upload, hashes))
@@ -109,7 +116,7 @@ def submit_reading(
     prediction = inference.predict(upload.film, stated=stated_of(reading), model=model)
     _set(reading, _prediction_fields(prediction))
     try:
-        _store(reading, upload, conflicts)
+        _store(reading, upload, conflicts, decisions)
     except (IntegrityError, OperationalError, InterfaceError):
         # The same form, sent twice at once, and the other request was faster; or the connection
         # broke after the commit.
@@ -223,7 +230,9 @@ def _scope_fields(reasons: Collection[str]) -> dict[str, object]:
     }
 
 
-def _store(reading: Reading, upload: UploadedFilm, conflicts: Conflicts) -> None:
+def _store(
+    reading: Reading, upload: UploadedFilm, conflicts: Conflicts, decisions: Decisions
+) -> None:
     """Store the film, its renderings and the row.
 
     The renderings come from the pixels that were decoded for the model, so no later view of the
@@ -242,6 +251,7 @@ def _store(reading: Reading, upload: UploadedFilm, conflicts: Conflicts) -> None
         lock_film(reading.film_pixels_sha256)
         _check_for_newer(reading, conflicts)
         place()
+        link_as_decided(reading, conflicts.same_number, decisions)
         reading.save(force_insert=True)
         record_decisions(reading, reading.discrepancies)
         transaction.on_commit(lambda: storage.confirm(sha256), robust=True)
@@ -291,12 +301,12 @@ def edit_reading(
     reading = (
         Reading.objects.own_of(doctor)
         .select_for_update(of=("self",))
-        .select_related("model_version")
+        .select_related("model_version", "study__patient")
         .get(pk=reading_id)
     )
-    before = stated_of(reading)
+    before, study = stated_of(reading), reading.study
     _state_patient_of_film(reading)
-    conflicts = _conflicts_of_edit(reading, patient)
+    conflicts = conflicts_of_edit(reading, patient)
     patient = decided_patient(conflicts, patient, decisions)
     entries = entries_of(conflicts, patient, decisions)
     _set(reading, patient.as_fields())
@@ -308,9 +318,11 @@ def edit_reading(
         raise ModelForgottenError
     review = Review.objects.filter(reading=reading).first()
     reading.agreement = agreement_of(reading.label, review.verdict if review else "")
+    link_as_decided(reading, conflicts.same_number, decisions)
     with recording.event("edited"):
         reading.save()
         record_decisions(reading, entries)
+    forget_if_empty(study)
     return reading
 
 
@@ -334,22 +346,3 @@ def _state_patient_of_film(reading: Reading) -> None:
         except (FilmMissingError, FilmError):
             return
         reading.film_patient = stated_in(film.header)
-
-
-def _conflicts_of_edit(reading: Reading, patient: PatientDetails) -> Conflicts:
-    """Return what an edit has to decide, leaving out what has been decided before.
-
-    Other readings of the X-ray matter if the edit makes it another patient's.
-    """
-    others: tuple[Reading, ...] = ()
-    if not is_of(reading, patient):
-        hashes = FilmHashes(reading.film_sha256, reading.film_pixels_sha256)
-        found = same_film(reading.doctor, hashes, but=reading.pk)
-        others = tuple(other for other in found if not is_of(other, patient))
-    return conflicts_of(
-        reading.film_patient or {},
-        patient,
-        reading.model_version.card,
-        earlier=others,
-        decided=reading.discrepancies,
-    )

@@ -15,15 +15,24 @@ from diagnosis import access_log
 from diagnosis.batches import ending
 from diagnosis.forms.conflicts import ConflictForm
 from diagnosis.forms.readings import PatientDetailsForm
+from diagnosis.forms.teams import chosen_team
 from diagnosis.models import Batch, BatchItem, Reading
 from diagnosis.services import pending
-from diagnosis.services.conflicts import Conflicts, UndecidedError, conflicts_of, same_film
+from diagnosis.services.conflicts import (
+    Conflicts,
+    UndecidedError,
+    conflicts_of,
+    same_film,
+    same_number,
+)
 from diagnosis.services.pending import PendingUpload
 from diagnosis.services.readings import SubmissionTakenError, submit_reading
 from diagnosis.validators import NOT_NOW, refusal_to_store
 from diagnosis.views.readings import DoctorsOnlyMixin, unavailable_page
 from mlcore import inference
 from mlcore.inference import ModelUnavailable
+
+MAX_NUMBER = Reading._meta.get_field("patient_number").max_length
 
 
 class CheckReadingView(DoctorsOnlyMixin, View):
@@ -53,6 +62,10 @@ class CheckReadingView(DoctorsOnlyMixin, View):
             pending.drop_film(request.user, submission)  # type: ignore[arg-type]
             messages.info(request, _("Choose the right X-ray. What you typed has been kept."))
             return redirect(f"{reverse('readings:new')}?draft={submission}")
+        if "correct" in request.POST:
+            number = request.POST.get("corrected_number", "").strip()[:MAX_NUMBER]
+            pending.correct(request.user, submission, {"patient_number": number})  # type: ignore[arg-type]
+            return redirect("readings:check", submission)
         try:
             form = self._form(upload, request.POST)
             if not form.is_valid():
@@ -63,6 +76,7 @@ class CheckReadingView(DoctorsOnlyMixin, View):
                 patient=form.patient_details(),
                 submission=submission,
                 decisions=form.decisions(),
+                team=chosen_team(request.user, upload.fields),  # type: ignore[arg-type]
             )
         except UndecidedError:
             messages.warning(request, _("This has changed in the meantime. Check it again."))
@@ -90,11 +104,14 @@ class CheckReadingView(DoctorsOnlyMixin, View):
         details = PatientDetailsForm(upload.fields)
         if upload.hashes is None or not details.is_valid():
             return Conflicts()
+        doctor: Any = self.request.user
+        stated, patient = upload.stated or {}, details.patient_details()
         return conflicts_of(
-            upload.stated or {},
-            details.patient_details(),
+            stated,
+            patient,
             inference.active_model().card,
-            earlier=same_film(self.request.user, upload.hashes),  # type: ignore[arg-type]
+            earlier=same_film(doctor, upload.hashes),
+            same_number=same_number(doctor, stated, patient),
         )
 
     def _page(
@@ -103,6 +120,8 @@ class CheckReadingView(DoctorsOnlyMixin, View):
         # The page shows who the earlier readings are about.
         if form.conflicts.earlier:
             access_log.record_list(form.conflicts.earlier, what="same-film")
+        if form.conflicts.same_number:
+            access_log.record_list(form.conflicts.same_number, what="same-number")
         context = {"form": form, "upload": upload}
         return render(self.request, "diagnosis/reading_check.html", context, status=status)
 

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.views import View
 
 from accounts.audit.recording import record_access
+from diagnosis import access_log
 from diagnosis.forms.conflicts import ConflictForm
 from diagnosis.forms.readings import PatientDetailsForm
 from diagnosis.models import Reading
@@ -90,6 +91,8 @@ class EditReadingView(OwnReadingMixin, View):
         self, request: HttpRequest, pk: uuid.UUID, form: PatientDetailsForm, conflicts: Conflicts
     ) -> HttpResponse:
         """Show the page that asks for the doctor's decisions, with errors if some were sent."""
+        if conflicts.same_number:
+            access_log.record_list(conflicts.same_number, what="same-number")
         sent = request.POST if "decide" in request.POST else None
         decisions = ConflictForm(sent, conflicts=conflicts, entered=form.entered())
         context = {"form": decisions, "reading": self.own_reading(pk)}

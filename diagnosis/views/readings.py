@@ -9,7 +9,6 @@ from django.contrib.auth.mixins import PermissionRequiredMixin
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.views import View
 from django.views.decorators.http import require_safe
@@ -18,7 +17,6 @@ from accounts import account_limits
 from accounts.audit.recording import record_access
 from accounts.models import User
 from diagnosis import access_log, retention, serving
-from diagnosis.filters import ReadingFilter
 from diagnosis.forms.opinions import DiagnosisForm, OpinionForm
 from diagnosis.forms.readings import (
     REFUSED,
@@ -27,25 +25,28 @@ from diagnosis.forms.readings import (
     ReadingForm,
     header_fields,
 )
+from diagnosis.forms.teams import WorkForm
 from diagnosis.models import Reading
 from diagnosis.readiness import obstacle, unavailable_text
-from diagnosis.services import opinions, pending, quotas, sharing
+from diagnosis.services import pending, quotas, sharing
 from diagnosis.services.conflicts import UndecidedError
 from diagnosis.services.heatmaps import heatmap_place
 from diagnosis.services.readings import (
     SubmissionTakenError,
     submit_reading,
 )
+from diagnosis.services.report_content import report_content
+from diagnosis.services.report_pdf import code_of
+from diagnosis.services.teams import teams_of
+from diagnosis.services.worklist import mark_opened
 from diagnosis.serving import denied, no_such_reading
 from diagnosis.validators import NOT_NOW, keep_inspected, notices, refusal_to_store
+from diagnosis.views.compare import viewer_context
 from diagnosis.views.opinion_context import opinion_context
 from mlcore.cards import presentation
 from mlcore.engine.films.film import render_film
 from mlcore.inference import ModelUnavailable
-from xraysite.common.paging import KeyPaginator
-from xraysite.common.private_search import private_search, query_string
 
-PAGE_SIZE = 20
 PREVIEW_SIDE = 800
 
 
@@ -82,34 +83,6 @@ class OwnReadingMixin(DoctorsOnlyMixin):
         raise denied(self.kwargs["pk"])
 
 
-@method_decorator(private_search, name="dispatch")
-class ReadingListView(DoctorsOnlyMixin, View):
-    """A doctor's own history, newest first."""
-
-    def get(self, request: HttpRequest) -> HttpResponse:
-        readings = Reading.objects.own_of(request.user).select_related("review")
-        readings = sharing.with_sharing(readings).defer("activation_map")
-        readings = readings.with_withheld(request.user)
-        search = ReadingFilter(request.GET, queryset=readings, request=request)
-        page = KeyPaginator(search.qs, PAGE_SIZE).get_page(request.GET.get("page"))
-        template = (
-            "diagnosis/_reading_table.html"
-            if request.htmx and not request.htmx.history_restore_request  # type: ignore[attr-defined]
-            else "diagnosis/reading_list.html"
-        )
-        context = {
-            "filter": search,
-            "page_obj": page,
-            "total": page.paginator.count,
-            "querystring": query_string(request, without=["page"]),
-            "is_filtered": any(value for name, value in request.GET.items() if name != "page"),
-            "deletion": DeletionForm(),
-        }
-        if shown := list(page.object_list):
-            access_log.record_list(shown, what="list")
-        return render(request, template, context)
-
-
 class NewReadingView(DoctorsOnlyMixin, View):
     """Upload a film and get a reading.
 
@@ -123,12 +96,18 @@ class NewReadingView(DoctorsOnlyMixin, View):
         if (found := obstacle()) is not None:
             return obstacle_page(request, *found)
         draft = _draft(request)
-        return render(request, "diagnosis/reading_form.html", {"form": ReadingForm(initial=draft)})
+        return render(
+            request,
+            "diagnosis/reading_form.html",
+            {"form": ReadingForm(initial=draft, doctor=request.user)},
+        )
 
     def post(self, request: HttpRequest) -> HttpResponse:
         by_script = request.headers.get("X-Requested-With") == "XMLHttpRequest"
         refused = refusal_of(request.user)  # type: ignore[arg-type]
-        form = ReadingForm(request.POST, request.FILES, meta=request.META, refused=refused)
+        form = ReadingForm(
+            request.POST, request.FILES, meta=request.META, refused=refused, doctor=request.user
+        )
         if not form.is_valid():
             return self._refuse(request, form, status=422 if by_script else 200)
         try:
@@ -137,6 +116,7 @@ class NewReadingView(DoctorsOnlyMixin, View):
                 upload=form.cleaned_data["film"],
                 patient=form.patient_details(),
                 submission=form.cleaned_data["submission"],
+                team=form.chosen_team(),
             )
         except SubmissionTakenError:
             form.add_error(None, _("This form has already been used. Choose the X-ray again."))
@@ -165,7 +145,7 @@ class NewReadingView(DoctorsOnlyMixin, View):
             doctor=request.user,  # type: ignore[arg-type]
             submission=submission,
             upload=form.cleaned_data["film"],
-            fields=form.entered(),
+            fields=form.kept(),
         )
         return reverse("readings:check", args=[submission])
 
@@ -242,14 +222,8 @@ class InspectFilmView(DoctorsOnlyMixin, View):
 
 @require_safe
 def reading_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """Show the result with film and heatmap."""
+    """Show the result with film and heatmap; the doctor has then opened the reading."""
     return reading_page(request, pk, "diagnosis/reading_detail.html", what="page")
-
-
-@require_safe
-def reading_report(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """Show the result as a one-page report for printing."""
-    return reading_page(request, pk, "diagnosis/reading_report.html", what="report")
 
 
 def reading_page(
@@ -268,8 +242,6 @@ def reading_page(
         opinion_form, diagnosis_form: forms with errors, to be shown again.
     """
     reading = serving.reading_for(request, pk)
-    if reading.is_sealed and what == "report":
-        return redirect(reading)
     record_access(reading, what=what)
     is_own = reading.doctor_id == request.user.pk and not reading.is_hidden
     context = {
@@ -282,6 +254,10 @@ def reading_page(
         "other_viewers": access_log.others_who_viewed(reading),
         "deletion": DeletionForm(),
         "heatmap_place": heatmap_place(reading) if reading.has_result else "",
+        "content": None if reading.is_sealed else report_content(reading, with_map=False),
+        "record_code": code_of(serving.record_url(request, reading)),
+        "list_key": request.GET.get("list", ""),
+        "work_form": _work_form(request, reading),
         **opinion_context(
             reading,
             request.user,  # type: ignore[arg-type]
@@ -289,9 +265,21 @@ def reading_page(
             diagnosis_form=diagnosis_form,
         ),
     }
-    if is_own and what == "page":
-        opinions.mark_opened(reading)
+    if what == "page":
+        context |= viewer_context(request, reading)
+        if is_own:
+            mark_opened(doctor=request.user, reading_id=pk)  # type: ignore[arg-type]
     return render(request, template, context)
+
+
+def _work_form(request: HttpRequest, reading: Reading) -> WorkForm | None:
+    """Return the form for team and assignment, None for supervisors and where it has no field."""
+    is_own = reading.doctor_id == request.user.pk
+    if reading.is_hidden or not request.user.has_perm("diagnosis.add_reading"):
+        return None
+    if not (reading.team_id or (is_own and teams_of(request.user).exists())):
+        return None
+    return WorkForm(reading=reading, user=request.user)
 
 
 class DeleteReadingView(OwnReadingMixin, View):

@@ -8,7 +8,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from mlcore import registry
-from mlcore.cards import words
+from mlcore.cards import charts, summary, words
 from mlcore.cards.evaluated import SHARES, EvaluatedSet, evaluated, held_out, ordered, shares_of
 from mlcore.cards.not_passed import not_passed
 from mlcore.cards.shown import rule_sentence
@@ -56,6 +56,11 @@ class Section:
     def template(self) -> str:
         return f"mlcore/card/{self.id}.html"
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the section is part of what the page shows first, so is never folded."""
+        return self.id in ("use", "derived")
+
 
 NOT_PASSED = Section("gates", _("Activation gates not passed"))
 
@@ -92,7 +97,7 @@ def page(version: ModelVersion) -> dict[str, Any]:
     return {
         "version": version,
         "card": card,
-        "sections": [*([NOT_PASSED] if missed else []), *sections(card, by_others=bool(by_others))],
+        "sections": _with_gates(sections(card, by_others=bool(by_others)), bool(missed)),
         "not_passed": missed,
         "headline": headline(version),
         "sets": sets,
@@ -121,6 +126,9 @@ def page(version: ModelVersion) -> dict[str, Any]:
         "robustness": robustness(card),
         "failures": failures(card),
         "plots": plots(version),
+        "charts": charts.charts(version),
+        "outcome_bars": summary.outcome_bars(sets),
+        "confusion": summary.confusion(card),
     }
 
 
@@ -144,8 +152,8 @@ def sections(card: Card, *, by_others: bool = False) -> list[Section]:
     commands = card.get("commands", {})
     test_figures = card.get("metrics", {}).get("test", {})
     known: Iterable[tuple[str, str | Promise, str, bool]] = (
-        ("derived", _("Fitted to a site"), "derive", bool(card.get("derived"))),
         ("use", _("Intended use"), "", True),
+        ("derived", _("Fitted to a site"), "derive", bool(card.get("derived"))),
         ("data", _("Training data"), "", True),
         ("answers", _("Rule of decision and its figures"), "evaluate", True),
         ("external", _("External evaluations"), "", by_others),
@@ -165,6 +173,10 @@ def sections(card: Card, *, by_others: bool = False) -> list[Section]:
         for name, title, command, is_there in known
         if is_there
     ]
+
+
+def _with_gates(shown: list[Section], has_missed: bool) -> list[Section]:
+    return [*shown[:1], NOT_PASSED, *shown[1:]] if has_missed else shown
 
 
 def headline(version: ModelVersion) -> list[dict[str, Any]]:

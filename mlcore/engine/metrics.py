@@ -6,7 +6,7 @@ Labels are 0 (NORMAL) and 1 (PNEUMONIA), shape (n,); probabilities are those of 
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -93,6 +93,69 @@ def wilson_interval(successes: int, n: int) -> Interval:
     centre = (share + square / (2 * n)) / (1 + square / n)
     reach = Z_95 / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
     return (max(0.0, centre - reach), min(1.0, centre + reach))
+
+
+def cohens_kappa(table: Sequence[Sequence[int]]) -> tuple[float, Interval]:
+    """Return Cohen's kappa of two raters, with its 95 % interval.
+
+    The interval is the large-sample one of Fleiss, Cohen and Everitt (1969).
+
+    Args:
+        table: square; counts by the category of the first rater (row) and the second (column).
+
+    Returns:
+        Kappa and its interval, limited to [-1, 1]. Kappa is NaN, with a warning, if there are no
+        films or both raters used one and the same category only; the interval is NaN too if they
+        never disagree, because its width cannot be estimated then.
+    """
+    counts = np.asarray(table, np.float64)
+    if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or (counts < 0).any():
+        raise ValueError(f"The table must be square, with counts. Received: {table!r}.")
+    n = counts.sum()
+    if not n:
+        return _undefined("Kappa", "there are no such films"), NAN_INTERVAL
+    p = counts / n
+    rows, columns = p.sum(axis=1), p.sum(axis=0)
+    agreed, by_chance = float(np.trace(p)), float(rows @ columns)
+    if math.isclose(by_chance, 1.0):
+        return _undefined("Kappa", "both raters used one category only"), NAN_INTERVAL
+    kappa = (agreed - by_chance) / (1 - by_chance)
+    if math.isclose(agreed, 1.0):
+        return kappa, NAN_INTERVAL
+    diagonal = np.diag(p) * (1 - (rows + columns) * (1 - kappa)) ** 2
+    others = p * (columns[:, None] + rows[None, :]) ** 2
+    variance = (
+        diagonal.sum()
+        + (1 - kappa) ** 2 * (others.sum() - np.trace(others))
+        - (kappa - by_chance * (1 - kappa)) ** 2
+    ) / (n * (1 - by_chance) ** 2)
+    reach = Z_95 * math.sqrt(max(0.0, float(variance)))
+    return kappa, (max(-1.0, kappa - reach), min(1.0, kappa + reach))
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, Interval]:
+    """Return the median and its distribution-free 95 % interval, from order statistics.
+
+    Returns:
+        NaN, with a warning, without values; the interval is NaN for fewer than 6 values, with
+        which no such interval reaches 95 %.
+    """
+    ordered = sorted(values)
+    n = len(ordered)
+    if not n:
+        return _undefined("The median", "there are no values"), NAN_INTERVAL
+    median = float(np.median(ordered))
+    # The largest rank that at most 2.5 % of samples have above the median.
+    below, rank = 0.5**n if n < 1000 else 0.0, 0
+    if n >= 1000:
+        rank = max(1, math.floor(n / 2 - Z_95 * math.sqrt(n) / 2))
+    else:
+        while below <= 0.025:
+            rank += 1
+            below += math.comb(n, rank) * 0.5**n
+    if not rank:
+        return median, NAN_INTERVAL
+    return median, (float(ordered[rank - 1]), float(ordered[n - rank]))
 
 
 def predictive_value(

@@ -1,5 +1,6 @@
-// A model card: the threshold explorer, copy buttons, and the current section in the table of
-// contents. Without this script, the card shows a table of thresholds and commands as plain text.
+// A model card: folded sections, the threshold explorer, copy buttons, and the current section in
+// the table of contents. Without this script, the card shows a table of thresholds and commands as
+// plain text.
 
 import { interpolate } from "./shared.js";
 
@@ -142,6 +143,72 @@ function markCurrentSection() {
   for (const section of document.querySelectorAll(".card-section")) observer.observe(section);
 }
 
+// Sections are folded. What the reader opened stays open over a reload or a change of language in
+// this tab; a link to a section opens it; paper shows all of them.
+class Folds {
+  constructor(folds) {
+    this.folds = folds;
+    this.key = `xraysite-card:${window.location.pathname}`;
+    for (const id of this.stored()) this.open(id);
+    for (const fold of folds) fold.addEventListener("toggle", () => this.store());
+    window.addEventListener("hashchange", () => this.openTarget());
+    window.addEventListener("beforeprint", () => this.openForPrinting());
+    window.addEventListener("afterprint", () => this.closeAfterPrinting());
+    this.openTarget();
+  }
+
+  static idOf(fold) {
+    return fold.closest("section").id;
+  }
+
+  stored() {
+    try {
+      return JSON.parse(sessionStorage.getItem(this.key)) ?? [];
+    } catch {
+      return []; // Storage is disabled.
+    }
+  }
+
+  store() {
+    const open = this.folds.filter((fold) => fold.open && !("printed" in fold.dataset));
+    try {
+      sessionStorage.setItem(this.key, JSON.stringify(open.map(Folds.idOf)));
+    } catch {
+      // Storage is disabled: the next page starts folded.
+    }
+  }
+
+  open(id) {
+    const fold = this.folds.find((one) => Folds.idOf(one) === id);
+    if (fold) fold.open = true;
+  }
+
+  openTarget() {
+    const id = decodeURIComponent(window.location.hash.slice(1));
+    if (!id) return;
+    const target = document.getElementById(id);
+    const fold = target?.closest("details[data-fold]") ?? target?.querySelector("[data-fold]");
+    if (!fold) return;
+    fold.open = true;
+    target.scrollIntoView();
+  }
+
+  openForPrinting() {
+    for (const fold of this.folds.filter((one) => !one.open)) {
+      fold.dataset.printed = "";
+      fold.open = true;
+    }
+  }
+
+  closeAfterPrinting() {
+    for (const fold of this.folds.filter((one) => "printed" in one.dataset)) {
+      fold.open = false;
+      delete fold.dataset.printed;
+    }
+  }
+}
+
 for (const root of document.querySelectorAll("[data-trade]")) new ThresholdExplorer(root);
 showCopyButtons();
 markCurrentSection();
+new Folds([...document.querySelectorAll("details[data-fold]")]);

@@ -18,11 +18,13 @@ class SessionDialog {
     this.dialog = dialog;
     this.data = dialog.dataset;
     this.warnMs = Number(this.data.warnSeconds) * 1000;
-    this.endsAt = Date.now() + Number(this.data.secondsLeft) * 1000;
+    this.idleMs = Number(this.data.secondsLeft) * 1000; // loading a page counts as activity
+    this.endsAt = Date.now() + this.idleMs;
     this.canStay = true;
     this.hasActivity = false; // since it was last reported
     this.reportedAt = Date.now();
     this.isRequesting = false;
+    this.isUnreachable = false;
     this.state = State.OPEN;
     this.tabs = "BroadcastChannel" in window ? new BroadcastChannel("xraysite-session") : null;
   }
@@ -63,6 +65,7 @@ class SessionDialog {
         cache: "no-store",
         ...options,
       });
+      this.isUnreachable = false;
       // Without a session, the request is redirected to the sign-in page.
       const hasSession = response.ok && !response.redirected;
       if (!hasSession && response.status >= 500) return false;
@@ -74,7 +77,8 @@ class SessionDialog {
       this.update(session);
       return true;
     } catch {
-      return false; // No network. The time goes on, and the next tick tries again.
+      this.isUnreachable = true; // The time goes on, and the next tick tries again.
+      return false;
     } finally {
       this.isRequesting = false;
     }
@@ -98,6 +102,9 @@ class SessionDialog {
       headers: { "X-CSRFToken": this.data.token },
     });
     if (isDone) this.tabs?.postMessage("used");
+    // Without a connection, activity keeps the page open. The server's session ends all the same,
+    // which the first request after that finds out.
+    else if (this.isUnreachable && this.canStay) this.endsAt = Date.now() + this.idleMs;
   }
 
   // Signing in again creates a new CSRF token; forms on this page still hold the old one.

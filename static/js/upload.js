@@ -5,8 +5,9 @@
 // another file, nor of a file that has changed on the disk since.
 
 import { openWith } from "./batch.js";
-import { fromDrop, fromList } from "./batch_files.js";
-import { interpolate } from "./shared.js";
+import { fromDrop, fromList, sha256Of } from "./batch_files.js";
+import { offerKeeping } from "./offline/form.js";
+import { formatSize, interpolate } from "./shared.js";
 
 const form = document.querySelector("form[data-upload]");
 const input = form.querySelector("input[type=file]");
@@ -58,10 +59,6 @@ function showPreview(url, description) {
   image.src = url;
   caption.textContent = description;
   preview.hidden = false;
-}
-
-function formatSize(bytes) {
-  return bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
 // Fields filled from a file -------------------------------------------------------------------
@@ -121,6 +118,13 @@ async function faultOf(response) {
 
 // Lets the server render a file that the browser cannot display, such as DICOM.
 async function inspect({ file, sha256 }, current) {
+  // The page for times without a connection.
+  if (!text.inspectUrl) {
+    image.removeAttribute("src");
+    caption.textContent = [file.name, formatSize(file.size), text.textNoPreview].join(" · ");
+    preview.hidden = false;
+    return;
+  }
   caption.textContent = text.textLooking;
   image.removeAttribute("src");
   preview.hidden = false;
@@ -150,13 +154,6 @@ async function inspect({ file, sha256 }, current) {
   fillFields(result.fields);
 }
 
-// Returns the SHA-256 as hexadecimal digits; "" where the browser computes none (plain HTTP).
-async function sha256Of(bytes) {
-  if (!window.crypto?.subtle) return "";
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
 // Forgets the file and its preview. What was typed stays.
 function clearFile() {
   selection += 1;
@@ -178,9 +175,10 @@ async function show(original, current) {
     if (current === selection) showFilmProblem("textUnreadable");
     return;
   }
-  const sha256 = await sha256Of(bytes);
+  const file = new File([bytes], original.name, { type: original.type });
+  const sha256 = await sha256Of(file);
   if (current !== selection) return;
-  chosen = { file: new File([bytes], original.name, { type: original.type }), sha256 };
+  chosen = { file, sha256 };
   const url = URL.createObjectURL(chosen.file);
   const size = await imageSize(url);
   if (current !== selection) {
@@ -196,7 +194,7 @@ async function show(original, current) {
 // Offers to read several files as a batch.
 function offerBatch(entries) {
   several = entries;
-  asBatch.hidden = !entries.length;
+  if (asBatch) asBatch.hidden = !entries.length;
 }
 
 // Takes exactly one file; of several, nobody could tell which one belongs to the patient.
@@ -256,7 +254,8 @@ function showErrors(page) {
 
 function onResponse(request) {
   if (request.status === 201) {
-    window.location.assign(JSON.parse(request.responseText).location);
+    const { location } = JSON.parse(request.responseText);
+    keeping.sent(form.elements.submission.value).then(() => window.location.assign(location));
     return;
   }
   const page = new DOMParser().parseFromString(request.responseText, "text/html");
@@ -303,6 +302,7 @@ function upload(data) {
   request.addEventListener("error", () => {
     setBusy(false);
     showFilmProblem("textOffline");
+    keeping.unsent();
   });
   request.send(data);
 }
@@ -310,7 +310,7 @@ function upload(data) {
 // Sends nothing before the film's preview has been shown.
 async function send(event) {
   event.preventDefault();
-  if (form.dataset.sending) return;
+  if (form.dataset.sending || "keepAlways" in text) return;
   setBusy(true);
   await previewing;
   if (input.files.length && !chosen) {
@@ -378,8 +378,15 @@ document.addEventListener("xraysite:language", () => {
   if (filmProblem) showFilmProblem(filmProblem.name, filmProblem.values);
 });
 
+const keeping = offerKeeping({
+  form,
+  ready: () => previewing,
+  chosen: () => (input.files.length ? chosen?.file : null),
+  clear: clearFile,
+  showProblem: showFilmProblem,
+});
 bindDropZone();
-asBatch.addEventListener("click", () => openWith(text.batchUrl, several));
+asBatch?.addEventListener("click", () => openWith(text.batchUrl, several));
 input.addEventListener("change", () => selectFiles(input.files));
 form.addEventListener("submit", send);
 // The browser may have kept the file of an earlier visit to this page.

@@ -1,221 +1,244 @@
-// The image viewer: zoom and pan, heatmap and its opacity, brightness, contrast, inversion, full
-// screen. Without this script, the film and the switch of the heatmap remain.
+// The image viewer. Without this script, the film and the switches of the overlays remain.
 
-import { clamp } from "./shared.js";
+import { Comparison } from "./viewer/compare.js";
+import { Overlays } from "./viewer/overlays.js";
+import { Pane } from "./viewer/pane.js";
+import { bindPointer } from "./viewer/pointer.js";
+import { say, word } from "./viewer/words.js";
 
-const viewer = document.querySelector("[data-viewer]");
-const find = (name) => viewer.querySelector(`[data-${name}]`);
-const stage = find("stage");
-const film = find("film");
-const image = find("image");
-const heatmap = find("heat");
-
-const MAX_SCALE = 12;
 const ZOOM_STEP = 1.25;
-const WHEEL_STEP = 1.12;
-const DOUBLE_CLICK_SCALE = 2.5;
 const PAN_STEP = 40; // CSS pixels
-const OPACITY_STEP = 10; // per cent
+const MEASURING = ["ruler", "angle", "ratio"];
+const FIRST_PRESET_KEY = 2;
 
-// At scale 1 the whole film fits the stage. x and y move its centre, in CSS pixels.
-const view = { scale: 1, x: 0, y: 0 };
-const pointers = new Map(); // last position of each pressed pointer, by its id
-let fitted = { width: 0, height: 0 }; // size of the film at scale 1, in CSS pixels
-let isInverted = false;
+class Viewer {
+  constructor(element) {
+    this.element = element;
+    this.find = (name) => element.querySelector(`[data-${name}]`);
+    this.tool = "window";
+    this.panes = [new Pane(this.find("pane"))];
+    [this.active] = this.panes;
+    bindPointer(this.active, this);
+    this.comparison = new Comparison(this);
+    this.overlays = new Overlays(element);
+    this.actions = actionsOf(this);
+    element.addEventListener("keydown", (event) => this.onKey(event));
+    element.addEventListener("click", (event) => this.onClick(event));
+    element.addEventListener("viewer:source", () => this.listPresets());
+    element.addEventListener("focusin", (event) => this.onFocus(event));
+    document.addEventListener("fullscreenchange", () => this.showState());
+    this.showState();
+  }
 
-// Makes the film fill the stage, also when the image has fewer pixels than the stage.
-function measure() {
-  const width = Number(image.getAttribute("width"));
-  const height = Number(image.getAttribute("height"));
-  const ratio = Math.min(stage.clientWidth / width, stage.clientHeight / height);
-  fitted = { width: width * ratio, height: height * ratio };
-  film.style.width = `${fitted.width}px`;
-  film.style.height = `${fitted.height}px`;
-  film.classList.add("is-placed");
-  place();
+  // Whether the wheel belongs to the viewer rather than to the page.
+  get isInUse() {
+    return this.isFull || this.element.contains(document.activeElement);
+  }
+
+  get isFull() {
+    return (
+      document.fullscreenElement === this.element || this.element.classList.contains("is-full")
+    );
+  }
+
+  activate(pane) {
+    if (this.active === pane) return;
+    this.active = pane;
+    this.showState();
+    this.listPresets();
+  }
+
+  onFocus(event) {
+    const pane = this.panes.find((each) => each.element.contains(event.target));
+    if (pane) this.activate(pane);
+  }
+
+  choose(tool) {
+    for (const pane of this.panes) {
+      pane.marks.cancel();
+      pane.moveLens(null);
+    }
+    this.tool = tool;
+    this.showState();
+  }
+
+  // --- Buttons ---
+
+  showState() {
+    this.element.dataset.tool = this.tool;
+    for (const button of this.element.querySelectorAll("[data-tool-button]")) {
+      button.setAttribute("aria-pressed", button.dataset.toolButton === this.tool);
+    }
+    const pressed = {
+      invert: this.active.isInverted,
+      flip: this.active.view.isFlipped,
+      link: this.comparison.isLinked,
+      full: this.isFull,
+    };
+    for (const [name, isPressed] of Object.entries(pressed)) {
+      const button = this.element.querySelector(`[data-do=${name}]`);
+      button?.setAttribute("aria-pressed", isPressed);
+    }
+    for (const pane of this.panes) {
+      pane.element.classList.toggle("is-active", this.panes.length > 1 && pane === this.active);
+    }
+  }
+
+  onClick(event) {
+    const button = event.target.closest("[data-do], [data-tool-button], [data-preset]");
+    if (!button) return;
+    const { do: action, toolButton, preset } = button.dataset;
+    if (toolButton) this.choose(toolButton);
+    else if (preset) this.usePreset(Number(preset));
+    else this.actions[action]();
+    if (preset) button.closest("details").open = false;
+    // So that keys work at once, without another click on the film.
+    if (toolButton || preset) this.active.stage.focus({ preventScroll: true });
+  }
+
+  // --- Windows ---
+
+  listPresets() {
+    const rows = this.active.presets.map(({ kind, name, number }, i) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.dataset.preset = i;
+      button.textContent = name || word(`preset-${kind}`, { number });
+      const key = FIRST_PRESET_KEY + i;
+      if (key < 10) {
+        const hint = document.createElement("kbd");
+        hint.textContent = key;
+        button.append(" ", hint);
+      }
+      const row = document.createElement("li");
+      row.append(button);
+      return row;
+    });
+    this.find("presets").replaceChildren(...rows);
+  }
+
+  usePreset(index) {
+    if (!this.active.requireSource()) return;
+    const preset = this.active.presets[index];
+    if (!preset) return;
+    this.active.setWindow(preset.window);
+    say(preset.name || word(`preset-${preset.kind}`, { number: preset.number }));
+  }
+
+  // --- Keys ---
+
+  onKey(event) {
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest("input, textarea, select, dialog")) return;
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    const name = event.shiftKey && key === "t" ? "T" : key;
+    const isOnStage = event.target === this.active.stage;
+    if (name === "Enter" && isOnStage && MEASURING.includes(this.tool)) {
+      this.active.marks.add(this.tool);
+    } else if (name === "Escape") this.cancel();
+    else if (name >= `${FIRST_PRESET_KEY}` && name <= "9" && name.length === 1) {
+      this.usePreset(Number(name) - FIRST_PRESET_KEY);
+    } else if (name.startsWith("Arrow")) {
+      // A film that fits cannot be panned: the arrow keys scroll the page.
+      if (!isOnStage || this.active.view.isFitted) return;
+      this.actions[name]();
+    } else {
+      const action = this.element.querySelector(`[data-key="${CSS.escape(name)}"]`);
+      if (action) action.click();
+      else if (KEYS[name]) this.actions[KEYS[name]]();
+      else return;
+    }
+    event.preventDefault();
+  }
+
+  cancel() {
+    if (this.active.marks.cancel()) return;
+    if (this.element.classList.contains("is-full")) this.actions.full();
+    else if (this.tool !== "window") this.choose("window");
+  }
+
+  reset() {
+    for (const pane of this.panes) {
+      pane.view.upright();
+      pane.isInverted = false;
+      if (pane.source) pane.setWindow(pane.source.tones[0], { isLinked: true });
+      pane.changed({ isLinked: true });
+    }
+    this.showState();
+    say(word("was-reset"));
+  }
+
+  toggleFull() {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else if (this.element.requestFullscreen) this.element.requestFullscreen();
+    else this.element.classList.toggle("is-full"); // telephones without full screen
+    this.showState();
+  }
 }
 
-// Applies the view, limited so that panning leaves no gap between the film and the stage.
-function place() {
-  const maxX = Math.max(0, (fitted.width * view.scale - stage.clientWidth) / 2);
-  const maxY = Math.max(0, (fitted.height * view.scale - stage.clientHeight) / 2);
-  view.x = clamp(view.x, -maxX, maxX);
-  view.y = clamp(view.y, -maxY, maxY);
-  film.style.transform = `translate(${view.x}px, ${view.y}px) scale(${view.scale})`;
-  find("zoom").textContent = `${Math.round(100 * view.scale)}%`;
-  stage.classList.toggle("is-zoomed", view.scale > 1);
-}
+// Keys without a button of their own, by action.
+const KEYS = {
+  "=": "zoom-in",
+  "[": "fainter",
+  "]": "stronger",
+  Backspace: "remove-last",
+  Delete: "remove-last",
+  b: "compare",
+  g: "scope",
+  h: "heat",
+  o: "lungs",
+  T: "turn-back",
+};
 
-// Zooms about `point`, which is relative to the centre of the stage.
-function zoom(factor, point = { x: 0, y: 0 }) {
-  const scale = clamp(view.scale * factor, 1, MAX_SCALE);
-  const change = scale / view.scale;
-  view.x = point.x - (point.x - view.x) * change;
-  view.y = point.y - (point.y - view.y) * change;
-  view.scale = scale;
-  place();
-}
-
-const zoomIn = () => zoom(ZOOM_STEP);
-const zoomOut = () => zoom(1 / ZOOM_STEP);
-
-function fit() {
-  Object.assign(view, { scale: 1, x: 0, y: 0 });
-  place();
-}
-
-function pan(x, y) {
-  view.x += x;
-  view.y += y;
-  place();
-}
-
-function relativeToCentre(event) {
-  const box = stage.getBoundingClientRect();
+function actionsOf(viewer) {
+  const change = (how) => () => {
+    how(viewer.active.view);
+    viewer.active.changed();
+    viewer.showState();
+  };
+  const pan = (x, y) => change((view) => view.pan(x, y));
+  const { comparison, overlays } = viewer;
+  const help = document.querySelector("[data-viewer-help]");
   return {
-    x: event.clientX - box.left - box.width / 2,
-    y: event.clientY - box.top - box.height / 2,
+    "zoom-in": change((view) => view.zoomTo(view.scale * ZOOM_STEP)),
+    "zoom-out": change((view) => view.zoomTo(view.scale / ZOOM_STEP)),
+    fit: change((view) => view.fit()),
+    "one-to-one": change((view) => view.zoomTo(1 / (window.devicePixelRatio || 1))),
+    turn: change((view) => view.turn(1)),
+    "turn-back": change((view) => view.turn(-1)),
+    flip: change((view) => view.flip()),
+    invert() {
+      viewer.active.setInverted(!viewer.active.isInverted);
+      viewer.showState();
+    },
+    clear: () => viewer.active.marks.clear(),
+    "remove-last": () => viewer.active.marks.removeLast(),
+    reset: () => viewer.reset(),
+    full: () => viewer.toggleFull(),
+    help: () => help.showModal(),
+    compare: () => comparison.toggle(),
+    "close-other": () => comparison.close(),
+    swap: () => comparison.swap(),
+    link: () => comparison.setLinked(!comparison.isLinked),
+    "other-films": () => comparison.choose(),
+    heat: () => overlays.toggle("heat"),
+    lungs: () => overlays.toggle("lungs"),
+    scope: () => overlays.toggle("scope"),
+    fainter: () => overlays.changeOpacity(-1),
+    stronger: () => overlays.changeOpacity(1),
+    ArrowLeft: pan(PAN_STEP, 0),
+    ArrowRight: pan(-PAN_STEP, 0),
+    ArrowUp: pan(0, PAN_STEP),
+    ArrowDown: pan(0, -PAN_STEP),
   };
 }
 
-function applyTone() {
-  const brightness = `brightness(${find("brightness").value}%)`;
-  const contrast = `contrast(${find("contrast").value}%)`;
-  image.style.filter = `${brightness} ${contrast} invert(${isInverted ? 1 : 0})`;
+for (const dialog of document.querySelectorAll("[data-viewer-dialog]")) {
+  dialog.querySelector("[data-close]").addEventListener("click", () => dialog.close());
+  // A click on the backdrop has the dialog as its target, not an element inside it.
+  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
 }
 
-function toggleInvert() {
-  isInverted = !isInverted;
-  find("invert").setAttribute("aria-pressed", isInverted);
-  applyTone();
-}
-
-function resetTone() {
-  find("brightness").value = 100;
-  find("contrast").value = 100;
-  if (isInverted) toggleInvert();
-  applyTone();
-}
-
-function applyHeatmap() {
-  if (!heatmap) return;
-  // The style sheet hides a heatmap that is switched off; the browser then does not load it either.
-  heatmap.style.opacity = find("heat-opacity").value / 100;
-}
-
-function toggleHeatmap() {
-  if (!heatmap) return;
-  find("heat-on").checked = !find("heat-on").checked;
-}
-
-// Changes the opacity and shows the heatmap if it was hidden.
-function changeOpacity(by) {
-  if (!heatmap) return;
-  const opacity = find("heat-opacity");
-  opacity.value = Number(opacity.value) + by;
-  find("heat-on").checked = true;
-  applyHeatmap();
-}
-
-function toggleFullScreen() {
-  if (document.fullscreenElement) document.exitFullscreen();
-  else viewer.requestFullscreen();
-}
-
-const KEYS = {
-  "+": zoomIn,
-  "=": zoomIn,
-  "-": zoomOut,
-  0: fit,
-  i: toggleInvert,
-  h: toggleHeatmap,
-  f: toggleFullScreen,
-  "[": () => changeOpacity(-OPACITY_STEP),
-  "]": () => changeOpacity(OPACITY_STEP),
-  ArrowLeft: () => pan(PAN_STEP, 0),
-  ArrowRight: () => pan(-PAN_STEP, 0),
-  ArrowUp: () => pan(0, PAN_STEP),
-  ArrowDown: () => pan(0, -PAN_STEP),
-};
-
-function onKey(event) {
-  const action = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-  if (!action || event.ctrlKey || event.metaKey || event.altKey) return;
-  // At scale 1 there is nothing to pan, so the arrow keys scroll the page.
-  if (event.key.startsWith("Arrow") && view.scale === 1) return;
-  event.preventDefault();
-  action();
-}
-
-// Zooms only while the viewer is in use; otherwise the wheel scrolls the page.
-function onWheel(event) {
-  if (!event.ctrlKey && document.activeElement !== stage && !document.fullscreenElement) return;
-  event.preventDefault();
-  zoom(event.deltaY < 0 ? WHEEL_STEP : 1 / WHEEL_STEP, relativeToCentre(event));
-}
-
-function onDoubleClick(event) {
-  if (view.scale === 1) zoom(DOUBLE_CLICK_SCALE, relativeToCentre(event));
-  else fit();
-}
-
-function onPointerDown(event) {
-  if (event.button > 0) return;
-  pointers.set(event.pointerId, relativeToCentre(event));
-  stage.setPointerCapture(event.pointerId);
-}
-
-// One pointer pans; two zoom about the middle between them.
-function onPointerMove(event) {
-  const before = pointers.get(event.pointerId);
-  if (!before) return;
-  const now = relativeToCentre(event);
-  if (pointers.size === 2) {
-    const [other] = [...pointers].filter(([id]) => id !== event.pointerId).map(([, at]) => at);
-    const distance = (at) => Math.hypot(at.x - other.x, at.y - other.y);
-    if (distance(before) > 0) {
-      const middle = { x: (now.x + other.x) / 2, y: (now.y + other.y) / 2 };
-      zoom(distance(now) / distance(before), middle);
-    }
-  } else {
-    pan(now.x - before.x, now.y - before.y);
-  }
-  pointers.set(event.pointerId, now);
-}
-
-function bindStage() {
-  stage.addEventListener("keydown", onKey);
-  stage.addEventListener("wheel", onWheel, { passive: false });
-  stage.addEventListener("dblclick", onDoubleClick);
-  stage.addEventListener("pointerdown", onPointerDown);
-  stage.addEventListener("pointermove", onPointerMove);
-  for (const end of ["pointerup", "pointercancel"]) {
-    stage.addEventListener(end, (event) => pointers.delete(event.pointerId));
-  }
-  new ResizeObserver(measure).observe(stage);
-}
-
-function bindTools() {
-  find("zoom-in").addEventListener("click", zoomIn);
-  find("zoom-out").addEventListener("click", zoomOut);
-  find("fit").addEventListener("click", fit);
-  find("invert").addEventListener("click", toggleInvert);
-  find("reset").addEventListener("click", resetTone);
-  find("brightness").addEventListener("input", applyTone);
-  find("contrast").addEventListener("input", applyTone);
-  if (document.fullscreenEnabled) find("full").addEventListener("click", toggleFullScreen);
-  else find("full").remove();
-  if (!heatmap) return;
-  find("heat-opacity").addEventListener("input", () => changeOpacity(0));
-}
-
-bindStage();
-bindTools();
-// After a reload the browser may restore the controls to earlier values.
-applyHeatmap();
-applyTone();
-
+const viewer = new Viewer(document.querySelector("[data-viewer]"));
 // Not if an address leads to a part of the page, such as the doctor's assessment.
-if (!window.location.hash) {
-  document.querySelector("[data-start]")?.focus({ preventScroll: true });
-}
+if (!window.location.hash) viewer.active.stage.focus({ preventScroll: true });

@@ -25,7 +25,7 @@ def test_queue_lists_the_oldest_application_first_with_a_badge(as_supervisor):
     assert list(page.context["cl"].result_list) == waiting
     for address in ("/admin/", "/admin/accounts/user/", "/admin/diagnosis/reading/"):
         text = as_supervisor.get(address).content.decode()
-        assert '<span class="count-badge">2</span>' in text, address
+        assert 'class="count-badge">2<' in text, address
     site = as_supervisor.get("/models/").content.decode()
     assert 'class="count-badge">2<' in site
 

@@ -72,8 +72,12 @@ def site_supervisor(site: str) -> User:
     return SupervisorFactory(email="supervisor@example.org", display_name="林淑芬")
 
 
-def new_context(browser: Browser, *, language: str = "en", width: int = 1440) -> BrowserContext:
+def new_context(
+    browser: Browser, *, language: str = "en", width: int = 1440, installs: bool = False
+) -> BrowserContext:
+    """Return a browser of its own; with `installs`, it runs the site's service worker."""
     context = browser.new_context(
+        service_workers="allow" if installs else "block",
         locale={"en": "en-US", "zh-hant": "zh-TW"}[language],
         viewport={"width": width, "height": 900},
         timezone_id="Asia/Taipei",

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from accounts.models import User
 from diagnosis import storage
 from diagnosis.models import Label, Reading
+from tests.e2e import budget
 from tests.e2e.conftest import new_context, settle, sign_in
 from tests.factories import ReadingFactory
 from tests.films import encode, synthetic_film
@@ -26,6 +27,7 @@ SIGNED_IN = [
     "/readings/",
     "/readings/?q=nobody",
     "/readings/new/",
+    "/readings/waiting/",
     "/models/",
     "/models/pneumonia-2/",
     "/models/pneumonia-2/transparency/",
@@ -130,7 +132,8 @@ def problems_of(
     found = {}
     for address in addresses:
         visit(page, f"{site}{address}")
-        wrong = violations(page)
+        wrong = budget.exceeded(page, site)
+        wrong += violations(page)
         if page.locator("html").get_attribute("lang") != language:
             wrong.append("is in another language")
         if page.locator("h1").count() != 1:
@@ -155,7 +158,8 @@ def test_every_page_is_accessible_and_fits(
 ):
     context = new_context(browser, language=language, width=width)
     page = context.new_page()
-    found = problems_of(page, site, SIGNED_OUT, language, widths=(other,))
+    offline = f"/offline/{language}/"
+    found = problems_of(page, site, [*SIGNED_OUT, offline], language, widths=(other,))
     sign_in_and_settle(page, site, site_doctor)
     found |= problems_of(page, site, [*SIGNED_IN, *pages_of(readings)], language, widths=(other,))
     context.close()
@@ -225,60 +229,6 @@ def test_out_of_scope_pages_show_no_result(browser, site, site_doctor, readings,
         assert PLAIN_ANSWER.findall(page.locator("body").inner_text()) == [], address
         expect(page.locator("[data-heat], .report-overlay, .scale")).to_have_count(0)
     context.close()
-
-
-def test_viewer_by_keyboard_and_mouse(page: Page, site, site_doctor, readings):
-    sign_in_and_settle(page, site, site_doctor)
-    visit(page, f"{site}/readings/{readings[Label.PNEUMONIA].pk}/")
-    stage, heat = page.locator("[data-stage]"), page.locator("[data-heat]")
-    film, zoom = page.locator("[data-film]"), page.locator("[data-zoom]")
-
-    def place() -> tuple[float, float, float]:
-        """Return the position of the film in the stage, and its width."""
-        # Measured at once, because the page may be scrolling.
-        inner, outer = film.evaluate(
-            "film => [film, film.closest('[data-stage]')]"
-            ".map(one => one.getBoundingClientRect().toJSON())"
-        )
-        return inner["x"] - outer["x"], inner["y"] - outer["y"], inner["width"]
-
-    shown = place()
-    expect(heat).to_be_hidden()
-    stage.focus()
-    page.keyboard.press("h")
-    expect(heat).to_be_visible()
-    boxes = film.evaluate(
-        "film => [film, ...film.querySelectorAll('img')]"
-        ".map(one => JSON.stringify(one.getBoundingClientRect()))"
-    )
-    assert len(boxes) == 3
-    assert len(set(boxes)) == 1, "film, image and heatmap cover each other"
-
-    expect(heat).to_have_css("opacity", "0.6")
-    page.keyboard.press("h")
-    expect(heat).to_be_hidden()
-    page.keyboard.press("]")
-    expect(heat).to_be_visible()
-    expect(heat).to_have_css("opacity", "0.7")
-    page.locator("[data-heat-opacity]").fill("25")
-    expect(heat).to_have_css("opacity", "0.25")
-
-    stage.focus()
-    page.keyboard.press("+")
-    page.keyboard.press("+")
-    expect(zoom).to_have_text("156%")
-    before = place()
-    page.keyboard.press("ArrowLeft")
-    assert place()[0] > before[0]
-    page.keyboard.press("0")
-    expect(zoom).to_have_text("100%")
-    assert place() == shown
-
-    stage.hover()
-    page.mouse.wheel(0, -100)
-    expect(zoom).not_to_have_text("100%")
-    page.locator("[data-invert]").click()
-    expect(page.locator("[data-image]")).to_have_css("filter", re.compile(r"invert\(1\)"))
 
 
 def test_delete_dialog_names_the_reading_and_can_be_cancelled(page: Page, site, readings):

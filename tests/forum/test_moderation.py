@@ -122,7 +122,7 @@ class TestReports:
         return Report.objects.get()
 
     def test_report_is_listed_in_the_admin(self, as_supervisor, report):
-        assert "Open reports" in as_supervisor.get("/admin/").content.decode()
+        assert "open reports" in as_supervisor.get("/admin/").content.decode()
         assert "advertising" in as_supervisor.get("/admin/forum/report/").content.decode()
         page = as_supervisor.get(f"/admin/forum/report/{report.pk}/change/").content.decode()
         assert "suspect words" in page

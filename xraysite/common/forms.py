@@ -1,10 +1,13 @@
 """Forms that several apps use."""
 
+import datetime
 from typing import Any
 
 from django import forms
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+
+from xraysite.common.dates import parsed_date
 
 
 class ReasonForm(forms.Form):
@@ -33,3 +36,11 @@ class ReasonForm(forms.Form):
             help_text=help_text,  # type: ignore[arg-type]
             widget=widget or forms.Textarea(attrs={"rows": 3, "class": "form-control"}),
         )
+
+
+class DayField(forms.DateField):
+    """A date in years AD or of the Republic of China, typed or chosen; see `parsed_date`."""
+
+    def to_python(self, value: Any) -> datetime.date | None:
+        day = parsed_date(value) if isinstance(value, str) else None
+        return day or super().to_python(value)

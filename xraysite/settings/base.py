@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
 from xraysite.common import env
 
 from .batches import *  # noqa: F403
+from .headers import *  # noqa: F403
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 # Everything that the site writes. `xraysite.common.private_files` sets its mode to 0700.
@@ -163,8 +163,16 @@ ACCOUNT_LIMITS = {
 # Storage of each doctor's X-rays, deleted ones included until they are purged; 0: no limit.
 DOCTOR_QUOTA_BYTES = env.whole_number("DOCTOR_QUOTA_GB", default=50, least=0) * 2**30
 
+# An X-ray that has waited so long for its doctor rises to the top of the worklist, whatever the
+# model said.
+WORKLIST_MAX_WAIT_HOURS = env.whole_number("WORKLIST_MAX_WAIT_HOURS", default=24)
+
 # Retention period of deleted readings, except those created by mistake.
 RETENTION_YEARS = env.whole_number("RETENTION_YEARS", default=7)
+
+# Whether X-rays may wait in the browser while there is no connection. Switched off, browsers delete
+# what waits, and their service workers remove themselves.
+OFFLINE = env.env.bool("OFFLINE", default=True)
 
 # --- The model --------------------------------------------------------------------------------
 
@@ -256,6 +264,8 @@ SESSION_COOKIE_AGE = 14 * 24 * 3600
 # Regardless of that choice, inactive sessions end, and staff sessions end after a shift.
 SESSION_IDLE_SECONDS = env.env.int("SESSION_IDLE_MINUTES", default=30) * 60
 STAFF_SESSION_SECONDS = env.env.int("STAFF_SESSION_HOURS", default=8) * 3600
+# What open pages ask for by themselves; it does not count as activity.
+BACKGROUND_URLS = ["accounts:session", "readings:changes"]
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_HTTPONLY = True
@@ -315,38 +325,6 @@ USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-
-# --- Content security policy ------------------------------------------------------------------
-
-CONTENT_SECURITY_POLICY = {
-    "DIRECTIVES": {
-        "default-src": [NONE],
-        "script-src": [SELF],
-        "style-src": [SELF],
-        "img-src": [SELF, "data:", "blob:"],
-        "font-src": [SELF],
-        "connect-src": [SELF],
-        "manifest-src": [SELF],
-        "form-action": [SELF],
-        "frame-ancestors": [NONE],
-        "base-uri": [NONE],
-    }
-}
-PERMISSIONS_POLICY: dict[str, list[str]] = {
-    "accelerometer": [],
-    "camera": [],
-    "display-capture": [],
-    "geolocation": [],
-    "gyroscope": [],
-    "magnetometer": [],
-    "microphone": [],
-    "midi": [],
-    "payment": [],
-    "usb": [],
-}
-SECURE_REFERRER_POLICY = "same-origin"
-SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
-X_FRAME_OPTIONS = "DENY"
 
 # --- Audit log --------------------------------------------------------------------------------
 

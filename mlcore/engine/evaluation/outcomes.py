@@ -134,7 +134,7 @@ def films_sha256(films: Iterable[tuple[str, str]]) -> str:
 
 def pixels_of(content: bytes, *, split: str) -> set[str]:
     """Return the hashes of the films of one split in the content of a `predictions.csv`."""
-    return {row["pixels_sha256"] for row in _rows(content) if row["split"] == split}
+    return {row["pixels_sha256"] for row in rows_of(content) if row["split"] == split}
 
 
 def of_predictions(content: bytes, *, split: str, card: Any) -> dict[str, Any] | None:
@@ -150,7 +150,7 @@ def of_predictions(content: bytes, *, split: str, card: Any) -> dict[str, Any] |
     Raises:
         ValueError: the file lacks a column, or a value is invalid.
     """
-    rows = [row for row in _rows(content) if row["split"] == split]
+    rows = [row for row in rows_of(content) if row["split"] == split]
     if not rows:
         return None
     scores = [row["scope_score"] for row in rows]
@@ -168,7 +168,12 @@ def of_predictions(content: bytes, *, split: str, card: Any) -> dict[str, Any] |
     }
 
 
-def _rows(content: bytes) -> list[dict[str, str]]:
+def rows_of(content: bytes) -> list[dict[str, str]]:
+    """Return the rows of a `predictions.csv`.
+
+    Raises:
+        ValueError: the file lacks a column, or is not valid CSV.
+    """
     reader = csv.DictReader(io.StringIO(content.decode("utf-8")), strict=True)
     wanted = {"split", "pixels_sha256", "label", "series", "probability", "scope_score"}
     if not wanted <= set(reader.fieldnames or ()):

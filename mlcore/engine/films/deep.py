@@ -1,4 +1,4 @@
-"""Colour images of 16 bits per sample, as grey: their range is found before they go to 8 bits.
+"""Colour images of 16 bits per sample, as grey of 16 bits.
 
 Pillow keeps the high byte of each sample. It takes the other one if the byte order in the name of
 the layout is exchanged, so that two passes give both.
@@ -12,8 +12,6 @@ import numpy as np
 import numpy.typing as npt
 from PIL.ImageFile import ImageFile
 
-from mlcore.engine.films import grey
-
 # The layout that keeps the other byte; N is the byte order of this machine, little endian.
 _EXCHANGED = {"B": "L", "L": "B", "N": "B"}
 # Grey with alpha has no layout that keeps the low byte: its four bytes are read as RGBA.
@@ -26,8 +24,8 @@ def has_deep_colours(image: ImageFile) -> bool:
     return several and bool(image.tile) and all(";16" in _layout(t.args) for t in image.tile)
 
 
-def grey_of_colours(image: ImageFile, again: ImageFile) -> grey.Grey:
-    """Decode a 16-bit colour image to 8-bit grey by the rule of `films.grey`.
+def luma_of_colours(image: ImageFile, again: ImageFile) -> npt.NDArray[np.uint16]:
+    """Decode a 16-bit colour image to 16-bit grey.
 
     Args:
         image: the image, not loaded; it is loaded afterwards.
@@ -37,14 +35,14 @@ def grey_of_colours(image: ImageFile, again: ImageFile) -> grey.Grey:
         _set_layout(again, "RGBA")
         pairs = np.asarray(again).view(">u2")
         image.load()
-        return grey.from_uint16(_over_black(pairs[..., 0], pairs[..., 1]))
+        return _over_black(pairs[..., 0], pairs[..., 1])
     layout = _layout(again.tile[0].args)
     _set_layout(again, layout[:-1] + _EXCHANGED[layout[-1]])
     high, low = np.asarray(image), np.asarray(again)
     plane = _luma(high, low)
     if high.shape[2] == 4 and image.mode == "RGBA":
         plane = _over_black(plane, _joined(high[..., 3], low[..., 3]))
-    return grey.from_uint16(plane)
+    return plane
 
 
 def _luma(high: npt.NDArray[np.uint8], low: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:

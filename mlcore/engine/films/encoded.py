@@ -26,9 +26,7 @@ def encode_film(data: bytes, *, max_bytes: int, max_pixels: int) -> Encoded:
     try:
         film = read_film(data, max_bytes=max_bytes, max_pixels=max_pixels)
     except FilmError as error:
-        if _out_of_memory(error):
-            raise MemoryError from error
-        return {"error": error.code, "detail": error.detail}, _NO_PIXELS
+        return error_of(error), _NO_PIXELS
     stated = {
         each.name: _plain(getattr(film, each.name))
         for each in fields(Film)
@@ -40,14 +38,30 @@ def encode_film(data: bytes, *, max_bytes: int, max_pixels: int) -> Encoded:
     return {"shape": film.pixels.shape, "film": stated, "header": header}, film.pixels
 
 
+def error_of(error: FilmError) -> dict[str, Any]:
+    """Return an error for `raise_error`.
+
+    Raises:
+        MemoryError: the decoder ran out of memory, which Pillow's errors hide.
+    """
+    if _out_of_memory(error):
+        raise MemoryError from error
+    return {"error": error.code, "detail": error.detail}
+
+
+def raise_error(reply: Mapping[str, Any]) -> None:
+    """Raise the `FilmError` that a reply states, if any."""
+    if "error" in reply:
+        raise FilmError(reply["error"], **reply["detail"])
+
+
 def film_from(reply: Mapping[str, Any], content: bytes | bytearray) -> Film:
     """Return the film that `encode_film` encoded.
 
     Raises:
         FilmError: the file was not a readable film.
     """
-    if "error" in reply:
-        raise FilmError(reply["error"], **reply["detail"])
+    raise_error(reply)
     pixels = np.frombuffer(content, np.uint8).reshape(reply["shape"])
     pixels.setflags(write=False)
     header = reply["header"]

@@ -1,8 +1,9 @@
 """Reading and rendering of films.
 
-`read_film` is the only way to turn a file into pixels, in training, serving and commands alike. It
-identifies the format from the content, never from the file name or MIME type, and checks the size
-in the header before it decodes anything.
+`read_film` is the only way to turn a file into pixels, in training, serving and commands alike;
+`read_plane` is its twin for windowing on a screen, at the depth that the file stores. They
+identify the format from the content, never from the file name or MIME type, and check the size
+in the header before they decode anything.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from mlcore.engine.films import grey
 from mlcore.engine.films.errors import FilmError, gettext_noop
 from mlcore.engine.films.header import DicomHeader
 from mlcore.engine.films.limits import check_cost
+from mlcore.engine.films.plane import Plane
 from mlcore.engine.films.raster import read_raster, refuse_gif
 
-__all__ = ["Film", "FilmError", "Format", "read_film", "render_film"]
+__all__ = ["Film", "FilmError", "Format", "read_film", "read_plane", "render_film"]
 
 Format = Literal["JPEG", "PNG", "BMP", "TIFF", "WEBP", "DICOM"]
 
@@ -113,13 +115,7 @@ def read_film(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_
     Raises:
         FilmError: the file is not a readable film; `code` gives the reason.
     """
-    if not data:
-        raise FilmError("empty")
-    if len(data) > max_bytes:
-        megabytes = -(-len(data) * 10 // 2**20) / 10
-        raise FilmError("too_large", megabytes=megabytes, limit=round(max_bytes / 2**20, 1))
-    format = _identify(data)
-    check_cost(data, format)
+    format = _checked_format(data, max_bytes)
     header = None
     notices: tuple[str, ...] = ()
     if format == "DICOM":
@@ -130,7 +126,8 @@ def read_film(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_
         pixels, bits, photometric = decoded.pixels, decoded.bits, decoded.photometric
         header, notices = decoded.header, decoded.header.notices + decoded.notices
     else:
-        pixels, bits, photometric = read_raster(data, format, max_pixels=max_pixels)
+        raster = read_raster(data, format, max_pixels=max_pixels)
+        pixels, bits, photometric = raster.shown(), raster.bits, raster.photometric
     if grey.is_blank(pixels):
         raise FilmError("blank")
     pixels.setflags(write=False)
@@ -138,6 +135,44 @@ def read_film(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_
     return Film(
         pixels, format, digest, len(data), bits, header, photometric=photometric, notices=notices
     )
+
+
+def read_plane(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> Plane:
+    """Decode a film at the depth that its file stores.
+
+    Args:
+        data: the whole file, of a film that `read_film` accepts.
+        max_bytes: largest accepted file size.
+        max_pixels: largest accepted number of pixels.
+
+    Returns:
+        The film, whose `Plane.shown` equals the pixels of `read_film`.
+
+    Raises:
+        FilmError: the file is not a readable film; `code` gives the reason.
+    """
+    format = _checked_format(data, max_bytes)
+    if format != "DICOM":
+        return read_raster(data, format, max_pixels=max_pixels).plane()
+    from mlcore.engine.films.dicom.reader import read_dicom_plane
+
+    return read_dicom_plane(data, max_bytes=max_bytes, max_pixels=max_pixels)
+
+
+def _checked_format(data: bytes, max_bytes: int) -> Format:
+    """Return the format of a file that is not too large and costs no more than a film does.
+
+    Raises:
+        FilmError: empty, too_large, or see `_identify` and `check_cost`.
+    """
+    if not data:
+        raise FilmError("empty")
+    if len(data) > max_bytes:
+        megabytes = -(-len(data) * 10 // 2**20) / 10
+        raise FilmError("too_large", megabytes=megabytes, limit=round(max_bytes / 2**20, 1))
+    format = _identify(data)
+    check_cost(data, format)
+    return format
 
 
 def render_film(film: Film, *, max_side: int = 1600, quality: int = 88) -> bytes:

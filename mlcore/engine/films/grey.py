@@ -67,9 +67,9 @@ def spread(levels: npt.NDArray[Any], low: float, high: float) -> Grey:
     return scaled.astype(np.uint8)
 
 
-def looked_up(table: Grey, plane: npt.NDArray[Any]) -> Grey:
+def looked_up(table: npt.NDArray[Any], plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return table[plane], in blocks of rows: NumPy converts indices to 64 bits."""
-    grey = np.empty(plane.shape, np.uint8)
+    grey = np.empty(plane.shape, table.dtype)
     for rows in _row_blocks(plane):
         grey[rows] = table[plane[rows]]
     return grey

@@ -26,6 +26,8 @@ class DicomHeader:
         body_part: CHEST where a chest is recognised, otherwise as written, upper case.
         pixel_spacing_mm: distance of rows and of columns in the patient (PixelSpacing) or on the
             detector (ImagerPixelSpacing), in millimetres.
+        study_instance_uid: StudyInstanceUID.
+        accession_number: AccessionNumber.
         charset: SpecificCharacterSet as written, values joined by backslashes.
         notices: codes of `mlcore.engine.films.notices` for values that cannot be trusted.
     """
@@ -41,6 +43,8 @@ class DicomHeader:
     view_position: str | None = None
     body_part: str | None = None
     pixel_spacing_mm: tuple[float, float] | None = None
+    study_instance_uid: str | None = None
+    accession_number: str | None = None
     charset: str | None = None
     notices: tuple[str, ...] = ()
 

@@ -1,4 +1,4 @@
-"""Decoding of JPEG, PNG, BMP, TIFF and WebP with Pillow, to upright 8-bit grey.
+"""Decoding of JPEG, PNG, BMP, TIFF and WebP with Pillow, to grey.
 
 Pillow's plugins are called directly instead of through `Image.open`, so that no other format can be
 reached and Pillow's process-wide limit against decompression bombs does not apply; the size in the
@@ -11,6 +11,8 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +28,7 @@ from PIL.TiffImagePlugin import (
 )
 from PIL.WebPImagePlugin import WebPImageFile
 
-from mlcore.engine.films import deep, grey, jpeg, tiff
+from mlcore.engine.films import deep, grey, jpeg, plane, tiff
 from mlcore.engine.films.errors import FilmError, check_size
 
 _PLUGINS: dict[str, Callable[[io.BytesIO], ImageFile]] = {
@@ -57,15 +59,59 @@ _PILLOW_ERRORS = (
 _VARIANT_WORDS = ("unsupported", "unknown pixel mode", "not available", "cannot handle")
 _ORIENTATION = 0x0112
 
-Raster = tuple[npt.NDArray[np.uint8], int, str]
+
+@dataclass(frozen=True, eq=False)
+class Raster:
+    """A decoded image.
+
+    Attributes:
+        values: (height, width) grey levels: uint8; or uint16, 32-bit integers or floats as stored.
+        bits: bits per sample in the file.
+        photometric: how the file stores colours, in DICOM's terms.
+        is_inverted: whether low values are white; never for uint8.
+        orientation: EXIF orientation, not yet applied.
+    """
+
+    values: npt.NDArray[Any]
+    bits: int
+    photometric: str
+    is_inverted: bool = False
+    orientation: int = 1
+
+    def shown(self) -> npt.NDArray[np.uint8]:
+        """Return upright uint8 pixels, higher is whiter.
+
+        Raises:
+            FilmError: corrupt, if a value is not finite.
+        """
+        if self.values.dtype == np.uint8:
+            return _upright(self.values, self.orientation)
+        convert = grey.from_uint16 if self.values.dtype == np.uint16 else grey.from_wide
+        pixels = _finite(convert, self.values)
+        return _upright(~pixels if self.is_inverted else pixels, self.orientation)
+
+    def plane(self) -> plane.Plane:
+        """Return the film at its stored depth, whose `Plane.shown` equals `shown`.
+
+        Raises:
+            FilmError: corrupt, if a value is not finite.
+        """
+        if self.values.dtype == np.uint8:
+            return plane.of_bytes(_upright(self.values, self.orientation), bits=min(8, self.bits))
+        convert = plane.of_uint16 if self.values.dtype == np.uint16 else plane.of_wide
+        found = _finite(convert, self.values, bits=self.bits, is_inverted=self.is_inverted)
+        return replace(found, values=_upright(found.values, self.orientation))
+
+
+def _finite(convert: Callable[..., Any], values: npt.NDArray[Any], **options: Any) -> Any:
+    try:
+        return convert(values, **options)
+    except ValueError as error:
+        raise FilmError("corrupt", format="TIFF") from error
 
 
 def read_raster(data: bytes, format: str, *, max_pixels: int) -> Raster:
     """Decode a file whose format has been identified.
-
-    Returns:
-        Upright uint8 pixels (height, width), higher is whiter; the bits per sample in the file;
-        and how it stores colours, in DICOM's terms.
 
     Raises:
         FilmError: animated, too_many_pixels, too_small, truncated, unsupported or corrupt.
@@ -93,9 +139,13 @@ def read_raster(data: bytes, format: str, *, max_pixels: int) -> Raster:
             bits = _bits(image, data)
             photometric = _photometric(image)
             if bits == 16 and deep.has_deep_colours(image):
-                plane = deep.grey_of_colours(image, _PLUGINS[format](io.BytesIO(data)))
-                return _upright(plane, _orientation(image)), bits, photometric
-            return _upright_grey(image, wraps=wraps), bits, photometric
+                luma = deep.luma_of_colours(image, _PLUGINS[format](io.BytesIO(data)))
+                return Raster(luma, bits, photometric, orientation=_orientation(image))
+            image.load()
+            # After load: the TIFF plugin rotates the image itself.
+            values, orientation = _values(image, wraps=wraps), _orientation(image)
+            is_inverted = values.dtype != np.uint8 and _white_is_zero(image)
+            return Raster(values, bits, photometric, is_inverted, orientation)
         except _PILLOW_ERRORS as error:
             raise _refusal(data, format, error) from error
 
@@ -108,7 +158,7 @@ def _read_jpeg(data: bytes, max_pixels: int) -> Raster:
         jpeg.check_process(stream, "JPEG")
         image = jpeg.decode(data, stream, luma=True)
         colours = {1: "MONOCHROME2", 3: "YBR_FULL"}.get(stream.components, "CMYK")
-        return _upright(_grey(image), _orientation(image)), 8, colours
+        return Raster(_values(image), 8, colours, orientation=_orientation(image))
     except jpeg.DamagedJpegError as error:
         raise FilmError("truncated" if error.cut else "corrupt", format="JPEG") from error
     except FilmError:
@@ -202,26 +252,20 @@ def _photometric(image: ImageFile) -> str:
     return "MONOCHROME1" if _white_is_zero(image) else "MONOCHROME2"
 
 
-def _upright_grey(image: ImageFile, *, wraps: bool) -> npt.NDArray[np.uint8]:
-    image.load()
-    orientation = _orientation(image)  # after load: the TIFF plugin rotates the image itself
-    return _upright(_grey(image, wraps=wraps), orientation)
+def _values(image: ImageFile, *, wraps: bool = False) -> npt.NDArray[Any]:
+    """Return the stored values of a grey image of more than 8 bits; uint8 grey of any other.
 
-
-def _grey(image: ImageFile, *, wraps: bool = False) -> npt.NDArray[np.uint8]:
-    """Convert any mode to grey; transparent areas become black.
+    Transparent areas become black.
 
     Args:
         image: a loaded image.
         wraps: values are unsigned 32-bit integers, which Pillow reads as signed ones.
     """
     if image.mode.startswith("I;16"):
-        plane = grey.from_uint16(np.asarray(image).astype(np.uint16, copy=False))
-        return ~plane if _white_is_zero(image) else plane
+        return np.asarray(image).astype(np.uint16, copy=False)
     if image.mode in ("I", "F"):
         values = np.asarray(image)
-        plane = grey.from_wide(values.view(np.uint32) if wraps else values)
-        return ~plane if _white_is_zero(image) else plane
+        return values.view(np.uint32) if wraps else values
     if image.mode == "P":
         return grey.looked_up(_palette_grey(image), np.asarray(image))
     return np.asarray(_luma(image))
@@ -261,11 +305,11 @@ def _orientation(image: ImageFile) -> int:
     return orientation if orientation in range(1, 9) else 1
 
 
-def _upright(plane: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
+def _upright(plane: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
     return np.ascontiguousarray(_oriented(plane, orientation))
 
 
-def _oriented(plane: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
+def _oriented(plane: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
     """Apply an EXIF orientation."""
     if orientation >= 5:
         plane = plane.T

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageFilter
 
 Map = npt.NDArray[np.float32]
 
@@ -32,6 +32,10 @@ _STOPS = np.array(
 _TABLE = np.stack(
     [np.interp(np.arange(256) / 255, _STOPS[:, 0], _STOPS[:, c]) for c in range(1, 5)], axis=-1
 ).astype(np.uint8)
+
+# Three pixels, half of them inside.
+_LINE = (ImageFilter.MaxFilter(3), ImageFilter.MinFilter(3))
+_LINE_COLOUR = (90, 240, 150)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,4 +129,26 @@ def render_heatmap(values: npt.ArrayLike, width: int, height: int) -> bytes:
     levels = np.rint(255 * np.clip(smooth, 0, 1)).astype(np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(_TABLE[levels], "RGBA").save(buffer, "PNG", compress_level=4)
+    return buffer.getvalue()
+
+
+def render_outline(mask: npt.NDArray[np.uint8], width: int, height: int) -> bytes:
+    """Render the outline of a mask as an overlay for the film, in a colour that no heatmap has.
+
+    Args:
+        mask: (h, w), 255 inside and 0 outside.
+        width, height: size of the overlay in pixels.
+
+    Returns:
+        An RGBA PNG, transparent but for the line.
+    """
+    cells = Image.fromarray(mask).filter(ImageFilter.GaussianBlur(1.5))
+    smooth = cells.resize((width, height), Image.Resampling.BICUBIC)
+    inside = smooth.point([0] * 128 + [255] * 128)
+    wide, narrow = (np.asarray(inside.filter(size)) for size in _LINE)
+    overlay = np.zeros((height, width, 4), np.uint8)
+    overlay[..., :3] = _LINE_COLOUR
+    overlay[..., 3] = np.where(wide > narrow, 255, 0)
+    buffer = io.BytesIO()
+    Image.fromarray(overlay, "RGBA").save(buffer, "PNG", compress_level=4)
     return buffer.getvalue()

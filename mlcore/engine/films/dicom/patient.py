@@ -8,11 +8,14 @@ import re
 from pydicom.dataset import Dataset
 
 from mlcore.engine.films.dicom import names, views
-from mlcore.engine.films.dicom.tags import numbers, text, tidy
+from mlcore.engine.films.dicom.spacing import pixel_spacing
+from mlcore.engine.films.dicom.tags import text, tidy
 from mlcore.engine.films.header import DicomHeader, completed_years
 
 _AGE = re.compile(r"(\d{1,3})\s*([DWMY]?)")
 _DATE = re.compile(r"(\d{4})([.-]?)(\d\d)\2(\d\d)")
+_UID = re.compile(r"\d+(\.\d+)+")
+_MAX_UID = 64
 _EXAM_DATES = ("StudyDate", "AcquisitionDate", "AcquisitionDateTime")
 _UNIT_YEARS = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 # Earlier dates are placeholders of anonymisation tools.
@@ -29,6 +32,7 @@ def read_header(dataset: Dataset) -> DicomHeader:
     found = _patient_names(dataset, notices)
     exam = _exam_date(dataset, notices)
     birth = _birth_date(dataset, exam, notices)
+    spacing = pixel_spacing(dataset)
     return DicomHeader(
         patient_name=found[0] if found else None,
         other_names=tuple(found[1:]),
@@ -40,7 +44,9 @@ def read_header(dataset: Dataset) -> DicomHeader:
         modality=_code(dataset, "Modality"),
         view_position=views.view(dataset),
         body_part=views.body_part(dataset),
-        pixel_spacing_mm=_pixel_spacing(dataset),
+        pixel_spacing_mm=(spacing.row, spacing.column) if spacing else None,
+        study_instance_uid=_study_uid(dataset),
+        accession_number=_accession_number(dataset),
         charset=tidy("\\".join(names.charset_labels(dataset))),
         notices=tuple(notices),
     )
@@ -51,12 +57,16 @@ def _sex(dataset: Dataset) -> str | None:
     return value if value in ("M", "F", "O") else None
 
 
-def _pixel_spacing(dataset: Dataset) -> tuple[float, float] | None:
-    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
-        values = numbers(dataset, keyword)
-        if values and len(values) == 2 and min(values) > 0:
-            return values[0], values[1]
-    return None
+def _study_uid(dataset: Dataset) -> str | None:
+    value = text(dataset, "StudyInstanceUID") or ""
+    return value if _UID.fullmatch(value) and len(value) <= _MAX_UID else None
+
+
+def _accession_number(dataset: Dataset) -> str | None:
+    try:
+        return tidy(names.text_of(dataset, "AccessionNumber"))
+    except names.UndecodableError:
+        return None
 
 
 def _code(dataset: Dataset, keyword: str) -> str | None:

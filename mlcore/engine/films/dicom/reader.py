@@ -1,6 +1,7 @@
 """Reading of DICOM files: bounded parsing, rejection of other modalities, decoding to grey.
 
-`patient` reads the header, `pixels` decodes the image, `tone` converts it to grey.
+`patient` reads the header, `pixels` decodes the image, `tone` converts it to 8-bit grey, and
+`depth` prepares it for windowing.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from mlcore.engine.films.dicom.depth import plane_of
 from mlcore.engine.films.dicom.kinds import check_kind
 from mlcore.engine.films.dicom.patient import read_header
 from mlcore.engine.films.dicom.pixels import check_syntax, decode
@@ -32,6 +34,7 @@ from mlcore.engine.films.dicom.tags import PYDICOM_ERRORS, integer, text
 from mlcore.engine.films.dicom.tone import shown
 from mlcore.engine.films.errors import FilmError, check_size
 from mlcore.engine.films.header import DicomHeader
+from mlcore.engine.films.plane import Plane
 
 # pydicom logs unusual values, which may be a patient's name, and a traceback for each bad file.
 # Keep both out of the logs: values are checked here, and every failure is a FilmError.
@@ -70,19 +73,40 @@ def read_dicom(data: bytes, *, max_bytes: int, max_pixels: int) -> DecodedDicom:
             too_many_pixels, too_small, aspect_ratio, too_large (a deflated file that expands too
             much), truncated, blank, jpeg_12_bit, unsupported or corrupt.
     """
-    dataset = _parse(data, max_bytes + 2 * max_pixels)
-    header = read_header(dataset)
-    check_kind(dataset, header.modality)
-    _check_pixels(dataset, max_pixels)
+    dataset, header = _opened(data, max_bytes, max_pixels)
     stored, photometric = decode(dataset)
     pixels, notices = shown(stored, photometric, dataset)
     return DecodedDicom(
         pixels=pixels,
-        bits=integer(dataset, "BitsStored") or integer(dataset, "BitsAllocated") or 8,
+        bits=_bits(dataset),
         photometric=text(dataset, "PhotometricInterpretation") or "",
         header=header,
         notices=notices,
     )
+
+
+def read_dicom_plane(data: bytes, *, max_bytes: int, max_pixels: int) -> Plane:
+    """Decode a DICOM file at its stored depth.
+
+    Raises:
+        FilmError: as `read_dicom`.
+    """
+    dataset, _header = _opened(data, max_bytes, max_pixels)
+    stored, photometric = decode(dataset)
+    return plane_of(stored, photometric, dataset, bits=_bits(dataset))
+
+
+def _opened(data: bytes, max_bytes: int, max_pixels: int) -> tuple[Dataset, DicomHeader]:
+    """Return a data set that has been checked, and its header; its pixels stay compressed."""
+    dataset = _parse(data, max_bytes + 2 * max_pixels)
+    header = read_header(dataset)
+    check_kind(dataset, header.modality)
+    _check_pixels(dataset, max_pixels)
+    return dataset, header
+
+
+def _bits(dataset: Dataset) -> int:
+    return integer(dataset, "BitsStored") or integer(dataset, "BitsAllocated") or 8
 
 
 class _MeteredStream(io.BytesIO):

@@ -67,6 +67,16 @@ def numbers(dataset: Dataset, keyword: str) -> list[float]:
     return found if all(math.isfinite(number) for number in found) else []
 
 
+def texts(dataset: Dataset, keyword: str) -> list[str]:
+    """Return all values of an element as text, "" for those that are undecodable."""
+    try:
+        value = dataset.get(keyword)
+    except PYDICOM_ERRORS:
+        return []
+    several = value if isinstance(value, MultiValue | list) else [value]
+    return ["" if each is None else tidy(str(each)) or "" for each in several]
+
+
 def first(dataset: Dataset, keyword: str) -> Any:
     try:
         value = dataset.get(keyword)

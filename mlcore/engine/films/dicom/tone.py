@@ -8,7 +8,8 @@ usable window, the rule of `films.grey` applies. Pixel padding is black and igno
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from pydicom.pixels.processing import apply_color_lut
 
 from mlcore.engine.films import grey
 from mlcore.engine.films.dicom.luts import Levels, first_lut
-from mlcore.engine.films.dicom.tags import PYDICOM_ERRORS, integer, number, numbers, text
+from mlcore.engine.films.dicom.tags import PYDICOM_ERRORS, integer, number, numbers, text, texts
 from mlcore.engine.films.errors import FilmError
 
 # A window that shows nearly all of a film in fewer grey levels than this is set aside.
@@ -60,7 +61,7 @@ def _shown(
         deep = colours.dtype != np.uint8
         table = grey.luma((colours >> 8 if deep else colours).astype(np.uint8)[np.newaxis])[0]
     else:
-        table = _tone_table(domain, index, dataset, notices)
+        table = mapping(stored, dataset, notices).table
     return grey.looked_up(table, index)
 
 
@@ -84,21 +85,49 @@ def _domain(dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     return np.arange(size, dtype=f"u{dtype.itemsize}").view(dtype)
 
 
-def _tone_table(
-    domain: npt.NDArray[Any], index: npt.NDArray[Any], dataset: Dataset, notices: list[str]
-) -> npt.NDArray[np.uint8]:
-    """Return the grey level of every value that could be stored."""
+@dataclass(frozen=True, eq=False)
+class Mapping:
+    """How a data set's stored values are shown.
+
+    Attributes:
+        levels: modality units of every value that could be stored, in the order of `domain`.
+        table: the grey level of every value.
+        is_padding: which values are padding.
+        ends: the units that are shown as the ends of the grey scale, if all between are linear.
+    """
+
+    levels: Levels
+    table: npt.NDArray[np.uint8]
+    is_padding: npt.NDArray[np.bool_]
+    ends: tuple[float, float] | None
+
+
+def mapping(stored: npt.NDArray[Any], dataset: Dataset, notices: list[str]) -> Mapping:
+    """Return how the stored values of a monochrome film are shown.
+
+    Raises:
+        FilmError: blank.
+    """
+    domain = _domain(stored.dtype)
+    index = stored.view(f"u{stored.dtype.itemsize}")
     levels = _modality_levels(domain, dataset)
     padding = _padding(domain, dataset)
     sample = grey.thinned(index)
     sample = sample[~padding[sample]]
-    table = _windowed(levels, domain, sample, dataset, notices)
-    if table is None:
-        table = _spread(levels, domain, sample, dataset)
-    if _is_inverted(dataset):
-        table = ~table
+    tone = _windowed(levels, domain, sample, dataset, notices)
+    if tone is None:
+        ends = _used_range(levels, domain, sample, dataset)
+        tone = _Tone(grey.spread(levels, *ends), ends)
+    table = ~tone.table if is_inverted(dataset) else tone.table
     table[padding] = 0
-    return table
+    return Mapping(levels, table, padding, tone.ends)
+
+
+class _Tone(NamedTuple):
+    """Grey levels before inversion, and their ends if they are linear."""
+
+    table: npt.NDArray[np.uint8]
+    ends: tuple[float, float] | None
 
 
 def _modality_levels(domain: npt.NDArray[Any], dataset: Dataset) -> Levels:
@@ -111,34 +140,70 @@ def _modality_levels(domain: npt.NDArray[Any], dataset: Dataset) -> Levels:
     return levels * (slope or 1.0) + (intercept or 0.0)
 
 
+@dataclass(frozen=True)
+class Window:
+    """A window that a file states, in modality units, with its explanation."""
+
+    centre: float
+    width: float
+    function: str
+    name: str = ""
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The units at which the grey scale begins and ends, unless it is a sigmoid."""
+        if self.function == "LINEAR_EXACT":
+            return self.centre - self.width / 2, self.centre + self.width / 2
+        # LINEAR counts the values in the window, so its ends are width - 1 apart.
+        half = max(self.width - 1, 1e-6) / 2
+        return self.centre - 0.5 - half, self.centre - 0.5 + half
+
+    def tone(self, levels: Levels) -> _Tone:
+        if self.function == "SIGMOID":
+            slope = np.clip(-4 * (levels - self.centre) / self.width, -60, 60)
+            return _Tone(grey.spread(1 / (1 + np.exp(slope)), 0, 1), None)
+        return _Tone(grey.spread(levels, *self.ends), self.ends)
+
+
+def windows(dataset: Dataset) -> list[Window]:
+    """Return the usable windows of a data set, in its order."""
+    centres, widths = numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth")
+    function = (text(dataset, "VOILUTFunction") or "LINEAR").upper()
+    names = [*texts(dataset, "WindowCenterWidthExplanation"), *[""] * len(centres)]
+    # Only LINEAR needs whole levels (C.11.2.1.2 and C.11.2.1.3).
+    return [
+        Window(centre, width, function, name)
+        for centre, width, name in zip(centres, widths, names, strict=False)
+        if width >= 1 or (function != "LINEAR" and width > 0)
+    ]
+
+
+def voi_lut(levels: Levels, dataset: Dataset) -> npt.NDArray[np.uint8] | None:
+    """Return the grey levels by the first VOI LUT, before inversion; None if there is none."""
+    lut = first_lut(dataset, "VOILUTSequence", is_signed=float(levels.min()) < 0)
+    return None if lut is None else grey.spread(lut.applied(levels), 0, lut.top)
+
+
 def _windowed(
     levels: Levels,
     domain: npt.NDArray[Any],
     sample: npt.NDArray[Any],
     dataset: Dataset,
     notices: list[str],
-) -> npt.NDArray[np.uint8] | None:
+) -> _Tone | None:
     """Apply the VOI LUT or the first window that shows the film (PS3.3 C.11.2).
 
     Raises:
         FilmError: blank, if no window could show more than noise.
     """
-    tables = []
-    lut = first_lut(dataset, "VOILUTSequence", is_signed=float(levels.min()) < 0)
-    if lut is not None:
-        tables.append(grey.spread(lut.applied(levels), 0, lut.top))
-    centres, widths = numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth")
-    function = (text(dataset, "VOILUTFunction") or "LINEAR").upper()
-    stated = list(zip(centres, widths, strict=False))
-    # Only LINEAR needs whole levels (C.11.2.1.2 and C.11.2.1.3).
-    usable = [pair for pair in stated if pair[1] >= 1 or (function != "LINEAR" and pair[1] > 0)]
-    tables += [_window(levels, *pair, function) for pair in usable]
-    for table in tables:
-        if not sample.size or np.ptp(np.percentile(table[sample], _TAILS_PERCENT)) >= _fewest(
-            sample
-        ):
-            return table
-    if tables or stated:
+    table = voi_lut(levels, dataset)
+    tones = [] if table is None else [_Tone(table, None)]
+    tones += [window.tone(levels) for window in windows(dataset)]
+    for tone in tones:
+        shades = np.percentile(tone.table[sample], _TAILS_PERCENT) if sample.size else None
+        if shades is None or np.ptp(shades) >= _fewest(sample):
+            return tone
+    if tones or (numbers(dataset, "WindowCenter") and numbers(dataset, "WindowWidth")):
         notices.append("window_set_aside")
         if sample.size and np.ptp(np.percentile(domain[sample], _TAILS_PERCENT)) < _FEWEST_LEVELS:
             raise FilmError("blank")
@@ -150,31 +215,20 @@ def _fewest(sample: npt.NDArray[Any]) -> int:
     return min(_FEWEST_SHADES, len(np.unique(sample[:: max(1, sample.size // 5000)])) - 1)
 
 
-def _window(levels: Levels, centre: float, width: float, function: str) -> npt.NDArray[np.uint8]:
-    if function == "SIGMOID":
-        slope = np.clip(-4 * (levels - centre) / width, -60, 60)
-        return grey.spread(1 / (1 + np.exp(slope)), 0, 1)
-    if function == "LINEAR_EXACT":
-        return grey.spread(levels, centre - width / 2, centre + width / 2)
-    # LINEAR counts the values in the window, so its ends are width - 1 apart.
-    half = max(width - 1, 1e-6) / 2
-    return grey.spread(levels, centre - 0.5 - half, centre - 0.5 + half)
-
-
-def _spread(
+def _used_range(
     levels: npt.NDArray[np.float64],
     domain: npt.NDArray[Any],
     sample: npt.NDArray[Any],
     dataset: Dataset,
-) -> npt.NDArray[np.uint8]:
-    """Map the stored range, or the used range, to grey when there is no window."""
+) -> tuple[float, float]:
+    """Return the units to map to black and white when there is no window."""
     bits = min(integer(dataset, "BitsStored") or 16, 8 * domain.dtype.itemsize)
     bottom = -(2 ** (bits - 1)) if domain.dtype.kind == "i" else 0
     ends = levels[np.isin(domain, (bottom, bottom + 2**bits - 1))]
     low, high = float(ends.min()), float(ends.max())
     if bits > 8 and sample.size:
         low, high = grey.used_range(levels[sample], low, high)
-    return grey.spread(levels, low, high)
+    return low, high
 
 
 def _padding(domain: npt.NDArray[Any], dataset: Dataset) -> npt.NDArray[np.bool_]:
@@ -198,7 +252,7 @@ def _as_stored(value: int | None, domain: npt.NDArray[Any]) -> int | None:
     return wrapped if abs(value) < 65536 and wrapped % 65536 == value % 65536 else None
 
 
-def _is_inverted(dataset: Dataset) -> bool:
+def is_inverted(dataset: Dataset) -> bool:
     """Return whether low values are white.
 
     Images for presentation state it twice, as MONOCHROME1 and INVERSE: that is one inversion.

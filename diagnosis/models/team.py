@@ -1,0 +1,64 @@
+"""Teams: doctors who share patients and the worklist."""
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Team(models.Model):
+    """A group of doctors who see the readings that its members made in it.
+
+    Supervisors create it and decide who is a member, see `services.teams`.
+    """
+
+    name = models.CharField(_("name"), max_length=80, unique=True)
+    members = models.ManyToManyField(
+        settings.AUTH_USER_MODEL,
+        through="TeamMembership",
+        related_name="teams",
+        verbose_name=_("members"),
+    )
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("team")
+        verbose_name_plural = _("teams")
+        default_permissions = ()
+        ordering: ClassVar = ["name", "id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TeamMembership(models.Model):
+    """A doctor's membership. Deleting the row ends the doctor's access to the team's readings."""
+
+    class Role(models.TextChoices):
+        MEMBER = "MEMBER", _("Member")
+        LEAD = "LEAD", _("Team lead")
+
+    team = models.ForeignKey(
+        Team, on_delete=models.CASCADE, related_name="memberships", verbose_name=_("team")
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="team_memberships",
+        verbose_name=_("doctor"),
+    )
+    role = models.CharField(_("role"), max_length=6, choices=Role.choices, default=Role.MEMBER)
+    joined_at = models.DateTimeField(_("member since"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("member of a team")
+        verbose_name_plural = _("members of teams")
+        default_permissions = ()
+        ordering: ClassVar = ["team", "user__display_name", "id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["team", "user"], name="team_member_once"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)

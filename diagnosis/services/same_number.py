@@ -1,0 +1,49 @@
+"""A patient number that the doctor knows under another name.
+
+Only readings that the doctor may see are looked at. What other doctors have read never shows.
+"""
+
+import uuid
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from diagnosis.models import Patient, Reading, Study
+from diagnosis.search import number_key
+from diagnosis.services.patients import is_same_name
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+MAX_LOOKED_AT = 200
+
+
+def readings_with_number(
+    doctor: "User", numbers: Collection[str], *, but: uuid.UUID | None = None
+) -> tuple[Reading, ...]:
+    """Return the newest reading of each name under one of `numbers`, newest first.
+
+    Args:
+        doctor: whose readings and teams' readings are looked at.
+        numbers: patient numbers; empty ones are none.
+        but: id of a reading to leave out.
+    """
+    keys = {number_key(number) for number in numbers} - {""}
+    patients = Patient.objects.filter(number_key__in=keys).select_related("merged_into")
+    ids = {patient.survivor().pk for patient in patients}
+    studies = list(Study.objects.filter(patient__in=ids).values_list("pk", flat=True))
+    readings = Reading.objects.worklist_of(doctor).filter(study__in=studies)
+    newest = readings.exclude(pk=but).order_by("-created_at", "-id")
+    found: dict[tuple[object, str], Reading] = {}
+    for reading in newest.defer("activation_map").select_related("study")[:MAX_LOOKED_AT]:
+        # A merge that the doctor has no part in leads here from numbers that the doctor never saw.
+        if number_key(reading.patient_number) in keys and reading.study is not None:
+            found.setdefault((reading.study.patient_id, reading.patient_name_key), reading)
+    return tuple(found.values())
+
+
+def known_otherwise(readings: Collection[Reading], name: str, number: str) -> list[Reading]:
+    """Return the readings with this number if all of them are under other names."""
+    key = number_key(number)
+    same = [each for each in readings if key and number_key(each.patient_number) == key]
+    known = any(is_same_name(each.patient_name, name) for each in same)
+    return [] if known else same

@@ -1,0 +1,140 @@
+"""Teams: who is a member, which team shares a reading, and who is to work on it."""
+
+import enum
+import uuid
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import QuerySet
+
+from accounts.audit import recording
+from accounts.models import User
+from diagnosis.models import Reading, Team, TeamMembership
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
+
+
+class TeamChoice(enum.Enum):
+    """How the team of a new reading is chosen, if it is not named."""
+
+    SOLE = "the doctor's team, if the doctor is a member of exactly one"
+
+
+class NotAMemberError(Exception):
+    """Raised when somebody would work on a reading of a team without being a member of it."""
+
+
+def teams_of(user: "User | AnonymousUser") -> QuerySet[Team]:
+    """Return the teams that `user` is a member of, by name."""
+    return Team.objects.filter(memberships__user_id=user.pk).order_by("name", "id")
+
+
+def team_for(doctor: User, team: Team | TeamChoice | None) -> Team | None:
+    """Return the team that shares a new reading of `doctor`.
+
+    Raises:
+        PermissionDenied: the doctor is no member of the team.
+    """
+    if team is None:
+        return None
+    own = list(teams_of(doctor))
+    if isinstance(team, TeamChoice):
+        return own[0] if len(own) == 1 else None
+    if team not in own:
+        raise PermissionDenied
+    return team
+
+
+@transaction.atomic
+def share_with_team(*, doctor: User, reading_ids: Collection[uuid.UUID], team: Team | None) -> int:
+    """Share some of the doctor's own readings with a team, or with none any more.
+
+    Whoever the readings are assigned to keeps them only as a member of the new team.
+
+    Returns:
+        The number of readings that were changed.
+
+    Raises:
+        PermissionDenied: the doctor is no member of the team.
+    """
+    team = team_for(doctor, team)
+    own = Reading.objects.own_of(doctor).filter(pk__in=reading_ids).exclude(team=team)
+    readings = list(own.select_for_update(of=("self",)).defer("activation_map"))
+    for reading in readings:
+        reading.team = team
+        if not _may_work_on(reading, reading.assigned_to):
+            reading.assigned_to = None
+        with recording.event("team-changed"):
+            reading.save(update_fields=["team", "assigned_to", "updated_at"])
+    return len(readings)
+
+
+@transaction.atomic
+def assign_reading(*, by: User, reading_id: uuid.UUID, to: User | None) -> Reading:
+    """Assign a reading to a member of its team, or to nobody.
+
+    Args:
+        by: a member of the reading's team, or the reading's doctor.
+        reading_id: the reading.
+        to: who is to work on it; the reading's doctor is possible without a team, too.
+
+    Raises:
+        Reading.DoesNotExist: `by` may not see the reading on the worklist.
+        NotAMemberError: `to` is no member of the reading's team.
+    """
+    readings = Reading.objects.worklist_of(by).defer("activation_map")
+    reading: Reading = readings.select_for_update(of=("self",)).get(pk=reading_id)
+    if not _may_work_on(reading, to):
+        raise NotAMemberError
+    if reading.assigned_to != to:
+        reading.assigned_to = to
+        with recording.event("assigned"):
+            reading.save(update_fields=["assigned_to", "updated_at"])
+    return reading
+
+
+def _may_work_on(reading: Reading, user: User | None) -> bool:
+    if user is None or user.pk == reading.doctor_id:
+        return True
+    memberships = TeamMembership.objects.filter(team_id=reading.team_id, user=user)
+    return reading.team_id is not None and memberships.exists()
+
+
+@transaction.atomic
+def save_member(*, supervisor: User, membership: TeamMembership) -> None:
+    """Add a doctor to a team, or change the role in it.
+
+    Raises:
+        PermissionDenied: the account may not oversee readings.
+    """
+    _require_supervisor(supervisor)
+    with recording.event("member-changed" if membership.pk else "member-added"):
+        membership.save()
+
+
+@transaction.atomic
+def remove_member(*, supervisor: User, membership: TeamMembership) -> None:
+    """End a doctor's access to the readings of a team.
+
+    The doctor's own readings stay in the team: its members go on working on them. Readings of
+    others that were assigned to the doctor are assigned to nobody.
+
+    Raises:
+        PermissionDenied: the account may not oversee readings.
+    """
+    _require_supervisor(supervisor)
+    assigned = Reading.objects.filter(team=membership.team_id, assigned_to=membership.user_id)
+    for reading in assigned.exclude(doctor=membership.user_id).defer("activation_map"):
+        reading.assigned_to = None
+        with recording.event("assigned"):
+            reading.save(update_fields=["assigned_to", "updated_at"])
+    with recording.event("member-removed"):
+        membership.delete()
+
+
+def _require_supervisor(user: User) -> None:
+    if not user.has_perm("diagnosis.oversee_reading"):
+        raise PermissionDenied
