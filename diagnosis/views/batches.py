@@ -66,7 +66,6 @@ class OwnBatchMixin(DoctorsOnlyMixin):
         return batch
 
     def own_item(self, pk: uuid.UUID) -> BatchItem:
-    def own_item(self, pk: uuid.UUID) -> BatchItem:
         items = BatchItem.objects.own_of(self.request.user).select_related("batch", "doctor")
         item: BatchItem | None = items.filter(pk=pk).first()
         if item is None:
