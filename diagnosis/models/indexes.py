@@ -10,6 +10,7 @@ WAITING = models.Q(waiting_since__isnull=False)
 # What the worklist is filtered by. Each of its orders has an index with all of them, so that a page
 # is found within the index, whatever the filter: for one doctor, that is fast enough.
 FILTERED = [
+    "withheld",
     "label",
     "own_verdict",
     "is_unread",
@@ -134,10 +135,12 @@ READING_INDEXES = [
         condition=HIDDEN,
         name="reading_hidden",
     ),
-    # Covers the statistics on the admin's first page, and the list without deleted readings.
+    # Covers the statistics on the admin's first page, the list without deleted readings, and
+    # worklists of doctors with teams (`worklist_of`).
     models.Index(
         fields=[
             *NEWEST_FIRST, "doctor", "label", "agreement", "film_bytes", "hidden_at", "age_scope",
+            "team",
         ],
         condition=NOT_HIDDEN,
         name="reading_shown",
@@ -164,5 +167,11 @@ READING_INDEXES = [
         fields=["withheld", "doctor", "id"],
         condition=models.Q(withheld=True),
         name="reading_withheld",
+    ),
+    # The end of the worklist that is sorted by result.
+    models.Index(
+        fields=["doctor", *NEWEST_FIRST, *(name for name in FILTERED if name != "withheld")],
+        condition=NOT_HIDDEN & models.Q(withheld=True),
+        name="reading_own_withheld",
     ),
 ]  # fmt: skip

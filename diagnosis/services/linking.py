@@ -7,6 +7,7 @@ own.
 """
 
 import hashlib
+import uuid
 from collections import defaultdict
 from collections.abc import Collection
 
@@ -84,7 +85,7 @@ def forget_if_empty(study: Study | None) -> None:
         forget(patient_id)
 
 
-def forget(patient_id: object) -> None:
+def forget(patient_id: uuid.UUID) -> None:
     """Delete a patient without studies, those merged into it, and their merges and splits."""
     ids, found = [patient_id], [patient_id]
     while found:
@@ -136,7 +137,7 @@ def _with_number(reading: Reading, key: str, *, is_other: bool) -> Patient:
         if any(is_same_name(name, reading.patient_name) for name in names[patient.pk])
     ]
     if current in matching:
-        return current  # type: ignore[return-value]
+        return current
     if matching:
         return min(matching, key=lambda patient: patient.number_disputed)
     if current is not None and not is_other and not _others(current, reading).exists():
