@@ -10,6 +10,7 @@ WAITING = models.Q(waiting_since__isnull=False)
 # What the worklist is filtered by. Each of its orders has an index with all of them, so that a page
 # is found within the index, whatever the filter: for one doctor, that is fast enough.
 FILTERED = [
+    "withheld",
     "label",
     "own_verdict",
     "is_unread",
@@ -166,5 +167,11 @@ READING_INDEXES = [
         fields=["withheld", "doctor", "id"],
         condition=models.Q(withheld=True),
         name="reading_withheld",
+    ),
+    # The end of the worklist that is sorted by result.
+    models.Index(
+        fields=["doctor", *NEWEST_FIRST, *(name for name in FILTERED if name != "withheld")],
+        condition=NOT_HIDDEN & models.Q(withheld=True),
+        name="reading_own_withheld",
     ),
 ]  # fmt: skip

@@ -44,6 +44,15 @@ class ReadingFilter(django_filters.FilterSet):
         label=_("Patient's name or number"),
         widget=forms.TextInput(attrs={"type": "search", "autocomplete": "off"}),
     )
+    scope = django_filters.ChoiceFilter(
+        method="keep",
+        choices=[
+            ("assigned", _("Assigned to me")),
+            ("team", _("Of my teams")),
+        ],
+        label=_("Whose readings"),
+        empty_label=_("My own"),
+    )
     state = django_filters.ChoiceFilter(
         method="keep",
         choices=[
@@ -116,7 +125,7 @@ class ReadingFilter(django_filters.FilterSet):
     def keep(
         self, queryset: ReadingQuerySet[Reading], name: str, value: str
     ) -> ReadingQuerySet[Reading]:
-        """Leave the queryset: `chosen` and `orders` apply this filter."""
+        """Leave the queryset: `chosen`, `orders` and `lists` apply this filter."""
         return queryset
 
     def filter_patient(
