@@ -49,4 +49,5 @@ def _is_withheld_elsewhere(doctor: "User", film_sha256: str, pixels_sha256: str)
     if pixels_sha256:
         same |= Q(film_pixels_sha256=pixels_sha256)
     # From the few withheld ones; the hashes' indexes would lead to the same rows.
-    return Reading.objects.ever_made_by(doctor).filter(same, withheld=True).exists()
+    own = Reading.objects.known_to(doctor).filter(doctor=doctor)
+    return own.filter(same, withheld=True).exists()
