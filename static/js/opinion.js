@@ -34,7 +34,7 @@ function saveSoon() {
 const isTyping = (element) =>
   element.closest("input:not([type=radio]):not([type=checkbox]), textarea, select");
 
-// 1 to 4 choose what the doctor sees, unless the key belongs to a text field or to the viewer.
+// 1 to 4 choose what the doctor sees, also while the film has the focus.
 function choose(event) {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
   if (isTyping(event.target) || document.querySelector("dialog[open]")) return;

@@ -124,7 +124,7 @@ def test_windows_measurements_and_keys(page: Page, site, site_doctor):
     for overlay in ("heat", "lungs", "scope"):
         expect(page.locator(f"[data-{overlay}-on]:checked")).to_have_count(0)
 
-    page.keyboard.press("1")
+    page.keyboard.press(".")
     expect(page.locator("[data-scale]")).to_have_text("100%")
     assert window_of(page) == (2048, 4096)
     assert middle_level(page) == pytest.approx(expected_level(reading, 2048, 4096), abs=2)
@@ -133,7 +133,7 @@ def test_windows_measurements_and_keys(page: Page, site, site_doctor):
     assert width == pytest.approx(4096 - 0.3 * 4095, abs=2)
     assert centre == pytest.approx(2048 + 0.08 * 4095, abs=2)
     assert middle_level(page) == pytest.approx(expected_level(reading, centre, width), abs=2)
-    page.keyboard.press("4")  # after the default, the file's own windows
+    page.keyboard.press("7")  # after the default, the file's own windows
     assert window_of(page) == (1500, 1000)
     shown = middle_level(page)
     page.keyboard.press("i")
