@@ -44,7 +44,7 @@ def measure(count: int, repeats: int, only: str) -> dict[str, Any]:
     supervisor, doctors, seconds = filled(count)
     pages = [
         (signed_in(supervisor), office_pages.supervised(doctors, count)),
-        (signed_in(doctors[0]), office_pages.own(count)),
+        (signed_in(doctors[0]), office_pages.own()),
         (signed_in(doctors[5]), office_pages.usual()),
     ]
     found: dict[str, Any] = {"filled_s": seconds, "ms": {}}

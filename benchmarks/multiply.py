@@ -80,6 +80,7 @@ def readings(copies: int, *, apart_s: float) -> None:
     other = {
         "id": "lower(hex(randomblob(16)))" if sqlite else "gen_random_uuid()",
         "created_at": _later("base.created_at", f"k * {apart_s}"),
+        "waiting_since": _later("base.waiting_since", f"k * {apart_s}"),
         "patient_number": f"'P' || {number}",
         "patient_number_key": f"'p' || {number}",
         "film_sha256": "lower(hex(randomblob(32)))" if sqlite

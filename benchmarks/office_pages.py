@@ -86,16 +86,16 @@ def supervised(doctors: list[Any], count: int) -> dict[str, str]:
     } | pairs(doctors)
 
 
-def own(count: int) -> dict[str, str]:
+def own() -> dict[str, str]:
     """Return the pages of the doctor with a tenth of the readings."""
     return {
-        "history of a tenth": "/readings/",
-        "history, last page": f"/readings/?page={max(1, count // 10 // 25)}",
-        "history, searched": f"/readings/?q={GIVEN[0]}",
-        "history, no match": "/readings/?q=nobody",
-        "history, result": "/readings/?result=UNSURE",
-        "history, result and search": f"/readings/?result=UNSURE&q={GIVEN[0]}",
-        "history, exam this year": f"/readings/?date_from={date.today().year}-01-01",
+        "worklist of a tenth": "/readings/",
+        "worklist, by name": "/readings/?sort=name",
+        "worklist, searched": f"/readings/?q={GIVEN[0]}",
+        "worklist, no match": "/readings/?q=nobody",
+        "worklist, result": "/readings/?result=UNSURE",
+        "worklist, result and search": f"/readings/?result=UNSURE&q={GIVEN[0]}",
+        "worklist, exam this year": f"/readings/?date_from={date.today().year}-01-01",
         "overview": "/",
     }
 
@@ -103,7 +103,7 @@ def own(count: int) -> dict[str, str]:
 def usual() -> dict[str, str]:
     """Return the pages of a doctor with as many readings as most."""
     return {
-        "usual doctor: history": "/readings/",
+        "usual doctor: worklist": "/readings/",
         "usual doctor: searched": f"/readings/?q={GIVEN[0]}",
         "usual doctor: overview": "/",
     }

@@ -102,12 +102,21 @@ def make_readings(count: int, doctors: list[Any]) -> Iterator[Any]:
             hidden_reason="NOT_NEEDED" if hidden else "",
             agreement=rng.choices(list(Agreement), [92, 8])[0] if reviewed else "",
             age_scope=AgeScope.OUTSIDE if rng.random() < 0.03 else AgeScope.INSIDE,
+            opened_at=made if rng.random() < 0.9 else None,
+            waiting_since=None if reviewed or rng.random() < 0.5 else made,
         )
+
+
+def _verdict(reading: Any) -> str:
+    """Return the assessment by which doctor and model agree or not, as the reading says."""
+    if reading.agreement == "AGREE":
+        return str(reading.label)
+    return ({"NORMAL", "PNEUMONIA"} - {str(reading.label)}).pop()
 
 
 def fill_readings(count: int, doctors: list[Any]) -> None:
     """Store `count` readings, most of them copies of the first `MADE`."""
-    from diagnosis.models import Reading, Review
+    from diagnosis.models import Opinion, Reading, Review, Stage
 
     Reading._meta.get_field("created_at").auto_now_add = False  # type: ignore[attr-defined]
     made = min(count, MADE)
@@ -115,12 +124,24 @@ def fill_readings(count: int, doctors: list[Any]) -> None:
     apart_s = 365.25 * 86400 * YEARS / (made * (copies + 1))
     rows = make_readings(made, doctors)
     while some := list(islice(rows, 5000)):
+        for one in some:
+            if one.agreement:
+                one.own_verdict = _verdict(one)
         Reading.objects.bulk_create(some)
-        Review.objects.bulk_create(
-            Review(reading=one, doctor=one.doctor, verdict=one.label if one.agreement == "AGREE"
-                   else ({"NORMAL", "PNEUMONIA"} - {str(one.label)}).pop())
+        opinions = Opinion.objects.bulk_create(
+            Opinion(
+                reading=one, author=one.doctor, stage=Stage.SIGNED, verdict=one.own_verdict,
+                recorded_at=one.created_at,
+            )
             for one in some
             if one.agreement
+        )  # fmt: skip
+        Review.objects.bulk_create(
+            Review(
+                reading=each.reading, doctor=each.author, opinion=each, verdict=each.verdict,
+                signed_at=each.recorded_at,
+            )
+            for each in opinions
         )  # fmt: skip
     multiply.readings(copies, apart_s=apart_s)
     multiply.analyse()

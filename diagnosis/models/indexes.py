@@ -10,6 +10,7 @@ WAITING = models.Q(waiting_since__isnull=False)
 # What the worklist is filtered by. Each of its orders has an index with all of them, so that a page
 # is found within the index, whatever the filter: for one doctor, that is fast enough.
 FILTERED = [
+    "withheld",
     "label",
     "own_verdict",
     "is_unread",
@@ -134,10 +135,12 @@ READING_INDEXES = [
         condition=HIDDEN,
         name="reading_hidden",
     ),
-    # Covers the statistics on the admin's first page, and the list without deleted readings.
+    # Covers the statistics on the admin's first page, the list without deleted readings, and
+    # worklists of doctors with teams (`worklist_of`).
     models.Index(
         fields=[
             *NEWEST_FIRST, "doctor", "label", "agreement", "film_bytes", "hidden_at", "age_scope",
+            "team",
         ],
         condition=NOT_HIDDEN,
         name="reading_shown",

@@ -39,7 +39,7 @@ def mark_opened(*, doctor: "User", reading_id: uuid.UUID) -> bool:
 def set_done(*, doctor: "User", reading_ids: Collection[uuid.UUID], done: bool) -> int:
     """Take readings off the doctor's waiting list, or put them back.
 
-    A reading with an assessment does not wait, so it cannot be put back.
+    A reading with a signed assessment does not wait, so it cannot be put back.
 
     Args:
         doctor: the doctor who made the readings; others are left alone.
@@ -56,7 +56,7 @@ def set_done(*, doctor: "User", reading_ids: Collection[uuid.UUID], done: bool) 
     for keys in _chunks(reading_ids):
         own = Reading.objects.own_of(doctor).filter(pk__in=keys, waiting_since__isnull=not done)
         if not done:
-            own = own.filter(own_verdict="")
+            own = own.filter(review__signed_at__isnull=True)
         found = list(own.order_by("pk").select_for_update().values_list("pk", flat=True))
         since = None if done else F("created_at")
         changed += Reading.objects.filter(pk__in=found).update(waiting_since=since)

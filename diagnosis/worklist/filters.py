@@ -5,6 +5,8 @@ from typing import Any
 
 import django_filters
 from django import forms
+from django.db.models import F
+from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
@@ -26,11 +28,9 @@ def _date(**kwargs: Any) -> django_filters.DateFilter:
     return django_filters.DateFilter(widget=DateInput(format="%Y-%m-%d"), **kwargs)
 
 
-def _age(label: Any, lookup: str) -> django_filters.NumberFilter:
-    field = {"min_value": 0, "max_value": MAX_AGE_YEARS}
-    return django_filters.NumberFilter(
-        field_name="patient_age_years", lookup_expr=lookup, label=label, **field
-    )
+def _age(label: Any) -> django_filters.NumberFilter:
+    bounds = {"min_value": 0, "max_value": MAX_AGE_YEARS}
+    return django_filters.NumberFilter(method="filter_age", label=label, **bounds)
 
 
 class ReadingFilter(django_filters.FilterSet):
@@ -44,6 +44,15 @@ class ReadingFilter(django_filters.FilterSet):
         method="filter_patient",
         label=_("Patient's name or number"),
         widget=forms.TextInput(attrs={"type": "search", "autocomplete": "off"}),
+    )
+    scope = django_filters.ChoiceFilter(
+        method="keep",
+        choices=[
+            ("assigned", _("Assigned to me")),
+            ("team", _("Of my teams")),
+        ],
+        label=_("Whose readings"),
+        empty_label=_("My own"),
     )
     state = django_filters.ChoiceFilter(
         method="keep",
@@ -88,8 +97,8 @@ class ReadingFilter(django_filters.FilterSet):
     read_to = _date(method="filter_read", label=_("Read until"))
     date_from = _date(field_name="exam_date", lookup_expr="gte", label=_("Exam date from"))
     date_to = _date(field_name="exam_date", lookup_expr="lte", label=_("Exam date to"))
-    age_from = _age(_("Age from"), "gte")
-    age_to = _age(_("Age to"), "lte")
+    age_from = _age(_("Age from"))
+    age_to = _age(_("Age to"))
     sort = django_filters.ChoiceFilter(
         method="keep",
         choices=[(name, name) for name in orders.SORTS],
@@ -117,7 +126,7 @@ class ReadingFilter(django_filters.FilterSet):
     def keep(
         self, queryset: ReadingQuerySet[Reading], name: str, value: str
     ) -> ReadingQuerySet[Reading]:
-        """Leave the queryset: `chosen` and `orders` apply this filter."""
+        """Leave the queryset: `chosen`, `orders` and `lists` apply this filter."""
         return queryset
 
     def filter_patient(
@@ -135,6 +144,13 @@ class ReadingFilter(django_filters.FilterSet):
     ) -> ReadingQuerySet[Reading]:
         first = timezone.localdate() - datetime.timedelta(days=PERIODS[value] - 1)
         return queryset.filter(created_at__gte=_midnight(first))
+
+    def filter_age(
+        self, queryset: ReadingQuerySet[Reading], name: str, value: int
+    ) -> ReadingQuerySet[Reading]:
+        # By an expression: SQLite would search the index by age, and sort what it finds there.
+        bound = GreaterThanOrEqual if name == "age_from" else LessThanOrEqual
+        return queryset.filter(bound(F("patient_age_years") + 0, value))
 
     def filter_read(
         self, queryset: ReadingQuerySet[Reading], name: str, value: datetime.date

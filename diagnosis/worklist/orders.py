@@ -12,7 +12,6 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 from diagnosis.models import NEWEST_FIRST, Label
 from xraysite.common.keyset import Segment
@@ -45,7 +44,7 @@ COLUMNS = {
     "exam": Column(_("Exam date"), ("exam_date", *OLDEST_FIRST), first="-"),
     "result": Column(_("Result")),
     "probability": Column(
-        pgettext_lazy("of pneumonia", "Probability"),
+        _("Probability"),
         ("pneumonia_probability", *OLDEST_FIRST),
         first="-",
     ),

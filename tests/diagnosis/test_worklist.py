@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from diagnosis.models import Label, Reading, Review, Verdict
-from diagnosis.services.readings import review_reading
+from diagnosis.services.opinions import review_reading
 from diagnosis.worklist import lists, orders
 from tests.conftest import patient_details
 from tests.factories import ReadingFactory
