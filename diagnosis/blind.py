@@ -1,6 +1,7 @@
 """Blind-first reading: the doctor's opinion before the model's answer.
 
-Whether a reading is blind-first is decided when the film is read (`fields_for`). Its answer is
+Whether a reading is blind-first is decided when the film is read (`fields_for`), by the doctor's
+own setting or by that of a team. Its answer is
 withheld until its doctor has recorded a first opinion (`services.opinions`). Pages load readings
 with `ReadingQuerySet.with_withheld`, which removes the answer from the objects themselves.
 """
@@ -26,8 +27,12 @@ def withheld_from(reading: Reading, user: "User") -> bool:
 
 
 def reads_blind(doctor: "User") -> bool:
-    """Return whether the films that `doctor` uploads now are read blind-first."""
-    return doctor.blind_first
+    """Return whether the films that `doctor` uploads now are read blind-first.
+
+    The doctor may choose it, and a team may require it of its members. It then holds for all of
+    their films: to upload one outside the team must not show what the team withholds.
+    """
+    return doctor.blind_first or doctor.teams.filter(blind_first=True).exists()
 
 
 def fields_for(doctor: "User", *, film_sha256: str, pixels_sha256: str) -> dict[str, object]:

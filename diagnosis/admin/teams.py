@@ -41,8 +41,8 @@ class TeamAdmin(admin.ModelAdmin):
     """Teams are created and renamed, never deleted: without members, nobody sees anything by it."""
 
     inlines = [MembershipInline]
-    list_display = ["name", "people", "created_at"]
-    fields = ["name"]
+    list_display = ["name", "people", "blind_first", "created_at"]
+    fields = ["name", "blind_first"]
     search_fields = ["name"]
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -20,6 +20,14 @@ class Team(models.Model):
         related_name="teams",
         verbose_name=_("members"),
     )
+    blind_first = models.BooleanField(
+        _("own opinion before the model's result"),
+        default=False,
+        help_text=_(
+            "Members record what they see before the model's result is sent to them, on every "
+            "X-ray that they upload from now on, whatever they chose in their profile."
+        ),
+    )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:

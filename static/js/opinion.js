@@ -34,17 +34,18 @@ function saveSoon() {
 const isTyping = (element) =>
   element.closest("input:not([type=radio]):not([type=checkbox]), textarea, select");
 
-// 1 to 4 choose what the doctor sees, also while the film has the focus.
+// 1 to 4 choose what the doctor sees, before the viewer gets the key; text fields keep theirs.
 function choose(event) {
-  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (isTyping(event.target) || document.querySelector("dialog[open]")) return;
   const radio = form.querySelectorAll("input[name=verdict]")[Number(event.key) - 1];
   if (!radio) return;
-  form.closest("details")?.setAttribute("open", "");
+  if (form.closest("details:not([open])")) return;
   radio.checked = true;
   radio.focus();
   radio.dispatchEvent(new Event("change", { bubbles: true }));
   event.preventDefault();
+  event.stopPropagation();
 }
 
 function sign(event) {
@@ -62,6 +63,6 @@ if (form) {
     isSent = true;
     clearTimeout(timer);
   });
-  document.addEventListener("keydown", choose);
+  document.addEventListener("keydown", choose, { capture: true });
   document.addEventListener("keydown", sign);
 }

@@ -9,7 +9,7 @@ import { say, word } from "./viewer/words.js";
 const ZOOM_STEP = 1.25;
 const PAN_STEP = 40; // CSS pixels
 const MEASURING = ["ruler", "angle", "ratio"];
-const FIRST_PRESET_KEY = 5; // 1 to 4 choose what the doctor sees
+const FIRST_PRESET_KEY = 5; // 1 to 4 choose the doctor's opinion
 
 class Viewer {
   constructor(element) {

@@ -1,13 +1,14 @@
 """Blind-first: until the doctor's first opinion, no response tells what the model said."""
 
 import re
+import uuid
 
 import pytest
 from django.urls import reverse
 
 from accounts.models import User
 from diagnosis import blind
-from diagnosis.models import ItemState, Reading
+from diagnosis.models import ItemState, Reading, Team, TeamMembership
 from diagnosis.models.blinding import SealedReadingError
 from mlcore import inference
 from tests import batches
@@ -172,6 +173,16 @@ def test_the_answer_comes_with_the_first_opinion(
     assert second.blind_first
     assert second.answer_shown_at is not None
     assert not second.withheld
+
+
+def test_a_team_requires_it_of_its_members(lenient_model, doctor, as_doctor, film_bytes):
+    team = Team.objects.create(name="Night", blind_first=True)
+    assert not blind.reads_blind(doctor)
+    TeamMembership.objects.create(team=team, user=doctor)
+    sent = patient_details(film=upload_of(film_bytes), submission=uuid.uuid4(), team="")
+    page = as_doctor.post(reverse("readings:new"), sent, follow=True).content.decode()
+    assert "sent to you once you have recorded" in page
+    assert Reading.objects.get().withheld
 
 
 def test_a_sealed_reading_cannot_be_saved_nor_read_as_values(withheld, blind_doctor):
