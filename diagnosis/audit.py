@@ -45,6 +45,7 @@ EVENTS = {
     "exported": _("exported"),
     "exported-readings": _("received the reading in an export"),
     "batch-begun": _("began a batch of X-rays"),
+    "batch-film": _("viewed an X-ray of a batch that had not been read"),
     "batch-cancelled": _("cancelled what was not read of a batch"),
     "batch-file-removed": _("removed an X-ray from a batch"),
     "batch-expired": _("removed X-rays of a batch that waited for too long"),

@@ -26,7 +26,7 @@ def check(author: "User", text: str) -> Iterator[str]:
     """Yield a warning for each patient of the author's readings whom `text` names.
 
     Args:
-        author: a doctor. Readings that the author deleted count too.
+        author: a doctor. Readings that the author deleted, and those of teams, count too.
         text: any text; names and numbers are compared regardless of case, width and spacing.
 
     Yields:
@@ -52,7 +52,7 @@ def _occurring(
     """Yield key and value of each distinct `field` whose key occurs in the folded text."""
     key = f"{field}_key"
     rows = (
-        Reading.objects.ever_made_by(author)
+        Reading.objects.known_to(author)
         .annotate(key_length=Length(key))
         .filter(
             GreaterThan(StrIndex(Value(text), key), 0),

@@ -104,12 +104,14 @@ class ReadingQuerySet(models.QuerySet[ReadingT]):
         """Return the readings that `user` made and deleted, to undo the deletion."""
         return self._made_by(user).filter(hidden_at__isnull=False, hidden_by_id=user.pk)
 
-    def ever_made_by(self, user: Any) -> Self:
-        """Return every reading of `user`, deleted ones included.
+    def known_to(self, user: Any) -> Self:
+        """Return every reading of `user`, deleted ones included, and those of the user's teams.
 
-        Only for recognising patients in the user's own text; never show these readings.
+        Only for recognising patients in the user's own text, and films; never show these readings.
         """
-        return self.filter(doctor_id=user.pk)
+        own = models.Q(doctor_id=user.pk)
+        teams = self._teams_of(user)
+        return self.filter(own | models.Q(team_id__in=teams) if teams else own)
 
     def _made_by(self, user: Any) -> Self:
         if not (user.is_authenticated and user.has_perm("diagnosis.add_reading")):

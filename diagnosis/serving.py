@@ -10,9 +10,9 @@ from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.audit.recording import record_access
+from accounts.audit.recording import record_access, record_event
 from diagnosis import access_log
-from diagnosis.models import Reading
+from diagnosis.models import BatchItem, Reading
 from diagnosis.services.films import (
     MIME_TYPES,
     THUMBNAIL_SIDE,
@@ -23,6 +23,7 @@ from diagnosis.services.films import (
     film_rendering,
     heatmap,
     original_film,
+    waiting_rendering,
 )
 from diagnosis.services.lungs import lung_outline
 from mlcore.inference import FilmError, ModelUnavailable
@@ -84,6 +85,21 @@ def film_response(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         content_type="image/jpeg",
         render=lambda reading: film_rendering(reading, max_side=side),
     )
+
+
+def waiting_film_response(request: HttpRequest, item: uuid.UUID) -> HttpResponse:
+    """Respond with a file of the user's batch that has not been read yet, as a JPEG."""
+    waiting = BatchItem.objects.own_of(request.user).filter(pk=item, is_stored=True).first()
+    if waiting is None:
+        raise Http404
+    try:
+        content = waiting_rendering(waiting)
+    except FilmMissingError:
+        return _film_missing()
+    record_event(
+        BatchItem, what="batch-film", about=str(waiting.batch_id), detail={}, key=str(waiting.pk)
+    )
+    return protected(HttpResponse(content, content_type="image/jpeg"), "inline")
 
 
 def heatmap_response(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:

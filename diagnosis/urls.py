@@ -48,6 +48,11 @@ urlpatterns = [
     path("batches/<uuid:pk>/retry/", batches.RetryBatchView.as_view(), name="batch_retry"),
     path("batches/<uuid:pk>/table/", batches.TableView.as_view(), name="batch_table"),
     path(
+        "batches/file/<uuid:item>/film/",
+        require_safe(serving.waiting_film_response),
+        name="batch_film",
+    ),
+    path(
         "batches/file/<uuid:item>/<slug:action>/",
         batches.ItemView.as_view(),
         name="batch_item",

@@ -1,189 +1,207 @@
 """Take the screenshots of docs/images on a temporary site, from synthetic X-rays.
 
-usage: take_screenshots.py [FOLDER]   (default: docs/images; needs Chromium and Playwright)
+usage: take_screenshots.py [readme|tour]   (default: both; needs Chromium and Playwright)
+
+`readme` are those of README and the guides, `tour` those of docs/tour.md (tour_pages.py). With
+status 1, images are missing or too large, and the last lines say which.
 
 The shipped model would refuse synthetic X-rays as out of scope, so the site uses a copy of it whose
 scope gate accepts every image. It has learned nothing about synthetic X-rays, so the results of the
 earlier readings are made up, too.
 """
 
-import datetime
-import json
+import io
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-import uuid
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from scripts.screenshot_site import Filled, prepare_site  # noqa: E402
+from scripts.tour_pages import HEIGHTS, SHOTS, VARIANTS, Shot, Variant  # noqa: E402
+
+IMAGES = ROOT / "docs" / "images"
 PORT = 8765
 SITE = f"http://127.0.0.1:{PORT}"
 LANGUAGES = {"": "en", ".zh-Hant": "zh-hant"}
-PATIENTS = ["陳小明", "林小美", "Emma Chang", "張育安", "李承恩", "Noah Wu", "黃品妍", "吳宥廷"]
-PROBABILITIES = [0.981, 0.043, 0.212, 0.667, 0.018, 0.994, 0.108, 0.031]
+MAX_BYTES = 120_000
+MAX_BYTES_IN_ALL = 2_500_000
 
 
-def prepare_site(folder: Path) -> None:
-    """Create a database with accounts and readings, and a model that accepts synthetic films."""
-    bundles = folder / "bundles"
-    os.environ |= {
-        "DJANGO_SETTINGS_MODULE": "xraysite.settings.local",
-        "DJANGO_ALLOW_ASYNC_UNSAFE": "true",
-        "XRAYSITE_VAR": str(folder),
-        "LOG_LEVEL": "ERROR",
-        "WEB_CONCURRENCY": "1",
-    }
-    shutil.copytree(ROOT / "mlcore" / "bundles" / "pneumonia-3", bundles / "pneumonia-3")
-    card_file = bundles / "pneumonia-3" / "card.json"
-    card = json.loads(card_file.read_text())
-    card["scope"]["threshold"] = 1e9
-    card_file.write_text(json.dumps(card))
-    import django
-    from django.core.management import call_command
+def save(page: Any, file: Path) -> None:
+    """Save what the window shows as WebP of at most `MAX_BYTES`."""
+    from tests.e2e.conftest import settle
 
-    django.setup()
-    from mlcore import gates
-
-    call_command("migrate", verbosity=0)
-    call_command("collectstatic", interactive=False, verbosity=0)
-    # The overrides that ship are for the shipped bundle, of which this one is a changed copy.
-    reasons = [f"{name}=a copy for screenshots" for name in gates.NAMES]
-    call_command("activate_model", "pneumonia-3", override=reasons, verbosity=0)
-    add_readings()
+    settle(page)
+    page.wait_for_timeout(500)
+    shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    for quality in (80, 70, 55, 40):
+        shot.save(file, quality=quality, method=6)
+        if file.stat().st_size <= MAX_BYTES:
+            return
 
 
-def add_readings() -> None:
-    """Read synthetic films of several patients as two doctors, spread over four weeks."""
-    from django.utils import timezone
-
-    from accounts.models import User
-    from diagnosis.models import Reading
-    from diagnosis.services.opinions import review_reading
-    from diagnosis.services.readings import PatientDetails, submit_reading
-    from diagnosis.validators import validate_film
-    from tests.conftest import upload_of
-    from tests.factories import DoctorFactory, SupervisorFactory, UserFactory
+def take_readme(browser: Any, folder: Path, filled: Filled) -> list[str]:
+    """Take one image of each page and language for README and the guides."""
+    from tests.e2e.conftest import new_context, sign_in
     from tests.films import encode, synthetic_film
 
-    doctors = [
-        DoctorFactory(email="doctor@example.org", display_name="王怡君"),
-        DoctorFactory(email="second@example.org", display_name="許志豪"),
-    ]
-    SupervisorFactory(email="supervisor@example.org", display_name="林淑芬")
-    UserFactory(email="waiting@example.org", approval=User.Approval.PENDING)
-    now = timezone.now()
-    for index, name in enumerate(PATIENTS * 2):
-        film = synthetic_film(
-            "PNEUMONIA" if index % 3 == 0 else "NORMAL", seed=40 + index, size=512
-        )
-        when = now - datetime.timedelta(days=index * index % 23 + 1, minutes=17 * index)
-        doctor = doctors[index >= len(PATIENTS)]
-        age = 9 if name == "吳宥廷" else 1 + index % 5
-        reading = submit_reading(
-            doctor=doctor,
-            upload=validate_film(upload_of(encode(film, "png"))),
-            patient=PatientDetails(name, age, when.date(), f"P{4100 + index * 7}"),
-            submission=uuid.uuid4(),
-        )
-        row = Reading.objects.filter(pk=reading.pk)
-        row.update(created_at=when)
-        if reading.is_out_of_scope:
-            continue
-        probability = PROBABILITIES[index % len(PATIENTS)]
-        label = "UNSURE" if 0.5 < probability < 0.9 else ["NORMAL", "PNEUMONIA"][probability > 0.9]
-        row.update(label=label, probabilities={"NORMAL": 1 - probability, "PNEUMONIA": probability})
-        if index % 8 in (0, 1, 4, 5):
-            verdict = "PNEUMONIA" if index % 8 == 0 else "NORMAL"
-            review_reading(doctor=doctor, reading_id=reading.pk, verdict=verdict)
+    for seed, (suffix, language) in enumerate(LANGUAGES.items(), start=7):
+        # Another film for each language: the same one again would ask for a decision.
+        film = folder / "synthetic.jpg"
+        film.write_bytes(encode(synthetic_film("PNEUMONIA", seed=seed, size=1024), "jpeg"))
+        context = new_context(browser, language=language, width=1280)
+        context.set_default_timeout(60_000)
+        page = context.new_page()
+        sign_in(page, SITE, "doctor@example.org")
+        page.goto(f"{SITE}/readings/new/")
+        page.locator("input[name=film]").set_input_files(film)
+        page.locator("input[name=patient_name]").fill("周芷瑄")
+        page.locator("input[name=patient_number]").fill("P5021")
+        page.locator("input[name=patient_age_years]").fill("3")
+        save(page, IMAGES / f"new-reading{suffix}.webp")
+        page.locator("main form button[type=submit]").click()
+        page.wait_for_url("**/readings/*-*-*-*-*/")
+        save(page, IMAGES / f"reading{suffix}.webp")
+        page.goto(f"{SITE}/readings/")
+        save(page, IMAGES / f"history{suffix}.webp")
+        context.close()
+        context = new_context(browser, language=language, width=1280)
+        context.set_default_timeout(60_000)
+        page = context.new_page()
+        email, secret = filled.supervisors.pop()
+        sign_in(page, SITE, email, secret=secret)
+        page.goto(f"{SITE}/admin/")
+        save(page, IMAGES / f"admin{suffix}.webp")
+        context.close()
+    return []
 
 
-def take(folder: Path, images: Path) -> None:
-    """Sign in as a doctor and as a supervisor, and save one image of each page and language."""
+def take_tour(browser: Any, folder: Path, filled: Filled) -> list[str]:
+    """Take every page of the tour in every variant; return what went wrong."""
+    from tests.films import encode, synthetic_film
+
+    film = synthetic_film("PNEUMONIA", seed=9, size=1024)
+    (folder / "tour.jpg").write_bytes(encode(film, "jpeg"))
+    tour = IMAGES / "tour"
+    tour.mkdir(parents=True, exist_ok=True)
+    for old in tour.glob("*.webp"):
+        old.unlink()
+    wrong = []
+    for variant in VARIANTS:
+        for who in ("doctor", "supervisor"):
+            shots = [shot for shot in SHOTS if shot.who == who]
+            wrong += take_variant(browser, folder, filled, variant, shots)
+    sizes = {file.name: file.stat().st_size for file in tour.glob("*.webp")}
+    wrong += [f"{name} has {size} bytes" for name, size in sizes.items() if size > MAX_BYTES]
+    if sum(sizes.values()) > MAX_BYTES_IN_ALL:
+        wrong.append(f"all images of the tour have {sum(sizes.values())} bytes")
+    print(f"{len(sizes)} images of the tour, {sum(sizes.values())} bytes")
+    return wrong
+
+
+def take_variant(
+    browser: Any, folder: Path, filled: Filled, variant: Variant, shots: list[Shot]
+) -> list[str]:
+    """Take some pages of one person in one variant; return what went wrong."""
+    from tests.e2e.conftest import new_context, sign_in
+
+    context = new_context(browser, language=variant.language, width=variant.width)
+    context.set_default_timeout(30_000)
+    page = context.new_page()
+    page.emulate_media(color_scheme="dark" if variant.theme == "dark" else "light")
+    page.set_viewport_size({"width": variant.width, "height": HEIGHTS[variant.width]})
+    if shots[0].who == "doctor":
+        sign_in(page, SITE, "doctor@example.org")
+    else:
+        email, secret = filled.supervisors.pop()
+        sign_in(page, SITE, email, secret=secret)
+    wrong = []
+    for shot in shots:
+        fault = take_shot(page, folder, filled, variant, shot)
+        if fault:
+            wrong.append(f"NOT TAKEN {shot.name} ({variant.name}): {fault}")
+    context.close()
+    return wrong
+
+
+def take_shot(page: Any, folder: Path, filled: Filled, variant: Variant, shot: Shot) -> str:
+    """Take one page; return why that was impossible, or ""."""
+    from django.urls import NoReverseMatch, reverse
+    from playwright.sync_api import Error
+
+    if shot.about and shot.about not in filled.keys:
+        return f"the site has no {shot.about}"
+    try:
+        address = reverse(shot.url, args=[filled.keys[shot.about]] if shot.about else [])
+    except NoReverseMatch:
+        return f"there is no page {shot.url}"
+    try:
+        response = page.goto(f"{SITE}{address}")
+        if response.status != 200:
+            return f"{address} answers {response.status}"
+        if shot.before is not None:
+            shot.before(page, folder)
+        if shot.show:
+            page.locator(shot.show).first.scroll_into_view_if_needed()
+            page.locator(shot.show).first.evaluate("part => part.scrollIntoView()")
+        save(page, IMAGES / "tour" / f"{shot.name}-{variant.name}.webp")
+        if shot.after is not None:
+            shot.after(page)
+    except Error as error:
+        return str(error).splitlines()[0]
+    return ""
+
+
+def wait_for_site() -> None:
+    for _ in range(120):
+        try:
+            urllib.request.urlopen(f"{SITE}/healthz")  # noqa: S310
+            return
+        except OSError:
+            time.sleep(1)
+
+
+def main() -> int:
     from playwright.sync_api import sync_playwright
 
-    from accounts.models import User
-    from tests.e2e.conftest import (
-        CHROMIUM,
-        QUIET,
-        add_authenticator_app,
-        new_context,
-        settle,
-        sign_in,
-    )
-    from tests.films import encode, synthetic_film
-
-    secret = add_authenticator_app(User.objects.get(email="supervisor@example.org"))
-
-    def save(page, name: str) -> None:
-        settle(page)
-        page.wait_for_timeout(500)
-        shot = folder / "shot.png"
-        page.screenshot(path=shot)
-        Image.open(shot).convert("RGB").save(images / f"{name}.webp", quality=80, method=6)
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        for seed, (suffix, language) in enumerate(LANGUAGES.items(), start=7):
-            # Another film for each language: the same one again would ask for a decision.
-            film = folder / "synthetic.jpg"
-            film.write_bytes(encode(synthetic_film("PNEUMONIA", seed=seed, size=1024), "jpeg"))
-            context = new_context(browser, language=language, width=1280)
-            context.set_default_timeout(60_000)
-            page = context.new_page()
-            sign_in(page, SITE, "doctor@example.org")
-            page.goto(f"{SITE}/readings/new/")
-            page.locator("input[name=film]").set_input_files(film)
-            page.locator("input[name=patient_name]").fill("周芷瑄")
-            page.locator("input[name=patient_number]").fill("P5021")
-            page.locator("input[name=patient_age_years]").fill("3")
-            save(page, f"new-reading{suffix}")
-            page.locator("main form button[type=submit]").click()
-            page.wait_for_url("**/readings/*-*-*-*-*/")
-            save(page, f"reading{suffix}")
-            page.goto(f"{SITE}/readings/")
-            save(page, f"history{suffix}")
-            context.close()
-            context = new_context(browser, language=language, width=1280)
-            context.set_default_timeout(60_000)
-            page = context.new_page()
-            if suffix:
-                time.sleep(30)  # a code is accepted once
-            sign_in(page, SITE, "supervisor@example.org", secret=secret)
-            page.goto(f"{SITE}/admin/")
-            save(page, f"admin{suffix}")
-            context.close()
-        browser.close()
-
-
-def main() -> None:
-    images = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "docs" / "images").resolve()
-    images.mkdir(parents=True, exist_ok=True)
+    chosen = sys.argv[1:] or ["readme", "tour"]
+    if not {*chosen} <= {"readme", "tour"}:
+        print(__doc__)
+        return 2
     os.chdir(ROOT)
-    sys.path.insert(0, str(ROOT))
+    wrong: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        prepare_site(Path(folder))
+        filled = prepare_site(Path(folder))
+        from tests.e2e.conftest import CHROMIUM, QUIET
+
         server = subprocess.Popen(
             [sys.executable, "-m", "gunicorn", "--config", "python:xraysite.gunicorn",
              "--bind", f"127.0.0.1:{PORT}", "--log-level", "warning"],
         )  # fmt: skip
         try:
-            for _ in range(120):
-                try:
-                    urllib.request.urlopen(f"{SITE}/healthz")  # noqa: S310
-                    break
-                except OSError:
-                    time.sleep(1)
-            take(Path(folder), images)
+            wait_for_site()
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+                if "tour" in chosen:
+                    wrong += take_tour(browser, Path(folder), filled)
+                if "readme" in chosen:
+                    wrong += take_readme(browser, Path(folder), filled)
+                browser.close()
         finally:
             server.terminate()
             server.wait()
+    print("\n".join(wrong))
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -35,6 +35,8 @@ def address_of(name: str, doctor: User) -> str:
     if name in WITHOUT_ARGUMENTS:
         return reverse(name)
     item = file_that_needs_data(doctor)
+    if name == "readings:batch_film":
+        return reverse(name, args=[item.pk])
     if name == "readings:batch_item":
         return reverse(name, args=[item.pk, "retry"])
     return reverse(name, args=[item.batch_id])

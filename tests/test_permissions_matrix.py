@@ -115,6 +115,7 @@ MATRIX: dict[str, Row] = {
     ),
     "readings:batch_template": DOCTORS,
     "readings:batch": OWN,
+    "readings:batch_film": OWN,
     "readings:batch_rows": OWN,
     "readings:batch_known": OWN,
     "readings:batch_table": OWN,

@@ -22,7 +22,12 @@ MAX_SHOWN = 500
 
 
 def record_access(
-    instance: Model, *, what: str, by: Any = None, detail: dict[str, Any] | None = None
+    instance: Model,
+    *,
+    what: str,
+    by: Any = None,
+    detail: dict[str, Any] | None = None,
+    **request: Any,
 ) -> None:
     """Record that a user viewed `instance`.
 
@@ -30,7 +35,10 @@ def record_access(
         what: the event's code, such as "page", "film" or "heatmap".
         by: the user; defaults to the user of the current request.
         detail: further facts, shown to supervisors; never passwords or image data.
+        request: `origin_of` a request, to record events after its response has begun.
     """
+    if by is not None:
+        request = {"actor": by, "actor_email": getattr(by, "email", None)} | request
     AuditEntry.objects.log_create(
         instance,
         force_log=True,
@@ -38,7 +46,7 @@ def record_access(
         changes={},
         what=what,
         additional_data=detail,
-        **({"actor": by, "actor_email": getattr(by, "email", None)} if by is not None else {}),
+        **request,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
@@ -52,10 +52,11 @@ class PatientAdmin(PrivateSearchMixin, ReadOnlyAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         def page(route: str, view: Callable[..., HttpResponse], name: str) -> URLPattern:
-            view = require_http_methods(["GET", "POST"])(partial(view, self))
+            shown: Callable[..., HttpResponseBase]
+            shown = require_http_methods(["GET", "POST"])(partial(view, self))
             if name == "find":
-                view = private_search(view)
-            return path(route, self.admin_site.admin_view(view), name=f"diagnosis_patient_{name}")
+                shown = private_search(shown)
+            return path(route, self.admin_site.admin_view(shown), name=f"diagnosis_patient_{name}")
 
         return [
             page("duplicates/", patient_moves.duplicates_view, "duplicates"),
@@ -83,7 +84,7 @@ class PatientAdmin(PrivateSearchMixin, ReadOnlyAdmin):
         try:
             pk = uuid.UUID(object_id)
         except ValueError:
-            return super().change_view(request, object_id)  # type: ignore[no-any-return]
+            return super().change_view(request, object_id)
         return patient_moves.patient_view(self, request, pk)
 
     @admin.display(description=_("readings"))
@@ -93,4 +94,4 @@ class PatientAdmin(PrivateSearchMixin, ReadOnlyAdmin):
 
     @admin.display(description=_("number disputed"))
     def is_disputed(self, patient: Patient) -> str:
-        return str(_("under another name too")) if patient.number_disputed else ""
+        return str(_("another patient has it, too")) if patient.number_disputed else ""

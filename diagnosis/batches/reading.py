@@ -8,6 +8,7 @@ import contextvars
 import datetime
 import logging
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from auditlog.context import set_actor
@@ -23,7 +24,7 @@ from diagnosis.services.conflicts import Conflicts, UndecidedError
 from diagnosis.services.patients import stated_in
 from diagnosis.services.readings import SubmissionTakenError, submit_reading
 from diagnosis.validators import NOT_NOW, UploadedFilm, validate_film_bytes
-from mlcore.inference import ModelUnavailable
+from mlcore.inference import FilmError, ModelUnavailable
 from xraysite.common.decoders.turns import in_background
 from xraysite.common.faults import fault_of
 
@@ -50,9 +51,12 @@ class _RefusedError(Exception):
         keeps_film: whether it may be read after somebody has changed something.
     """
 
-    def __init__(self, code: str, *, keeps_film: bool = False, **params: object) -> None:
+    def __init__(
+        self, code: str, params: Mapping[str, object] | None = None, *, keeps_film: bool = False
+    ) -> None:
         super().__init__(code)
-        self.problem, self.keeps_film = {"code": code, "params": params}, keeps_film
+        self.problem = {"code": code, "params": dict(params or {})}
+        self.keeps_film = keeps_film
 
 
 class _WaitsError(Exception):
@@ -166,12 +170,10 @@ def _decoded(item: BatchItem) -> UploadedFilm:
     except ValidationError as error:
         if error.code in NOT_NOW:
             raise _NotNowError(str(error.code)) from error
-        params = {name: _plain(value) for name, value in (error.params or {}).items()}
-        raise _RefusedError(str(error.code), **params) from error
-
-
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, int | float) else str(value)
+        # Of the cause, whose values are not translated yet: who sees them may use any language.
+        cause = error.__cause__
+        detail = cause.detail if isinstance(cause, FilmError) else {}
+        raise _RefusedError(str(error.code), detail) from error
 
 
 def _note(item: BatchItem, upload: UploadedFilm) -> None:
@@ -188,6 +190,8 @@ def _facts(conflicts: Conflicts) -> dict[str, Any]:
         "params": {
             "fields": [each.field for each in conflicts.differences],
             "earlier": [str(each.pk) for each in conflicts.earlier],
+            "is_number_known": bool(conflicts.same_number),
+            "is_number_doubtful": bool(conflicts.doubtful),
         },
     }
 

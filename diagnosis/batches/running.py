@@ -54,7 +54,8 @@ def revive() -> int:
     """Start again what was lost with a killed process; return how many files were set back."""
     now = timezone.now()
     dead = BatchItem.objects.filter(state=ItemState.READING, claimed_at__lt=now - reading.ABANDONED)
-    set_back = dead.update(state=ItemState.WAITING, changed_at=now)
+    # Asked first: on SQLite, an update excludes all others even if it changes nothing.
+    set_back = dead.update(state=ItemState.WAITING, changed_at=now) if dead.exists() else 0
     waiting = BatchItem.objects.filter(state=ItemState.WAITING)
     if not tasks.has_workers():
         if settings.BATCH_THREAD and waiting.exists():

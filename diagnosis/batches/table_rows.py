@@ -1,11 +1,11 @@
 """What the table of a batch shows of each file."""
 
 import datetime
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, Max
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -71,8 +71,7 @@ class Row:
     Attributes:
         cells: inputs for the patient's data, while they may be changed.
         problem: why it is not read, in the active language.
-        reading: the reading, unless it was deleted.
-        is_withheld: whether the reading's result must not be shown yet.
+        reading: the reading, unless it was deleted; without its result while that is withheld.
         kept_until: until when it waits for its doctor; None if it does not.
     """
 
@@ -80,7 +79,6 @@ class Row:
     cells: tuple[Cell, ...] = ()
     problem: str = ""
     reading: Reading | None = None
-    is_withheld: bool = False
     kept_until: datetime.datetime | None = None
     is_ending: bool = False
 
@@ -98,6 +96,7 @@ class Summary:
         moving: wait to be read or are being read.
         inbox: wait for patient data or a decision.
         stopped: were cancelled or removed.
+        changed_at: when the last of them changed.
     """
 
     total: int = 0
@@ -106,7 +105,7 @@ class Summary:
     done: int = 0
     failed: int = 0
     stopped: int = 0
-    states: Mapping[str, int] = field(default_factory=dict)
+    changed_at: datetime.datetime | None = None
 
     @property
     def percent(self) -> int:
@@ -114,17 +113,15 @@ class Summary:
 
 
 def rows_of(items: Iterable[BatchItem], *, user: Any) -> list[Row]:
-    """Return the rows of files, which were selected with their readings.
+    """Return the rows of files of `user`, who sees them; without results that are withheld."""
+    chosen = list(items)
+    keys = [item.reading_id for item in chosen if item.reading_id is not None]
+    own = Reading.objects.own_of(user).with_withheld(user).defer("activation_map")
+    readings: dict[Any, Reading] = {reading.pk: reading for reading in own.filter(pk__in=keys)}
+    return [_row(item, readings.get(item.reading_id)) for item in chosen]
 
-    Args:
-        items: files of `user`.
-        user: who sees them.
-    """
-    return [_row(item, user) for item in items]
 
-
-def _row(item: BatchItem, user: Any) -> Row:
-    reading = item.reading if item.reading is not None and not item.reading.is_hidden else None
+def _row(item: BatchItem, reading: Reading | None) -> Row:
     return Row(
         item=item,
         cells=_cells(item) if item.state in EDITABLE else (),
@@ -167,8 +164,10 @@ def _errors(item: BatchItem) -> dict[str, tuple[str, ...]]:
 
 def summary_of(batch: Batch) -> Summary:
     """Count the files of a batch."""
-    counts = batch.items.order_by().values_list("state").annotate(n=Count("pk"))
-    return _summary(dict(counts))
+    states = batch.items.order_by().values_list("state")
+    counts = list(states.annotate(n=Count("pk"), last=Max("changed_at")))
+    last = max((last for _state, _n, last in counts), default=batch.created_at)
+    return replace(_summary({state: n for state, n, _last in counts}), changed_at=last)
 
 
 def summaries(batches: Iterable[Batch]) -> dict[Any, Summary]:
@@ -191,5 +190,4 @@ def _summary(states: dict[str, int]) -> Summary:
         done=count(ItemState.DONE),
         failed=count(ItemState.FAILED),
         stopped=count(ItemState.CANCELLED, ItemState.EXPIRED),
-        states=states,
     )

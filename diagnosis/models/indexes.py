@@ -135,10 +135,12 @@ READING_INDEXES = [
         condition=HIDDEN,
         name="reading_hidden",
     ),
-    # Covers the statistics on the admin's first page, and the list without deleted readings.
+    # Covers the statistics on the admin's first page, the list without deleted readings, and
+    # worklists of doctors with teams (`worklist_of`).
     models.Index(
         fields=[
             *NEWEST_FIRST, "doctor", "label", "agreement", "film_bytes", "hidden_at", "age_scope",
+            "team",
         ],
         condition=NOT_HIDDEN,
         name="reading_shown",

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Q
 from django.utils import timezone
 
-from diagnosis.identity_numbers import is_doubtful
 from diagnosis.models import FILM, NUMBER, Reading, Source
 from diagnosis.services.films import FilmHashes
 from diagnosis.services.patients import (
@@ -28,6 +27,7 @@ from diagnosis.services.patients import (
 from diagnosis.services.same_number import known_otherwise, readings_with_number
 from mlcore import inference
 from mlcore.engine.films.header import completed_years
+from xraysite.common.identity_numbers import is_doubtful
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -230,7 +230,7 @@ def conflicts_of_edit(reading: Reading, patient: PatientDetails) -> Conflicts:
         hashes = FilmHashes(reading.film_sha256, reading.film_pixels_sha256)
         found = same_film(reading.doctor, hashes, but=reading.pk)
         others = tuple(other for other in found if not is_of(other, patient))
-    found = conflicts_of(
+    conflicts = conflicts_of(
         stated,
         patient,
         reading.model_version.card,
@@ -238,7 +238,7 @@ def conflicts_of_edit(reading: Reading, patient: PatientDetails) -> Conflicts:
         same_number=known,
         decided=reading.discrepancies,
     )
-    return found if is_changed else replace(found, doubtful=())
+    return conflicts if is_changed else replace(conflicts, doubtful=())
 
 
 def _identities(stated: StatedPatient, patient: PatientDetails) -> list[tuple[str, str]]:

@@ -8,9 +8,10 @@ import numpy as np
 from django.db import connection
 
 from diagnosis import sealed_jpeg, storage
-from diagnosis.models import Reading
+from diagnosis.models import BatchItem, Reading
 from mlcore import inference
 from mlcore.decoding import decode_film, packed_pixels
+from mlcore.engine.films.errors import FilmError
 from mlcore.engine.films.film import Film, render_film
 
 logger = logging.getLogger(__name__)
@@ -135,6 +136,21 @@ def has_film(reading: Reading) -> bool:
     except FilmMissingError:
         return False
     return True
+
+
+def waiting_rendering(item: BatchItem) -> bytes:
+    """Return a file of a batch that has not been read yet as a JPEG for the viewer.
+
+    Raises:
+        FilmMissingError: it is not in storage, or cannot be decoded.
+    """
+    data = storage.read(storage.batch_name(item.doctor_id, item.pk))
+    if data is None:
+        raise FilmMissingError(str(item.pk))
+    try:
+        return render_film(decode_film(data), max_side=VIEWER_SIDE)
+    except FilmError as error:
+        raise FilmMissingError(str(item.pk)) from error
 
 
 def film_rendering(reading: Reading, *, max_side: int) -> bytes:

@@ -136,7 +136,7 @@ def _split_studies(
 ) -> dict[str, Any]:
     """Move whole studies where all readings are chosen, and the readings out of the others."""
     staying = {reading.study_id for reading in readings if reading not in chosen}
-    whole = {reading.study_id for reading in chosen} - staying
+    whole = {r.study_id for r in chosen if r.study_id is not None} - staying
     Study.objects.filter(pk__in=whole).update(patient=target)
     places = {str(r.pk): [str(r.study_id)] * 2 for r in chosen if r.study_id in whole}
     shared = [reading for reading in chosen if reading.study_id not in whole]

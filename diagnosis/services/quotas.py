@@ -55,11 +55,18 @@ def require_space(doctor: User) -> None:
     quota = settings.DOCTOR_QUOTA_BYTES
     if not quota:
         return
-    used = Reading.objects.stored().filter(doctor=doctor).aggregate(n=Sum("film_bytes"))["n"] or 0
-    waiting = BatchItem.objects.filter(doctor=doctor, is_stored=True).order_by()
-    used += waiting.aggregate(n=Sum("size"))["n"] or 0
+    used = _bytes_of(doctor)
     if used >= quota:
         raise QuotaError(used)
+
+
+def _bytes_of(doctor: User) -> int:
+    """Return the bytes of a doctor's X-rays: of readings, and of files that wait in batches."""
+    read = Reading.objects.stored().filter(doctor=doctor).values("doctor")
+    waiting = BatchItem.objects.filter(doctor=doctor, is_stored=True).order_by().values("doctor")
+    sums = read.annotate(n=Sum("film_bytes")).values_list("n")
+    both = sums.union(waiting.annotate(n=Sum("size")).values_list("n"), all=True)
+    return sum(n for (n,) in both)
 
 
 def largest() -> list[Storage]:

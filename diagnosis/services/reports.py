@@ -48,7 +48,7 @@ def file_name(reading: Reading) -> str:
 
 
 def issue_report(
-    *, reading: Reading, user: "User", language: str, with_map: bool, url: str
+    *, reading: Reading, user: "User", language: str, with_map: bool, url: str, **request: Any
 ) -> Copy:
     """Make the next copy of a reading's report and record who received it.
 
@@ -58,6 +58,7 @@ def issue_report(
         language: a key of `LANGUAGES`.
         with_map: whether the heatmap is asked for; a reading out of scope has none.
         url: the absolute URL of the record.
+        request: `accounts.audit.recording.origin_of` the request, for the audit log.
 
     Raises:
         Reading.DoesNotExist: the reading has been purged in the meantime.
@@ -79,11 +80,13 @@ def issue_report(
             number=last.number + 1 if last else 1,
             issued_at=timezone.now().replace(microsecond=0),
         )  # fmt: skip
-        pdf = rendered(contents, pictures, issue, first_issued=first and first.issued_at, url=url)
+        pdf = rendered(
+            contents, pictures, issue, first_issued=first.issued_at if first else None, url=url
+        )
         issue.sha256 = hashlib.sha256(pdf).hexdigest()
         issue.save()
         detail = {"copy": issue.number, "sha256": issue.sha256}
-        record_access(reading, what="report-issued", by=user, detail=detail)
+        record_access(reading, what="report-issued", by=user, detail=detail, **request)
     return Copy(issue, pdf)
 
 

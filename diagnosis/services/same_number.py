@@ -31,8 +31,11 @@ def readings_with_number(
     patients = Patient.objects.filter(number_key__in=keys).select_related("merged_into")
     ids = {patient.survivor().pk for patient in patients}
     studies = list(Study.objects.filter(patient__in=ids).values_list("pk", flat=True))
-    readings = Reading.objects.worklist_of(doctor).filter(study__in=studies)
-    newest = readings.exclude(pk=but).order_by("-created_at", "-id")
+    readings = Reading.objects.worklist_of(doctor).with_withheld(doctor)
+    readings = readings.filter(study__in=studies)
+    if but is not None:
+        readings = readings.exclude(pk=but)
+    newest = readings.order_by("-created_at", "-id")
     found: dict[tuple[object, str], Reading] = {}
     for reading in newest.defer("activation_map").select_related("study")[:MAX_LOOKED_AT]:
         # A merge that the doctor has no part in leads here from numbers that the doctor never saw.

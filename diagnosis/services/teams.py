@@ -29,6 +29,8 @@ class NotAMemberError(Exception):
 
 def teams_of(user: "User | AnonymousUser") -> QuerySet[Team]:
     """Return the teams that `user` is a member of, by name."""
+    if user.pk is None:
+        return Team.objects.none()
     return Team.objects.filter(memberships__user_id=user.pk).order_by("name", "id")
 
 
@@ -106,8 +108,9 @@ def assign_reading(*, by: User, reading_id: uuid.UUID, to: User | None) -> Readi
 def _may_work_on(reading: Reading, user: User | None) -> bool:
     if user is None or user.pk == reading.doctor_id:
         return True
-    memberships = TeamMembership.objects.filter(team_id=reading.team_id, user=user)
-    return reading.team_id is not None and memberships.exists()
+    if reading.team_id is None:
+        return False
+    return TeamMembership.objects.filter(team_id=reading.team_id, user=user).exists()
 
 
 @transaction.atomic

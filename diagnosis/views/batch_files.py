@@ -10,7 +10,6 @@ from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views import View
 
@@ -159,7 +158,7 @@ class FinishSendingView(OwnBatchMixin, View):
         batch = self.own_batch(pk)
         with suppress(BatchClosedError):
             receiving.finish_sending(doctor=request.user, batch_id=pk)  # type: ignore[arg-type]
-        return rows_response(request, batch, [], after=timezone.now())
+        return rows_response(request, batch, [])
 
 
 def _text_of(error: Exception) -> str:

@@ -3,6 +3,7 @@
 import datetime
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from django.contrib import messages
@@ -23,9 +24,11 @@ from diagnosis import access_log, storage
 from diagnosis.batches import assigning, ending, running
 from diagnosis.batches.table_rows import Row, rows_of, shown_values, summaries, summary_of
 from diagnosis.forms.readings import BatchItemForm
+from diagnosis.forms.teams import FIELD as TEAM
 from diagnosis.models import Batch, BatchItem, ItemState
 from diagnosis.services import pending
 from diagnosis.services.patients import FIELDS
+from diagnosis.services.teams import TeamChoice, team_for
 from diagnosis.validators import NOT_NOW, refusal_to_store, validate_film_bytes
 from diagnosis.views.readings import DoctorsOnlyMixin
 from xraysite.common.csv_export import csv_response
@@ -63,7 +66,7 @@ class OwnBatchMixin(DoctorsOnlyMixin):
         return batch
 
     def own_item(self, pk: uuid.UUID) -> BatchItem:
-        items = BatchItem.objects.own_of(self.request.user).select_related("batch")
+        items = BatchItem.objects.own_of(self.request.user).select_related("batch", "doctor")
         item: BatchItem | None = items.filter(pk=pk).first()
         if item is None:
             raise Http404
@@ -71,8 +74,7 @@ class OwnBatchMixin(DoctorsOnlyMixin):
 
     def table(self, items: "QuerySet[BatchItem]") -> list[Row]:
         """Return the rows of files, and record which readings they show."""
-        chosen = items.select_related("reading").defer("reading__activation_map")
-        rows = rows_of(chosen, user=self.request.user)
+        rows = rows_of(items, user=self.request.user)
         if shown := [row.reading for row in rows if row.reading is not None]:
             access_log.record_list(shown, what="list")
         return rows
@@ -110,7 +112,6 @@ class BatchView(OwnBatchMixin, View):
         if show in SHOWN:
             items = items.filter(state__in=SHOWN[show])
         page = Paginator(items, PER_PAGE).get_page(request.GET.get("page"))
-        now = timezone.now()
         context = {
             "batch": batch,
             "rows": self.table(page.object_list),  # type: ignore[arg-type]
@@ -118,35 +119,30 @@ class BatchView(OwnBatchMixin, View):
             "summary": summary_of(batch),
             "may_retry": batch.items.filter(state=ItemState.FAILED, is_stored=True).exists(),
             "show": show if show in SHOWN else "",
-            "after": now.isoformat(),
         }
         return render(request, "diagnosis/batch_detail.html", context)
 
 
 class BatchRowsView(OwnBatchMixin, View):
-    """The rows of a batch that have changed since `?after=`, for the script of its page."""
+    """The rows of a batch, those changed since `?after=`, for the script of its page."""
 
     def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         batch = self.own_batch(pk)
         running.revive()
-        now = timezone.now()
-        try:
-            after = parse_datetime(request.GET.get("after", "")) or now
-        except ValueError:
-            after = now
-        changed = batch.items.order_by("position").filter(changed_at__gte=after - OVERLAP)
-        return rows_response(request, batch, self.table(changed), after=now)
+        items = batch.items.order_by("position")
+        with suppress(ValueError):
+            after = parse_datetime(request.GET.get("after", ""))
+            if after is not None and timezone.is_aware(after):
+                items = items.filter(changed_at__gte=after - OVERLAP)
+        return rows_response(request, batch, self.table(items))
 
 
-def rows_response(
-    request: HttpRequest, batch: Batch | None, rows: list[Row], *, after: datetime.datetime
-) -> HttpResponse:
+def rows_response(request: HttpRequest, batch: Batch | None, rows: list[Row]) -> HttpResponse:
     """Respond with rows alone, and with the summary of their batch."""
     context = {
         "batch": batch,
         "rows": rows,
         "summary": summary_of(batch) if batch is not None else None,
-        "after": after.isoformat(),
     }
     return render(request, "diagnosis/_batch_rows.html", context)
 
@@ -186,7 +182,7 @@ class PatientsView(OwnBatchMixin, View):
         if by_script(request):
             chosen = BatchItem.objects.own_of(request.user).filter(pk__in=changed)
             rows = self.table(chosen.order_by("position"))
-            return rows_response(request, None, rows, after=timezone.now())
+            return rows_response(request, None, rows)
         self._say(queued)
         return back(request)
 
@@ -244,7 +240,7 @@ class ItemView(OwnBatchMixin, View):
             messages.info(request, _("This file is being read or was read. It stays."))
         if by_script(request):
             rows = self.table(BatchItem.objects.own_of(request.user).filter(pk=item))
-            return rows_response(request, None, rows, after=timezone.now())
+            return rows_response(request, None, rows)
         return back(request)
 
     def _decide(self, request: HttpRequest, item: BatchItem) -> HttpResponse:
@@ -253,12 +249,13 @@ class ItemView(OwnBatchMixin, View):
         data = storage.read(storage.batch_name(item.doctor_id, item.pk))
         if item.state != ItemState.UNDECIDED or data is None or not form.is_valid():
             return redirect(item.batch)
+        team = team_for(item.doctor, TeamChoice.SOLE)
         try:
             pending.keep(
                 doctor=request.user,  # type: ignore[arg-type]
                 submission=item.pk,
                 upload=validate_film_bytes(data, item.path),
-                fields=form.entered(),
+                fields=form.entered() | {TEAM: str(team.pk) if team else ""},
             )
         except ValidationError as error:
             text = " ".join(map(str, error.messages))

@@ -26,6 +26,7 @@ from diagnosis.services import shelves
 from diagnosis.services.teams import NotAMemberError, assign_reading, colleagues_of
 from diagnosis.services.worklist import MAX_READINGS, add_tag, remove_tag, set_done
 from diagnosis.views.readings import DoctorsOnlyMixin
+from diagnosis.views.reports import zip_response
 from diagnosis.views.worklist import list_url
 from diagnosis.worklist import kept
 from diagnosis.worklist.lists import Worklist
@@ -35,7 +36,7 @@ NAMES_SHOWN = 10
 
 
 class BulkView(DoctorsOnlyMixin, View):
-    """Tag, mark as done, export or delete the selected readings, or all that were found."""
+    """Tag, mark as done, export, report or delete the selected readings, or all that were found."""
 
     def post(self, request: HttpRequest) -> HttpResponseBase:
         self.list_key, known = kept.find(request.session, request.POST.get(kept.PARAMETER, ""))
@@ -61,6 +62,7 @@ class BulkView(DoctorsOnlyMixin, View):
             "put_back": partial(self._set_done, done=False),
             "assign": self._assign,
             "export": self._export,
+            "reports": self._reports,
             "delete": self._delete,
         }
 
@@ -192,6 +194,9 @@ class BulkView(DoctorsOnlyMixin, View):
         name = f"readings-{timezone.localtime():%Y%m%d-%H%M}.csv"
         rows = export.rows(readings, record=record, seal=True)
         return csv_response(name, export.COLUMNS, rows)
+
+    def _reports(self, request: HttpRequest, keys: list[uuid.UUID]) -> HttpResponseBase:
+        return zip_response(request, keys) or redirect(self.back)
 
     # --- Deletion -------------------------------------------------------------------------
 

@@ -4,12 +4,12 @@ import io
 import logging
 import uuid
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.mixins import PermissionRequiredMixin
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone, translation
 from django.utils.http import content_disposition_header
@@ -17,7 +17,7 @@ from django.utils.translation import get_language, gettext, ngettext
 from django.views import View
 from django.views.decorators.http import require_GET, require_safe
 
-from accounts.audit.recording import record_access
+from accounts.audit.recording import origin_of, record_access
 from diagnosis import serving
 from diagnosis.models import Reading
 from diagnosis.services import reports
@@ -86,6 +86,7 @@ def issued(
         language=language,
         with_map=with_map,
         url=serving.record_url(request, reading),
+        **origin_of(request),
     )
 
 
@@ -108,8 +109,7 @@ def language_choices() -> list[tuple[str, str]]:
 class ReportsView(PermissionRequiredMixin, View):
     """Download the reports of many readings as a ZIP file.
 
-    The form sends a field `reading` for each, and `map` and `lang` as for one report. Readings that
-    the user may not see are left out, and named in a text file by the start of their id.
+    The form sends a field `reading` for each, and `map` and `lang` as for one report.
     """
 
     permission_required = "diagnosis.add_reading"
@@ -118,62 +118,72 @@ class ReportsView(PermissionRequiredMixin, View):
     def has_permission(self) -> bool:
         return super().has_permission() or self.request.user.has_perm("diagnosis.oversee_reading")
 
-    def post(self, request: HttpRequest) -> Any:
-        keys = list(dict.fromkeys(request.POST.getlist("reading")))
-        readings = [] if len(keys) > MAX_REPORTS else self._visible(keys)
-        if not readings:
-            messages.error(request, self._refusal(len(keys)))
-            return redirect("readings:list")
-        found = {str(reading.pk) for reading in readings}
-        missing = [key for key in keys if key not in found]
-        response = StreamingHttpResponse(
-            self._zipped(readings, missing), content_type="application/zip"
-        )
-        name = f"reports-{timezone.localdate():%Y%m%d}-{len(readings)}.zip"
-        return serving.protected(response, attachment(name))
-
-    def _visible(self, keys: list[str]) -> list[Reading]:
+    def post(self, request: HttpRequest) -> HttpResponseBase:
         try:
-            chosen = [uuid.UUID(key) for key in keys]
+            keys = [uuid.UUID(key) for key in request.POST.getlist("reading")]
         except ValueError:
-            return []
-        visible = Reading.objects.visible_to(self.request.user).filter(pk__in=chosen)
-        visible = visible.select_related("doctor", "model_version")
-        return [
-            reading for reading in visible.with_withheld(self.request.user) if not reading.is_sealed
-        ]
+            keys = []
+        return zip_response(request, keys) or redirect("readings:list")
 
-    def _refusal(self, count: int) -> str:
-        if count > MAX_REPORTS:
-            words = gettext(
-                "At most %(limit)s reports can be downloaded at a time; you chose %(count)s."
-            )
-            return words % {"limit": MAX_REPORTS, "count": count}
-        return gettext("Choose the readings whose reports you want to download.")
 
-    def _zipped(self, readings: list[Reading], missing: list[str]) -> Iterator[bytes]:
-        """Yield a ZIP file, report by report, so that only one is in memory."""
-        request, language = self.request, language_of(self.request.POST.get("lang", ""))
-        with_map = request.POST.get("map") == "1"
-        active, zone = get_language(), timezone.get_current_timezone()
-        pipe = _Pipe()
-        failed = [key[:8] for key in missing]
-        with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:
-            for reading in readings:
-                # The response is sent after the request: language and time zone are reset by then.
-                with translation.override(active), timezone.override(zone):
-                    try:
-                        copy = issued(request, reading, language=language, with_map=with_map)
-                    except (ReportError, Reading.DoesNotExist) as error:
-                        logger.error("Report of %s left out of a ZIP: %s", reading.pk, error)
-                        failed.append(str(reading.pk)[:8])
-                        continue
-                archive.writestr(_entry(copy), copy.pdf)
-                yield pipe.taken()
-            if failed:
-                with translation.override(active):
-                    archive.writestr("missing.txt", _missing(failed))
-        yield pipe.taken()
+def zip_response(request: HttpRequest, keys: Sequence[uuid.UUID]) -> StreamingHttpResponse | None:
+    """Return the reports of readings as a ZIP file, made while it is sent.
+
+    Readings that the user may not see, or whose result is withheld, are left out and named in a
+    text file by the start of their id.
+
+    Returns:
+        None, with a message for the next page, if there is nothing to send or too much.
+    """
+    chosen = list(dict.fromkeys(keys))
+    readings = [] if len(chosen) > MAX_REPORTS else _visible(request, chosen)
+    if not readings:
+        messages.error(request, _refusal(len(chosen)))
+        return None
+    missing = set(chosen) - {reading.pk for reading in readings}
+    content = _zipped(request, readings, sorted(str(key)[:8] for key in missing))
+    response = StreamingHttpResponse(content, content_type="application/zip")
+    name = f"reports-{timezone.localdate():%Y%m%d}-{len(readings)}.zip"
+    return serving.protected(response, attachment(name))
+
+
+def _visible(request: HttpRequest, keys: list[uuid.UUID]) -> list[Reading]:
+    visible = Reading.objects.visible_to(request.user).filter(pk__in=keys)
+    loaded = visible.select_related("doctor", "model_version").with_withheld(request.user)
+    return [reading for reading in loaded if not reading.is_sealed]
+
+
+def _refusal(count: int) -> str:
+    if count > MAX_REPORTS:
+        words = gettext(
+            "At most %(limit)s reports can be downloaded at a time; you chose %(count)s."
+        )
+        return words % {"limit": MAX_REPORTS, "count": count}
+    return gettext("Choose the readings whose reports you want to download.")
+
+
+def _zipped(request: HttpRequest, readings: list[Reading], failed: list[str]) -> Iterator[bytes]:
+    """Yield a ZIP file, report by report, so that only one is in memory."""
+    language = language_of(request.POST.get("lang", ""))
+    with_map = request.POST.get("map") == "1"
+    active, zone = get_language(), timezone.get_current_timezone()
+    pipe = _Pipe()
+    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:
+        for reading in readings:
+            # The response is sent after the request: language and time zone are reset by then.
+            with translation.override(active), timezone.override(zone):
+                try:
+                    copy = issued(request, reading, language=language, with_map=with_map)
+                except (ReportError, reports.WithheldError, Reading.DoesNotExist) as error:
+                    logger.error("Report of %s left out of a ZIP: %s", reading.pk, error)
+                    failed.append(str(reading.pk)[:8])
+                    continue
+            archive.writestr(_entry(copy), copy.pdf)
+            yield pipe.taken()
+        if failed:
+            with translation.override(active):
+                archive.writestr("missing.txt", _missing(failed))
+    yield pipe.taken()
 
 
 def _entry(copy: reports.Copy) -> zipfile.ZipInfo:

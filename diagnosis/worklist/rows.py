@@ -21,7 +21,7 @@ def load(user: Any, keys: Sequence[Any]) -> list[Reading]:
     if not keys:
         return []
     readings = Reading.objects.worklist_of(user).filter(pk__in=keys).order_by()
-    shown = with_sharing(readings).select_related("review", "doctor", "assigned_to")
+    shown = with_sharing(readings).select_related("review", "study", "doctor", "assigned_to")
     by_key = {reading.pk: reading for reading in shown.defer("activation_map").with_withheld(user)}
     return prepared([by_key[key] for key in keys if key in by_key], user)
 

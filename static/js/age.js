@@ -17,7 +17,9 @@ function isoDate(text) {
   if (!parts) return "";
   const isRoc = parts[1] || parts[2].length <= 3;
   const year = Number(parts[2]) + (isRoc ? ROC_OFFSET : 0);
-  return [String(year).padStart(4, "0"), parts[3].padStart(2, "0"), parts[4].padStart(2, "0")].join("-");
+  return [String(year).padStart(4, "0"), parts[3].padStart(2, "0"), parts[4].padStart(2, "0")].join(
+    "-",
+  );
 }
 
 // Completed years; null unless both dates are complete and in order.

@@ -152,6 +152,7 @@ class Viewer {
   }
 
   cancel() {
+    if (this.element.querySelector("details[open]")) return; // closes the menu
     if (this.active.marks.cancel()) return;
     if (this.element.classList.contains("is-full")) this.actions.full();
     else if (this.tool !== "window") this.choose("window");

@@ -97,6 +97,9 @@ def test_the_table_shows_each_file_and_takes_patient_data(batch, as_doctor):
     assert "Needs patient data" in page
     assert "The file is not an image" in page
     assert "&lt;b&gt;.txt" in page
+    film = as_doctor.get(reverse("readings:batch_film", args=[item.pk]))
+    assert film.content.startswith(b"\xff\xd8"), "to see whose X-ray it is"
+    assert AuditEntry.objects.get(what="batch-film").object_pk == str(item.pk)
     fields = {f"{item.pk}-{name}": text for name, text in TYPED.items()}
     wrong = fields | {f"{item.pk}-patient_age_years": "four", "batch": batch.pk}
     answer = as_doctor.post(reverse("readings:batch_patients"), wrong, follow=True)
@@ -353,3 +356,20 @@ def test_the_pages_of_a_large_batch_cost_few_queries(batch, doctor, django_asser
         browser.get(batch.get_absolute_url())
     with django_assert_max_num_queries(18):
         browser.get(reverse("readings:batches"))
+
+
+def test_a_result_is_withheld_until_the_doctor_has_an_opinion(batch, doctor):
+    doctor.blind_first = True
+    doctor.save()
+    item = send(batch, "1.dcm", dicom(1))
+    assert read(item) == ["DONE"]
+    label = Reading.objects.get().get_label_display()
+    browser = signed_in(doctor)
+    for address in (
+        batch.get_absolute_url(),
+        reverse("readings:batch_rows", args=[batch.pk]) + "?after=2026-01-01T00:00:00Z",
+    ):
+        page = browser.get(address).content.decode()
+        assert "Chen Mei" in page
+        assert "After your opinion" in page
+        assert f"</svg>{label}" not in page

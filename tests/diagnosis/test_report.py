@@ -227,6 +227,8 @@ def test_many_reports_come_as_a_zip(as_doctor, told, doctor):
         name = f"report-20260102-{str(issue.reading_id)[:8]}.pdf"
         assert hashlib.sha256(archive.read(name)).hexdigest() == issue.sha256
     assert ReportIssue.objects.count() == 2
+    entries = AuditEntry.objects.filter(what="report-issued")
+    assert [(each.actor, each.remote_addr) for each in entries] == [(doctor, "127.0.0.1")] * 2
 
 
 def test_a_zip_of_nothing_or_of_too_many_is_refused(as_doctor, reading):

@@ -4,6 +4,7 @@ import csv
 import datetime
 import io
 import re
+import zipfile
 
 import pytest
 from django.utils import timezone
@@ -110,6 +111,14 @@ def test_an_export_has_the_selected_readings_and_is_on_record(films, foreign, as
     assert rows[0]["result"] == "NORMAL"
     entry = AuditEntry.objects.get(what="exported-readings")
     assert set(entry.shown_keys) == {str(films[0].pk), str(films[1].pk)}
+
+
+def test_reports_of_the_selected_readings_come_as_a_zip(films, foreign, as_doctor):
+    sent = {"action": "reports", "selected": [films[0].pk, films[1].pk, foreign.pk]}
+    response = as_doctor.post(f"{LIST}bulk/", sent)
+    names = zipfile.ZipFile(io.BytesIO(b"".join(response))).namelist()
+    wanted = {f"report-{each.exam_date:%Y%m%d}-{str(each.pk)[:8]}.pdf" for each in films[:2]}
+    assert set(names) == wanted
 
 
 def test_deleting_asks_first_and_is_undone_at_once(films, foreign, as_doctor):

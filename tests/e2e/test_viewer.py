@@ -226,3 +226,37 @@ def test_without_the_stored_depth_the_preview_is_windowed(page: Page, site, site
     assert window_of(page) == (128, 256)
     drag(page, stage, -100, 0, button="right")
     assert window_of(page)[1] == pytest.approx(256 - 0.2 * 255, abs=1)
+
+
+def test_two_fingers_zoom_and_window(browser, site, site_doctor):
+    reading = film_of(site_doctor)
+    context = browser.new_context(
+        locale="en-US", viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True
+    )
+    page = context.new_page()
+    sign_in(page, site, site_doctor.email)
+    stage = opened(page, site, reading)
+    box = stage.bounding_box()
+    assert box
+    assert box["y"] < 250, "the film begins on the first screen of a phone"
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    fingers = context.new_cdp_session(page)
+
+    def touch(*steps: list[tuple[float, float]]) -> None:
+        """Put fingers at the first places, move them to the others, and lift them."""
+        for kind, places in zip(
+            ["touchStart", *["touchMove"] * (len(steps) - 1)], steps, strict=True
+        ):
+            points = [{"x": x + dx, "y": y + dy, "id": i} for i, (dx, dy) in enumerate(places)]
+            fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        fingers.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+    scale, window = page.locator("[data-scale]").inner_text(), window_of(page)
+    touch([(-30, 0), (30, 0)], [(-45, 0), (45, 0)], [(-60, 0), (60, 0)])
+    assert page.locator("[data-scale]").inner_text() != scale
+    assert window_of(page) == window
+    scale = page.locator("[data-scale]").inner_text()
+    touch([(-30, 0), (30, 0)], [(-10, 0), (50, 0)], [(10, 0), (70, 0)], [(30, 0), (90, 0)])
+    assert window_of(page)[1] > window[1], "less contrast"
+    assert page.locator("[data-scale]").inner_text() == scale
+    context.close()

@@ -186,3 +186,22 @@ def test_a_busy_server_keeps_the_decisions(as_doctor, active_model, monkeypatch)
     monkeypatch.undo()
     assert as_doctor.post(location, decisions).status_code == 302
     assert Reading.objects.count() == 1
+
+
+def test_a_file_of_a_batch_waits_for_those_of_requests():
+    queue, log, release = turns.Turns(at_once=1, seats=3), [], threading.Event()
+    threads = [held(queue, name, log, release) for name in ("one", "two")]
+    with pytest.raises(turns.DecodersBusyError):
+        queue.take_spare(0.1)
+    release.set()
+    queue.take_spare(5)
+    for thread in threads:
+        thread.join(5)
+    assert log == ["one", "two"]
+    # One at a time, however many turns are spare.
+    many = turns.Turns(at_once=3, seats=3)
+    many.take_spare()
+    with pytest.raises(turns.DecodersBusyError):
+        many.take_spare(0.1)
+    many.give_back(turns.BACKGROUND, seated=False)
+    many.take_spare(0.1)

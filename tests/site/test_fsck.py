@@ -18,7 +18,7 @@ from django.test import override_settings
 from accounts import avatars
 from accounts.models import AuditEntry, User
 from diagnosis import storage, sweeping
-from diagnosis.models import Reading
+from diagnosis.models import Patient, Reading
 from diagnosis.services.films import THUMBNAIL_SIDE, VIEWER_SIDE, has_film
 from mlcore.models import ModelVersion
 from tests.diagnosis.test_services import submit
@@ -195,3 +195,16 @@ def test_a_missing_trigger_is_made_again(reading):
     fsck(repair=True)
     assert fsck()["findings"] == []
     assert ModelVersion.objects.exists()
+
+
+def test_patients_without_readings_and_readings_without_patients(reading, another):
+    Reading.objects.filter(pk=another.pk).update(study=None)
+    left = Patient.objects.create(name="王小明", number="old")
+    held = Patient.objects.create(name="林美", number="new", number_disputed=True)
+    assert codes(fsck(fails=True)) == [
+        "number-without-holder", "patient-empty", "patient-empty", "study-missing",
+    ]  # fmt: skip
+    fsck(repair=True)
+    assert not Patient.objects.filter(pk__in=[left.pk, held.pk]).exists()
+    assert Reading.objects.get(pk=another.pk).study is not None
+    fsck()

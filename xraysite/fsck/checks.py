@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 
-from xraysite.fsck import films, images, permissions, records
+from xraysite.fsck import films, images, patients, permissions, records
 from xraysite.fsck.findings import Check, Finding, Run
 
 CHECKS: tuple[Check, ...] = (
     records.database_is_whole,
     records.audit_log_is_whole,
     records.models_are_whole,
+    patients.patients_are_whole,
     films.readings_have_films,
     films.films_have_readings,
     films.batches_have_films,

@@ -200,6 +200,9 @@ export class Pane {
     if (this.canvas.width !== width || this.canvas.height !== height) {
       this.canvas.width = width;
       this.canvas.height = height;
+      // Of whole device pixels, even if the stage's own size is not.
+      this.canvas.style.width = `${width / ratio}px`;
+      this.canvas.style.height = `${height / ratio}px`;
     }
     if (this.toneIsNew) {
       this.renderer.setTone(greyLevels(this.source, this.window, this.isInverted));

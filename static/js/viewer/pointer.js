@@ -11,9 +11,18 @@ const WINDOW_REACH = 500; // CSS pixels of a drag for the width of the default w
 const WHEEL_STEP = 1.12;
 const DOUBLE_CLICK = 2.5;
 const MOVED = 5; // CSS pixels: a drag rather than a click
+const FAR = 30; // of one finger while the other rests
 const MEASURING = new Set(["ruler", "angle", "ratio"]);
 
 const middleOf = ([a, b]) => ({ x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 });
+
+// Two fingers in the same direction, or not; undecided until both have moved, or one by far.
+function gestureOf(before, after) {
+  const [one, two] = before.map((at, i) => ({ x: after[i].x - at.x, y: after[i].y - at.y }));
+  const moved = [one, two].map(({ x, y }) => Math.hypot(x, y));
+  if (Math.min(...moved) > MOVED) return one.x * two.x + one.y * two.y > 0 ? "window" : "pinch";
+  return Math.max(...moved) > FAR ? "pinch" : "undecided";
+}
 
 export function bindPointer(pane, viewer) {
   new Pointer(pane, viewer).bind();
@@ -126,11 +135,7 @@ class Pointer {
   moveTwo(id, now) {
     const before = [...this.pressed.values()];
     const after = [...this.pressed].map(([other, at]) => (other === id ? now : at));
-    const apart = distance(...after) - distance(...this.first);
-    const along = distance(middleOf(after), middleOf(this.first));
-    if (this.gesture === "undecided" && Math.max(Math.abs(apart), along) > 2 * MOVED) {
-      this.gesture = Math.abs(apart) > along ? "pinch" : "window";
-    }
+    if (this.gesture === "undecided") this.gesture = gestureOf(this.first, after);
     const [from, to] = [middleOf(before), middleOf(after)];
     if (this.gesture === "window") this.changeWindow(to.x - from.x, to.y - from.y);
     if (this.gesture !== "pinch") return;

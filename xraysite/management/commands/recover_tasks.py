@@ -26,7 +26,6 @@ class Command(BaseCommand):
         if set_aside:
             self.stdout.write(f"{mails.set_aside()} emails set aside.")
         tasks, lost, films = workers.put_back(), mails.requeue(), running.revive()
-        self.stdout.write(
-            f"{tasks} tasks of dead workers, {lost} emails without a task, {films} X-rays of "
-            "batches set back."
-        )
+        self.stdout.write(f"{tasks} tasks of dead workers, {lost} emails without a task.")
+        if films:
+            self.stdout.write(f"{films} X-rays of batches wait again.")
