@@ -30,7 +30,7 @@ def focused(page: Page) -> str:
 
 def opened(page: Page, name: str) -> None:
     """Expect a reading's page, and wait until its scripts listen to keys."""
-    expect(page.get_by_role("heading", level=1)).to_have_text(name)
+    expect(page.locator(".page-head h1")).to_have_text(name)
     page.wait_for_load_state()
 
 
