@@ -5,17 +5,20 @@ from playwright.sync_api import Page, expect
 
 from accounts.models import User
 from diagnosis.models import Label, Reading
+from tests.conftest import post_film, signed_in
 from tests.e2e.conftest import sign_in
 from tests.factories import ReadingFactory
 
 
 @pytest.fixture
-def worklist(page: Page, site: str, site_doctor: User) -> Page:
-    """A signed-in page with the doctor's worklist of six readings; these have no films."""
-    page.route("**/film/**", lambda route: route.fulfill(status=200, content_type="image/png"))
-    for n in range(6):
+def worklist(page: Page, site: str, site_doctor: User, film_bytes: bytes) -> Page:
+    """A signed-in page with the doctor's worklist of six readings of one film."""
+    assert post_film(signed_in(site_doctor), film_bytes).status_code == 302
+    film = Reading.objects.values("film_sha256", "film_format", "film_width", "film_height").get()
+    Reading.objects.update(patient_name="Child 0", patient_name_key="child 0", label=Label.NORMAL)
+    for n in range(1, 6):
         label = Label.PNEUMONIA if n % 2 else Label.NORMAL
-        ReadingFactory(doctor=site_doctor, patient_name=f"Child {n}", label=label)
+        ReadingFactory(doctor=site_doctor, patient_name=f"Child {n}", label=label, **film)
     sign_in(page, site, "doctor@example.org")
     page.goto(f"{site}/readings/", wait_until="load")
     return page
@@ -27,7 +30,7 @@ def focused(page: Page) -> str:
 
 def opened(page: Page, name: str) -> None:
     """Expect a reading's page, and wait until its scripts listen to keys."""
-    expect(page.get_by_role("heading", level=1)).to_have_text(name)
+    expect(page.locator(".page-head h1")).to_have_text(name)
     page.wait_for_load_state()
 
 
