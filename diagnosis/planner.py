@@ -15,7 +15,7 @@ READINGS = Figures(
     },
     partial={
         "reading_agreement": 50_000, "reading_age_scope": 30_000, "reading_hidden": 5_000,
-        "reading_withheld": 1_000, "reading_own_withheld": 1_000, "reading_own_waiting": 100_000,
+        "reading_withheld": 1_000, "reading_own_waiting": 100_000,
         "reading_team_newest": 500_000, "reading_assigned": 50_000,
     },
     unique=("id",),

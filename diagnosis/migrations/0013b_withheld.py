@@ -66,8 +66,4 @@ class Migration(migrations.Migration):
             model_name='reading',
             index=models.Index(fields=['doctor', '-exam_date', '-created_at', '-id', 'withheld', 'label', 'own_verdict', 'is_unread', 'waiting_since', 'patient_age_years', 'hidden_at'], name='reading_own_exam_date'),
         ),
-        migrations.AddIndex(
-            model_name='reading',
-            index=models.Index(condition=models.Q(('hidden_at__isnull', True), ('withheld', True)), fields=['doctor', '-created_at', '-id', 'label', 'own_verdict', 'is_unread', 'waiting_since', 'exam_date', 'patient_age_years', 'hidden_at'], name='reading_own_withheld'),
-        ),
     ]

@@ -168,10 +168,4 @@ READING_INDEXES = [
         condition=models.Q(withheld=True),
         name="reading_withheld",
     ),
-    # The end of the worklist that is sorted by result.
-    models.Index(
-        fields=["doctor", *NEWEST_FIRST, *(name for name in FILTERED if name != "withheld")],
-        condition=NOT_HIDDEN & models.Q(withheld=True),
-        name="reading_own_withheld",
-    ),
 ]  # fmt: skip

@@ -231,7 +231,7 @@ def test_every_order_and_filter_of_the_worklist_reads_one_index(readings, doctor
             for plan in plans(lambda list=worklist, place=place: list.page(after=place)):
                 # What waits for less than a day is sorted, as are readings of one probability.
                 sorts = sort == "triage"
-                assert_by_index(plan, r"reading_own_\w+", why=(query, sort), sorts=sorts)
+                assert_by_index(plan, r"reading_(own_\w+|doctor)", why=(query, sort), sorts=sorts)
 
 
 @needs_sqlite
