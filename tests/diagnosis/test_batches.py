@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts import account_limits
 from accounts.models import AuditEntry
-from diagnosis import storage
+from diagnosis import retention, storage
 from diagnosis.batches import assigning, ending, receiving, running
 from diagnosis.batches import reading as batch_reading
 from diagnosis.models import Batch, BatchItem, ItemState, Reading, Source
@@ -339,6 +339,14 @@ def test_a_deleted_reading_takes_its_name_out_of_the_table(batch, as_doctor):
     page = as_doctor.get(batch.get_absolute_url()).content.decode()
     assert "Deleted reading" in page
     assert "陳小明" not in page
+
+
+def test_purging_a_reading_deletes_the_row_of_its_file(batch, supervisor):
+    item = send(batch, "陳小明.dcm", dicom(1))
+    read(item)
+    retention.hide_reading(doctor=batch.doctor, reading_id=item.pk, reason="MISTAKE")
+    retention.purge_reading(supervisor=supervisor, reading_id=item.pk, reason="x")
+    assert not BatchItem.objects.exists()
 
 
 def test_the_pages_of_a_large_batch_cost_few_queries(batch, doctor, django_assert_max_num_queries):

@@ -35,7 +35,9 @@ def _thread(settings) -> None:
 
 def dicom(seed: int, name: str) -> bytes:
     pixels = synthetic_film("NORMAL", seed=seed, size=300)
-    return encode_dicom(pixels, patient_name=name, age="004Y", study_date="20260105")
+    return encode_dicom(
+        pixels, patient_name=name, patient_id=f"D{seed}", age="004Y", study_date="20260105"
+    )
 
 
 def dropped(page: Page, selector: str, files: dict[str, bytes]) -> None:
