@@ -107,7 +107,7 @@ class ReadingQuerySet(models.QuerySet[ReadingT]):
     def known_to(self, user: Any) -> Self:
         """Return every reading of `user`, deleted ones included, and those of the user's teams.
 
-        Only for recognising patients in the user's own text; never show these readings.
+        Only for recognising patients in the user's own text, and films; never show these readings.
         """
         own = models.Q(doctor_id=user.pk)
         teams = self._teams_of(user)

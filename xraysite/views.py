@@ -2,7 +2,6 @@
 
 import logging
 import sys
-from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -11,22 +10,19 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, Js
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.templatetags.static import static
-from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django.views.defaults import server_error as plain_server_error
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from diagnosis import access_log
 from diagnosis.forms.readings import DeletionForm
-from diagnosis.models import Reading
-from diagnosis.services.sharing import with_sharing
 from mlcore import registry
 from mlcore.models import ModelVersion
 from xraysite import metrics as site_metrics
 from xraysite.common import readiness
 from xraysite.common.faults import fault_of
+from xraysite.home import work_of
 
 logger = logging.getLogger(__name__)
 
@@ -45,20 +41,8 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 def _dashboard(request: HttpRequest) -> dict[str, Any]:
-    own = Reading.objects.own_of(request.user)
-    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    newest = with_sharing(own.select_related("review", "study")).defer("activation_map")
-    recent = list(newest.with_withheld(request.user)[:5])
-    if recent:
-        access_log.record_list(recent, what="list")
     return {
-        "recent": recent,
-        "counts": {
-            "today": own.filter(created_at__gte=midnight).count(),
-            "week": own.filter(created_at__gte=midnight - timedelta(days=6)).count(),
-            "total": own.count(),
-        },
-        "since": {"today": midnight.date(), "week": midnight.date() - timedelta(days=6)},
+        "work": work_of(request.user) if request.user.has_perm("diagnosis.add_reading") else None,
         "active_model": registry.active_version(),
         "model_versions": _newest_models(request.user),
         "deletion": DeletionForm(),

@@ -109,6 +109,11 @@ def patient_view(
     operations = PatientOperation.objects.filter(target=patient) | PatientOperation.objects.filter(
         source=patient
     )
+    same_number = (
+        Patient.objects.visible_to(request.user)
+        .filter(number_key=patient.number_key, merged_into=None)
+        .exclude(pk=pk)
+    )
     shown = [
         {"operation": operation, "why_not": moves.why_not_undoable(operation)}
         for operation in operations.select_related("source", "target", "by", "undone_by")
@@ -119,6 +124,7 @@ def patient_view(
         "readings": _readings(request, patient),
         "operations": shown,
         "merged": patient.merged.all(),
+        "shares_number": bool(patient.number_key) and same_number.exists(),
     }
     return _page(model_admin, request, "detail", context)
 

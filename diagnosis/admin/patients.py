@@ -94,4 +94,4 @@ class PatientAdmin(PrivateSearchMixin, ReadOnlyAdmin):
 
     @admin.display(description=_("number disputed"))
     def is_disputed(self, patient: Patient) -> str:
-        return str(_("under another name too")) if patient.number_disputed else ""
+        return str(_("another patient has it, too")) if patient.number_disputed else ""

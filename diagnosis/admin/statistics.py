@@ -34,7 +34,7 @@ def statistics_view(request: HttpRequest) -> HttpResponse:
     doctors = User.objects.filter(groups__permissions__codename="add_reading").distinct()
     asked = request.GET.get("doctor", "")
     doctor = doctors.filter(pk=int(asked)).first() if asked.isdecimal() else None
-    readings = Reading.objects.counted()
+    readings = Reading.objects.visible_to(request.user).filter(hidden_at__isnull=True)
     context: dict[str, Any] = admin.site.each_context(request) | period_context(request)
     context |= {
         "title": _("Doctors and the model"),

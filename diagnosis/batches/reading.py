@@ -190,6 +190,8 @@ def _facts(conflicts: Conflicts) -> dict[str, Any]:
         "params": {
             "fields": [each.field for each in conflicts.differences],
             "earlier": [str(each.pk) for each in conflicts.earlier],
+            "is_number_known": bool(conflicts.same_number),
+            "is_number_doubtful": bool(conflicts.doubtful),
         },
     }
 

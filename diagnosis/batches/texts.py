@@ -48,4 +48,8 @@ def _undecided(params: Mapping[str, Any]) -> str:
         )
     if params["earlier"]:
         sentences.append(_("You have read this X-ray before."))
+    if params.get("is_number_known"):
+        sentences.append(_("The patient number is known under another name."))
+    if params.get("is_number_doubtful"):
+        sentences.append(_("The check digit of the patient number is wrong."))
     return " ".join(sentences)

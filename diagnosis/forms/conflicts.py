@@ -15,6 +15,7 @@ from diagnosis.models import FILM, NUMBER, Source
 from diagnosis.models.discrepancies import LABELS, shown_value
 from diagnosis.services.conflicts import Choice, Conflicts, Decisions
 from diagnosis.services.patients import AGE, FIELDS, PatientDetails
+from xraysite.common.dates import short_date
 
 MAX_REASON = 300
 FILM_REASON = f"reason_{FILM}"
@@ -70,8 +71,8 @@ class ConflictForm(forms.Form):
         choices: list[tuple[str, Any]] = [
             (
                 str(reading.pk),
-                _("The same patient as “%(name)s”, written differently")
-                % {"name": reading.patient_name},
+                _("The same patient as “%(name)s” (exam of %(day)s), written differently")
+                % {"name": reading.patient_name, "day": short_date(reading.exam_date)},
             )
             for reading in self.conflicts.same_number
         ]

@@ -10,6 +10,7 @@ WAITING = models.Q(waiting_since__isnull=False)
 # What the worklist is filtered by. Each of its orders has an index with all of them, so that a page
 # is found within the index, whatever the filter: for one doctor, that is fast enough.
 FILTERED = [
+    "withheld",
     "label",
     "own_verdict",
     "is_unread",

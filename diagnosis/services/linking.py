@@ -118,13 +118,16 @@ def holder_of(key: str) -> Patient | None:
 
 
 def _without_number(reading: Reading) -> Patient:
-    """Return the reading's patient if that has no number either and the names agree."""
+    """Return the reading's patient if it is the only reading, or one of several without a number.
+
+    Readings without a number have one patient only after a merge.
+    """
     current = _current(reading)
-    if current is not None and not current.number_key:
-        is_alone = not _others(current, reading).exists()
-        if is_alone or is_same_name(current.name, reading.patient_name):
-            return current
-    return _created(reading)
+    if current is None:
+        return _created(reading)
+    is_alone = not _others(current, reading).exists()
+    is_same = not current.number_key and is_same_name(current.name, reading.patient_name)
+    return current if is_alone or is_same else _created(reading)
 
 
 def _with_number(reading: Reading, key: str, *, is_other: bool) -> Patient:
@@ -211,6 +214,12 @@ def _study_of(reading: Reading, patient: Patient) -> Study:
             found.exam_date = reading.exam_date
             found.save(update_fields=["exam_date"])
         return found
+    current = reading.study
+    if current is not None and current.patient_id == patient.pk and _is_alone(current, reading):
+        current.exam_date = reading.exam_date
+        current.instance_uid, current.accession_number = uid, accession
+        current.save(update_fields=["exam_date", "instance_uid", "accession_number"])
+        return current
     return Study.objects.create(
         patient=patient,
         exam_date=reading.exam_date,

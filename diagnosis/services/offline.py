@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.conf import settings
 from django.urls import reverse
+from django.utils.encoding import force_bytes
 
 from diagnosis.models import Reading
 from diagnosis.services import pending
@@ -102,12 +103,12 @@ def address_if_sent(doctor: "User", submission: uuid.UUID) -> str | None:
     return None
 
 
-def _private_key(secret: str, doctor: "User") -> ec.EllipticCurvePrivateKey:
+def _private_key(secret: str | bytes, doctor: "User") -> ec.EllipticCurvePrivateKey:
     # 48 bytes for a number below 2^256: its remainder is as good as evenly distributed.
     derivation = HKDF(
         algorithm=SHA256(), length=48, salt=None, info=ACCOUNT_INFO + str(doctor.pk).encode()
     )
-    seed = int.from_bytes(derivation.derive(secret.encode()))
+    seed = int.from_bytes(derivation.derive(force_bytes(secret)))
     return ec.derive_private_key(seed % (ORDER - 1) + 1, CURVE)
 
 

@@ -20,7 +20,8 @@ def films_of(user: Any, patient_id: uuid.UUID) -> QuerySet[Reading]:
     """
     patient = Patient.objects.filter(pk=patient_id).first()
     found = patient.survivor().pk if patient is not None else patient_id
-    readings = Reading.objects.visible_to(user).filter(study__patient_id=found)
+    readings = Reading.objects.visible_to(user).with_withheld(user)
+    readings = readings.filter(study__patient_id=found)
     return readings.order_by("-exam_date", "-created_at", "-id")
 
 
@@ -34,7 +35,7 @@ def recent_patients(user: Any, *, limit: int = RECENT) -> list[Reading]:
         user: a doctor; the readings of the doctor's teams count too.
         limit: number of patients.
     """
-    newest = Reading.objects.worklist_of(user).order_by("-created_at", "-id")
+    newest = Reading.objects.worklist_of(user).with_withheld(user).order_by("-created_at", "-id")
     found: dict[object, Reading] = {}
     for reading in newest.select_related("study").defer("activation_map")[:LOOKED_AT]:
         key = reading.study.patient_id if reading.study is not None else reading.pk

@@ -120,11 +120,7 @@ def report_content(reading: Reading, *, with_map: bool) -> ReportContent:
         reading: the reading, with `doctor` and `model_version`.
         with_map: whether the heatmap is shown; a reading out of scope has none.
     """
-    signed = list(
-        Opinion.objects.filter(reading=reading, stage__in=[Stage.SIGNED, Stage.ADDENDUM])
-        .select_related("author")
-        .order_by("recorded_at", "id")
-    )
+    signed = _signed(reading)
     return ReportContent(
         language=get_language() or "",
         title=gettext("Chest X-ray report"),
@@ -146,9 +142,7 @@ def report_content(reading: Reading, *, with_map: bool) -> ReportContent:
         decided=[_decided(entry) for entry in reading.shown_discrepancies],
         decided_lines=_decided_lines(reading),
         film=gettext("Chest X-ray"),
-        film_missing=gettext(
-            "The X-ray is missing from the server's storage. Contact your administrator."
-        ),
+        film_missing=_film_missing(),
         heatmap=gettext("Heatmap of the areas that support pneumonia"),
         legend=_legend(reading) if with_map and not reading.is_out_of_scope else None,
         deleted=gettext("This reading has been deleted.") if reading.is_hidden else "",
@@ -158,10 +152,22 @@ def report_content(reading: Reading, *, with_map: bool) -> ReportContent:
         record_hint=gettext("Scan to open the record. You need to sign in."),
         notes=_notes(reading),
         continued=gettext("continued in the record"),
-        unprintable=gettext(
-            "[U+…] stands for a character that this document cannot print; see the record."
-        ),
+        unprintable=_unprintable(),
     )
+
+
+def _signed(reading: Reading) -> list[Opinion]:
+    stages = [Stage.SIGNED, Stage.ADDENDUM]
+    found = Opinion.objects.filter(reading=reading, stage__in=stages).select_related("author")
+    return list(found.order_by("recorded_at", "id"))
+
+
+def _film_missing() -> str:
+    return gettext("The X-ray is missing from the server's storage. Contact your administrator.")
+
+
+def _unprintable() -> str:
+    return gettext("[U+…] stands for a character that this document cannot print; see the record.")
 
 
 def short_date(value: Any) -> str:

@@ -80,7 +80,9 @@ def issue_report(
             number=last.number + 1 if last else 1,
             issued_at=timezone.now().replace(microsecond=0),
         )  # fmt: skip
-        pdf = rendered(contents, pictures, issue, first_issued=first and first.issued_at, url=url)
+        pdf = rendered(
+            contents, pictures, issue, first_issued=first.issued_at if first else None, url=url
+        )
         issue.sha256 = hashlib.sha256(pdf).hexdigest()
         issue.save()
         detail = {"copy": issue.number, "sha256": issue.sha256}

@@ -31,7 +31,8 @@ def readings_with_number(
     patients = Patient.objects.filter(number_key__in=keys).select_related("merged_into")
     ids = {patient.survivor().pk for patient in patients}
     studies = list(Study.objects.filter(patient__in=ids).values_list("pk", flat=True))
-    readings = Reading.objects.worklist_of(doctor).filter(study__in=studies)
+    readings = Reading.objects.worklist_of(doctor).with_withheld(doctor)
+    readings = readings.filter(study__in=studies)
     if but is not None:
         readings = readings.exclude(pk=but)
     newest = readings.order_by("-created_at", "-id")

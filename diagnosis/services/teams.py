@@ -34,6 +34,13 @@ def teams_of(user: "User | AnonymousUser") -> QuerySet[Team]:
     return Team.objects.filter(memberships__user_id=user.pk).order_by("name", "id")
 
 
+def colleagues_of(user: User) -> QuerySet[User]:
+    """Return the members of the user's teams, the user among them; none without a team."""
+    teams = TeamMembership.objects.filter(user=user).values("team")
+    members = User.objects.filter(team_memberships__team__in=teams).distinct()
+    return members.order_by("display_name", "pk")
+
+
 def team_for(doctor: User, team: Team | TeamChoice | None) -> Team | None:
     """Return the team that shares a new reading of `doctor`.
 

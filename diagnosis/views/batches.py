@@ -24,9 +24,11 @@ from diagnosis import access_log, storage
 from diagnosis.batches import assigning, ending, running
 from diagnosis.batches.table_rows import Row, rows_of, shown_values, summaries, summary_of
 from diagnosis.forms.readings import BatchItemForm
+from diagnosis.forms.teams import FIELD as TEAM
 from diagnosis.models import Batch, BatchItem, ItemState
 from diagnosis.services import pending
 from diagnosis.services.patients import FIELDS
+from diagnosis.services.teams import TeamChoice, team_for
 from diagnosis.validators import NOT_NOW, refusal_to_store, validate_film_bytes
 from diagnosis.views.readings import DoctorsOnlyMixin
 from xraysite.common.csv_export import csv_response
@@ -64,7 +66,7 @@ class OwnBatchMixin(DoctorsOnlyMixin):
         return batch
 
     def own_item(self, pk: uuid.UUID) -> BatchItem:
-        items = BatchItem.objects.own_of(self.request.user).select_related("batch")
+        items = BatchItem.objects.own_of(self.request.user).select_related("batch", "doctor")
         item: BatchItem | None = items.filter(pk=pk).first()
         if item is None:
             raise Http404
@@ -247,12 +249,13 @@ class ItemView(OwnBatchMixin, View):
         data = storage.read(storage.batch_name(item.doctor_id, item.pk))
         if item.state != ItemState.UNDECIDED or data is None or not form.is_valid():
             return redirect(item.batch)
+        team = team_for(item.doctor, TeamChoice.SOLE)
         try:
             pending.keep(
                 doctor=request.user,  # type: ignore[arg-type]
                 submission=item.pk,
                 upload=validate_film_bytes(data, item.path),
-                fields=form.entered(),
+                fields=form.entered() | {TEAM: str(team.pk) if team else ""},
             )
         except ValidationError as error:
             text = " ".join(map(str, error.messages))

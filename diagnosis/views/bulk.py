@@ -3,6 +3,7 @@
 import datetime
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -22,8 +23,10 @@ from diagnosis import access_log, export, phi, retention
 from diagnosis.forms.readings import DeletionForm
 from diagnosis.models import Reading, Tag
 from diagnosis.services import shelves
+from diagnosis.services.teams import NotAMemberError, assign_reading, colleagues_of
 from diagnosis.services.worklist import MAX_READINGS, add_tag, remove_tag, set_done
 from diagnosis.views.readings import DoctorsOnlyMixin
+from diagnosis.views.reports import zip_response
 from diagnosis.views.worklist import list_url
 from diagnosis.worklist import kept
 from diagnosis.worklist.lists import Worklist
@@ -33,7 +36,7 @@ NAMES_SHOWN = 10
 
 
 class BulkView(DoctorsOnlyMixin, View):
-    """Tag, mark as done, export or delete the selected readings, or all that were found."""
+    """Tag, mark as done, export, report or delete the selected readings, or all that were found."""
 
     def post(self, request: HttpRequest) -> HttpResponseBase:
         self.list_key, known = kept.find(request.session, request.POST.get(kept.PARAMETER, ""))
@@ -57,16 +60,21 @@ class BulkView(DoctorsOnlyMixin, View):
             "untag": self._untag,
             "done": partial(self._set_done, done=True),
             "put_back": partial(self._set_done, done=False),
+            "assign": self._assign,
             "export": self._export,
+            "reports": self._reports,
             "delete": self._delete,
         }
 
     def _chosen(self, request: HttpRequest, query: dict[str, str]) -> list[uuid.UUID]:
+        """Return the readings to work on: the doctor's own ones, to assign also those of teams."""
         if request.POST.get("all"):
             found = Worklist(request, query).found
         else:
             sent = request.POST.getlist("selected")[: MAX_READINGS + 1]
-            found = Reading.objects.own_of(request.user).filter(pk__in=list(_uuids(sent)))
+            found = Reading.objects.visible_to(request.user).filter(pk__in=list(_uuids(sent)))
+        if request.POST.get("action") != "assign":
+            found = found.filter(doctor_id=request.user.pk, hidden_at__isnull=True)
         return list(found.order_by("pk").values_list("pk", flat=True)[: MAX_READINGS + 1])
 
     # --- Tags -----------------------------------------------------------------------------
@@ -139,6 +147,33 @@ class BulkView(DoctorsOnlyMixin, View):
         messages.success(request, text % {"n": n})
         return redirect(self.back)
 
+    # --- Assignment -----------------------------------------------------------------------
+
+    def _assign(self, request: HttpRequest, keys: list[uuid.UUID]) -> HttpResponseBase:
+        user: Any = request.user
+        chosen = request.POST.get("assignee", "")
+        to = None
+        if chosen:
+            to = colleagues_of(user).filter(pk=chosen).first() if chosen.isdecimal() else None
+            if to is None:
+                messages.error(request, _("Choose a member of one of your teams."))
+                return redirect(self.back)
+        assigned = 0
+        for key in keys[: retention.MAX_AT_ONCE]:
+            with suppress(Reading.DoesNotExist, NotAMemberError):
+                assign_reading(by=user, reading_id=key, to=to)
+                assigned += 1
+        text = ngettext("%(n)s reading assigned.", "%(n)s readings assigned.", assigned)
+        messages.success(request, text % {"n": assigned})
+        if left := len(keys) - assigned:
+            text = ngettext(
+                "%(n)s reading is not shared with a team of this doctor, and stays as it was.",
+                "%(n)s readings are not shared with a team of this doctor, and stay as they were.",
+                left,
+            )
+            messages.warning(request, text % {"n": left})
+        return redirect(self.back)
+
     # --- Export ---------------------------------------------------------------------------
 
     def _export(self, request: HttpRequest, keys: list[uuid.UUID]) -> HttpResponseBase:
@@ -159,6 +194,9 @@ class BulkView(DoctorsOnlyMixin, View):
         name = f"readings-{timezone.localtime():%Y%m%d-%H%M}.csv"
         rows = export.rows(readings, record=record, seal=True)
         return csv_response(name, export.COLUMNS, rows)
+
+    def _reports(self, request: HttpRequest, keys: list[uuid.UUID]) -> HttpResponseBase:
+        return zip_response(request, keys) or redirect(self.back)
 
     # --- Deletion -------------------------------------------------------------------------
 

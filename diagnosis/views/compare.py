@@ -60,7 +60,8 @@ def other_films(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """
     reading = serving.reading_for(request, pk)
     query = request.POST.get("q", "").strip()
-    found = Reading.objects.visible_to(request.user).filter(hidden_at__isnull=True)
+    found = Reading.objects.visible_to(request.user).with_withheld(request.user)
+    found = found.filter(hidden_at__isnull=True)
     if query:
         oversees = request.user.has_perm("diagnosis.oversee_reading")
         found = found.beginning_with(query) if oversees else found.about(query)

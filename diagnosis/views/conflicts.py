@@ -63,9 +63,7 @@ class CheckReadingView(DoctorsOnlyMixin, View):
             messages.info(request, _("Choose the right X-ray. What you typed has been kept."))
             return redirect(f"{reverse('readings:new')}?draft={submission}")
         if "correct" in request.POST:
-            number = request.POST.get("corrected_number", "").strip()[:MAX_NUMBER]
-            pending.correct(request.user, submission, {"patient_number": number})  # type: ignore[arg-type]
-            return redirect("readings:check", submission)
+            return self._correct(request, submission)
         try:
             form = self._form(upload, request.POST)
             if not form.is_valid():
@@ -95,6 +93,11 @@ class CheckReadingView(DoctorsOnlyMixin, View):
             return self._page(upload, form, status=503)
         pending.remove(request.user, submission)  # type: ignore[arg-type]
         return redirect(ending.settle_decided(submission=submission) or reading)
+
+    def _correct(self, request: HttpRequest, submission: uuid.UUID) -> HttpResponse:
+        number = request.POST.get("corrected_number", "").strip()[:MAX_NUMBER]
+        pending.correct(request.user, submission, {"patient_number": number})  # type: ignore[arg-type]
+        return redirect("readings:check", submission)
 
     def _form(self, upload: PendingUpload, data: Any = None) -> ConflictForm:
         return ConflictForm(data, conflicts=self._conflicts(upload), entered=upload.fields)

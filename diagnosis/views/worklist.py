@@ -14,6 +14,7 @@ from django.views import View
 from diagnosis import access_log
 from diagnosis.forms.readings import DeletionForm
 from diagnosis.models import Label, Reading, SavedView, Tag
+from diagnosis.services.teams import colleagues_of
 from diagnosis.serving import denied
 from diagnosis.views.readings import DoctorsOnlyMixin, OwnReadingMixin
 from diagnosis.worklist import counts, kept, orders, rows
@@ -109,6 +110,7 @@ def _context(
         "views": views,
         "view": view,
         "is_view_changed": view is not None and view.parameters() != worklist.query,
+        "colleagues": list(colleagues_of(request.user)),  # type: ignore[arg-type]
         "tags": list(Tag.objects.filter(doctor=request.user)),  # type: ignore[misc]
         "list_key": kept.keep(request.session, worklist, page.keys),
         "stamp": _stamp(shown),
@@ -197,7 +199,7 @@ class StepView(OwnReadingMixin, View):
     """Lead from a reading's page to the next, the previous or the next unread one of the list."""
 
     def get(self, request: HttpRequest, pk: uuid.UUID, way: str) -> HttpResponse:
-        if not Reading.objects.own_of(request.user).filter(pk=pk).exists():
+        if not Reading.objects.visible_to(request.user).filter(pk=pk).exists():
             raise denied(pk)
         key, known = kept.find(request.session, request.GET.get(kept.PARAMETER, ""))
         worklist = Worklist(request, known.query)
@@ -232,7 +234,7 @@ class StepView(OwnReadingMixin, View):
             keys, start = [here], worklist.place_of(pk)
             end = start
         number = keys.index(here)
-        own = Reading.objects.own_of(request.user)
+        own = Reading.objects.visible_to(request.user)
         ahead = keys[number + 1 :] if way != "previous" else keys[:number][::-1]
         still = own.filter(pk__in=ahead, **({"is_unread": True} if way == "unread" else {}))
         there = {str(each) for each in still.values_list("pk", flat=True)}

@@ -6,6 +6,7 @@ from typing import Any
 import django_filters
 from django import forms
 from django.db.models import F
+from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
@@ -43,6 +44,15 @@ class ReadingFilter(django_filters.FilterSet):
         method="filter_patient",
         label=_("Patient's name or number"),
         widget=forms.TextInput(attrs={"type": "search", "autocomplete": "off"}),
+    )
+    scope = django_filters.ChoiceFilter(
+        method="keep",
+        choices=[
+            ("assigned", _("Assigned to me")),
+            ("team", _("Of my teams")),
+        ],
+        label=_("Whose readings"),
+        empty_label=_("My own"),
     )
     state = django_filters.ChoiceFilter(
         method="keep",
@@ -116,7 +126,7 @@ class ReadingFilter(django_filters.FilterSet):
     def keep(
         self, queryset: ReadingQuerySet[Reading], name: str, value: str
     ) -> ReadingQuerySet[Reading]:
-        """Leave the queryset: `chosen` and `orders` apply this filter."""
+        """Leave the queryset: `chosen`, `orders` and `lists` apply this filter."""
         return queryset
 
     def filter_patient(
@@ -139,9 +149,8 @@ class ReadingFilter(django_filters.FilterSet):
         self, queryset: ReadingQuerySet[Reading], name: str, value: int
     ) -> ReadingQuerySet[Reading]:
         # By an expression: SQLite would search the index by age, and sort what it finds there.
-        way = "gte" if name == "age_from" else "lte"
-        aged = queryset.alias(age=F("patient_age_years") + 0)
-        return aged.filter(**{f"age__{way}": value})
+        bound = GreaterThanOrEqual if name == "age_from" else LessThanOrEqual
+        return queryset.filter(bound(F("patient_age_years") + 0, value))
 
     def filter_read(
         self, queryset: ReadingQuerySet[Reading], name: str, value: datetime.date

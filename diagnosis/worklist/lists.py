@@ -32,13 +32,20 @@ class Worklist:
     query: Mapping[str, str]
 
     @cached_property
-    def own(self) -> "QuerySet[Reading]":
-        return Reading.objects.own_of(self.request.user)
+    def all(self) -> "QuerySet[Reading]":
+        """What is searched: the user's own readings, or those of the user's teams."""
+        user = self.request.user
+        match self.query.get("scope"):
+            case "team":
+                return Reading.objects.team_of(user)
+            case "assigned":
+                return Reading.objects.worklist_of(user).filter(assigned_to_id=user.pk)
+        return Reading.objects.own_of(user)
 
     @cached_property
     def search(self) -> ReadingFilter:
         data = MultiValueDict({name: [value] for name, value in self.query.items()})
-        return ReadingFilter(data, queryset=self.own, request=self.request)
+        return ReadingFilter(data, queryset=self.all, request=self.request)
 
     @cached_property
     def sort(self) -> str:
@@ -87,7 +94,7 @@ class Worklist:
 
     def places_of(self, keys: Sequence[Any]) -> dict[Any, Place]:
         """Return the same for several readings, by their keys."""
-        return keyset.places_of(self.own, self.segments, keys)
+        return keyset.places_of(self.all, self.segments, keys)
 
     def page(self, *, after: Place | None = None, before: Place | None = None) -> Slice:
         return keyset.page_of(self.found, self.segments, size=PAGE_SIZE, after=after, before=before)

@@ -17,23 +17,25 @@ HOURS_SHOWN = 48
 
 
 def load(user: Any, keys: Sequence[Any]) -> list[Reading]:
-    """Return the user's own readings with these keys, in their order, as `prepared`."""
+    """Return the readings with these keys that the user works on, in their order, `prepared`."""
     if not keys:
         return []
-    readings = Reading.objects.own_of(user).filter(pk__in=keys).order_by()
-    shown = with_sharing(readings).select_related("review", "study")
+    readings = Reading.objects.worklist_of(user).filter(pk__in=keys).order_by()
+    shown = with_sharing(readings).select_related("review", "study", "doctor", "assigned_to")
     by_key = {reading.pk: reading for reading in shown.defer("activation_map").with_withheld(user)}
-    return prepared([by_key[key] for key in keys if key in by_key])
+    return prepared([by_key[key] for key in keys if key in by_key], user)
 
 
-def prepared(readings: list[Reading]) -> list[Reading]:
+def prepared(readings: list[Reading], user: Any) -> list[Reading]:
     """Set what a row shows besides the reading itself.
 
-    `tags`; `waiting` and `is_overdue` (see `waiting_text`); and `stamp`, which differs whenever the
-    row looks different.
+    The user's `tags`; `is_foreign`, whether it is another doctor's; `waiting` and `is_overdue` (see
+    `waiting_text`); and `stamp`, which differs whenever the row looks different.
     """
     tags: dict[Any, list[Tag]] = {}
-    taggings = Tagging.objects.filter(reading__in=[reading.pk for reading in readings])
+    taggings = Tagging.objects.filter(
+        reading__in=[reading.pk for reading in readings], tag__doctor_id=user.pk
+    )
     for tagging in taggings.select_related("tag").order_by("tag__name_key"):
         tags.setdefault(tagging.reading_id, []).append(tagging.tag)
     now = timezone.now()
@@ -41,6 +43,7 @@ def prepared(readings: list[Reading]) -> list[Reading]:
         since = reading.waiting_since
         row: Any = reading
         row.tags = tags.get(reading.pk, [])
+        row.is_foreign = reading.doctor_id != user.pk
         row.waiting = waiting_text(since, now)
         row.is_overdue = since is not None and now - since > longest_wait()
         row.stamp = _stamp(row)
@@ -62,7 +65,7 @@ def _stamp(row: Any) -> str:
     review = getattr(row, "review", None)
     parts = [
         get_language(), row.updated_at, row.is_unread, row.waiting, row.is_overdue,
-        row.label, row.own_verdict, review and review.updated_at, row.is_shared,
+        row.label, row.assigned_to_id, row.own_verdict, review and review.updated_at, row.is_shared,
         *((tag.pk, tag.name, tag.colour) for tag in row.tags),
     ]  # fmt: skip
     return short_hash(repr(parts))

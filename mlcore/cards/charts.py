@@ -73,6 +73,7 @@ class Chart:
 X = Scale(0, 1, LEFT, RIGHT)
 Y = Scale(0, 1, BOTTOM, TOP)
 SHARES = (0, 0.2, 0.4, 0.6, 0.8, 1)
+BY_LABEL = {"PNEUMONIA": "chart-pneumonia", "NORMAL": "chart-normal"}
 DIAGONAL = ("chart-chance", f"M{X(0)} {Y(0)}L{X(1)} {Y(1)}")
 
 
@@ -180,20 +181,6 @@ def histogram(tested: curves.Curves, card: Any) -> Chart:
     sick = sum(column.pneumonia for column in columns)
     y = Scale(-1, 1, BOTTOM, TOP)
     rule = DecisionRule.of(card)
-    width = float(X(columns[0].high)) - float(X(0)) - 1.5
-    bars = []
-    for column in columns:
-        for css, share in (
-            ("chart-pneumonia", column.pneumonia / sick),
-            ("chart-normal", -column.normal / normal),
-        ):
-            if share:
-                top = float(y(max(share, 0)))
-                height = max(1.0, abs(float(y(share)) - float(y(0))))
-                top = float(y(0)) - height if share > 0 else top
-                bars.append(
-                    (css, X(column.low + 0.0025), f"{top:.1f}", f"{width:.1f}", f"{height:.1f}")
-                )
     limits = [limit for limit in (rule.lower, rule.upper) if 0 < limit <= 1]
     return Chart(
         key="histogram",
@@ -211,22 +198,36 @@ def histogram(tested: curves.Curves, card: Any) -> Chart:
             ("chart-base", f"M{X(0)} {y(0)}H{X(1)}"),
             *(("chart-limit", f"M{X(limit)} {TOP}V{BOTTOM}") for limit in limits),
         ],
-        bars=bars,
+        bars=_histogram_bars(columns, y),
         legend=[
-            ("chart-pneumonia", str(words.WITH["PNEUMONIA"])),
-            ("chart-normal", str(words.WITH["NORMAL"])),
+            *((css, str(words.WITH[label])) for label, css in BY_LABEL.items()),
             ("chart-limit", _("Limits of the rule")),
         ],
-        columns=[
-            _("Probability of pneumonia"),
-            str(words.WITH["PNEUMONIA"]),
-            str(words.WITH["NORMAL"]),
-        ],
+        columns=[_("Probability of pneumonia"), *(str(words.WITH[label]) for label in BY_LABEL)],
         rows=[
             [f"{column.low:.2f}–{column.high:.2f}", str(column.pneumonia), str(column.normal)]
             for column in columns
         ],
     )
+
+
+def _histogram_bars(columns: list[curves.Column], y: Scale) -> list[tuple[str, str, str, str, str]]:
+    """Return the bars: shares of the films with pneumonia upwards, of the others downwards."""
+    totals = (sum(c.pneumonia for c in columns), sum(c.normal for c in columns))
+    base, width = float(y(0)), float(X(columns[0].high)) - float(X(0)) - 1.5
+    bars = []
+    for column in columns:
+        for css, n, total in zip(
+            BY_LABEL.values(), (column.pneumonia, column.normal), totals, strict=True
+        ):
+            # Even a single film is seen.
+            height = max(1.0, base - float(y(n / total)))
+            top = base - height if css == BY_LABEL["PNEUMONIA"] else base
+            if n:
+                bars.append(
+                    (css, X(column.low + 0.0025), f"{top:.1f}", f"{width:.1f}", f"{height:.1f}")
+                )
+    return bars
 
 
 def training(epochs: list[curves.Epoch], key: str) -> Chart:
@@ -288,3 +289,29 @@ def _ticks(low: float, high: float) -> list[float]:
     step = next(unit * part for part in (0.2, 0.5, 1, 2) if span / (unit * part) <= 5)
     first, last = math.floor(low / step), math.ceil(high / step)
     return [round(step * place, 6) for place in range(first, last + 1)]
+
+
+def plots(version: ModelVersion) -> dict[str, dict[str, Any]]:
+    """Return the card's plots by name, each with its file, title and description.
+
+    `is_there` is False for a plot whose file is missing or no longer the one that was registered.
+    """
+    found = {}
+    for file in version.card.get("plots", []):
+        key = file.rsplit(".", 1)[0]
+        title, description = words.PLOTS.get(key, (key, ""))
+        found[key] = {
+            "file": file,
+            "title": title,
+            "description": description,
+            "is_there": _is_there(version, file),
+        }
+    return found
+
+
+def _is_there(version: ModelVersion, file: str) -> bool:
+    try:
+        registry.file_of(version, file)
+    except registry.ModelUnavailable:
+        return False
+    return True

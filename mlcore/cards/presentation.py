@@ -7,7 +7,6 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from mlcore import registry
 from mlcore.cards import charts, summary, words
 from mlcore.cards.evaluated import SHARES, EvaluatedSet, evaluated, held_out, ordered, shares_of
 from mlcore.cards.not_passed import not_passed
@@ -125,11 +124,7 @@ def page(version: ModelVersion) -> dict[str, Any]:
         "probes": probes(card),
         "robustness": robustness(card),
         "failures": failures(card),
-        "plots": plots(version),
-        "charts": charts.charts(version),
-        "outcome_bars": summary.outcome_bars(sets),
-        "confusion": summary.confusion(card),
-    }
+    } | _drawn(version, sets)
 
 
 def rule(card: Card) -> dict[str, Any]:
@@ -173,6 +168,15 @@ def sections(card: Card, *, by_others: bool = False) -> list[Section]:
         for name, title, command, is_there in known
         if is_there
     ]
+
+
+def _drawn(version: ModelVersion, sets: Sequence[EvaluatedSet]) -> dict[str, Any]:
+    return {
+        "charts": charts.charts(version),
+        "plots": charts.plots(version),
+        "confusion": summary.confusion(version.card),
+        "outcome_bars": summary.outcome_bars(sets),
+    }
 
 
 def _with_gates(shown: list[Section], has_missed: bool) -> list[Section]:
@@ -370,29 +374,3 @@ def failures(card: Card) -> list[dict[str, Any]]:
         }
         for kind in sorted(found, key=lambda k: order.index(k) if k in order else len(order))
     ]
-
-
-def plots(version: ModelVersion) -> dict[str, dict[str, Any]]:
-    """Return the card's plots by name, each with its file, title and description.
-
-    `is_there` is False for a plot whose file is missing or no longer the one that was registered.
-    """
-    found = {}
-    for file in version.card.get("plots", []):
-        key = file.rsplit(".", 1)[0]
-        title, description = words.PLOTS.get(key, (key, ""))
-        found[key] = {
-            "file": file,
-            "title": title,
-            "description": description,
-            "is_there": _is_there(version, file),
-        }
-    return found
-
-
-def _is_there(version: ModelVersion, file: str) -> bool:
-    try:
-        registry.file_of(version, file)
-    except registry.ModelUnavailable:
-        return False
-    return True

@@ -53,7 +53,7 @@ def test_one_rule_on_page_report_and_card(unsure, as_doctor):
         assert SENTENCE in text
     assert RANKING not in page
     assert RANKING not in report
-    assert "Probability of pneumonia: 0.570" in report
+    assert "0.570 Probability of pneumonia" in report
     assert "Inconclusive is not a negative result" in report
     assert "No X-ray is read at it" in card
     assert "or more is classified as pneumonia" not in card
@@ -70,7 +70,7 @@ def test_the_report_prints_what_was_stored_whatever_the_card_says(unsure, as_doc
     Reading.objects.update(normal_below=0.3, pneumonia_from=0.9, probability_shown="0.5700")
     report = text_of(as_doctor.get(f"/readings/{unsure.pk}/report/"))
     assert "Below 0.300: normal. 0.900 or above: pneumonia." in report
-    assert "Probability of pneumonia: 0.5700" in report
+    assert "0.5700 Probability of pneumonia" in report
 
 
 def test_export_and_admin_name_the_ranking_threshold(unsure, as_supervisor):

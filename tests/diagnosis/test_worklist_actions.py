@@ -4,12 +4,13 @@ import csv
 import datetime
 import io
 import re
+import zipfile
 
 import pytest
 from django.utils import timezone
 
 from accounts.models import AuditEntry
-from diagnosis.models import Reading, SavedView, Tag
+from diagnosis.models import Reading, SavedView, Tag, Team, TeamMembership
 from tests.factories import ReadingFactory
 
 pytestmark = pytest.mark.django_db
@@ -112,6 +113,14 @@ def test_an_export_has_the_selected_readings_and_is_on_record(films, foreign, as
     assert set(entry.shown_keys) == {str(films[0].pk), str(films[1].pk)}
 
 
+def test_reports_of_the_selected_readings_come_as_a_zip(films, foreign, as_doctor):
+    sent = {"action": "reports", "selected": [films[0].pk, films[1].pk, foreign.pk]}
+    response = as_doctor.post(f"{LIST}bulk/", sent)
+    names = zipfile.ZipFile(io.BytesIO(b"".join(response))).namelist()
+    wanted = {f"report-{each.exam_date:%Y%m%d}-{str(each.pk)[:8]}.pdf" for each in films[:2]}
+    assert set(names) == wanted
+
+
 def test_deleting_asks_first_and_is_undone_at_once(films, foreign, as_doctor):
     chosen = [*films[:3], foreign]
     page = do(as_doctor, "delete", chosen)
@@ -174,3 +183,25 @@ def test_a_saved_view_keeps_search_and_order_without_the_text_in_urls(
     entries = AuditEntry.objects.all()
     log = " ".join(f"{entry.additional_data} {entry.object_repr}" for entry in entries)
     assert "child 2" not in log.casefold()
+
+
+def test_readings_of_a_team_are_assigned_and_found_by_the_assignee(
+    films, doctor, other_doctor, as_doctor, as_other_doctor
+):
+    team = Team.objects.create(name="Ward 3")
+    for member in (doctor, other_doctor):
+        TeamMembership.objects.create(team=team, user=member)
+    Reading.objects.filter(pk__in=[films[0].pk, films[1].pk]).update(team=team)
+    page = do(as_doctor, "assign", films[:3], assignee=other_doctor.pk)
+    assert said(page)[0] == "2 readings assigned."
+    assert "1 reading is not shared" in said(page)[1]
+    assert shown(as_other_doctor, "?scope=assigned") == {"Child 0", "Child 1"}
+    assert shown(as_other_doctor, "") == set()
+    assert shown(as_other_doctor, "?scope=team&q=child+1") == {"Child 1"}
+    page = do(as_other_doctor, "delete", films[:1], sure="1")
+    assert said(page) == ["Select at least one reading, then choose what to do."]
+    do(as_other_doctor, "assign", films[:1])
+    assert shown(as_other_doctor, "?scope=assigned") == {"Child 1"}
+    TeamMembership.objects.filter(user=other_doctor).delete()
+    assert shown(as_other_doctor, "?scope=team") == set()
+    assert shown(as_other_doctor, "?scope=assigned") == set()

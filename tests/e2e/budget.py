@@ -12,7 +12,7 @@ from playwright.sync_api import Page
 MAX_BYTES = 300_000
 MAX_SHIFT = 0.02
 # Films are as large as they are, and the viewer has a budget of its own.
-NOT_COUNTED = ("/film/", "/heatmap/", "/avatar/", "viewer")
+NOT_COUNTED = ("/film/", "/pixels/", "/heatmap/", "/lungs/", "/avatar/", "viewer")
 
 # Entries of layout shifts arrive in a task of their own.
 MEASURED = """async () => {

@@ -99,7 +99,7 @@ def test_films_wait_for_the_line_and_are_sent_once(browser, site, site_doctor, f
 
     # What was kept on the open page is sent by itself, the rest when the doctor agrees.
     context.set_offline(False)
-    expect(line).to_contain_text("1 X-ray waits to be sent")
+    expect(line).to_have_text("1 X-ray waits to be sent")
     assert Reading.objects.get().patient_name == NAME
     form.get_by_role("link", name="Review and send").click()
     row = form.locator(".waiting-row")
@@ -177,4 +177,24 @@ def test_signing_out_and_another_account_delete_what_waits(browser, site, site_d
     sign_in(page, site, DoctorFactory(email="other@example.org").email)
     expect(line).to_contain_text("1 X-ray of another account waited in this browser")
     assert stored(page)["items"] == []
+    context.close()
+
+
+def test_an_active_page_stays_open_without_a_connection(browser, site, site_doctor, settings):
+    """The server has ended the session meanwhile, which covers the page when the line returns."""
+    settings.SESSION_IDLE_SECONDS = 9
+    context = new_context(browser)
+    page = context.new_page()
+    sign_in(page, site, site_doctor.email)
+    page.goto(f"{site}/readings/new/")
+    context.set_offline(True)
+    name = page.locator("input[name=patient_name]")
+    for _ in range(12):
+        name.press_sequentially("x")
+        page.wait_for_timeout(1000)
+    expect(page.locator("#session-dialog")).to_be_hidden()
+    context.set_offline(False)
+    ended = page.get_by_role("heading", name="You have been signed out")
+    expect(ended).to_be_visible(timeout=20_000)
+    expect(name).to_have_value("x" * 12)
     context.close()

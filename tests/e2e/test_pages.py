@@ -136,7 +136,7 @@ def problems_of(
         wrong += violations(page)
         if page.locator("html").get_attribute("lang") != language:
             wrong.append("is in another language")
-        if page.locator("h1").count() != 1:
+        if page.locator("h1:visible").count() != 1:
             wrong.append("does not have exactly one main heading")
         for width in (size["width"], *widths):
             page.set_viewport_size({"width": width, "height": size["height"]})

@@ -46,7 +46,7 @@ class Keeping {
 
   async render() {
     const account = await store.account();
-    const isWanted = this.always || this.hasFailed || this.hasKept || !isLineUp();
+    const isWanted = this.always || this.hasFailed || !isLineUp();
     this.panel.hidden = !(account && isWanted);
   }
 
@@ -92,9 +92,10 @@ class Keeping {
     const submission = this.form.elements.submission.value;
     await keep(submission, fields, file);
     document.dispatchEvent(new CustomEvent("xraysite:kept", { detail: submission }));
-    this.hasKept = true; // so that the message stays when the line returns
+    this.hasFailed = false;
     this.empty();
     this.say("textKept");
+    await this.render();
   }
 
   // Empties the form for the next patient, whose reading must have another id.

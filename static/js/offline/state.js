@@ -20,7 +20,7 @@ const isOnList = window.location.pathname === link.pathname;
 function sentence(count) {
   if (progress) return progress;
   if (isOnList && isLineUp()) return said;
-  if (isLineUp()) return count ? words("Waiting", count) : said;
+  if (isLineUp()) return said || (count ? words("Waiting", count) : "");
   return said || (count ? words("OfflineWaiting", count) : words("Offline"));
 }
 
@@ -69,7 +69,7 @@ async function sendAgreed() {
   progress = "";
   const read = results.filter((result) => result.state === "read").length;
   if (stop === Stop.SIGNED_OUT) said = words("SignIn");
-  else if (read) said = words("Read", read);
+  else if (read && !(await store.count())) said = words("Read", read);
   if (stop !== Stop.OFFLINE) agreed.clear(); // the rest waits for a look at the list
   await render();
 }

@@ -141,8 +141,8 @@ async function load() {
   const waiting = await store.items();
   try {
     for (const [submission, content] of await contents(urls)) known.set(submission, content);
-  } catch {
-    say("textStopSignedOut");
+  } catch (error) {
+    say(reason[error.why]);
   }
   // What asked for a decision, and has become a reading since.
   const left = new Set((await store.items()).map((item) => item.submission));
