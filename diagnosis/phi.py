@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from django.db.models import Value
+from django.db.models import QuerySet, Value
 from django.db.models.functions import Length, StrIndex
 from django.db.models.lookups import GreaterThan
 from django.utils.translation import gettext as _
@@ -37,23 +37,23 @@ def check(author: "User", text: str) -> Iterator[str]:
 
 
 def _findings(author: "User", text: str) -> Iterator[str]:
-    for key, name in _occurring(author, text, "patient_name", min_length=MIN_NAME_LENGTH):
+    readings = Reading.objects.known_to(author)
+    for key, name in _occurring(readings, text, "patient_name", min_length=MIN_NAME_LENGTH):
         if _is_whole_word(key, text):
             yield _("“%(name)s” is the name of a patient in one of your readings.") % {"name": name}
-    for _key, number in _occurring(author, text, "patient_number", min_length=MIN_NUMBER_LENGTH):
+    for _key, number in _occurring(readings, text, "patient_number", min_length=MIN_NUMBER_LENGTH):
         yield _("“%(number)s” is the number of a patient in one of your readings.") % {
             "number": number
         }
 
 
 def _occurring(
-    author: "User", text: str, field: str, *, min_length: int
+    readings: QuerySet[Reading], text: str, field: str, *, min_length: int
 ) -> Iterator[tuple[str, str]]:
     """Yield key and value of each distinct `field` whose key occurs in the folded text."""
     key = f"{field}_key"
     rows = (
-        Reading.objects.known_to(author)
-        .annotate(key_length=Length(key))
+        readings.annotate(key_length=Length(key))
         .filter(
             GreaterThan(StrIndex(Value(text), key), 0),
             key_length__gte=min_length,

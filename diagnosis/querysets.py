@@ -110,7 +110,7 @@ class ReadingQuerySet(models.QuerySet[ReadingT]):
         Only for recognising patients in the user's own text, and films; never show these readings.
         """
         own = models.Q(doctor_id=user.pk)
-        teams = self._teams_of(user)
+        teams = list(user.team_memberships.values_list("team_id", flat=True))
         return self.filter(own | models.Q(team_id__in=teams) if teams else own)
 
     def _made_by(self, user: Any) -> Self:

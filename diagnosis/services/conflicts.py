@@ -22,6 +22,7 @@ from diagnosis.services.patients import (
     StatedPatient,
     differences,
     is_same_patient,
+    names_of,
     value_of,
 )
 from diagnosis.services.same_number import known_otherwise, readings_with_number
@@ -47,6 +48,7 @@ class Conflicts:
         same_number: readings that the doctor may see, the newest of each name under the number of
             form or file; empty unless one of the two is known under other names only.
         doubtful: the numbers of form and file whose check digit is wrong.
+        stated: what the file states.
     """
 
     differences: tuple[Difference, ...] = ()
@@ -54,6 +56,7 @@ class Conflicts:
     earlier: tuple[Reading, ...] = ()
     same_number: tuple[Reading, ...] = ()
     doubtful: tuple[str, ...] = ()
+    stated: StatedPatient = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.differences or self.earlier or self.same_number or self.doubtful)
@@ -64,7 +67,8 @@ class Conflicts:
 
     def known_otherwise(self, patient: PatientDetails) -> list[Reading]:
         """Return the readings with the number of `patient` if all are under other names."""
-        return known_otherwise(self.same_number, patient.name, patient.number)
+        names = names_of(patient.name, self.stated)
+        return known_otherwise(self.same_number, names, patient.number)
 
 
 @dataclass(frozen=True)
@@ -191,7 +195,7 @@ def conflicts_of(
     validated = (ages[0], ages[1]) if is_outside and ages else None
     numbers = {number for _name, number in _identities(stated, patient)}
     doubtful = tuple(sorted(number for number in numbers if is_doubtful(number)))
-    return Conflicts(found, validated, earlier, same_number, doubtful)
+    return Conflicts(found, validated, earlier, same_number, doubtful, stated)
 
 
 def same_number(
@@ -211,7 +215,9 @@ def same_number(
     """
     identities = _identities(stated, patient)
     found = readings_with_number(doctor, {number for _name, number in identities}, but=but)
-    is_open = any(known_otherwise(found, name, number) for name, number in identities)
+    is_open = any(
+        known_otherwise(found, names_of(name, stated), number) for name, number in identities
+    )
     return found if is_open else ()
 
 

@@ -18,7 +18,7 @@ from diagnosis.models import Patient, PatientOperation, Reading, Study
 from diagnosis.search import number_key
 from diagnosis.services.conflicts import Decisions
 from diagnosis.services.patients import ACCESSION_NUMBER, STUDY_UID, is_same_name
-from diagnosis.services.same_number import known_otherwise
+from diagnosis.services.same_number import MAX_LOOKED_AT, known_otherwise, names_in
 
 
 def link(reading: Reading, *, same_as: Reading | None = None, is_other: bool = False) -> None:
@@ -55,7 +55,7 @@ def link_as_decided(
         same_number: the readings with its number that the doctor was shown.
         decisions: what the doctor decided.
     """
-    known = known_otherwise(same_number, reading.patient_name, reading.patient_number)
+    known = known_otherwise(same_number, names_in(reading), reading.patient_number)
     same_as = decisions.same_patient(known)
     link(reading, same_as=same_as, is_other=bool(known) and same_as is None)
 
@@ -133,11 +133,11 @@ def _without_number(reading: Reading) -> Patient:
 def _with_number(reading: Reading, key: str, *, is_other: bool) -> Patient:
     current = _current(reading)
     candidates = list(Patient.objects.filter(number_key=key).order_by("created_at", "id"))
-    names = _names_of(candidates)
+    names, own = _names_of(candidates), names_in(reading)
     matching = [
         patient.survivor()
         for patient in candidates
-        if any(is_same_name(name, reading.patient_name) for name in names[patient.pk])
+        if any(is_same_name(one, other) for one in names[patient.pk] for other in own)
     ]
     if current in matching:
         return current
@@ -162,9 +162,11 @@ def _names_of(patients: list[Patient]) -> dict[object, set[str]]:
     for patient in patients:
         names[patient.pk].add(patient.name)
     live = [patient.pk for patient in patients if not patient.is_merged]
-    written = Reading.objects.filter(study__patient__in=live).order_by()
-    for patient_id, name in written.values_list("study__patient_id", "patient_name").distinct():
-        names[patient_id].add(name)
+    written = Reading.objects.filter(study__patient__in=live).order_by("-created_at")
+    fields = ("patient_name", "film_patient", "header_disowned", "study__patient_id")
+    for reading in written.select_related("study").only(*fields)[:MAX_LOOKED_AT]:
+        if reading.study is not None:
+            names[reading.study.patient_id].update(names_in(reading))
     return names
 
 

@@ -137,6 +137,14 @@ def is_same_name(one: str, other: str) -> bool:
     return bool(_name_keys(one) & _name_keys(other))
 
 
+def names_of(name: str, stated: StatedPatient) -> list[str]:
+    """Return a typed name, with the file's names in all scripts if it is one of them."""
+    in_file = [
+        text for text in (stated.get("patient_name"), *stated.get("other_names", [])) if text
+    ]
+    return [name, *in_file] if any(is_same_name(name, each) for each in in_file) else [name]
+
+
 def _name_keys(name: str) -> set[str]:
     words = [
         word

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from diagnosis.models import Patient, Reading, Study
 from diagnosis.search import number_key
-from diagnosis.services.patients import is_same_name
+from diagnosis.services.patients import is_same_name, names_of
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -44,9 +44,21 @@ def readings_with_number(
     return tuple(found.values())
 
 
-def known_otherwise(readings: Collection[Reading], name: str, number: str) -> list[Reading]:
-    """Return the readings with this number if all of them are under other names."""
+def known_otherwise(readings: Collection[Reading], names: list[str], number: str) -> list[Reading]:
+    """Return the readings with this number if all of them are under other names.
+
+    Args:
+        readings: what `readings_with_number` returned.
+        names: a patient's name, as `names_of`.
+        number: the patient's number.
+    """
     key = number_key(number)
     same = [each for each in readings if key and number_key(each.patient_number) == key]
-    known = any(is_same_name(each.patient_name, name) for each in same)
-    return [] if known else same
+    known = [name for each in same for name in names_in(each)]
+    return [] if any(is_same_name(one, other) for one in names for other in known) else same
+
+
+def names_in(reading: Reading) -> list[str]:
+    """Return the name in a reading, with those in its file if it is one of them."""
+    stated = {} if reading.header_disowned else reading.film_patient or {}
+    return names_of(reading.patient_name, stated)
