@@ -54,4 +54,4 @@ def _is_withheld_elsewhere(doctor: "User", film_sha256: str, pixels_sha256: str)
     if pixels_sha256:
         same |= Q(film_pixels_sha256=pixels_sha256)
     # From the few withheld ones; the hashes' indexes would lead to the same rows.
-    return Reading.objects.known_to(doctor).filter(same, withheld=True).exists()
+    return Reading.objects.known_to(doctor).filter(same, doctor=doctor, withheld=True).exists()

@@ -35,6 +35,8 @@ def address_of(name: str, reading: Reading) -> str:
         return reverse(name)
     if name in {"readings:tag", "readings:view", "readings:bulk_undo"}:
         return reverse(name, args=[9999])
+    if name == "manifest":
+        return reverse(name, args=["en"])
     if name == "readings:step":
         return reverse(name, args=[reading.pk, "next"])
     if (name.startswith("readings:") and "batch" in name) or name == "readings:inbox":
