@@ -35,7 +35,7 @@ def address_of(name: str, reading: Reading) -> str:
         return reverse(name)
     if name in {"readings:tag", "readings:view", "readings:bulk_undo"}:
         return reverse(name, args=[9999])
-    if name == "manifest":
+    if name in {"manifest", "offline"}:
         return reverse(name, args=["en"])
     if name == "readings:step":
         return reverse(name, args=[reading.pk, "next"])
