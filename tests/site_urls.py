@@ -37,6 +37,8 @@ def address_of(name: str, reading: Reading) -> str:
         return reverse(name, args=[9999])
     if name in {"manifest", "offline"}:
         return reverse(name, args=["en"])
+    if name == "patients:detail":
+        return reverse(name, args=[reading.study.patient_id if reading.study else reading.pk])
     if name == "readings:step":
         return reverse(name, args=[reading.pk, "next"])
     if (name.startswith("readings:") and "batch" in name) or name == "readings:inbox":

@@ -47,9 +47,8 @@ def work_of(user: Any) -> dict[str, Any]:
     drafts = drafted_by(user).order_by("-opinion_drafts__saved_at").defer("activation_map")
     drafted = list(drafts.with_withheld(user)[:LISTED])
     patients = recent_patients(user)
-    for readings, what in ((recent, "list"), (drafted, "list"), (patients, "patients-list")):
-        if readings:
-            access_log.record_list(readings, what=what)
+    if named := {reading.pk: reading for reading in (*recent, *drafted, *patients)}:
+        access_log.record_list(list(named.values()), what="list")
     days = _days(own)
     return {
         "waiting": counts.count(groups, {"state": counts.WAITING}),

@@ -7,12 +7,11 @@ doctor saw. The page shows these texts and the PDF prints them; neither adds any
 from dataclasses import dataclass
 from typing import Any
 
-from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.translation import get_language, gettext, ngettext, pgettext
 
 from diagnosis.models import ConfirmedDiagnosis, Label, Opinion, Reading, Stage
 from diagnosis.services.heatmaps import LUNGS_ONLY, UNKNOWN, heatmap_place
+from xraysite.common.dates import short_date, short_datetime
 
 # Characters of free text from which the printed page takes smaller type.
 LONG, VERY_LONG = 350, 900
@@ -170,14 +169,6 @@ def _unprintable() -> str:
     return gettext("[U+…] stands for a character that this document cannot print; see the record.")
 
 
-def short_date(value: Any) -> str:
-    return date_format(value, "SHORT_DATE_FORMAT")
-
-
-def short_time(value: Any) -> str:
-    return date_format(timezone.localtime(value), "SHORT_DATETIME_FORMAT")
-
-
 def doctor_name(user: Any) -> str:
     return pgettext("doctor", "%(name)s") % {"name": user.display_name}
 
@@ -205,7 +196,7 @@ def _exam(reading: Reading) -> list[Fact]:
     model = f"{reading.model_name} {reading.bundle_sha256[:16]}"
     return [
         Fact(gettext("Exam date"), short_date(reading.exam_date)),
-        Fact(gettext("Read at"), short_time(reading.created_at)),
+        Fact(gettext("Read at"), short_datetime(reading.created_at)),
         Fact(gettext("Doctor"), doctor_name(reading.doctor)),
         Fact(gettext("Model"), model),
         Fact(gettext("Reading ID"), str(reading.pk), is_code=True),
@@ -213,7 +204,7 @@ def _exam(reading: Reading) -> list[Fact]:
 
 
 def _statement(opinion: Opinion) -> Statement:
-    values = {"who": doctor_name(opinion.author), "when": short_time(opinion.recorded_at)}
+    values = {"who": doctor_name(opinion.author), "when": short_datetime(opinion.recorded_at)}
     recorded = (
         gettext("Addendum by %(who)s on %(when)s")
         if opinion.stage == Stage.ADDENDUM
@@ -315,7 +306,7 @@ def _decided(entry: dict[str, Any]) -> Fact:
         ]
     if entry["reason"]:
         parts.append(gettext("Reason: %(reason)s") % {"reason": entry["reason"]})
-    parts.append(short_time(entry["at"]))
+    parts.append(short_datetime(entry["at"]))
     return Fact(entry["label"], " ".join(parts))
 
 

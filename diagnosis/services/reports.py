@@ -14,9 +14,10 @@ from accounts.audit.recording import record_access
 from diagnosis.blind import withheld_from
 from diagnosis.models import Reading, ReportIssue
 from diagnosis.services.films import VIEWER_SIDE, FilmMissingError, film_rendering, heatmap
-from diagnosis.services.report_content import report_content, short_time
+from diagnosis.services.report_content import report_content
 from diagnosis.services.report_pdf import Pictures, render_report
 from diagnosis.services.report_text import merged
+from xraysite.common.dates import short_datetime
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -110,14 +111,14 @@ def copy_lines(issue: ReportIssue, first_issued: datetime.datetime | None) -> li
     """Return what a copy states about itself, in the active language."""
     values = {
         "number": issue.number,
-        "when": short_time(issue.issued_at),
+        "when": short_datetime(issue.issued_at),
         "who": issue.issued_by.display_name,
     }
     if first_issued is None:
         return [gettext("Issued on %(when)s to %(who)s") % values]
     return [
         gettext("Reprint no. %(number)s, first issued on %(first)s")
-        % (values | {"first": short_time(first_issued)}),
+        % (values | {"first": short_datetime(first_issued)}),
         gettext("Issued on %(when)s to %(who)s") % values,
     ]
 

@@ -17,6 +17,12 @@ from diagnosis.models import BatchItem, Reading
 from tests.films import encode, synthetic_film
 
 
+@pytest.fixture(autouse=True)
+def _english():
+    with translation.override("en"):
+        yield
+
+
 def png(seed: int) -> bytes:
     return encode(synthetic_film("NORMAL", seed=seed, size=200), "png")
 

@@ -136,7 +136,7 @@ def test_the_age_is_counted_by_calendar(birth, exam, years, active_model, as_doc
          "gives an age of 3 on the exam date"),
         ({"patient_birth_date": "2026-05-05"}, "patient_birth_date", "is after the exam date"),
         ({"patient_birth_date": "0202-05-05"}, "patient_birth_date", "four digits"),
-        ({"patient_birth_date": "soon"}, "patient_birth_date", "Enter a valid date."),
+        ({"patient_birth_date": "soon"}, "patient_birth_date", "Enter a date such as 2023-05-01"),
         ({"patient_birth_date": "2022-05-05", "patient_age_years": "x"}, "patient_age_years",
          "Enter a whole number."),
         ({"patient_sex": "X"}, "patient_sex", "Select a valid choice."),

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from django.apps import apps
 from django.db import connection
+from django.utils import translation
 
 from diagnosis import retention
 from diagnosis.models import Patient, Reading, Study
@@ -19,6 +20,13 @@ from diagnosis.services.readings import edit_reading, submit_reading
 from diagnosis.validators import validate_film_bytes
 from tests.factories import ReadingFactory
 from tests.films import encode, synthetic_film
+
+
+@pytest.fixture(autouse=True)
+def _english():
+    with translation.override("en"):
+        yield
+
 
 DAY = datetime.date(2026, 1, 2)
 
