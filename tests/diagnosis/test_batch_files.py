@@ -110,6 +110,7 @@ def test_an_entry_that_states_a_wrong_size_is_refused_alone():
         (zipped({"1.png": b"1" * 5000})[:-30], "zip_damaged"),
         (zipped({f"{number}.png": b"" for number in range(6)}), "zip_too_many"),
     ],
+    ids=["start only", "cut off", "too many"],  # the data has the time in it
 )
 def test_zip_files_that_are_refused(data, code, settings):
     settings.BATCH_MAX_FILES = 5
