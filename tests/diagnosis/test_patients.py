@@ -109,7 +109,7 @@ def test_number_with_a_wrong_check_digit_is_asked_about(doctor, active_model):
 
 
 def test_existing_readings_are_linked_by_number_and_name(active_model):
-    migration = importlib.import_module("diagnosis.migrations.0012b_link_readings")
+    migration = importlib.import_module("diagnosis.migrations.0013_link_readings")
     made = {
         label: ReadingFactory(patient_name=name, patient_number=number, exam_date=day)
         for label, name, number, day in (

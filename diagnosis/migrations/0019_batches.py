@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('diagnosis', '0013_worklist'),
+        ('diagnosis', '0018_worklist'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -23,7 +23,7 @@ def fill(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('diagnosis', '0014d_reviews_have_opinions'),
+        ('diagnosis', '0017_reviews_have_opinions'),
         ('mlcore', '0004_gate_overrides'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

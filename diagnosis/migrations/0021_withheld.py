@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('diagnosis', '0016_reports'),
+        ('diagnosis', '0020_reports'),
     ]
 
     operations = [

@@ -29,6 +29,6 @@ def carry_over(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("diagnosis", "0014b_opinion_models")]
+    dependencies = [("diagnosis", "0015_opinion_models")]
 
     operations = [migrations.RunPython(carry_over, migrations.RunPython.noop)]

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('diagnosis', '0015_batches'),
+        ('diagnosis', '0019_batches'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

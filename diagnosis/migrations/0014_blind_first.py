@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("diagnosis", "0012b_link_readings")]
+    dependencies = [("diagnosis", "0013_link_readings")]
 
     operations = [
         migrations.AddField(

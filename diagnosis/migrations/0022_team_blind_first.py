@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("diagnosis", "0013b_withheld")]
+    dependencies = [("diagnosis", "0021_withheld")]
 
     operations = [
         migrations.AddField(

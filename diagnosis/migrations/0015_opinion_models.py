@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('diagnosis', '0014_opinions'),
+        ('diagnosis', '0014_blind_first'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("diagnosis", "0014c_carry_reviews_over")]
+    dependencies = [("diagnosis", "0016_carry_reviews_over")]
 
     operations = [
         migrations.AlterField(
