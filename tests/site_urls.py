@@ -80,6 +80,7 @@ def admin_address(name: str, pattern: URLPattern, reading: Reading, person: User
     model = name.split("_")[-2] if name.count("_") >= 2 else ""
     wanted = {"object_id": objects.get(model, 1), "app_label": "diagnosis"}
     wanted |= {"content_type_id": content_type.pk, "url": "nothing/", "id": 1, "pk": reading.pk}
+    wanted["operation"] = 1
     if name == "view_on_site":
         wanted["object_id"] = reading.pk
     keys = list(pattern.pattern.converters) or list(pattern.pattern.regex.groupindex)

@@ -61,8 +61,9 @@ def test_alive_without_a_model_or_a_database(client, monkeypatch):
 
 
 def test_home_page_counts_own_readings(reading, as_doctor, as_other_doctor):
-    assert as_doctor.get("/").context["counts"] == {"today": 1, "week": 1, "total": 1}
-    assert as_other_doctor.get("/").context["counts"] == {"today": 0, "week": 0, "total": 0}
+    for browser, n in ((as_doctor, 1), (as_other_doctor, 0)):
+        work = browser.get("/").context["work"]
+        assert [work[name] for name in ("today", "total", "waiting", "unread")] == [n] * 4
 
 
 def test_private_media_in_a_served_folder_is_an_error(settings):
