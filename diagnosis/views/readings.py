@@ -267,7 +267,7 @@ def reading_page(
     }
     if what == "page":
         context |= viewer_context(request, reading)
-        if is_own:
+        if is_own and request.method == "GET":
             mark_opened(doctor=request.user, reading_id=pk)  # type: ignore[arg-type]
     return render(request, template, context)
 

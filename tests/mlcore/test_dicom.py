@@ -185,6 +185,9 @@ def _narrow(dataset: Dataset) -> None:
     dataset.PixelData = levels.astype("<u2").tobytes()
 
 
+STUDY = pydicom.uid.generate_uid(entropy_srcs=["xraysite study"])
+
+
 class TestHeader:
     def test_complete_header(self):
         assert header(age="018M", body_part="chest") == DicomHeader(
@@ -195,6 +198,7 @@ class TestHeader:
             modality="DX",
             view_position="PA",
             body_part="CHEST",
+            study_instance_uid=STUDY,
             charset="ISO_IR 192",
         )
 
@@ -208,7 +212,7 @@ class TestHeader:
             view_position=None,
             body_part=None,
         )
-        assert empty == DicomHeader(charset="ISO_IR 192")
+        assert empty == DicomHeader(charset="ISO_IR 192", study_instance_uid=STUDY)
 
     @pytest.mark.parametrize(
         ("name", "character_set", "expected"),
