@@ -225,7 +225,7 @@ def test_out_of_scope_pages_show_no_result(browser, site, site_doctor, readings,
     for address in (f"/readings/{refused.pk}/", f"/readings/{refused.pk}/report/"):
         visit(page, f"{site}{address}")
         # What the doctor may choose is no result.
-        page.locator(".own-reading-choices").evaluate_all("all => all.forEach(one => one.remove())")
+        page.locator(".opinion-choices").evaluate_all("all => all.forEach(one => one.remove())")
         assert PLAIN_ANSWER.findall(page.locator("body").inner_text()) == [], address
         expect(page.locator("[data-heat], .report-overlay, .scale")).to_have_count(0)
     context.close()

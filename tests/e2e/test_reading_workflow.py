@@ -152,7 +152,7 @@ def test_reading_a_film_without_javascript(browser, lenient_model, site, site_do
     upload(page, site, films / "film.jpg", patient_name="A", patient_age_years="3")
     page.wait_for_url("**/readings/*-*-*-*-*/")
     page.get_by_label("Cannot tell").check()
-    page.get_by_role("button", name="Save assessment").click()
+    page.get_by_role("button", name="Sign opinion").click()
     expect(page.locator("#own-reading")).to_contain_text("Cannot tell")
     page.goto(f"{page.url}delete/")
     page.get_by_label("Created by mistake").check()

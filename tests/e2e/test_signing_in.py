@@ -37,7 +37,7 @@ def test_passkey_is_set_up_and_signs_in_to_the_admin(browser: Browser, site: str
     page.locator("#mfa_webauthn_add").click()
     expect(page.locator("#recovery_codes li")).to_have_count(10)
     page.goto(f"{site}/admin/")
-    expect(page.locator("#site-name")).to_be_visible()
+    expect(page.locator(".sidebar")).to_be_visible()
 
     # Sign in with the passkey only
     context.clear_cookies()
@@ -45,7 +45,7 @@ def test_passkey_is_set_up_and_signs_in_to_the_admin(browser: Browser, site: str
     page.locator("#passkey_login").click()
     page.wait_for_url(f"{site}/")
     page.goto(f"{site}/admin/")
-    expect(page.locator("#site-name")).to_be_visible()
+    expect(page.locator(".sidebar")).to_be_visible()
 
     # Reauthenticate with the passkey
     page.goto(f"{site}/accounts/2fa/webauthn/reauthenticate/?next=/accounts/email/")

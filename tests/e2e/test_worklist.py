@@ -18,7 +18,9 @@ def worklist(page: Page, site: str, site_doctor: User, film_bytes: bytes) -> Pag
     Reading.objects.update(patient_name="Child 0", patient_name_key="child 0", label=Label.NORMAL)
     for n in range(1, 6):
         label = Label.PNEUMONIA if n % 2 else Label.NORMAL
-        ReadingFactory(doctor=site_doctor, patient_name=f"Child {n}", label=label, **film)
+        ReadingFactory(
+            doctor=site_doctor, patient_name=f"Child {n}", patient_number="", label=label, **film
+        )
     sign_in(page, site, "doctor@example.org")
     page.goto(f"{site}/readings/", wait_until="load")
     return page

@@ -15,7 +15,7 @@ let progress = ""; // while X-rays are being sent
 
 // The state line ----------------------------------------------------------------------------------
 
-const isOnList = window.location.pathname === link.pathname;
+const isOnList = window.location.pathname === link?.pathname;
 
 function sentence(count) {
   if (progress) return progress;
@@ -30,7 +30,7 @@ async function render() {
   text.textContent = shown;
   bar.hidden = !shown;
   bar.classList.toggle("is-offline", !isLineUp());
-  link.hidden = !(count && isLineUp() && !progress);
+  if (link) link.hidden = !(count && isLineUp() && !progress);
 }
 
 // Whose X-rays wait -------------------------------------------------------------------------------
