@@ -86,6 +86,7 @@ def test_reading_a_film_from_sign_in_to_sign_out(page: Page, site, site_doctor, 
 
     page.goto(f"{site}/accounts/logout/")
     page.locator("main form button[type=submit]").first.click()
+    expect(page).not_to_have_url(f"{site}/accounts/logout/")  # after what waited here is deleted
     page.goto(f"{site}/readings/")
     page.wait_for_url("**/accounts/login/?next=/readings/")
 
