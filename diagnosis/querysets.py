@@ -139,7 +139,7 @@ class ReadingQuerySet(models.QuerySet[ReadingT]):
         return self.filter(team_id__in=teams, hidden_at__isnull=True)
 
     def worklist_of(self, user: Any) -> Self:
-        """Return the readings that `user` works on: the own ones, and those of their teams.
+        """Return the readings that `user` works on: those they made, and those of their teams.
 
         Whoever is a member of no team gets `own_of`, with its indexes.
         """

@@ -199,7 +199,7 @@ def _value(name: str, text: str) -> str:
 
 
 def _date(text: str) -> str:
-    """Return a date as 2026-01-31; text that is none as it is, so that the form refuses it."""
+    """Return a date as 2026-01-31; other text unchanged, so that the form refuses it."""
     plain = re.sub(r"\s", "", unicodedata.normalize("NFKC", text))
     found = _DATE.fullmatch(plain) or _DIGITS.fullmatch(plain)
     if found is None:

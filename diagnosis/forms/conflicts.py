@@ -122,7 +122,7 @@ class ConflictForm(forms.Form):
 
     @cached_property
     def number_right(self) -> forms.BoundField | None:
-        """The confirmation of a number with a wrong check digit, None if there is none."""
+        """The confirmation of a number with a wrong check digit, or None."""
         return self[NUMBER_RIGHT] if NUMBER_RIGHT in self.fields else None
 
     @property

@@ -145,7 +145,7 @@ def initial_of(content: Any, *, with_note: bool) -> dict[str, Any]:
 
 
 def entered(data: Any) -> dict[str, Any]:
-    """Return the values of an unfinished form, to be kept as a draft; empty if there are none.
+    """Return the values of an unfinished form, to be kept as a draft; may be empty.
 
     Args:
         data: the POST data, a QueryDict. Unknown fields and values that are too long are left out.

@@ -1,4 +1,4 @@
-"""What a reading belongs to: a study of a patient, a team, and whoever is to work on it."""
+"""The study and team that a reading belongs to, and the doctor it is assigned to."""
 
 from django.conf import settings
 from django.db import models

@@ -66,7 +66,7 @@ class Opinion(OpinionContent):
 
     A blind-first reading has a `FIRST` opinion, recorded before the model's result was sent. Every
     reading has at most one `SIGNED` opinion of its doctor; what comes later is an `ADDENDUM`, which
-    states the assessment anew.
+    repeats or changes the assessment.
     """
 
     reading = models.ForeignKey(

@@ -28,8 +28,8 @@ class Patient(models.Model):
             the two is wrong. Supervisors are shown both.
         merged_into: the patient that this one turned out to be. The row stays, so that the number
             still leads to the patient and the merge can be undone.
-        checked_at: when a supervisor decided that this is none of the patients with the same number
-            or name.
+        checked_at: when a supervisor decided that this is a different person from patients with the
+            same number or name.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

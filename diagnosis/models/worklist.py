@@ -1,4 +1,4 @@
-"""What a doctor adds to the own worklist: tags and saved views."""
+"""A doctor's tags and saved views of the worklist."""
 
 from typing import Any, ClassVar
 

@@ -30,8 +30,8 @@ def link(reading: Reading, *, same_as: Reading | None = None, is_other: bool = F
     Args:
         reading: a reading with its new details.
         same_as: a reading of the same patient, as the doctor decided.
-        is_other: the doctor decided that it is none of the patients with this number whom the
-            doctor knows.
+        is_other: the doctor decided that this is another patient than those with this number whom
+            the doctor knows.
     """
     key = number_key(reading.patient_number)
     lock_number(key)

@@ -109,8 +109,8 @@ def split_patient(
 
     Raises:
         PermissionDenied: the account may not oversee readings.
-        MoveRefusedError: the patient no longer exists; the readings are none or all of the
-            patient's, or some are not the patient's.
+        MoveRefusedError: the patient no longer exists; no reading is given, or all of the
+            patient's, or one of another patient.
     """
     _require_supervisor(supervisor)
     source = _locked(patient_id)

@@ -24,7 +24,7 @@ def readings_with_number(
 
     Args:
         doctor: whose readings and teams' readings are looked at.
-        numbers: patient numbers; empty ones are none.
+        numbers: patient numbers; empty strings are ignored.
         but: id of a reading to leave out.
     """
     keys = {number_key(number) for number in numbers} - {""}

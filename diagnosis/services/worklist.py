@@ -24,7 +24,7 @@ class TooManyReadingsError(ValueError):
 
 
 def mark_opened(*, doctor: "User", reading_id: uuid.UUID) -> bool:
-    """Note that the doctor has opened the page of one of the own readings.
+    """Record that a doctor has opened the page of a reading that they made.
 
     Viewing the page is recorded by the page itself.
 
