@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
 HOST ?= 127.0.0.1
-SOURCES := accounts diagnosis forum mlcore xraysite tests benchmarks manage.py
+SOURCES := accounts diagnosis exchange forum mlcore xraysite tests benchmarks manage.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

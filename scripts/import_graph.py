@@ -11,7 +11,7 @@ from pathlib import Path
 
 import grimp
 
-ROOTS = ("accounts", "diagnosis", "forum", "mlcore", "xraysite")
+ROOTS = ("accounts", "diagnosis", "exchange", "forum", "mlcore", "xraysite")
 
 
 def build() -> grimp.ImportGraph:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("accounts", "diagnosis", "forum", "mlcore", "xraysite")
+PACKAGES = ("accounts", "diagnosis", "exchange", "forum", "mlcore", "xraysite")
 MODULES = sorted(
     path
     for package in PACKAGES

@@ -21,6 +21,13 @@ INSTALLED_APPS = [
     "diagnosis",
     "forum",
     "mlcore",
+    "exchange.incoming",
+    "exchange.orders",
+    "exchange.outgoing",
+    "exchange.dicomweb",
+    "exchange.fhir",
+    "exchange.api",
+    "exchange.deidentify",
     "xraysite.common.background",
     "django_tasks",
     "xraysite.apps.TaskQueueConfig",  # after xraysite, which replaces its command db_worker

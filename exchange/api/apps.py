@@ -1,0 +1,12 @@
+"""Configuration of the app."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class ApiConfig(AppConfig):
+    """The API at `/api/v1/`, for programs."""
+
+    name = "exchange.api"
+    label = "api"
+    verbose_name = _("API")

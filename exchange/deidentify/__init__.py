@@ -1,0 +1,1 @@
+"""Export of films and readings without identifiers."""

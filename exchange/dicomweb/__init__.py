@@ -1,0 +1,1 @@
+"""DICOMweb: films and results for viewers and archives, and films from them."""

@@ -1,0 +1,1 @@
+"""FHIR R4: readings as resources of the health record."""

@@ -1,0 +1,12 @@
+"""Configuration of the app."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class FhirConfig(AppConfig):
+    """FHIR R4: readings as resources of the health record."""
+
+    name = "exchange.fhir"
+    label = "fhir"
+    verbose_name = _("FHIR")

@@ -1,0 +1,1 @@
+"""Orders for X-rays: what the modality worklist answers, and watched folders."""

@@ -1,0 +1,1 @@
+"""Results as DICOM objects, and the targets that they are sent to."""
