@@ -33,7 +33,8 @@ def register() -> None:
     readiness.register("decoders", check_decoders)
     readiness.register("clock", accounts_readiness.check_clock)
     readiness.register("queue", check_queue, is_vital=False)
-    readiness.register("dicom", incoming_readiness.check_listener, is_vital=False)
+    if settings.DICOM_AE_TITLE:
+        readiness.register("dicom", incoming_readiness.check_listener, is_vital=False)
     readiness.register("audit_log", accounts_readiness.check_audit_log, is_vital=False)
 
 

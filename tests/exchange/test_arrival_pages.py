@@ -10,6 +10,8 @@ from diagnosis.models import BatchItem, Team, TeamMembership
 from exchange.incoming import handing, readiness, routing
 from exchange.incoming.models import Arrival, ArrivalState, Listener, Peer, RoutingRule
 from tests.exchange.machines import arrive, film
+from xraysite import readiness as site_readiness
+from xraysite.common import readiness as checks
 from xraysite.common.readiness import NotReadyError
 
 pytestmark = pytest.mark.django_db
@@ -111,11 +113,13 @@ def test_machines_and_rules_are_checked(as_supervisor, doctor):
     assert "age: 1–5" in page.content.decode()
 
 
-def test_the_office_says_whether_a_listener_runs(waiting, as_supervisor, settings):
+def test_the_office_says_whether_a_listener_runs(waiting, as_supervisor, settings, monkeypatch):
     def office() -> str:
         return " ".join(as_supervisor.get(reverse("admin:index")).content.decode().split())
 
     settings.DICOM_AE_TITLE = "XRAYSITE"
+    monkeypatch.setattr(checks, "_CHECKS", dict(checks._CHECKS))
+    site_readiness.register()
     with pytest.raises(NotReadyError):
         readiness.check_listener()
     page = office()
@@ -126,6 +130,7 @@ def test_the_office_says_whether_a_listener_runs(waiting, as_supervisor, setting
         name="one", ae_title="XRAYSITE", ports="11112", started_at=now, seen_at=now
     )
     readiness.check_listener()
+    checks.forget()
     assert "XRAYSITE listens on port 11112." in office()
 
 
