@@ -31,6 +31,7 @@ from mlcore import gates
 from mlcore.models import ModelVersion
 from tests import board
 from tests.conftest import patient_details, signed_in, upload_of
+from tests.exchange import incoming_pages
 from tests.factories import DoctorFactory, ReadingFactory, UserFactory
 from tests.site_urls import address_of, admin_address, named_patterns
 
@@ -303,6 +304,27 @@ MATRIX |= {
         OVERSIGHT.get, admin_page("admin:diagnosis_team_changelist", 403)
     ),
     "admin:diagnosis_team_delete": NOBODY,
+    "admin:incoming_arrival_changelist": OVERSIGHT,
+    "admin:incoming_arrival_inbox": Row(
+        OVERSIGHT.get, admin_page("admin:incoming_arrival_inbox", 403)
+    ),
+    "admin:incoming_arrival_change": Row(
+        OVERSIGHT.get, admin_page("admin:incoming_arrival_change", 403)
+    ),
+    "admin:incoming_arrival_film": OVERSIGHT,
+    "admin:incoming_arrival_history": Row(admin_page(200, "admin:index")),
+    "admin:incoming_arrival_add": NOBODY,
+    "admin:incoming_arrival_delete": NOBODY,
+    "admin:incoming_peer_changelist": OVERSIGHT,
+    "admin:incoming_peer_change": OVERSIGHT,
+    "admin:incoming_peer_history": OVERSIGHT,
+    "admin:incoming_peer_add": OVERSIGHT,
+    "admin:incoming_peer_delete": OVERSIGHT,
+    "admin:incoming_routingrule_changelist": OVERSIGHT,
+    "admin:incoming_routingrule_change": OVERSIGHT,
+    "admin:incoming_routingrule_history": OVERSIGHT,
+    "admin:incoming_routingrule_add": OVERSIGHT,
+    "admin:incoming_routingrule_delete": OVERSIGHT,
     "admin:diagnosis_reading_shared_films": Row(OVERSIGHT.get, admin_page(405, 405)),
     "admin:diagnosis_reading_statistics": Row(OVERSIGHT.get, admin_page(405, 405)),
     "admin:diagnosis_reading_export": Row(OVERSIGHT.get, admin_page(405, 405)),
@@ -481,6 +503,7 @@ def site_objects(
     }
     tasks = "admin:django_tasks_database_dbtaskresult"
     about |= {f"{tasks}_{page}": [task.pk] for page in ("change", "delete", "history", "retry")}
+    about |= incoming_pages.objects()
     fields_of_team = {
         "name": "Ward 1", "memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0,
     }  # fmt: skip
@@ -549,6 +572,7 @@ def site_objects(
         "admin:mlcore_modelversion_activate": lambda: {**overridden},
         "admin:mlcore_modelversion_rollback": lambda: {"expected": earlier.pk, **overridden},
     }  # fmt: skip
+    sent |= incoming_pages.forms()
     addresses = {name: reverse(name, args=arguments) for name, arguments in about.items()}
     return SiteObjects(reading, browsers, addresses, sent)
 
