@@ -67,6 +67,16 @@ class Batch(models.Model):
         db_index=False,  # the index below starts with it
         verbose_name=_("doctor"),
     )
+    # Which of the doctor's teams shares the readings, None for none.
+    team = models.ForeignKey(
+        "diagnosis.Team",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("team"),
+    )
     patients = models.JSONField(default=dict, blank=True, editable=False)
     problems = models.JSONField(default=list, blank=True, editable=False)
     created_at = models.DateTimeField(_("begun at"), auto_now_add=True)
