@@ -25,7 +25,7 @@ def named_patterns(
 ABOUT_NO_READING = {
     "readings:list", "readings:new", "readings:inspect", "readings:changes", "readings:bulk",
     "readings:tags", "readings:views", "readings:reports", "readings:waiting",
-    "readings:offline_key", "readings:offline_open", "readings:statistics",
+    "readings:offline_key", "readings:offline_open", "readings:statistics", "readings:teams",
 }  # fmt: skip
 
 

@@ -102,6 +102,7 @@ MATRIX: dict[str, Row] = {
     ),
     "readings:step": Row((LOGIN, "readings:list", 404, 404, 404)),
     "readings:statistics": DOCTORS,
+    "readings:teams": Row(DOCTORS.get, (LOGIN, *["readings:teams"] * 2, 403, 403)),
     # The doctor has a reading of the same X-ray and is asked about it.
     "readings:new": Row(DOCTORS.get, (LOGIN, "readings:check", "readings:detail", 403, 403)),
     # Nothing waits for a decision: it leads to the doctor's own reading of this id, or to the form.
