@@ -199,6 +199,19 @@ MATRIX: dict[str, Row] = {
     "mfa_add_webauthn": CONFIRMED,
     "mfa_edit_webauthn": CONFIRMED,
     "mfa_remove_webauthn": CONFIRMED,
+    # Without a provider, the sign-in with a hospital's account does not exist.
+    **dict.fromkeys(
+        [
+            "openid_connect_login",
+            "openid_connect_callback",
+            "saml_login",
+            "saml_acs",
+            "saml_finish_acs",
+            "saml_metadata",
+            "saml_sls",
+        ],
+        Row((404,) * 5, (404,) * 5),
+    ),
     "account_login": GUESTS,
     "account_logout": Row(("home", 200, 200, 200, 200), ("home",) * 5),
     "account_signup": GUESTS,
@@ -260,6 +273,8 @@ MATRIX |= {
     "admin:accounts_user_suspend": Row(OVERSIGHT.get, BACK_TO_ACCOUNT),
     "admin:accounts_user_reinstate": Row(OVERSIGHT.get, BACK_TO_ACCOUNT),
     "admin:accounts_user_role": Row(OVERSIGHT.get, BACK_TO_ACCOUNT),
+    # Without a provider, it leads back.
+    "admin:accounts_user_identity": Row(BACK_TO_ACCOUNT, BACK_TO_ACCOUNT),
     # The POST purges a deleted reading.
     "admin:diagnosis_reading_changelist": Row(
         OVERSIGHT.get, admin_page("admin:diagnosis_reading_changelist", 403)
