@@ -40,7 +40,7 @@ def buttons(by: Any, user: User) -> list[dict[str, Any]]:
     """Return the button that leads to the page, if there is anything to decide."""
     if config.current() is None or not services.may_connect(by, user):
         return []
-    if not config.is_connected(user) and not user.connection_requests.exists():  # type: ignore[attr-defined]
+    if not config.is_connected(user) and not user.connection_requests.exists():
         return []
     address = reverse("admin:accounts_user_identity", args=[user.pk])
     return [{"text": _("Hospital's account"), "url": address, "is_against": False}]

@@ -52,14 +52,14 @@ class SocialAdapter(DefaultSocialAccountAdapter):
     def populate_user(self, request: HttpRequest, sociallogin: SocialLogin, data: Any) -> User:
         user: Any = sociallogin.user
         user.email = data.get("email") or ""
-        return user  # type: ignore[no-any-return]
+        return user
 
     def is_email_verified(self, provider: Any, email: str) -> bool:
         return False  # `Claims.email_verified` knows
 
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
         """Apply the claims about a known person, or decide what happens to an unknown one."""
-        claims: Claims = sociallogin.claims  # type: ignore[attr-defined]
+        claims: Claims = sociallogin.claims
         user: Any = sociallogin.user
         if sociallogin.is_existing:
             if user.is_active and user.approval != User.Approval.SUSPENDED:
@@ -77,7 +77,7 @@ class SocialAdapter(DefaultSocialAccountAdapter):
 
     def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
         """Admit people in a named group; others may apply if anybody may."""
-        claims: Claims = sociallogin.claims  # type: ignore[attr-defined]
+        claims: Claims = sociallogin.claims
         if not settings.SIGNUP_OPEN and not config.required().roles_of(claims.groups):
             _stop(request, "no-group")
         return True
@@ -87,7 +87,7 @@ class SocialAdapter(DefaultSocialAccountAdapter):
 
     def save_user(self, request: HttpRequest, sociallogin: SocialLogin, form: Any = None) -> User:
         """Create the account of a person who signs in for the first time."""
-        claims: Claims = sociallogin.claims  # type: ignore[attr-defined]
+        claims: Claims = sociallogin.claims
         user: Any = sociallogin.user
         user.set_unusable_password()
         user.display_name = display_name(claims)
@@ -103,7 +103,7 @@ class SocialAdapter(DefaultSocialAccountAdapter):
                     mails.when_committed(lambda: tell(user, site))
         except IntegrityError:  # another request created the account at the same time
             _stop(request, "used")
-        return user  # type: ignore[no-any-return]
+        return user
 
 
 def tell(user: User, site: str) -> None:
@@ -157,7 +157,7 @@ def _code_of(error: Any, exception: Exception | None, context: dict[str, Any]) -
         return str(code)
     if isinstance(exception, requests.ConnectionError | requests.Timeout):
         return "unreachable"
-    if isinstance(exception, requests.HTTPError):
+    if isinstance(exception, requests.HTTPError) and exception.response is not None:
         return "invalid" if exception.response.status_code < 500 else "unreachable"
     if "saml_last_error_reason" in context:
         return problems.of_saml(str(context["saml_last_error_reason"]))

@@ -141,7 +141,7 @@ class HospitalOIDC(OpenIDConnectProvider):
 
     def sociallogin_from_response(self, request: HttpRequest, response: Any) -> SocialLogin:
         login: SocialLogin = super().sociallogin_from_response(request, response)
-        login.claims = self._claims(response)  # type: ignore[attr-defined]
+        login.claims = self._claims(response)
         return login
 
     def _claims(self, data: dict[str, Any]) -> claims.Claims:
@@ -181,7 +181,7 @@ class HospitalSAML(SAMLProvider):
 
     def sociallogin_from_response(self, request: HttpRequest, response: Any) -> SocialLogin:
         login: SocialLogin = super().sociallogin_from_response(request, response)
-        login.claims = self._claims(response)  # type: ignore[attr-defined]
+        login.claims = self._claims(response)
         return login
 
     def _claims(self, data: Any) -> claims.Claims:

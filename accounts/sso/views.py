@@ -127,7 +127,9 @@ def saml_finish(request: HttpRequest, organization_slug: str) -> HttpResponseBas
 def saml_metadata(request: HttpRequest, organization_slug: str) -> HttpResponseBase:
     """Describe this site to the provider."""
     from allauth.socialaccount.providers.saml.utils import build_saml_config, get_app_or_404
-    from onelogin.saml2.settings import OneLogin_Saml2_Settings
+    from onelogin.saml2.settings import (  # type: ignore[import-untyped]
+        OneLogin_Saml2_Settings,
+    )
 
     app = get_app_or_404(request, organization_slug)
     described = build_saml_config(request, app.settings, organization_slug)

@@ -101,9 +101,9 @@ def from_environment() -> SignInProvider | None:
     if kind not in (OIDC, SAML):
         raise ImproperlyConfigured(f"SSO must be oidc, saml or empty. Received: {kind!r}.")
     own = _oidc() if kind == OIDC else _saml()
-    urls = [own["issuer"] if kind == OIDC else "", *map(str, (own.get("sign_in_url", ""),))]
     sign_out_url = _url("SSO_SIGN_OUT_URL", required=False)
-    urls += [str(own.get("metadata_url", "")), sign_out_url, *_list("SSO_ORIGINS", ",")]
+    known = ("issuer",) if kind == OIDC else ("sign_in_url", "metadata_url")
+    urls = [*(str(own[name]) for name in known), sign_out_url, *_list("SSO_ORIGINS", ",")]
     return SignInProvider(
         kind=kind,
         name=_required("SSO_NAME"),
