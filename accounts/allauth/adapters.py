@@ -102,6 +102,8 @@ class AccountAdapter(DefaultAccountAdapter):
                 two_factor.note_provider(request, user, sociallogin.claims)
             elif sso_config.must_use_provider(user):
                 response = self._refuse_password(request, user)
+            else:
+                linking.note_consent(request)
         return response
 
     def _refuse_password(self, request: HttpRequest, user: User) -> HttpResponseBase:

@@ -16,6 +16,8 @@ from accounts.sso.claims import Claims
 from xraysite.common import clocks
 
 PENDING = "sso_pending_connection"
+# The field of the sign-in form.
+CONSENT = "connect"
 MAX_AGE_S = 600
 
 
@@ -34,11 +36,23 @@ def is_pending(request: HttpRequest) -> bool:
     return PENDING in request.session and config.current() is not None
 
 
+def note_consent(request: HttpRequest) -> None:
+    """Keep whether the sign-in form was sent with its box for connecting the account ticked.
+
+    Somebody who signs in without having seen the box connects nothing.
+    """
+    if is_pending(request):
+        kept = request.session[PENDING]
+        request.session[PENDING] = kept | {"agreed": CONSENT in request.POST}
+
+
 def finish(request: HttpRequest, user: User, *, site: str) -> None:
     """Connect the account that has just signed in, if it is the one that was waited for."""
     pending = request.session.pop(PENDING, None)
     provider = config.current()
-    if pending is None or provider is None or clocks.elapsed(pending["since"]) > MAX_AGE_S:
+    if pending is None or provider is None or not pending.get("agreed"):
+        return
+    if clocks.elapsed(pending["since"]) > MAX_AGE_S:
         return
     if pending["user"] != user.pk or pending["provider"] != config.key_of(provider):
         text = _("You signed in to another account, which has not been connected to %(hospital)s.")

@@ -127,6 +127,7 @@ def connect(*, user: User, uid: str, by: User, site: str = "") -> SocialAccount:
     return account
 
 
+@transaction.atomic
 def connect_request(*, by: User, request: ConnectionRequest, site: str = "") -> SocialAccount:
     """Connect the person of a request, as a supervisor.
 
@@ -134,14 +135,23 @@ def connect_request(*, by: User, request: ConnectionRequest, site: str = "") -> 
         PermissionDenied: `by` may not decide about this account.
         ConnectionRefusedError: as for `connect`.
     """
-    if not may_connect(by, request.user):
+    user: User = request.user
+    if not may_connect(by, user):
         raise PermissionDenied
-    return connect(user=request.user, uid=request.uid, by=by, site=site)
+    account = connect(user=user, uid=request.uid, by=by, site=site)
+    if not EmailAddress.objects.filter(user=user, verified=True).exists():
+        # Whoever applied with this address never proved that it is theirs.
+        with recording.event("password-set"):
+            user.set_unusable_password()
+            user.save(update_fields=["password"])
+        end_sessions(user)
+        user.vouch_for_email()
+    return account
 
 
 @transaction.atomic
 def disconnect(*, by: User, user: User) -> int:
-    """Remove the account's connection to the provider, and the roles that the provider gave.
+    """Remove the account's connection to the provider, its sessions, and the provider's roles.
 
     Returns:
         The number of connections removed.
@@ -154,6 +164,7 @@ def disconnect(*, by: User, user: User) -> int:
     removed, _kinds = SocialAccount.objects.filter(user=user).delete()
     if removed:
         recording.record_access(user, what="disconnected", by=by)
+        end_sessions(user)
         if config.current() is not None:
             apply_claims(user=user, claims=Claims())
     return removed

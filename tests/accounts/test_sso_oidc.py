@@ -11,7 +11,12 @@ import jwt
 import pytest
 import requests
 from allauth.mfa.models import Authenticator
-from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
+from allauth.mfa.totp.internal.auth import (
+    TOTP,
+    format_hotp_value,
+    generate_totp_secret,
+    hotp_value,
+)
 from allauth.socialaccount.models import SocialAccount, SocialToken
 from django.core import mail
 from django.test import Client, override_settings
@@ -29,12 +34,13 @@ from xraysite.common.sign_in_provider import OIDC, SignInProvider
 pytestmark = pytest.mark.filterwarnings("ignore:get_jwt_config:DeprecationWarning")
 LOGIN = "/accounts/sso/oidc/login/"
 EMAIL = "wang@hospital.example"
+CREDENTIALS = {"login": EMAIL, "password": PASSWORD}
 
 
 @pytest.fixture(scope="module")
 def issuer() -> Iterator[str]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(record=True):
+        warnings.simplefilter("always")
         from oidc_provider_mock import run_server_in_thread
     with run_server_in_thread() as server:
         yield f"http://localhost:{server.server_port}"
@@ -257,7 +263,7 @@ def test_existing_account_is_connected_by_its_password(
     page = browser.get("/accounts/login/").content.decode()
     assert "Sign in to it once with your password" in page
     with django_capture_on_commit_callbacks(execute=True):
-        browser.post("/accounts/login/", {"login": EMAIL, "password": PASSWORD})
+        browser.post("/accounts/login/", CREDENTIALS | {"connect": "on"})
     assert SocialAccount.objects.get().user == local
     assert [sent.to for sent in mail.outbox] == [[EMAIL]]
     browser.post("/accounts/logout/")
@@ -268,27 +274,40 @@ def test_existing_account_is_connected_by_its_password(
 def test_existing_account_is_not_taken_over(browser, issuer, local):
     person_at(issuer)
     came_back(browser)
-    browser.post("/accounts/login/", {"login": EMAIL, "password": "a wrong one, again"})
+    wrong = {"login": EMAIL, "password": "a wrong one, again", "connect": "on"}
+    browser.post("/accounts/login/", wrong)
     assert not SocialAccount.objects.exists()
-    other = DoctorFactory()
-    browser.post("/accounts/login/", {"login": other.email, "password": PASSWORD})
+    other = {"login": DoctorFactory().email, "password": PASSWORD, "connect": "on"}
+    browser.post("/accounts/login/", other)
     assert not SocialAccount.objects.exists(), "another account's password connects nothing"
 
 
-def test_connection_waits_for_the_second_factor(browser, issuer, local):
-    TOTP.activate(local, generate_totp_secret())
+def test_nothing_is_connected_without_consent(browser, issuer, local):
     person_at(issuer)
     came_back(browser)
-    response = browser.post("/accounts/login/", {"login": EMAIL, "password": PASSWORD})
+    browser.post("/accounts/login/", CREDENTIALS)
+    assert is_signed_in(browser)
+    assert not SocialAccount.objects.exists()
+
+
+def test_connection_waits_for_the_second_factor(browser, issuer, local):
+    secret = generate_totp_secret()
+    TOTP.activate(local, secret)
+    person_at(issuer)
+    came_back(browser)
+    response = browser.post("/accounts/login/", CREDENTIALS | {"connect": "on"})
     assert response.headers["Location"] == "/accounts/2fa/authenticate/"
     assert not SocialAccount.objects.exists()
+    code = format_hotp_value(hotp_value(secret, int(time.time()) // 30))
+    browser.post("/accounts/2fa/authenticate/", {"code": code})
+    assert SocialAccount.objects.get().user == local
 
 
 def test_connection_expires(browser, issuer, local):
     person_at(issuer)
     came_back(browser)
     with mock.patch("accounts.sso.linking.MAX_AGE_S", -1):
-        browser.post("/accounts/login/", {"login": EMAIL, "password": PASSWORD})
+        browser.post("/accounts/login/", CREDENTIALS | {"connect": "on"})
     assert is_signed_in(browser)
     assert not SocialAccount.objects.exists()
 
@@ -308,6 +327,21 @@ def test_supervisor_connects_an_account_without_a_password(browser, issuer, loca
     assert browser.session["_auth_user_id"] == str(local.pk)
     as_supervisor.post(f"{account}identity/", {"disconnect": "1"})
     assert not SocialAccount.objects.exists()
+
+
+def test_applicant_with_somebody_elses_address_loses_the_password(
+    browser, issuer, provider, as_supervisor
+):
+    applicant = UserFactory(email=EMAIL, approval=User.Approval.PENDING, verified=False)
+    person_at(issuer)
+    came_back(browser)
+    asked = ConnectionRequest.objects.get()
+    page = f"/admin/accounts/user/{applicant.pk}/identity/"
+    as_supervisor.post(page, {"request": asked.pk})
+    applicant.refresh_from_db()
+    assert not applicant.has_usable_password()
+    came_back(browser)
+    assert browser.session["_auth_user_id"] == str(applicant.pk)
 
 
 def test_supervisor_cannot_connect_another_supervisor(provider, as_supervisor):

@@ -5,6 +5,7 @@ from typing import Any
 from allauth.socialaccount.adapter import get_adapter
 from django import template
 
+from accounts.models import User
 from accounts.sso import config, linking
 
 register = template.Library()
@@ -23,3 +24,9 @@ def sign_in_provider(context: dict[str, Any]) -> dict[str, Any] | None:
         "url": app.get_provider(request).get_login_url(request),
         "is_pending": linking.is_pending(request),
     }
+
+
+@register.filter
+def has_password_sign_in(user: User) -> bool:
+    """Return whether the account may sign in without the provider."""
+    return not config.must_use_provider(user)
