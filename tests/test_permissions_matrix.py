@@ -148,6 +148,8 @@ MATRIX: dict[str, Row] = {
     "readings:review": Row(
         (LOGIN, "readings:detail", 404, 404, 404), (LOGIN, "readings:detail", 404, 404, 404)
     ),
+    # Asked of nobody: it leads back to the doctor's own reading.
+    "readings:second": Row(*[(LOGIN, "readings:detail", 404, 404, 404)] * 2),
     "readings:diagnosis": Row(*[(LOGIN, "readings:detail", 404, "readings:detail", 404)] * 2),
     # Of a team, a member who did not make the reading may assign it, too.
     "readings:team": Row(
