@@ -154,6 +154,8 @@ MATRIX: dict[str, Row] = {
     "readings:review": Row(
         (LOGIN, "readings:detail", 404, 404, 404), (LOGIN, "readings:detail", 404, 404, 404)
     ),
+    # Asked of nobody: it leads back to the doctor's own reading.
+    "readings:second": Row(*[(LOGIN, "readings:detail", 404, 404, 404)] * 2),
     "readings:diagnosis": Row(*[(LOGIN, "readings:detail", 404, "readings:detail", 404)] * 2),
     # Of a team, a member who did not make the reading may assign it, too.
     "readings:team": Row(
@@ -205,6 +207,19 @@ MATRIX: dict[str, Row] = {
     "mfa_add_webauthn": CONFIRMED,
     "mfa_edit_webauthn": CONFIRMED,
     "mfa_remove_webauthn": CONFIRMED,
+    # Without a provider, the sign-in with a hospital's account does not exist.
+    **dict.fromkeys(
+        [
+            "openid_connect_login",
+            "openid_connect_callback",
+            "saml_login",
+            "saml_acs",
+            "saml_finish_acs",
+            "saml_metadata",
+            "saml_sls",
+        ],
+        Row((404,) * 5, (404,) * 5),
+    ),
     "account_login": GUESTS,
     "account_logout": Row(("home", 200, 200, 200, 200), ("home",) * 5),
     "account_signup": GUESTS,
@@ -271,6 +286,8 @@ MATRIX |= {
     "admin:tokens_apitoken_history": OVERSIGHT,
     "admin:tokens_apitoken_add": NOBODY,
     "admin:tokens_apitoken_delete": NOBODY,
+    # Without a provider, it leads back.
+    "admin:accounts_user_identity": Row(BACK_TO_ACCOUNT, BACK_TO_ACCOUNT),
     # The POST purges a deleted reading.
     "admin:diagnosis_reading_changelist": Row(
         OVERSIGHT.get, admin_page("admin:diagnosis_reading_changelist", 403)

@@ -29,6 +29,7 @@ urlpatterns = [
     path("accounts/", include("accounts.urls")),
     path("accounts/", include("allauth.account.urls")),
     path("accounts/2fa/", include("allauth.mfa.urls")),
+    path("accounts/sso/", include("accounts.sso.urls")),
     path("accounts/sessions/", include("allauth.usersessions.urls")),
     path("readings/", include("diagnosis.urls")),
     path("patients/", include("diagnosis.patient_urls")),
