@@ -30,6 +30,7 @@ from mlcore import gates
 from mlcore.models import ModelVersion
 from tests import board
 from tests.conftest import patient_details, signed_in, upload_of
+from tests.exchange.orders import ordering
 from tests.factories import DoctorFactory, ReadingFactory, UserFactory
 from tests.site_urls import address_of, admin_address, named_patterns
 
@@ -57,6 +58,7 @@ SIGNED_IN = Row(signed_in_answers(200))
 OWN_OR_OVERSEEN = Row((LOGIN, 200, 404, 200, 404))
 DOCTORS = Row((LOGIN, 200, 200, 403, 403))
 OWN = Row((LOGIN, 200, 404, 404, 404))
+ORDERED = (LOGIN, "orders:detail", 404, "orders:detail", 404)
 GUESTS = Row((200, "home", "home", "home", "home"))  # pages for anonymous users
 # Changes of two-factor authentication ask for the password first.
 CONFIRMED = Row(signed_in_answers(CONFIRM), signed_in_answers(CONFIRM))
@@ -154,6 +156,17 @@ MATRIX: dict[str, Row] = {
         (LOGIN, "readings:detail", 404, 404, 404), (LOGIN, "readings:detail", 404, 404, 404)
     ),
     "patients:detail": OWN_OR_OVERSEEN,
+    "orders:list": Row((LOGIN, 200, 200, 200, 403)),
+    "orders:new": Row(
+        (LOGIN, 200, 200, 200, 403), (LOGIN, "orders:detail", 200, "orders:detail", 403)
+    ),
+    "orders:import": Row((LOGIN, 200, 200, 200, 403), (LOGIN, 200, 200, 200, 403)),
+    "orders:template": Row((LOGIN, 200, 200, 200, 403)),
+    "orders:detail": OWN_OR_OVERSEEN,
+    "orders:edit": Row(OWN_OR_OVERSEEN.get, ORDERED),
+    "orders:cancel": Row(ORDERED, ORDERED),
+    "orders:reopen": Row(ORDERED, ORDERED),
+    "orders:unlink_film": Row(ORDERED, ORDERED),
     "readings:share": Row(OWN.get, (LOGIN, "forum:post", 404, 404, 404)),
     "readings:withdraw": Row(OWN.get, (LOGIN, "readings:detail", 404, 404, 404)),
     "forum:list": SIGNED_IN,
@@ -430,7 +443,10 @@ def site_objects(
     merge = patient_moves.merge_patients(
         supervisor=supervisor, source_id=others[0].pk, target_id=patient.pk, reason="r"
     )
-    about = {
+    order = ordering.make_order(doctor)
+    pages = ("detail", "edit", "cancel", "reopen")
+    about = {f"orders:{page}": [order.pk] for page in pages} | {
+        "orders:unlink_film": [order.pk, 9999],
         "readings:tag": [tag.pk],
         "readings:view": [view.pk],
         "patients:detail": [patient.pk],
@@ -488,6 +504,12 @@ def site_objects(
         "readings:views": lambda: {"name": "new"},
         "readings:view": lambda: {"name": "renamed"},
         "readings:edit": patient_details,
+        "orders:new": lambda: ordering.fields(
+            recipient=f"doctor-{doctor.pk}", patient_number="B1"
+        ),
+        "orders:edit": lambda: ordering.fields(
+            recipient=f"doctor-{doctor.pk}", patient_number="B1"
+        ),
         "readings:review": lambda: {"verdict": "NORMAL"},
         "readings:reports": lambda: {"reading": reading.pk},
         "readings:diagnosis": lambda: {
