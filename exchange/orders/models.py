@@ -264,3 +264,29 @@ class PerformedStep(models.Model):
 
     def __str__(self) -> str:
         return str(self.pk)
+
+
+class WatchedFile(models.Model):
+    """A file of a watched folder that was taken: it is taken once, whatever happens afterwards.
+
+    Attributes:
+        item_id: the file of a batch that it became, whose row may be gone; the id of its reading.
+    """
+
+    doctor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
+    sha256 = models.CharField(max_length=64)
+    item_id = models.UUIDField()
+    taken_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name = _("file of a watched folder")
+        verbose_name_plural = _("files of watched folders")
+        default_permissions = ()
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["doctor", "sha256"], name="watched_file_once"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)
