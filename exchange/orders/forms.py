@@ -135,7 +135,7 @@ class OrderForm(forms.ModelForm):
         self.user, self.asks = user, asks
         self.doubts: list[str] = []
         offered = recipients_by_key(user) if recipients is None else recipients
-        self.fields[RECIPIENT] = RecipientField(offered, label=_("For"))
+        self.fields[RECIPIENT] = RecipientField(offered, label=pgettext_lazy("order", "For"))
         self.fields["accession_number"].required = False
         sex: Any = self.fields["sex"]
         sex.choices = [("", _("Not stated")), *Sex.choices]
@@ -262,7 +262,7 @@ class Period(forms.Form):
     q = forms.CharField(label=_("Search"), required=False, max_length=250)
     state = forms.ChoiceField(label=_("State"), choices=STATES, required=False)
     period = forms.ChoiceField(label=_("Scheduled"), choices=PERIODS, required=False)
-    differs = forms.BooleanField(label=_("Film of another patient"), required=False)
+    differs = forms.BooleanField(label=_("X-ray of another patient"), required=False)
 
 
 def time_of(text: str) -> str:

@@ -227,8 +227,8 @@ class OrderFilm(models.Model):
     created_at = models.DateTimeField(_("arrived at"), auto_now_add=True)
 
     class Meta:
-        verbose_name = _("film of an order")
-        verbose_name_plural = _("films of orders")
+        verbose_name = _("X-ray of an order")
+        verbose_name_plural = _("X-rays of orders")
         default_permissions = ()
         ordering: ClassVar = ["created_at", "id"]
 

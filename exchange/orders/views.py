@@ -168,7 +168,7 @@ class OrderActionView(OrdersMixin):
                 services.reopen_order(by=request.user, order_id=pk)  # type: ignore[arg-type]
                 messages.success(request, _("The order is scheduled again."))
         except services.OrderClosedError:
-            messages.info(request, _("A film has arrived for this order, so it stays performed."))
+            messages.info(request, _("An X-ray has arrived for this order, so it stays performed."))
         return redirect(order)
 
 
@@ -184,7 +184,7 @@ class UnlinkFilmView(OrdersMixin):
         found = order.films.filter(pk=film)
         if found.exists():
             order = services.unlink_film(by=request.user, order_id=pk, film_id=film)  # type: ignore[arg-type]
-            text = _("The film no longer belongs to this order. The reading stays as it is.")
+            text = _("The X-ray no longer belongs to this order. The reading stays as it is.")
             messages.success(request, text)
         return redirect(order)
 

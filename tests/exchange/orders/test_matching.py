@@ -69,10 +69,10 @@ def test_another_patient_is_shown_on_both_pages_and_changes_no_reading(as_doctor
     assert OrderFilm.objects.get().differences == ["patient_name", "patient_number", "patient_sex"]
     for url in (order.get_absolute_url(), reading.get_absolute_url()):
         page = as_doctor.get(url).content.decode()
-        assert "Order: “A123”. Film: “Z9”." in page
+        assert "Order: “A123”. X-ray: “Z9”." in page
         assert "Order: “陳威倫 / Chen Wei-Lun" in page
     listed = as_doctor.get("/orders/?differs=on").content.decode()
-    assert "film of another patient" in listed
+    assert "X-ray of another patient" in listed
     assert order.accession_number in listed
 
 

@@ -222,7 +222,7 @@ def test_a_machine_reports_what_it_does(orders, as_doctor):
     assert found() == ["B1", "C1"]
     page = as_doctor.get(order.get_absolute_url()).content.decode()
     assert "Completed" in page
-    assert "No film has arrived yet" in page
+    assert "No X-ray has arrived yet" in page
     with pytest.raises(steps.StepError, match="has ended"):
         steps.change_step(uid="1.2.3", report=report(order, "DISCONTINUED"), peer=MACHINE)
     rows = AuditEntry.objects.filter(what__startswith="order-step", object_pk=str(order.pk))
