@@ -32,7 +32,7 @@ def fields(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def make_order(doctor: User, **changes: Any) -> Order:
+def make_order(by: User, **changes: Any) -> Order:
     """Return a stored order for a doctor, tomorrow at 09:30 in Taipei."""
     at = datetime.datetime.combine(TOMORROW, datetime.time(9, 30))
     values: dict[str, Any] = {
@@ -44,7 +44,7 @@ def make_order(doctor: User, **changes: Any) -> Order:
         "sex": "M",
         "procedure": "Chest X-ray",
         "scheduled_at": timezone.make_aware(at),
-        "doctor": doctor,
+        "doctor": by,
         "team": None,
     }
-    return services.enter_order(by=doctor, fields=values | changes)
+    return services.enter_order(by=by, fields=values | changes)
