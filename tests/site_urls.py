@@ -53,6 +53,10 @@ def address_of(name: str, reading: Reading) -> str:
         return reverse(name, args=[reading.model_name])
     if name == "models:plot":
         return reverse(name, args=[reading.model_name, "roc.png"])
+    if name in {"orders:detail", "orders:edit", "orders:cancel", "orders:reopen"}:
+        return reverse(name, args=[reading.pk])  # of no order
+    if name == "orders:unlink_film":
+        return reverse(name, args=[reading.pk, 9999])
     if name == "account_confirm_email":
         return reverse(name, args=["not-a-key"])
     if name in {

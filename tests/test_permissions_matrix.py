@@ -32,6 +32,7 @@ from mlcore.models import ModelVersion
 from tests import board
 from tests.conftest import patient_details, signed_in, upload_of
 from tests.exchange import incoming_pages
+from tests.exchange.orders import ordering
 from tests.factories import DoctorFactory, ReadingFactory, UserFactory
 from tests.site_urls import address_of, admin_address, named_patterns
 
@@ -59,6 +60,7 @@ SIGNED_IN = Row(signed_in_answers(200))
 OWN_OR_OVERSEEN = Row((LOGIN, 200, 404, 200, 404))
 DOCTORS = Row((LOGIN, 200, 200, 403, 403))
 OWN = Row((LOGIN, 200, 404, 404, 404))
+ORDERED = (LOGIN, "orders:detail", 404, "orders:detail", 404)
 GUESTS = Row((200, "home", "home", "home", "home"))  # pages for anonymous users
 # Changes of two-factor authentication ask for the password first.
 CONFIRMED = Row(signed_in_answers(CONFIRM), signed_in_answers(CONFIRM))
@@ -162,6 +164,17 @@ MATRIX: dict[str, Row] = {
         (LOGIN, "readings:detail", 404, 404, 404), (LOGIN, "readings:detail", 404, 404, 404)
     ),
     "patients:detail": OWN_OR_OVERSEEN,
+    "orders:list": Row((LOGIN, 200, 200, 200, 403)),
+    "orders:new": Row(
+        (LOGIN, 200, 200, 200, 403), (LOGIN, "orders:detail", 200, "orders:detail", 403)
+    ),
+    "orders:import": Row((LOGIN, 200, 200, 200, 403), (LOGIN, 200, 200, 200, 403)),
+    "orders:template": Row((LOGIN, 200, 200, 200, 403)),
+    "orders:detail": OWN_OR_OVERSEEN,
+    "orders:edit": Row(OWN_OR_OVERSEEN.get, ORDERED),
+    "orders:cancel": Row(ORDERED, ORDERED),
+    "orders:reopen": Row(ORDERED, ORDERED),
+    "orders:unlink_film": Row(ORDERED, ORDERED),
     "readings:share": Row(OWN.get, (LOGIN, "forum:post", 404, 404, 404)),
     "readings:withdraw": Row(OWN.get, (LOGIN, "readings:detail", 404, 404, 404)),
     "forum:list": SIGNED_IN,
@@ -519,6 +532,9 @@ def site_objects(
         "admin:forum_report_history": [report.pk],
         "admin:mlcore_modelversion_activate": [earlier.pk],
     }
+    order = ordering.make_order(doctor)
+    about |= {f"orders:{page}": [order.pk] for page in ("detail", "edit", "cancel", "reopen")}
+    about["orders:unlink_film"] = [order.pk, 9999]
     tasks = "admin:django_tasks_database_dbtaskresult"
     about |= {f"{tasks}_{page}": [task.pk] for page in ("change", "delete", "history", "retry")}
     about |= incoming_pages.objects()
@@ -543,6 +559,12 @@ def site_objects(
         "readings:views": lambda: {"name": "new"},
         "readings:view": lambda: {"name": "renamed"},
         "readings:edit": patient_details,
+        "orders:new": lambda: ordering.fields(
+            recipient=f"doctor-{doctor.pk}", patient_number="B1"
+        ),
+        "orders:edit": lambda: ordering.fields(
+            recipient=f"doctor-{doctor.pk}", patient_number="B1"
+        ),
         "readings:review": lambda: {"verdict": "NORMAL"},
         "readings:reports": lambda: {"reading": reading.pk},
         "readings:diagnosis": lambda: {

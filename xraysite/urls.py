@@ -33,6 +33,7 @@ urlpatterns = [
     path("accounts/sessions/", include("allauth.usersessions.urls")),
     path("readings/", include("diagnosis.urls")),
     path("patients/", include("diagnosis.patient_urls")),
+    path("orders/", include("exchange.orders.urls")),
     path("forum/", include("forum.urls")),
     path("models/", include("mlcore.urls")),
     path("admin/who-saw/", admin.site.admin_view(access_log_view), name="who_saw"),
