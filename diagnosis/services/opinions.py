@@ -11,6 +11,7 @@ from accounts.audit import recording
 from diagnosis.models import Reading, Review, Verdict, agreement_of
 from diagnosis.models.findings import finding, summary
 from diagnosis.models.opinion import Confidence, Opinion, OpinionDraft, Stage
+from diagnosis.signals import Change, reading_changed
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -106,6 +107,7 @@ def record_opinion(
     )
     _make_current(reading, review, opinion)
     OpinionDraft.objects.filter(reading=reading, doctor=doctor).delete()
+    reading_changed.send(Reading, reading=reading, what=Change.OPINION)
     return opinion
 
 

@@ -9,6 +9,7 @@ from xraysite.common import env
 
 from .batches import *  # noqa: F403
 from .headers import *  # noqa: F403
+from .outgoing import *  # noqa: F403
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 # Everything that the site writes. `xraysite.common.private_files` sets its mode to 0700.
