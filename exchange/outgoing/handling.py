@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.audit import recording
 from accounts.models import User
 from diagnosis.models import Reading
-from exchange.outgoing import queueing, reasons, transport
+from exchange.outgoing import reasons, running, transport
 from exchange.outgoing.models import Delivery, Target
 
 State = Delivery.State
@@ -36,9 +36,9 @@ def retry(*, supervisor: User, delivery_ids: Collection[uuid.UUID]) -> int:
     chosen = _chosen(supervisor, delivery_ids).exclude(state=State.SENDING)
     for delivery in chosen:
         if delivery.state == State.WAITING:
-            queueing.hurry(delivery)
+            running.hurry(delivery)
         else:
-            queueing.enqueue(delivery.reading_id, delivery.target)
+            running.enqueue(delivery.reading_id, delivery.target)
         _record(delivery, "result-retried")
     return len(chosen)
 

@@ -43,29 +43,7 @@ def queue(reading_id: uuid.UUID) -> list[Delivery]:
         Reading.DoesNotExist: the reading has been purged.
     """
     reading = Reading.objects.defer("activation_map").get(pk=reading_id)
-    return [enqueue(reading_id, target) for target in targets_for(reading)]
-
-
-def enqueue(reading_id: uuid.UUID, target: Target) -> Delivery:
-    """Queue a reading's result for one target."""
-    delivery, is_new = Delivery.objects.get_or_create(
-        reading_id=reading_id,
-        target=target,
-        state=State.WAITING,
-        defaults={"due_at": timezone.now()},
-    )
-    if is_new:
-        running.start(delivery.pk)
-    elif delivery.attempts:
-        hurry(delivery)
-    return delivery
-
-
-def hurry(delivery: Delivery) -> None:
-    """Try a waiting delivery at once, because it has something new to send or somebody asks."""
-    delivery.due_at = timezone.now()
-    Delivery.objects.filter(pk=delivery.pk).update(due_at=delivery.due_at)
-    running.start(delivery.pk)
+    return [running.enqueue(reading_id, target) for target in targets_for(reading)]
 
 
 def withdraw(reading: Reading) -> None:

@@ -7,7 +7,6 @@ workers' heartbeat, by whatever is queued next, and by `manage.py recover_tasks`
 import logging
 import threading
 import uuid
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -18,15 +17,14 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django_tasks_db.models import DBTaskResult
 
-from exchange.outgoing.models import Delivery
+from exchange.outgoing import sending
+from exchange.outgoing.models import Delivery, Target
 from xraysite.common.background import tasks
 from xraysite.common.background.tasks import TaskFailedError, TryAgainError, background_task
 
 logger = logging.getLogger(__name__)
 
 State = Delivery.State
-# After this time, another task may take over a delivery whose task has vanished.
-ABANDONED = timedelta(minutes=10)
 # How long the thread waits for a delivery that is due later, before it looks again.
 LONGEST_WAIT = 60
 
@@ -34,17 +32,37 @@ LONGEST_WAIT = 60
 @background_task(_("Send a result to another system"))
 def send_result(context: Any, *, delivery_id: str) -> str:
     """Send a delivery. May run twice: the target then gets the same objects again."""
-    from exchange.outgoing import sending
-
     try:
-        return sending.send(uuid.UUID(delivery_id), by=str(context.task_result.id))
+        return _send(uuid.UUID(delivery_id), by=str(context.task_result.id))
     except sending.LaterError as error:
         raise TryAgainError(str(error), after=error.after) from error
     except sending.GivenUpError as error:
         raise TaskFailedError(str(error)) from error
 
 
-def start(delivery_id: uuid.UUID) -> None:
+def enqueue(reading_id: uuid.UUID, target: Target) -> Delivery:
+    """Queue a reading's result for one target."""
+    delivery, is_new = Delivery.objects.get_or_create(
+        reading_id=reading_id,
+        target=target,
+        state=State.WAITING,
+        defaults={"due_at": timezone.now()},
+    )
+    if is_new:
+        _start(delivery.pk)
+    elif delivery.attempts:
+        hurry(delivery)
+    return delivery
+
+
+def hurry(delivery: Delivery) -> None:
+    """Try a waiting delivery at once, because it has something new to send or somebody asks."""
+    delivery.due_at = timezone.now()
+    Delivery.objects.filter(pk=delivery.pk).update(due_at=delivery.due_at)
+    _start(delivery.pk)
+
+
+def _start(delivery_id: uuid.UUID) -> None:
     """Let a delivery be sent once the current transaction is committed."""
     if tasks.has_workers():
         tasks.enqueue(send_result, delivery_id=delivery_id)
@@ -59,8 +77,8 @@ def recover() -> int:
         return send_due("recovery")
     now = timezone.now()
     lost = Delivery.objects.filter(
-        Q(state=State.WAITING, due_at__lt=now - ABANDONED)
-        | Q(state=State.SENDING, claimed_at__lt=now - ABANDONED)
+        Q(state=State.WAITING, due_at__lt=now - sending.ABANDONED)
+        | Q(state=State.SENDING, claimed_at__lt=now - sending.ABANDONED)
     )
     keys = set(lost.values_list("pk", flat=True)[:1000])
     if keys:
@@ -83,15 +101,21 @@ def _in_database_queue() -> set[uuid.UUID]:
     return {uuid.UUID(each["kwargs"]["delivery_id"]) for each in arguments}
 
 
+def _send(delivery_id: uuid.UUID, *, by: str) -> str:
+    try:
+        return sending.send(delivery_id, by=by)
+    except sending.NewerError as error:
+        enqueue(error.delivery.reading_id, error.delivery.target)
+        return f"Not sent: {error}"
+
+
 def send_due(by: str) -> int:
     """Send everything that is due, one after the other; return how many were tried."""
-    from exchange.outgoing import sending
-
     tried: set[uuid.UUID] = set()
     while (key := _next(tried)) is not None:
         tried.add(key)
         try:
-            sending.send(key, by=by)
+            _send(key, by=by)
         except (sending.LaterError, sending.GivenUpError) as error:
             logger.warning("Delivery %s was not sent: %s", key, error)
     return len(tried)
@@ -101,7 +125,7 @@ def _next(tried: set[uuid.UUID]) -> uuid.UUID | None:
     now = timezone.now()
     due = Delivery.objects.filter(
         Q(state=State.WAITING, due_at__lte=now)
-        | Q(state=State.SENDING, claimed_at__lt=now - ABANDONED)
+        | Q(state=State.SENDING, claimed_at__lt=now - sending.ABANDONED)
     )
     return due.exclude(pk__in=tried).order_by("due_at").values_list("pk", flat=True).first()
 

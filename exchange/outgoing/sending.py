@@ -17,19 +17,20 @@ from django.utils import timezone
 from accounts.audit.recording import record_access
 from diagnosis.models import Reading, Review
 from diagnosis.services.films import FilmMissingError
-from exchange.outgoing import queueing, reasons
+from exchange.outgoing import reasons
 from exchange.outgoing.models import Delivery
 from exchange.outgoing.objects import building
 from exchange.outgoing.objects.building import Made
 from exchange.outgoing.reasons import ReasonError
 from exchange.outgoing.rules import obstacle
-from exchange.outgoing.running import ABANDONED
 from exchange.outgoing.transport import Answer, BusyError, RefusedError, open_transport
 from xraysite.common.decoders.errors import DecoderUnavailableError
 
 logger = logging.getLogger(__name__)
 
 State = Delivery.State
+# After this time, another process may take over a delivery whose process has vanished.
+ABANDONED = timedelta(minutes=10)
 # Times to wait after each try: about four days in all, so that a weekend passes.
 DELAYS = [timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 180, 360)]
 DELAYS += [timedelta(hours=12)] * 7
@@ -51,6 +52,18 @@ class GivenUpError(ReasonError):
     """Raised if a result will not be sent without a person."""
 
 
+class NewerError(ReasonError):
+    """Raised if the target has an earlier version; another delivery has to send the current one.
+
+    Attributes:
+        delivery: the delivery of the earlier version.
+    """
+
+    def __init__(self, delivery: Delivery) -> None:
+        super().__init__(reasons.NEWER)
+        self.delivery = delivery
+
+
 class _ObstacleError(ReasonError):
     """Raised if a result is not to be sent after all; the message says why."""
 
@@ -67,6 +80,7 @@ def send(delivery_id: uuid.UUID, *, by: str) -> str:
     Raises:
         LaterError: the target could not be reached or was busy.
         GivenUpError: the target refused an object, or an object cannot be made.
+        NewerError: an earlier version was sent in part.
     """
     delivery = Delivery.objects.select_related("target").filter(pk=delivery_id).first()
     if delivery is None or not _claim(delivery, by):
@@ -85,6 +99,9 @@ def send(delivery_id: uuid.UUID, *, by: str) -> str:
         raise _later(delivery, error) from error
     except RefusedError as error:
         raise _given_up(delivery, error) from error
+    except NewerError as error:
+        _finish(delivery, State.CANCELLED, error=error.stored)
+        raise
     except _ObstacleError as error:
         _finish(delivery, State.CANCELLED, error=error.stored)
         return f"Not sent: {error}"
@@ -142,13 +159,12 @@ def _objects(delivery: Delivery, reading: Reading) -> list[Made]:
     Raises:
         BusyError: this site cannot make the objects now.
         RefusedError: the objects cannot be made.
-        _ObstacleError: another delivery sends the current version.
+        NewerError: the target has objects of another version by this delivery.
     """
     try:
         context = building.current(reading)
         if delivery.sent and delivery.version != context.version:
-            queueing.enqueue(reading.pk, delivery.target)
-            raise _ObstacleError(reasons.NEWER)
+            raise NewerError(delivery)
         delivery.version = context.version
         Delivery.objects.filter(pk=delivery.pk).update(version=context.version)
         kinds = building.kinds_of(context, delivery.target.kinds)
@@ -157,7 +173,7 @@ def _objects(delivery: Delivery, reading: Reading) -> list[Made]:
         raise RefusedError(reasons.FILM_MISSING) from error
     except DecoderUnavailableError as error:
         raise BusyError(reasons.NOT_DECODED) from error
-    except (_ObstacleError, DatabaseError):
+    except (NewerError, DatabaseError):
         raise
     except Exception as error:
         # Whatever a library finds wrong with a file: other results must still be sent.

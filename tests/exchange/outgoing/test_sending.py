@@ -193,7 +193,7 @@ def test_a_killed_process_sends_the_rest_with_the_same_uids(reading, monkeypatch
         assert states() == [State.SENDING]
         running.send_due("thread-2")
         assert states() == [State.SENDING], "it may still be sending"
-        long_ago = timezone.now() - running.ABANDONED - datetime.timedelta(minutes=1)
+        long_ago = timezone.now() - sending.ABANDONED - datetime.timedelta(minutes=1)
         Delivery.objects.update(claimed_at=long_ago)
         running.send_due("thread-2")
         assert states() == [State.SENT]
@@ -225,6 +225,25 @@ def test_a_correction_before_sending_is_sent_in_its_new_version(reading, doctor)
         assert {str(each.PatientSex) for each in archive.got} == {"M"}
     assert len(archive.got) == 4
     assert Delivery.objects.get().note == ""
+
+
+def test_a_version_sent_in_part_is_not_mixed_with_a_newer_one(reading, doctor):
+    with dicom_archive([str(Comprehensive3DSRStorage)]) as archive:
+        to = target(port=archive.port)
+        sign(reading)
+        running.send_due("test")
+    Delivery.objects.update(state=State.WAITING)
+    details = PatientDetails("陳小明", 3, reading.exam_date, number="A123", sex="M")
+    edit_reading(doctor=doctor, reading_id=reading.pk, patient=details)
+    with dicom_archive() as archive:
+        to.port = archive.port
+        to.save()
+        running.send_due("test")
+        assert len(archive.got) == 4
+        assert {str(each.PatientSex) for each in archive.got} == {"M"}
+    assert states() == [State.CANCELLED, State.SENT]
+    first = Delivery.objects.order_by("created_at").first()
+    assert (list(first.sent), first.note) == (["sr"], "CORRECTED")
 
 
 def test_supervisors_are_told_what_to_remove_elsewhere(reading, doctor, supervisor):
