@@ -100,10 +100,14 @@ def opened(made: Made) -> Any:
     return dcmread(io.BytesIO(made.data))
 
 
+EVERYTHING = {"sends_picture": True, "sends_map": True, "sends_document": True}
+
+
 def target(**fields: Any) -> Target:
+    """Create a system that gets structured reports, which are made quickly."""
     stated = {
         "name": "PACS", "is_enabled": True, "ae_title": "PACS", "host": "127.0.0.1", "port": 9,
-        "sends_map": True,
+        "sends_picture": False, "sends_map": False, "sends_document": False,
     }  # fmt: skip
     return Target.objects.create(**(stated | fields))
 

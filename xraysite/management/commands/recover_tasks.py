@@ -28,6 +28,6 @@ class Command(BaseCommand):
         tasks, lost, films = workers.put_back(), mails.requeue(), running.revive()
         self.stdout.write(f"{tasks} tasks of dead workers, {lost} emails without a task.")
         for name, number in recovery.run().items():
-            self.stdout.write(f"{number} {name} start again.")
+            self.stdout.write(f"{number} {name} started again.")
         if films:
             self.stdout.write(f"{films} X-rays of batches wait again.")
