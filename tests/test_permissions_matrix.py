@@ -460,13 +460,10 @@ def site_objects(
     merge = patient_moves.merge_patients(
         supervisor=supervisor, source_id=others[0].pk, target_id=patient.pk, reason="r"
     )
-<<<<<<< HEAD
     # Without an address: its connection fails at once.
     target = Target.objects.create(name="PACS", way="STOW")
     delivery = Delivery.objects.create(reading=reading, target=target, due_at=timezone.now())
-=======
     token, _secret = make_token(owner=doctor, name="van", scopes=["readings:read"], days=30)
->>>>>>> main
     about = {
         "accounts:revoke_token": [token.pk],
         "admin:tokens_apitoken_change": [token.pk],
