@@ -5,12 +5,13 @@ from typing import Any, cast
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
+from django.forms import CheckboxSelectMultiple
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
-from django.utils.translation import gettext, ngettext
+from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
@@ -21,6 +22,7 @@ from exchange.outgoing.reasons import shown
 from exchange.outgoing.texts import object_names
 from exchange.outgoing.transport.answers import TransportError
 from xraysite.common.admin import ReadOnlyAdmin
+from xraysite.common.dates import short_datetime
 from xraysite.common.paging import BoundedPaginator
 
 
@@ -30,7 +32,6 @@ class TargetAdmin(admin.ModelAdmin):
 
     list_display = ["name", "way", "where", "when", "is_enabled"]
     list_filter = ["is_enabled", "way"]
-    filter_horizontal = ["teams"]
     change_form_template = "admin/outgoing/target/change_form.html"
     fieldsets = [
         (None, {"fields": ["name", "is_enabled", "way"]}),
@@ -55,6 +56,10 @@ class TargetAdmin(admin.ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def formfield_for_manytomany(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        kwargs["widget"] = CheckboxSelectMultiple()
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     def get_urls(self) -> list[URLPattern]:
         view = require_http_methods(["GET", "POST"])(self.test_view)
@@ -106,8 +111,7 @@ class TargetAdmin(admin.ModelAdmin):
 class DeliveryAdmin(ReadOnlyAdmin):
     """What was and is to be sent, the latest first. It names readings, not patients."""
 
-    list_display = ["reading_link", "target", "state", "objects", "created_at", "next_try",
-                    "attempts", "reason", "note"]  # fmt: skip
+    list_display = ["reading_link", "target", "progress", "created_at", "objects", "remarks"]
     list_filter = ["state", "note", "target"]
     list_select_related = ["target"]
     list_per_page = 50
@@ -130,7 +134,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
     @admin.action(description=_("Send now"))
     def retry(self, request: HttpRequest, chosen: QuerySet[Delivery]) -> None:
         done = handling.retry(supervisor=cast(User, request.user), delivery_ids=_keys(chosen))
-        words = ngettext("%(n)s result is sent.", "%(n)s results are sent.", done)
+        words = ngettext("%(n)s result is being sent.", "%(n)s results are being sent.", done)
         messages.success(request, words % {"n": done})
 
     @admin.action(description=_("Cancel what waits or failed"))
@@ -149,6 +153,25 @@ class DeliveryAdmin(ReadOnlyAdmin):
     def reading_link(self, delivery: Delivery) -> str:
         url = reverse("admin:diagnosis_reading_change", args=[delivery.reading_id])
         return format_html('<a href="{}">{}</a>', url, str(delivery.reading_id)[:8])
+
+    @admin.display(description=pgettext_lazy("delivery", "status"))
+    def progress(self, delivery: Delivery) -> str:
+        state = delivery.get_state_display()
+        if delivery.state != Delivery.State.WAITING or not delivery.attempts:
+            return state
+        words = ngettext(
+            "%(state)s, next try %(when)s after %(n)s try",
+            "%(state)s, next try %(when)s after %(n)s tries",
+            delivery.attempts,
+        )
+        when = short_datetime(delivery.due_at)
+        return words % {"state": state, "when": when, "n": delivery.attempts}
+
+    @admin.display(description=_("remarks"))
+    def remarks(self, delivery: Delivery) -> str:
+        """What to do, and the last error."""
+        lines = [delivery.get_note_display() if delivery.note else "", self.reason(delivery)]
+        return format_html_join("", "<div>{}</div>", ([line] for line in lines if line))
 
     @admin.display(description=_("objects"))
     def objects(self, delivery: Delivery) -> str:

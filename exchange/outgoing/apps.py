@@ -11,7 +11,7 @@ class OutgoingConfig(AppConfig):
 
     name = "exchange.outgoing"
     label = "outgoing"
-    verbose_name = _("Results sent")
+    verbose_name = _("Other systems")
 
     def ready(self) -> None:
         from exchange.outgoing import audit, queueing, running

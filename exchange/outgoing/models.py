@@ -63,8 +63,9 @@ class Target(models.Model):
         blank=True,
         validators=[RegexValidator(r"^[A-Z][A-Z0-9_]*$", _("Capital letters, digits and _."))],
         help_text=_(
-            "The bearer token is read from the environment variable OUTGOING_TOKEN_<name>, or from "
-            "the file of this name in the folder OUTGOING_TOKENS. It is never stored here."
+            "For the name PACS, the bearer token is read from the environment variable "
+            "OUTGOING_TOKEN_PACS, or from the file PACS in the folder OUTGOING_TOKENS. It is never "
+            "stored here."
         ),
     )
 
@@ -98,8 +99,8 @@ class Target(models.Model):
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:
-        verbose_name = _("system that results are sent to")
-        verbose_name_plural = _("systems that results are sent to")
+        verbose_name = _("receiving system")
+        verbose_name_plural = _("receiving systems")
         default_permissions = ()
         ordering: ClassVar = ["name"]
 
@@ -178,7 +179,10 @@ class Delivery(models.Model):
         "diagnosis.Reading", on_delete=models.CASCADE, related_name="+", verbose_name=_("reading")
     )
     target = models.ForeignKey(
-        Target, on_delete=models.PROTECT, related_name="deliveries", verbose_name=_("to")
+        Target,
+        on_delete=models.PROTECT,
+        related_name="deliveries",
+        verbose_name=_("receiving system"),
     )
     state = models.CharField(
         pgettext_lazy("delivery", "status"),
@@ -188,7 +192,7 @@ class Delivery(models.Model):
     )
     version = models.CharField(_("version"), max_length=64, blank=True)
     sent = models.JSONField(_("objects"), default=dict, blank=True)
-    created_at = models.DateTimeField(_("since"), auto_now_add=True)
+    created_at = models.DateTimeField(pgettext_lazy("delivery", "since"), auto_now_add=True)
     due_at = models.DateTimeField(_("next try"))
     attempts = models.PositiveSmallIntegerField(_("tries"), default=0)
     claimed_by = models.CharField(max_length=64, blank=True)

@@ -2,16 +2,10 @@
 
 from collections.abc import Iterable
 
-from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-NAMES = {
-    "film": _("X-ray"),
-    "sr": _("structured report"),
-    "sc": _("picture of the heatmap"),
-    "seg": _("values of the heatmap"),
-    "pdf": pgettext_lazy("object", "report"),
-}
+NAMES = {"film": _("X-ray"), "sr": "SR", "sc": "SC", "seg": "SEG", "pdf": "PDF"}
 
 
 def object_names(kinds: Iterable[str]) -> str:

@@ -146,7 +146,7 @@ def test_the_list_names_readings_and_reasons_and_no_patient(reading, as_supervis
     assert "陳小明" not in page
     assert "N4711" not in page
     chosen = {"action": "retry", "_selected_action": [Delivery.objects.first().pk]}
-    assert "1 result is sent." in text_of(as_supervisor.post(address, chosen, follow=True))
+    assert "1 result is being sent." in text_of(as_supervisor.post(address, chosen, follow=True))
     assert Delivery.objects.filter(state="WAITING").count() == 1
     chosen = {
         "action": "cancel",
