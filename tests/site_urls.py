@@ -45,7 +45,7 @@ def address_of(name: str, reading: Reading) -> str:
         return batches.address_of(name, reading.doctor)
     if name == "readings:withdraw":
         return reverse(name, args=[reading.pk, reading.pk])
-    if name.startswith("readings:"):
+    if name.startswith(("readings:", "outgoing:")):
         return reverse(name, args=[reading.pk])
     if name.startswith("forum:"):
         return board.address_of(name)

@@ -26,6 +26,7 @@ from accounts.tokens.services import make_token
 from diagnosis import retention
 from diagnosis.models import Patient, Reading, Team
 from diagnosis.services import patient_moves, sharing, shelves
+from exchange.outgoing.models import Delivery, Target
 from forum import moderation, services
 from mlcore import gates
 from mlcore.models import ModelVersion
@@ -175,6 +176,7 @@ MATRIX: dict[str, Row] = {
     "orders:cancel": Row(ORDERED, ORDERED),
     "orders:reopen": Row(ORDERED, ORDERED),
     "orders:unlink_film": Row(ORDERED, ORDERED),
+    "outgoing:dicom_zip": OWN_OR_OVERSEEN,
     "readings:share": Row(OWN.get, (LOGIN, "forum:post", 404, 404, 404)),
     "readings:withdraw": Row(OWN.get, (LOGIN, "readings:detail", 404, 404, 404)),
     "forum:list": SIGNED_IN,
@@ -375,6 +377,25 @@ MATRIX |= {
     "admin:django_tasks_database_dbtaskresult_retry": Row(
         OVERSIGHT.get, admin_page("admin:django_tasks_database_dbtaskresult_changelist", 403)
     ),
+    "admin:outgoing_target_changelist": OVERSIGHT,
+    "admin:outgoing_target_change": Row(
+        OVERSIGHT.get, admin_page("admin:outgoing_target_changelist", 403)
+    ),
+    "admin:outgoing_target_history": OVERSIGHT,
+    "admin:outgoing_target_add": Row(
+        OVERSIGHT.get, admin_page("admin:outgoing_target_changelist", 403)
+    ),
+    "admin:outgoing_target_delete": NOBODY,
+    "admin:outgoing_target_test": Row(
+        OVERSIGHT.get, admin_page("admin:outgoing_target_change", 403)
+    ),
+    "admin:outgoing_delivery_changelist": Row(
+        OVERSIGHT.get, admin_page("admin:outgoing_delivery_changelist", 403)
+    ),
+    "admin:outgoing_delivery_change": Row(admin_page(200, 403), admin_page(403, 403)),
+    "admin:outgoing_delivery_history": OVERSIGHT,
+    "admin:outgoing_delivery_add": NOBODY,
+    "admin:outgoing_delivery_delete": NOBODY,
     "admin:forum_category_changelist": OVERSIGHT,
     "admin:forum_category_change": Row(
         OVERSIGHT.get, admin_page("admin:forum_category_changelist", 403)
@@ -492,6 +513,9 @@ def site_objects(
     merge = patient_moves.merge_patients(
         supervisor=supervisor, source_id=others[0].pk, target_id=patient.pk, reason="r"
     )
+    # Without an address: its connection fails at once.
+    target = Target.objects.create(name="PACS", way="STOW")
+    delivery = Delivery.objects.create(reading=reading, target=target, due_at=timezone.now())
     token, _secret = make_token(owner=doctor, name="van", scopes=["readings:read"], days=30)
     about = {
         "accounts:revoke_token": [token.pk],
@@ -538,6 +562,13 @@ def site_objects(
     tasks = "admin:django_tasks_database_dbtaskresult"
     about |= {f"{tasks}_{page}": [task.pk] for page in ("change", "delete", "history", "retry")}
     about |= incoming_pages.objects()
+    pages = ("change", "delete", "history")
+    about |= {f"admin:outgoing_target_{page}": [target.pk] for page in (*pages, "test")}
+    about |= {f"admin:outgoing_delivery_{page}": [delivery.pk] for page in pages}
+    fields_of_target = {
+        "name": "PACS", "way": "STOW", "url": "https://pacs.example.org/", "port": 104,
+        "own_ae_title": "XRAYSITE", "when": "SIGNED",
+    }  # fmt: skip
     fields_of_team = {
         "name": "Ward 1", "memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0,
     }  # fmt: skip
@@ -603,6 +634,11 @@ def site_objects(
         "admin:diagnosis_patient_split": lambda: {"reading": [reading.pk], "reason": "r"},
         "admin:diagnosis_team_add": lambda: fields_of_team | {"name": "Ward 2"},
         "admin:diagnosis_team_change": lambda: fields_of_team,
+        "admin:outgoing_target_add": lambda: fields_of_target | {"name": "other"},
+        "admin:outgoing_target_change": lambda: fields_of_target,
+        "admin:outgoing_delivery_changelist": lambda: {
+            "action": "cancel", "_selected_action": [delivery.pk],
+        },
         "admin:forum_category_add": lambda: fields_of_category,
         "admin:forum_category_change": lambda: fields_of_category,
         "admin:forum_report_change": lambda: {"do": "leave"},

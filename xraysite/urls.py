@@ -32,6 +32,7 @@ urlpatterns = [
     path("accounts/sso/", include("accounts.sso.urls")),
     path("accounts/sessions/", include("allauth.usersessions.urls")),
     path("readings/", include("diagnosis.urls")),
+    path("exchange/", include("exchange.outgoing.urls")),
     path("patients/", include("diagnosis.patient_urls")),
     path("orders/", include("exchange.orders.urls")),
     path("forum/", include("forum.urls")),

@@ -42,6 +42,7 @@ from diagnosis.services.linking import forget_if_empty, link_as_decided
 from diagnosis.services.patients import AGE, PatientDetails, stated_in, with_birth_date
 from diagnosis.services.second_readings import state_before_signing
 from diagnosis.services.teams import TeamChoice, team_for
+from diagnosis.signals import Change, reading_changed
 from diagnosis.validators import UploadedFilm
 from mlcore import inference
 from mlcore.cards.shown import shown_probability
@@ -258,6 +259,7 @@ def _store(
         link_as_decided(reading, conflicts.same_number, decisions)
         reading.save(force_insert=True)
         record_decisions(reading, reading.discrepancies)
+        reading_changed.send(Reading, reading=reading, what=Change.MADE)
         transaction.on_commit(lambda: storage.confirm(sha256), robust=True)
 
 
@@ -327,6 +329,7 @@ def edit_reading(
         reading.save()
         record_decisions(reading, entries)
     forget_if_empty(study)
+    reading_changed.send(Reading, reading=reading, what=Change.CORRECTED)
     return reading
 
 

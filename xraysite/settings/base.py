@@ -10,6 +10,7 @@ from xraysite.common import env
 from .batches import *  # noqa: F403
 from .dicom import *  # noqa: F403
 from .headers import *  # noqa: F403
+from .outgoing import *  # noqa: F403
 from .sso import *  # noqa: F403
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
