@@ -1,0 +1,30 @@
+"""What the headers of films state besides the patient, so that lists need not open files."""
+
+from django.db import models
+
+from diagnosis.models import Reading
+
+
+class FilmHeader(models.Model):
+    """The header of a reading's DICOM file, as far as searches show it.
+
+    Attributes:
+        attributes: elements in DICOM JSON (PS3.18, F.2); empty if the file cannot be read.
+        name: PatientName as the file writes it, with all its groups.
+        name_key: what the name that is shown is searched by, see `names.name_key`.
+    """
+
+    reading = models.OneToOneField(
+        Reading, on_delete=models.CASCADE, primary_key=True, related_name="film_header"
+    )
+    attributes = models.JSONField(default=dict)
+    name = models.CharField(max_length=400, blank=True)
+    name_key = models.TextField(blank=True)
+
+    class Meta:
+        default_permissions = ()
+        verbose_name = "header of an X-ray"
+        verbose_name_plural = "headers of X-rays"
+
+    def __str__(self) -> str:
+        return str(self.pk)
