@@ -12,6 +12,7 @@ from accounts.audit import recording
 from diagnosis import blind, storage
 from diagnosis.models import AgeScope, Label, Reading, Review, Team, agreement_of
 from diagnosis.models.discrepancies import summary
+from diagnosis.services import film_uids
 from diagnosis.services.conflicts import (
     NOTHING_DECIDED,
     Conflicts,
@@ -169,6 +170,7 @@ def _film_fields(upload: UploadedFilm, hashes: FilmHashes) -> dict[str, object]:
         "film_modality": (stated.modality or "")[:16],
         "film_view": (stated.view or "")[:16],
         "film_body_part": (stated.body_part or "")[:64],
+        **film_uids.of_header(film.header),
     }
 
 
