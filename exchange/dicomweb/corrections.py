@@ -8,6 +8,7 @@ nobody: of it, only what describes the image leaves, under UIDs made for the rea
 
 from __future__ import annotations
 
+import copy
 import datetime
 from collections.abc import Iterable, Iterator
 
@@ -67,7 +68,7 @@ def corrected(dataset: Dataset, reading: Reading) -> bool:
     before = Dataset()
     for keyword in changes:
         if keyword in dataset:
-            before[keyword] = dataset[keyword]
+            before[keyword] = copy.deepcopy(dataset[keyword])
     _make_encodable(dataset, changes.values())
     for keyword, value in changes.items():
         setattr(dataset, keyword, value)

@@ -39,9 +39,10 @@ FILM = (
     "ImagerPixelSpacing", "PresentationIntentType", "BurnedInAnnotation", "WindowCenter",
     "WindowWidth", "LossyImageCompression",
 )  # fmt: skip
+SYNTAX = "AvailableTransferSyntaxUID"
 # Facts about the image alone; the others may be another patient's if the header is disowned.
 IMPERSONAL = frozenset(
-    {*FILM, "BodyPartExamined", "Laterality", "Manufacturer", "ManufacturerModelName"}
+    {*FILM, SYNTAX, "BodyPartExamined", "Laterality", "Manufacturer", "ManufacturerModelName"}
 ) - {"ContentDate", "ContentTime", "AcquisitionDate", "AcquisitionTime"}
 # Almost every header ends within these; otherwise the whole file is read.
 HEADER_BYTES = 256 * 2**10
@@ -100,19 +101,24 @@ def follow_name(reading: Reading) -> None:
 
 
 def attributes_of(dataset: Dataset) -> dict[str, Any]:
-    """Return the elements that searches show, in DICOM JSON; unusable ones are left out."""
+    """Return the elements that searches show, in DICOM JSON; unusable ones are left out.
+
+    By keyword, because databases take a tag for the place of an item in a list.
+    """
     found = {}
     for keyword in (*STUDY, *SERIES, *FILM):
         try:
-            element = dataset[keyword] if keyword in dataset else None
-            if element is None or element.is_empty or len(str(element.value)) > MAX_VALUE:
+            if keyword not in dataset:
                 continue
-            found[f"{element.tag:08X}"] = element.to_json_dict(None, MAX_VALUE)
+            element = dataset[keyword]
+            if element.is_empty or len(str(element.value)) > MAX_VALUE:
+                continue
+            found[keyword] = element.to_json_dict(None, MAX_VALUE)
         except PYDICOM_ERRORS:
             continue
     syntax = dataset.file_meta.get("TransferSyntaxUID")
     if syntax:
-        found["00083002"] = {"vr": "UI", "Value": [str(syntax)]}
+        found[SYNTAX] = {"vr": "UI", "Value": [str(syntax)]}
     return found
 
 

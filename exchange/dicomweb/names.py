@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
 
 from diagnosis.models import Reading
 from diagnosis.search import folded
@@ -69,18 +68,15 @@ def _is_ideographic(name: str) -> bool:
     return any(unicodedata.name(letter, "").startswith(_SCRIPTS) for letter in name)
 
 
-def pattern_of(query: Sequence[str] | str) -> str:
+def pattern_of(query: str) -> str:
     """Return a regular expression for a name or other text with the wildcards `*` and `?`.
 
-    Python, SQLite (which calls Python) and PostgreSQL read it alike.
+    Python, SQLite (which calls Python) and PostgreSQL read it alike. Lines are searched for, as
+    `name_key` writes them.
     """
-    parts = []
-    for letter in folded(str(query).replace("^", " ").replace("=", " ")):
-        if letter == "*":
-            parts.append("[^\n]*")
-        elif letter == "?":
-            parts.append("[^\n]")
-        else:
-            parts.append(letter if letter.isalnum() or letter == " " else f"[{letter}]"
-                         if letter not in "^]\\-" else f"\\{letter}")  # fmt: skip
+    wild = {"*": "[^\n]*", "?": "[^\n]", " ": " "}
+    letters = folded(query.replace("^", " ").replace("=", " "))
+    parts = (
+        wild.get(letter) or (letter if letter.isalnum() else f"\\{letter}") for letter in letters
+    )
     return "(^|\n)" + "".join(parts) + "($|\n)"

@@ -6,7 +6,9 @@ import io
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from django.conf import settings
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import generate_frames
 from pydicom.uid import (
@@ -76,10 +78,10 @@ class FilmObject:
         if syntax in ("*", self.syntax):
             return self.source if self.is_original else _written(self.dataset)
         converted = _copy(self.dataset)
-        if UID(self.syntax).is_encapsulated:
+        if self.syntax == ExplicitVRBigEndian:
+            _swap_words(converted)
+        if UID(self.syntax).is_encapsulated or self.syntax == ExplicitVRBigEndian:
             self._decompress(converted)
-        elif self.syntax == ExplicitVRBigEndian:
-            converted["PixelData"].value = self.native_frame()
         converted.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         return _written(converted)
 
@@ -180,15 +182,22 @@ def _is_complete(source: bytes, dataset: Dataset) -> bool:
 
 
 def _copy(dataset: Dataset) -> Dataset:
-    """Return a copy whose elements may be replaced; their values are shared."""
+    """Return a copy to be written in any encoding; the values themselves are shared."""
     copied = Dataset()
-    for tag in dataset.keys():  # noqa: SIM118 - iterating would read each element
-        copied[tag] = dataset.get_item(tag)
+    for element in dataset:
+        copied.add(DataElement(element.tag, element.VR, element.value, already_converted=True))
     copied.file_meta = FileMetaDataset(dataset.file_meta)
-    is_implicit, is_little = dataset.original_encoding
-    copied.set_original_encoding(is_implicit, is_little, dataset.original_character_set)
-    copied._is_implicit_VR, copied._is_little_endian = None, None
     return copied
+
+
+def _swap_words(dataset: Dataset) -> None:
+    """Turn 16-bit words, which pydicom leaves as the file has them, into little endian."""
+    for element in dataset:
+        if element.VR == "SQ":
+            for item in element.value:
+                _swap_words(item)
+        elif element.VR == "OW" and element.value:
+            element.value = np.frombuffer(element.value, ">u2").astype("<u2").tobytes()
 
 
 def _written(dataset: Dataset) -> bytes:

@@ -6,9 +6,11 @@ import datetime
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-from django.db.models import Q
+from django.db.models import Q, Value
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
+from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 from django.http import QueryDict
 from django.utils.translation import gettext as _
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
@@ -64,7 +66,8 @@ def parse_query(parameters: QueryDict) -> Query:
     query.offset = _number(parameters, "offset", 0)
     if parameters.get("fuzzymatching", "").lower() == "true":
         query.warnings.append(
-            "The fuzzymatching parameter is not supported. Only literal matching has been performed."
+            "The fuzzymatching parameter is not supported. "
+            "Only literal matching has been performed."
         )
     _include(query, parameters.getlist("includefield"))
     unmatched = []
@@ -206,9 +209,7 @@ def _date(text: str) -> datetime.date:
 
 
 def _bad_date(text: str) -> datetime.date:
-    raise BadQueryError(
-        _("%(value)s is no date. Write dates as YYYYMMDD.") % {"value": text[:20]}
-    )
+    raise BadQueryError(_("%(value)s is no date. Write dates as YYYYMMDD.") % {"value": text[:20]})
 
 
 def _sex(value: str) -> Q:
@@ -251,26 +252,28 @@ def _text_of(column: str, value: str) -> Q:
 
 def _kept(keyword: str, value: str) -> Q:
     """Match what the file's header states, as far as it is kept."""
-    column = f"film_header__attributes__{_tag_of(keyword)}__Value__0"
+    column = f"film_header__attributes__{keyword}__Value__0"
     if keyword == "ReferringPhysicianName":
         groups = Q(pk__in=[])
         for group in ("Alphabetic", "Ideographic", "Phonetic"):
             groups |= Q(**{f"{column}__{group}__iregex": pattern_of(value)})
         return groups & Q(header_disowned=False)
-    if keyword in ("StudyTime", "PerformedProcedureStepStartTime") and "-" in value:
+    if keyword in _RANGES and "-" in value:
         start, _dash, end = value.partition("-")
-        condition = Q(**{f"{column}__gte": start or "000000"})
-        return condition & Q(**{f"{column}__lte": end or "235959.999999"})
-    if keyword == "PerformedProcedureStepStartDate" and "-" in value:
-        start, _dash, end = value.partition("-")
-        condition = Q(**{f"{column}__gte": start or "00000101"})
-        return condition & Q(**{f"{column}__lte": end or "99991231"})
+        in_header = KeyTransform(keyword, "film_header__attributes")
+        stated = KeyTextTransform("0", KeyTransform("Value", in_header))
+        # Times and dates compare as texts, whatever their precision.
+        condition = Q(GreaterThanOrEqual(stated, Value(start or "0")))
+        return condition & Q(LessThanOrEqual(stated, Value(f"{end or '9'}~")))
     condition = _text_of(column, value)
     if value.isascii() and value.lstrip("-").isdigit():
         condition |= Q(**{column: int(value)})
     return condition if keyword in headers.IMPERSONAL else condition & Q(header_disowned=False)
 
 
+_RANGES = frozenset(
+    {"StudyTime", "PerformedProcedureStepStartTime", "PerformedProcedureStepStartDate"}
+)
 _KEPT = frozenset({*headers.STUDY, *headers.SERIES, *headers.FILM}) - {"RequestAttributesSequence"}
 _MATCHES: Mapping[str, Callable[[str], Q]] = {
     "StudyInstanceUID": _uid_list(uids.in_study),
@@ -286,5 +289,3 @@ _MATCHES: Mapping[str, Callable[[str], Q]] = {
     "ModalitiesInStudy": _modality,
     "AccessionNumber": _accession,
 }
-
-

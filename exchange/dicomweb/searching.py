@@ -87,9 +87,10 @@ def search(
 
 def newest_of_each(readings: Iterable[Reading]) -> list[Reading]:
     """Return one reading for each film, the first: several doctors may have read the same."""
-    return list({uids.instance_uid(reading): reading for reading in reversed([*readings])}.values())[
-        ::-1
-    ]
+    found: dict[str, Reading] = {}
+    for reading in readings:
+        found.setdefault(uids.instance_uid(reading), reading)
+    return list(found.values())
 
 
 _KEYS: dict[str, Callable[[Reading], str]] = {
@@ -146,55 +147,59 @@ class _Row:
         self.name = header.name if header is not None else ""
         self.kept: Row = header.attributes if header is not None else captured(reading)
         if reading.header_disowned:
-            allowed = {tag_of(keyword) for keyword in headers.IMPERSONAL} | {"00083002"}
-            self.kept = {tag: value for tag, value in self.kept.items() if tag in allowed}
+            allowed = headers.IMPERSONAL & self.kept.keys()
+            self.kept = {keyword: self.kept[keyword] for keyword in allowed}
         self.row: Row = {"00080005": element("CS", "ISO_IR 192")}
 
     def made(self, level: Level, query: Query) -> Row:
         address = f"{self.root}/studies/{uids.study_uid(self.reading)}"
         everything = query.everything
         self._add_study(everything)
+        if level == "studies":
+            self._add_counts()
         if level != "studies":
             address += f"/series/{uids.series_uid(self.reading)}"
             self._add_series(everything, with_count=level == "series")
         if level == "instances":
             address += f"/instances/{uids.instance_uid(self.reading)}"
             self._add_film(everything)
-        for tag in query.included:
-            if tag in self.kept:
-                self.row.setdefault(tag, self.kept[tag])
+        for keyword in self.kept:
+            if tag_of(keyword) in query.included:
+                self.row.setdefault(tag_of(keyword), self.kept[keyword])
         self.row["00081190"] = element("UR", address)
         return dict(sorted(self.row.items()))
 
     def _add(self, keywords: Iterable[str]) -> None:
         for keyword in keywords:
-            tag = tag_of(keyword)
-            if tag in self.kept:
-                self.row[tag] = self.kept[tag]
+            if keyword in self.kept:
+                self.row[tag_of(keyword)] = self.kept[keyword]
 
     def _add_study(self, everything: bool) -> None:
-        reading, films = self.reading, self.films
+        reading = self.reading
         birth = reading.patient_birth_date
         stated = {} if reading.header_disowned else reading.film_patient or {}
         groups = shown_name(reading, self.name)
-        series = {uids.series_uid(film) for film in films}
         self.row |= {
             "00080020": element("DA", f"{reading.exam_date:%Y%m%d}"),
             "00080050": element("SH", stated.get("accession_number")),
             "00080056": element("CS", "ONLINE"),
-            "00080061": {"vr": "CS", "Value": sorted({modality_of(film) for film in films})},
             "00100010": {"vr": "PN", "Value": [groups]} if groups else {"vr": "PN"},
             "00100020": element("LO", reading.patient_number),
             "00100030": element("DA", f"{birth:%Y%m%d}" if birth else ""),
             "00100040": element("CS", reading.patient_sex),
             "00101010": element("AS", f"{reading.patient_age_years:03d}Y"),
             "0020000D": element("UI", uids.study_uid(reading)),
-            "00201206": element("IS", len(series)),
-            "00201208": element("IS", len(films)),
         }
         for keyword in _STUDY[:3]:  # returned although empty
             self.row[tag_of(keyword)] = {"vr": _VRS[keyword]}
         self._add([*_STUDY, *(headers.STUDY if everything else ())])
+
+    def _add_counts(self) -> None:
+        series = {uids.series_uid(film) for film in self.films}
+        modalities = sorted({modality_of(film) for film in self.films})
+        self.row["00080061"] = {"vr": "CS", "Value": modalities}
+        self.row["00201206"] = element("IS", len(series))
+        self.row["00201208"] = element("IS", len(self.films))
 
     def _add_series(self, everything: bool, *, with_count: bool) -> None:
         self.row["00080060"] = element("CS", modality_of(self.reading))
@@ -204,15 +209,11 @@ class _Row:
         self._add([*_SERIES, *(headers.SERIES if everything else ())])
 
     def _add_film(self, everything: bool) -> None:
-        for tag in ("00201206", "00201208"):  # counts of the study
-            self.row.pop(tag, None)
         self.row["00080016"] = element("UI", sop_class_of(self.reading))
         self.row["00080018"] = element("UI", uids.instance_uid(self.reading))
         self.row["00280010"] = element("US", self.reading.film_height)
         self.row["00280011"] = element("US", self.reading.film_width)
-        if "00083002" in self.kept:
-            self.row["00083002"] = self.kept["00083002"]
-        self._add([*_FILM, *(headers.FILM if everything else ())])
+        self._add([headers.SYNTAX, *_FILM, *(headers.FILM if everything else ())])
 
 
 _VRS = {"StudyTime": "TM", "StudyID": "SH", "ReferringPhysicianName": "PN"}
@@ -224,15 +225,15 @@ def captured(reading: Reading) -> Row:
         return {}
     series = captures.SERIES.format(format=reading.film_format)
     return {
-        "00080008": {"vr": "CS", "Value": ["DERIVED", "SECONDARY"]},
-        "00083002": element("UI", "1.2.840.10008.1.2.1"),
-        "0008103E": element("LO", series),
-        "00200011": element("IS", 1),
-        "00200013": element("IS", 1),
-        "00280002": element("US", 1),
-        "00280004": element("CS", "MONOCHROME2"),
-        "00280100": element("US", 8),
-        "00280101": element("US", 8),
+        "ImageType": {"vr": "CS", "Value": ["DERIVED", "SECONDARY"]},
+        headers.SYNTAX: element("UI", "1.2.840.10008.1.2.1"),
+        "SeriesDescription": element("LO", series),
+        "SeriesNumber": element("IS", 1),
+        "InstanceNumber": element("IS", 1),
+        "SamplesPerPixel": element("US", 1),
+        "PhotometricInterpretation": element("CS", "MONOCHROME2"),
+        "BitsAllocated": element("US", 8),
+        "BitsStored": element("US", 8),
     }
 
 
