@@ -17,6 +17,7 @@ VAR_DIR = env.directory("XRAYSITE_VAR", default=BASE_DIR / "var")
 INSTALLED_APPS = [
     "xraysite",
     "accounts",
+    "accounts.tokens",
     "auditlog",  # after accounts, which replaces its management commands
     "diagnosis",
     "forum",
@@ -63,6 +64,7 @@ MIDDLEWARE = [
     "xraysite.common.null_characters.NullCharactersMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "accounts.middleware.TokenMiddleware",
     "accounts.middleware.ApprovalRequiredMiddleware",
     "accounts.middleware.TwoFactorRequiredMiddleware",
     "accounts.middleware.PrivatePagesMiddleware",
@@ -75,6 +77,9 @@ MIDDLEWARE = [
     "xraysite.common.decoders.turns.DecoderTurnsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]
+
+# Addresses for programs: a token counts there, and a session does not.
+TOKEN_PATHS = ("/api/", "/dicomweb/", "/fhir/")
 
 ROOT_URLCONF = "xraysite.urls"
 WSGI_APPLICATION = "xraysite.wsgi.application"
