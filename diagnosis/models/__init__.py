@@ -7,6 +7,7 @@ from diagnosis.models.batch import (
     MOVING,
     Batch,
     BatchItem,
+    BatchSource,
     ItemState,
 )
 from diagnosis.models.choices import (
@@ -56,6 +57,7 @@ __all__ = [
     "Agreement",
     "Batch",
     "BatchItem",
+    "BatchSource",
     "Confidence",
     "ConfirmedDiagnosis",
     "Diagnosis",
