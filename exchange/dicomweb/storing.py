@@ -1,19 +1,27 @@
-"""Storing films that arrive over STOW-RS: each goes the way of a file that its doctor sends."""
+"""Storing films that arrive over STOW-RS.
+
+With the token of a doctor, a film goes the way of a file that the doctor sends. With that of a
+supervisor, who reads no films, it goes the way of one from a machine: routing rules decide.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 from pydicom.dataset import Dataset
 
 from accounts import account_limits
 from accounts.audit.recording import record_event
+from accounts.tokens.services import token_of
 from diagnosis.batches import receiving
 from diagnosis.models import BatchItem, BatchSource, ItemState, Reading
 from diagnosis.services import quotas
@@ -24,13 +32,18 @@ from exchange.dicomweb.accept import DICOM
 from exchange.dicomweb.models import SentFilm
 from exchange.dicomweb.parts import ReceivedPart, received
 from exchange.dicomweb.searching import element
+from exchange.incoming import receiving as arrivals
+from exchange.incoming import routing
 from mlcore.engine.films.dicom.kinds import check_kind
 from mlcore.engine.films.dicom.patient import read_header
 from mlcore.engine.films.dicom.pixels import check_syntax
-from mlcore.engine.films.dicom.reader import parse
+from mlcore.engine.films.dicom.reader import parse, without_meta
 from mlcore.engine.films.dicom.tags import text
 from mlcore.engine.films.errors import FilmError
 from mlcore.engine.films.film import is_dicom
+from xraysite.common.background import tasks
+from xraysite.common.background.tasks import background_task, enqueue
+from xraysite.common.client_address import client_address
 from xraysite.common.faults import fault_of
 
 if TYPE_CHECKING:
@@ -60,6 +73,7 @@ class Outcome:
     Attributes:
         sop_class, instance, study, series: its UIDs, "" as far as they are not known.
         failure: why it was not taken; None if it was, or had been before.
+        syntax: its transfer syntax.
     """
 
     sop_class: str = ""
@@ -67,6 +81,10 @@ class Outcome:
     study: str = ""
     series: str = ""
     failure: int | None = None
+    syntax: str = ""
+
+
+Take = Callable[[bytes, Outcome], None]
 
 
 @dataclass
@@ -116,25 +134,30 @@ def _address(outcome: Outcome, root: str) -> dict[str, Any]:
     return {"00081190": element("UR", f"{root}/{path}")}
 
 
-def store(*, doctor: User, request: HttpRequest, study: str = "") -> Receipt:
+def store(*, user: User, request: HttpRequest, study: str = "") -> Receipt:
     """Take the films of a message, one at a time.
 
-    A film that its doctor has sent or read before is not taken again, and counts as stored.
+    A film that was sent or read before is not taken again, and counts as stored.
 
     Args:
-        doctor: whose films they are.
+        user: the token's: a doctor, or a supervisor.
         request: its body has not been read.
         study: the Study Instance UID that they must have, "" for any.
 
     Raises:
+        PermissionDenied: the user is neither.
         parts.MalformedError, parts.TooManyPartsError: what precedes is stored.
     """
     receipt = Receipt()
-    if not doctor.has_perm("diagnosis.add_reading"):
+    if user.has_perm("diagnosis.add_reading"):
+        take: Take = partial(_give_to, user)
+    elif user.has_perm("diagnosis.oversee_reading"):
+        take = partial(_let_route, request)
+    else:
         raise PermissionDenied
     try:
         for part in received(request, max_bytes=settings.FILM_MAX_BYTES):
-            receipt.outcomes.append(_taken(doctor, part, study))
+            receipt.outcomes.append(_taken(take, part, study))
     finally:
         failures = sum(outcome.failure is not None for outcome in receipt.outcomes)
         detail = {"stored": len(receipt.outcomes) - failures, "failed": failures}
@@ -142,7 +165,7 @@ def store(*, doctor: User, request: HttpRequest, study: str = "") -> Receipt:
     return receipt
 
 
-def _taken(doctor: User, part: ReceivedPart, study: str) -> Outcome:
+def _taken(take: Take, part: ReceivedPart, study: str) -> Outcome:
     outcome = Outcome()
     try:
         if part.file is None:
@@ -150,17 +173,25 @@ def _taken(doctor: User, part: ReceivedPart, study: str) -> Outcome:
         if part.type != DICOM:
             raise _RefusedError(NOT_UNDERSTOOD)
         data = part.file.read()
-        _identify(data, outcome)
+        outcome.syntax = _identify(data, outcome)
         if study and outcome.study != study:
             raise _RefusedError(NO_MATCH)
-        _take(doctor, data, outcome)
+        take(data, outcome)
+    except OSError as error:
+        if (fault := fault_of(error)) is None:
+            raise
+        logger.error("%s: an X-ray sent over DICOMweb cannot be stored: %s", fault.code, error)
+        outcome.failure = OUT_OF_RESOURCES
     except _RefusedError as error:
         outcome.failure = error.reason
     return outcome
 
 
-def _identify(data: bytes, outcome: Outcome) -> None:
+def _identify(data: bytes, outcome: Outcome) -> str:
     """Find out what a file is, and refuse everything but plain radiographs.
+
+    Returns:
+        Its transfer syntax.
 
     Raises:
         _RefusedError: it is no DICOM file, none of an X-ray, or has no UIDs.
@@ -180,6 +211,7 @@ def _identify(data: bytes, outcome: Outcome) -> None:
     if not all((outcome.sop_class, outcome.instance, outcome.study, outcome.series)):
         raise _RefusedError(NO_MATCH)
     _check_class(dataset, header.modality)
+    return str(dataset.file_meta.TransferSyntaxUID)
 
 
 def _check_class(dataset: Dataset, modality: str | None) -> None:
@@ -195,8 +227,8 @@ def _check_class(dataset: Dataset, modality: str | None) -> None:
         raise _RefusedError(NO_SUCH_SYNTAX) from error
 
 
-def _take(doctor: User, data: bytes, outcome: Outcome) -> None:
-    """Store a film to be read, unless it is known.
+def _give_to(doctor: User, data: bytes, outcome: Outcome) -> None:
+    """Let a doctor read a film, unless it is known.
 
     Raises:
         _RefusedError: it cannot be stored now.
@@ -211,7 +243,7 @@ def _take(doctor: User, data: bytes, outcome: Outcome) -> None:
             path=f"{outcome.instance}.dcm",
             data=data,
             source=BatchSource.DICOMWEB,
-            then=lambda item: _remember(doctor, outcome.instance, item),
+            then=partial(_remember, doctor, outcome.instance),
         )
     except IntegrityError:
         return  # sent twice at the same moment
@@ -219,11 +251,36 @@ def _take(doctor: User, data: bytes, outcome: Outcome) -> None:
         raise _RefusedError(OUT_OF_RESOURCES) from error
     except PermissionDenied as error:
         raise _RefusedError(NOT_AUTHORIZED) from error
-    except OSError as error:
-        if (fault := fault_of(error)) is None:
-            raise
-        logger.error("%s: an X-ray sent over DICOMweb cannot be stored: %s", fault.code, error)
+
+
+def _let_route(request: HttpRequest, data: bytes, outcome: Outcome) -> None:
+    """Store a film as one from a machine, whose AE title is the token's name.
+
+    Raises:
+        _RefusedError: it cannot be stored now.
+    """
+    token = token_of(request)
+    sent = arrivals.Sent(
+        calling_ae=(token.name if token is not None else "")[:16],
+        address=client_address(request) or "",
+        sop_class_uid=outcome.sop_class,
+        sop_instance_uid=outcome.instance,
+        transfer_syntax=outcome.syntax,
+        data_set=without_meta(data),
+    )
+    try:
+        arrivals.check_room()
+        arrival = arrivals.store(sent)
+    except arrivals.NoRoomError as error:
         raise _RefusedError(OUT_OF_RESOURCES) from error
+    enqueue(route_film, arrival_id=arrival.pk)
+
+
+@background_task(_("Route an X-ray that was sent over DICOMweb"), queue=tasks.READINGS)
+def route_film(context: Any, *, arrival_id: str) -> str:
+    """Decide whose worklist a film goes to. A listener may do it at the same time."""
+    routing.route(arrival_id)
+    return "Done."
 
 
 def _is_known(doctor: User, instance: str) -> bool:

@@ -29,7 +29,7 @@ class _StoreMixin:
                 415, _("Send X-rays as %(type)s.") % {"type": f'{MULTIPART}; type="{DICOM}"'}
             )
         try:
-            receipt = storing.store(doctor=self.user, request=request, study=study)
+            receipt = storing.store(user=self.user, request=request, study=study)
         except MalformedError:
             return problem(400, _("The body is no complete multipart message."))
         except TooManyPartsError:

@@ -1,15 +1,13 @@
 """STOW-RS: films that programs send become readings of the token's user, once each."""
 
-import uuid
-
 import pytest
 
 from diagnosis.batches import running
 from diagnosis.models import Batch, BatchItem, BatchSource, ItemState, Reading
+from exchange.incoming.models import Arrival, ArrivalState, RoutingRule
 from tests.exchange.dicomweb.programs import (
     FILM,
     ROOT,
-    SERIES,
     STUDY,
     Program,
     film_file,
@@ -166,5 +164,25 @@ def test_only_readers_with_the_scope_may_store(active_model, doctor, ml_engineer
     kind = 'multipart/related; type="application/dicom"; boundary=b7'
     assert as_doctor.post(f"{ROOT}/studies", body, content_type=kind).status_code == 401
     assert not BatchItem.objects.exists()
-    assert Program(doctor).get(f"/studies/{uuid.uuid4().int % 10**9}").status_code == 404
-    assert SERIES
+
+
+def test_a_device_of_a_supervisor_sends_to_whom_the_rules_say(
+    active_model, doctor, supervisor, django_capture_on_commit_callbacks
+):
+    program = Program(supervisor)
+    RoutingRule.objects.create(name="PACS", calling_ae="PACS", doctor=doctor)
+    for _ in range(2):
+        with django_capture_on_commit_callbacks(execute=True):
+            assert store(program, message(film_file(1))).status_code == 200
+    running.read_waiting("test")
+    assert Reading.objects.get().doctor == doctor
+    assert program.parts(f"/studies/{STUDY}")[0][0].startswith("application/dicom")
+
+
+def test_without_a_rule_a_devices_films_wait_for_a_supervisor(
+    active_model, supervisor, django_capture_on_commit_callbacks
+):
+    with django_capture_on_commit_callbacks(execute=True):
+        assert store(Program(supervisor), message(film_file(1))).status_code == 200
+    arrival = Arrival.objects.get()
+    assert (arrival.state, arrival.calling_ae) == (ArrivalState.WAITING, "PACS")

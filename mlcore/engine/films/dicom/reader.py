@@ -166,6 +166,15 @@ def parse(data: bytes, max_inflated: int, *, header_only: bool = False) -> Datas
     return dataset
 
 
+def without_meta(data: bytes) -> bytes:
+    """Return the encoded data set of a file that `parse` accepts."""
+    stream = _MeteredStream(data)
+    if data[128:132] == b"DICM":
+        stream.seek(132)
+    read_dataset(stream, False, True, stop_when=_beyond_meta)
+    return data[stream.tell() :]
+
+
 def _unstated_syntax(stream: io.BytesIO) -> UID:
     """Return the transfer syntax of a data set without file meta information.
 
