@@ -7,6 +7,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from accounts.models import User
 from diagnosis.models import Reading
+from exchange import uids
 from tests import batches, board
 
 
@@ -57,11 +58,26 @@ def address_of(name: str, reading: Reading) -> str:
         return reverse(name, args=["not-a-key"])
     if name in {"mfa_edit_webauthn", "mfa_remove_webauthn", "accounts:end_session"}:
         return reverse(name, args=[9999])
+    if name.startswith("dicomweb:"):
+        return dicomweb_address(name, reading)
     if name == "accounts:avatar":
         return reverse(name, args=[reading.doctor_id])
     if name == "account_reset_password_from_key":
         return reverse(name, kwargs={"uidb36": "1", "key": "not-a-key"})
     return reverse(name)
+
+
+def dicomweb_address(name: str, reading: Reading) -> str:
+    """Return the address of DICOMweb for the film of a reading."""
+    parts = {
+        "study": uids.study_uid(reading),
+        "series": uids.series_uid(reading),
+        "instance": uids.instance_uid(reading),
+        "frames": "1",
+        "path": "7FE00010",
+    }
+    known = dict(named_patterns())[name].pattern.converters
+    return reverse(name, kwargs={part: parts[part] for part in known})
 
 
 def admin_address(name: str, pattern: URLPattern, reading: Reading, person: User) -> str:

@@ -28,6 +28,8 @@ from tests.exchange.dicomweb.programs import (
     value,
 )
 from tests.films import synthetic_film
+from tests.site_urls import address_of as address_of_url
+from tests.site_urls import named_patterns
 
 pytestmark = pytest.mark.django_db
 ONE = f"/studies/{STUDY}/series/{SERIES}/instances/{FILM}.1"
@@ -289,3 +291,23 @@ def test_what_a_viewer_asks_for_in_its_order(active_model, doctor, program):
     assert media_type == f"application/octet-stream; transfer-syntax={EXPLICIT}"
     assert len(frame) == value(film, "Rows") * value(film, "Columns")
     assert datetime.date(2026, 1, 2).strftime("%Y%m%d") == value(film, "StudyDate")
+
+
+def test_who_may_get_what(active_model, doctor, other_doctor, supervisor, ml_engineer):
+    """The permission matrix of tokens: every address by every role."""
+    reading = read(doctor, film_file(1))
+    people = {
+        "doctor": Program(doctor), "other": Program(other_doctor), "writer":
+        Program(doctor, "dicomweb:write"), "supervisor": Program(supervisor), "ml":
+        Program(ml_engineer),
+    }  # fmt: skip
+    searches = {"studies", "series", "instances", "study_series", "study_instances",
+                "series_instances"}  # fmt: skip
+    names = [name for name, _pattern in named_patterns() if name.startswith("dicomweb:")]
+    assert len(names) > 20
+    for name in names:
+        address = address_of_url(name, reading)
+        hidden = 200 if name.removeprefix("dicomweb:") in searches else 404
+        expected = {"doctor": 200, "other": hidden, "writer": 403, "supervisor": 200, "ml": hidden}
+        found = {who: program.client.get(address).status_code for who, program in people.items()}
+        assert found == expected, name
