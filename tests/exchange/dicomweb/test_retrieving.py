@@ -2,6 +2,8 @@
 
 import datetime
 import io
+import shutil
+import subprocess
 
 import numpy as np
 import pydicom
@@ -154,6 +156,35 @@ def test_a_picture_becomes_a_secondary_capture(active_model, doctor, program):
     assert frame == synthetic_film("NORMAL", seed=3).tobytes()
     (metadata,) = program.search(f"{address}/metadata")
     assert value(metadata, "Rows") == 256
+
+
+@pytest.mark.parametrize("kind", ["picture", "disowned", "corrected"])
+def test_what_leaves_is_valid_dicom(active_model, doctor, program, tmp_path, kind):
+    validator = shutil.which("dciodvfy")
+    if validator is None:
+        pytest.skip("NOT TESTED with dciodvfy: it is not installed")
+    own = Choice(Source.FORM, "another child's header")
+    fields = {"patient_name": own, "patient_number": own}
+    if kind == "disowned":
+        fields["patient_age_years"] = Choice(Source.DISOWNED, "another child's header")
+    if kind == "picture":
+        reading = read(doctor, picture_file(3))
+    else:
+        reading = read(
+            doctor, film_file(1), name="林美", number="B77",
+            age_years=2 if kind == "disowned" else 3, decisions=Decisions(fields=fields),
+        )  # fmt: skip
+
+    def errors(data: bytes) -> set[str]:
+        (tmp_path / "film.dcm").write_bytes(data)
+        run = subprocess.run(
+            [validator, tmp_path / "film.dcm"], capture_output=True, text=True, check=False
+        )
+        return {line for line in run.stderr.splitlines() if line.startswith("Error")}
+
+    # The synthetic film lacks what an X-ray machine would state.
+    lacking = errors(film_file(1)) if kind != "picture" else set()
+    assert errors(program.parts(address_of(reading))[0][1]) - lacking == set()
 
 
 def test_metadata_has_everything_but_the_bulk(active_model, doctor, program):
