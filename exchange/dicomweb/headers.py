@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.conf import settings
@@ -75,6 +75,23 @@ def keep_safely(reading: Reading) -> None:
             keep(reading)
     except DatabaseError as error:
         logger.warning("The header of reading %s is not kept yet: %s", reading.pk, error)
+
+
+def keep_missing(*, limit: int | None = None) -> Iterator[tuple[Reading, bool]]:
+    """Keep the headers that are not kept yet.
+
+    Args:
+        limit: the number of files to open; None for all.
+
+    Yields:
+        A reading, and whether its header was kept.
+    """
+    missing = Reading.objects.filter(film_format="DICOM", film_header=None)
+    keys = list(missing.order_by("-created_at").values_list("pk", flat=True)[:limit])
+    for start in range(0, len(keys), MAX_OPENED):
+        some = Reading.objects.filter(pk__in=keys[start : start + MAX_OPENED])
+        for reading in some.defer("activation_map"):
+            yield reading, keep(reading) is not None
 
 
 def with_headers(readings: Iterable[Reading]) -> dict[Any, FilmHeader]:

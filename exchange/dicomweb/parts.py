@@ -155,7 +155,7 @@ def _kept(stream: LazyStream, media_type: str, max_bytes: int) -> ReceivedPart:
     """Write a part to a temporary file; read on without keeping it if it is too large."""
     # Closed by `ReceivedPart.close`.
     file = tempfile.SpooledTemporaryFile(  # noqa: SIM115
-        max_size=MEMORY_BYTES, dir=settings.FILE_UPLOAD_TEMP_DIR
+        max_size=MEMORY_BYTES, dir=str(settings.FILE_UPLOAD_TEMP_DIR)
     )
     size = 0
     try:

@@ -76,7 +76,7 @@ def parse_query(parameters: QueryDict) -> Query:
             continue
         keyword = _keyword(name)
         query.included.add(_tag_of(keyword))
-        value = parameters[name].strip()
+        value = str(parameters[name]).strip()
         if not value or value == "*":
             continue
         if len(value) > MAX_VALUE and not keyword.endswith("UID"):

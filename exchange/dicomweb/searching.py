@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from django.db.models import Q, QuerySet
 from pydicom.datadict import tag_for_keyword
@@ -93,6 +93,7 @@ def newest_of_each(readings: Iterable[Reading]) -> list[Reading]:
     return list(found.values())
 
 
+_UIDS = ("pk", "film_study_uid", "film_series_uid", "film_instance_uid", "header_disowned")
 _KEYS: dict[str, Callable[[Reading], str]] = {
     "studies": uids.study_uid,
     "series": uids.series_uid,
@@ -108,16 +109,21 @@ def _firsts(
     Readings are looked at in the order of an index until the page is full.
     """
     key_of, end = _KEYS[level], query.offset + query.limit
-    found: dict[str, Reading] = {}
-    ordered = matching.order_by("-created_at", "-id").only(*FIELDS)
-    for reading in ordered.iterator(chunk_size=min(CHUNK, end + 1)):
-        key = key_of(reading)
+    found: dict[str, Any] = {}
+    has_more = False
+    # Plain rows: a page far down the list passes many.
+    rows = matching.order_by("-created_at", "-id").values_list(*_UIDS, named=True)
+    for row in rows.iterator(chunk_size=min(CHUNK, end + 1)):
+        key = key_of(cast(Reading, row))
         if key in found:
             continue
         if len(found) == end:
-            return dict(list(found.items())[query.offset :]), True
-        found[key] = reading
-    return dict(list(found.items())[query.offset :]), False
+            has_more = True
+            break
+        found[key] = row.pk
+    page = dict(list(found.items())[query.offset :])
+    loaded = matching.only(*FIELDS).in_bulk(list(page.values()))
+    return {key: loaded[pk] for key, pk in page.items() if pk in loaded}, has_more
 
 
 def _related(
@@ -129,9 +135,14 @@ def _related(
     stated = [key for key, first in firsts.items() if key == getattr(first, column)]
     found: dict[str, list[Reading]] = defaultdict(list)
     for start in range(0, len(stated), CHUNK):
-        some = readings.filter(**{f"{column}__in": stated[start : start + CHUNK]})
-        for reading in some.filter(header_disowned=False).order_by("-created_at").only(*FIELDS):
+        # The index has no films without UIDs.
+        some = readings.filter(
+            ~Q(**{column: ""}), **{f"{column}__in": stated[start : start + CHUNK]}
+        )
+        for reading in some.filter(header_disowned=False).order_by().only(*FIELDS):
             found[key_of(reading)].append(reading)
+    for several in found.values():
+        several.sort(key=lambda reading: (reading.created_at, reading.pk), reverse=True)
     for key, first in firsts.items():
         found[key] = newest_of_each(found.get(key) or [first])
     return found

@@ -49,7 +49,8 @@ class DicomwebView(View):
     def preflight(self, request: HttpRequest) -> HttpResponse:
         """Answer a browser that asks whether a page of another origin may send a request."""
         response = HttpResponse(status=204)
-        response.headers["Allow"] = ", ".join(self._allowed_methods())
+        methods = [name.upper() for name in self.http_method_names if hasattr(self, name)]
+        response.headers["Allow"] = ", ".join(methods)
         if request.headers.get("Origin") in settings.DICOMWEB_ORIGINS:
             response.headers["Access-Control-Allow-Methods"] = response.headers["Allow"]
             response.headers["Access-Control-Allow-Headers"] = ALLOWED_HEADERS
