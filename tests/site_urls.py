@@ -56,7 +56,12 @@ def address_of(name: str, reading: Reading) -> str:
         return reverse(name, args=[reading.model_name, "roc.png"])
     if name == "account_confirm_email":
         return reverse(name, args=["not-a-key"])
-    if name in {"mfa_edit_webauthn", "mfa_remove_webauthn", "accounts:end_session"}:
+    if name in {
+        "mfa_edit_webauthn",
+        "mfa_remove_webauthn",
+        "accounts:end_session",
+        "accounts:revoke_token",
+    }:
         return reverse(name, args=[9999])
     if name.startswith("dicomweb:"):
         return dicomweb_address(name, reading)

@@ -22,6 +22,7 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 from accounts import avatars
+from accounts.tokens.services import make_token
 from diagnosis import retention
 from diagnosis.models import Patient, Reading, Team
 from diagnosis.services import patient_moves, sharing, shelves
@@ -82,6 +83,9 @@ MATRIX: dict[str, Row] = {
         signed_in_answers(405), (LOGIN, "usersessions_list", 404, 404, 404)
     ),
     "accounts:second_factor": Row((LOGIN, "mfa_index", "mfa_index", "home", "home")),
+    "accounts:tokens": SIGNED_IN,
+    "accounts:new_token": CONFIRMED,
+    "accounts:revoke_token": Row(OWN.get, (LOGIN, "accounts:tokens", 404, 404, 404)),
     "accounts:session": EVERYBODY,
     "accounts:stay": Row(signed_in_answers(405), signed_in_answers(200)),
     "usersessions_list": Row(SIGNED_IN.get, signed_in_answers("usersessions_list")),
@@ -289,6 +293,11 @@ MATRIX |= {
     "admin:accounts_user_suspend": Row(OVERSIGHT.get, BACK_TO_ACCOUNT),
     "admin:accounts_user_reinstate": Row(OVERSIGHT.get, BACK_TO_ACCOUNT),
     "admin:accounts_user_role": Row(OVERSIGHT.get, BACK_TO_ACCOUNT),
+    "admin:tokens_apitoken_changelist": OVERSIGHT,
+    "admin:tokens_apitoken_change": Row(admin_page(200, 403), admin_page(403, 403)),
+    "admin:tokens_apitoken_history": OVERSIGHT,
+    "admin:tokens_apitoken_add": NOBODY,
+    "admin:tokens_apitoken_delete": NOBODY,
     # The POST purges a deleted reading.
     "admin:diagnosis_reading_changelist": Row(
         OVERSIGHT.get, admin_page("admin:diagnosis_reading_changelist", 403)
@@ -459,7 +468,12 @@ def site_objects(
     merge = patient_moves.merge_patients(
         supervisor=supervisor, source_id=others[0].pk, target_id=patient.pk, reason="r"
     )
+    token, _secret = make_token(owner=doctor, name="van", scopes=["readings:read"], days=30)
     about = {
+        "accounts:revoke_token": [token.pk],
+        "admin:tokens_apitoken_change": [token.pk],
+        "admin:tokens_apitoken_history": [token.pk],
+        "admin:tokens_apitoken_delete": [token.pk],
         "readings:tag": [tag.pk],
         "readings:view": [view.pk],
         "patients:detail": [patient.pk],
