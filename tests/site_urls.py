@@ -7,6 +7,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from accounts.models import User
 from diagnosis.models import Reading
+from exchange import uids
 from tests import batches, board
 
 
@@ -66,6 +67,8 @@ def address_of(name: str, reading: Reading) -> str:
         "accounts:revoke_token",
     }:
         return reverse(name, args=[9999])
+    if name.startswith("dicomweb:"):
+        return dicomweb_address(name, reading)
     if name == "accounts:avatar":
         return reverse(name, args=[reading.doctor_id])
     if name == "account_reset_password_from_key":
@@ -73,6 +76,19 @@ def address_of(name: str, reading: Reading) -> str:
     if name.startswith("saml_"):
         return reverse(name, args=["hospital"])
     return reverse(name)
+
+
+def dicomweb_address(name: str, reading: Reading) -> str:
+    """Return the address of DICOMweb for the film of a reading."""
+    parts = {
+        "study": uids.study_uid(reading),
+        "series": uids.series_uid(reading),
+        "instance": uids.instance_uid(reading),
+        "frames": "1",
+        "path": "7FE00010",
+    }
+    known = dict(named_patterns())[name].pattern.converters
+    return reverse(name, kwargs={part: parts[part] for part in known})
 
 
 def admin_address(name: str, pattern: URLPattern, reading: Reading, person: User) -> str:

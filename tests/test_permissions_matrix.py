@@ -63,6 +63,8 @@ DOCTORS = Row((LOGIN, 200, 200, 403, 403))
 OWN = Row((LOGIN, 200, 404, 404, 404))
 ORDERED = (LOGIN, "orders:detail", 404, "orders:detail", 404)
 GUESTS = Row((200, "home", "home", "home", "home"))  # pages for anonymous users
+# Programs with a token; sessions open nothing. `tests.exchange` has a matrix of tokens.
+PROGRAMS = Row((401,) * 5, (401,) * 5)
 # Changes of two-factor authentication ask for the password first.
 CONFIRMED = Row(signed_in_answers(CONFIRM), signed_in_answers(CONFIRM))
 
@@ -91,6 +93,33 @@ MATRIX: dict[str, Row] = {
     "accounts:session": EVERYBODY,
     "accounts:stay": Row(signed_in_answers(405), signed_in_answers(200)),
     "usersessions_list": Row(SIGNED_IN.get, signed_in_answers("usersessions_list")),
+    **{
+        f"dicomweb:{name}": PROGRAMS
+        for name in (
+            "studies",
+            "series",
+            "instances",
+            "study",
+            "study_series",
+            "study_instances",
+            "series_instances",
+            "one_series",
+            "instance",
+            "study_metadata",
+            "series_metadata",
+            "instance_metadata",
+            "study_rendered",
+            "series_rendered",
+            "instance_rendered",
+            "study_thumbnail",
+            "series_thumbnail",
+            "instance_thumbnail",
+            "frames",
+            "frames_rendered",
+            "frames_thumbnail",
+            "bulkdata",
+        )
+    },
     "readings:list": DOCTORS,
     "readings:changes": DOCTORS,
     "readings:bulk": Row((LOGIN, 405, 405, 403, 403), (LOGIN, *["readings:list"] * 2, 403, 403)),

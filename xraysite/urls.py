@@ -36,6 +36,7 @@ urlpatterns = [
     path("patients/", include("diagnosis.patient_urls")),
     path("orders/", include("exchange.orders.urls")),
     path("forum/", include("forum.urls")),
+    path("dicomweb/", include("exchange.dicomweb.urls")),
     path("models/", include("mlcore.urls")),
     path("admin/who-saw/", admin.site.admin_view(access_log_view), name="who_saw"),
     path("admin/", admin.site.urls),

@@ -42,6 +42,7 @@ class BatchSource(models.TextChoices):
 
     UPLOAD = "UPLOAD", pgettext_lazy("source of a batch", "Uploaded")
     MACHINE = "MACHINE", pgettext_lazy("source of a batch", "From an X-ray machine")
+    DICOMWEB = "DICOMWEB", pgettext_lazy("source of a batch", "Sent over DICOMweb")
 
 
 class OwnedQuerySet(models.QuerySet[Any]):
@@ -114,7 +115,8 @@ class Batch(models.Model):
 
     @property
     def is_from_machine(self) -> bool:
-        return self.source == BatchSource.MACHINE
+        """Whether a machine or program sent it, without the doctor choosing files."""
+        return self.source != BatchSource.UPLOAD
 
 
 class BatchItem(models.Model):

@@ -176,6 +176,8 @@ ACCOUNT_LIMITS = {
     "picture": env.rates("LIMIT_PICTURES", default="60/h,300/d"),
     "share": env.rates("LIMIT_SHARED_CASES", default="20/h,60/d"),
     "export": env.rates("LIMIT_EXPORTS", default="20/h"),
+    # Requests of programs over DICOMweb. A viewer sends about ten to open an X-ray.
+    "dicomweb": env.rates("LIMIT_DICOMWEB", default="600/5m"),
 }
 # Storage of each doctor's X-rays, deleted ones included until they are purged; 0: no limit.
 DOCTOR_QUOTA_BYTES = env.whole_number("DOCTOR_QUOTA_GB", default=50, least=0) * 2**30
@@ -190,6 +192,9 @@ RETENTION_YEARS = env.whole_number("RETENTION_YEARS", default=7)
 # Whether X-rays may wait in the browser while there is no connection. Switched off, browsers delete
 # what waits, and their service workers remove themselves.
 OFFLINE = env.env.bool("OFFLINE", default=True)
+
+# Pages of other origins, such as an OHIF viewer, that may use DICOMweb in a browser.
+DICOMWEB_ORIGINS: list[str] = env.origins("DICOMWEB_ORIGINS")
 
 # --- The model --------------------------------------------------------------------------------
 
