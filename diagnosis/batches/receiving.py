@@ -157,9 +157,7 @@ def add_machine_film(
     return item
 
 
-def _machine_batch(
-    doctor: User, team: Team | None, sha256: str, source: BatchSource
-) -> Batch:
+def _machine_batch(doctor: User, team: Team | None, sha256: str, source: BatchSource) -> Batch:
     """Return today's batch of a doctor's X-rays from machines that lacks a file; lock the doctor.
 
     Doctors cancel a batch with all that waits in it, so it must not take what comes later.

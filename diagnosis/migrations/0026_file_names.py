@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('diagnosis', '0024_batch_source'),
+        ('diagnosis', '0025_dicomweb_batches'),
     ]
 
     operations = [
