@@ -22,7 +22,7 @@ class ApiTokenAdmin(ReadOnlyAdmin):
         "last_used_from", "state",
     ]  # fmt: skip
     list_select_related = ["owner"]
-    fields = [*list_display, "revoked_at", "revoked_by"]
+    fields = [*list_display, "revoked_at", "revoked_by"]  # type: ignore[list-item]
     search_fields = ["name", "owner__display_name", "owner__email"]
     show_full_result_count = False
     actions = ["revoke_selected"]

@@ -20,11 +20,11 @@ class TeamsView(DoctorsOnlyMixin, View):
         teams = list(teams_of(request.user).prefetch_related(Prefetch("memberships", members)))
         waiting = workload(request.user)  # type: ignore[arg-type]
         for team in teams:
-            team.people = list(team.memberships.all())
-            for each in team.people:
+            team.people = list(team.memberships.all())  # type: ignore[attr-defined]
+            for each in team.people:  # type: ignore[attr-defined]
                 each.waiting = waiting.get((team.pk, each.user_id), 0)
                 if each.user_id == request.user.pk:
-                    team.is_led = each.role == TeamMembership.Role.LEAD
+                    team.is_led = each.role == TeamMembership.Role.LEAD  # type: ignore[attr-defined]
         return render(request, "diagnosis/my_teams.html", {"teams": teams})
 
     def post(self, request: HttpRequest) -> HttpResponse:
