@@ -139,7 +139,7 @@ def put(
     states: Collection[str] = (ArrivalState.RECEIVED,),
     **changes: Any,
 ) -> None:
-    """Lay an X-ray before the supervisors, or keep it out.
+    """Move an X-ray to the supervisors' inbox, or keep it out.
 
     Args:
         arrival: the X-ray.
