@@ -173,7 +173,7 @@ def _change(
     for field, value in changes.items():
         setattr(fresh, field, value)
     fresh.save()
-    facts = {"state": [before, state]}
+    facts: dict[str, list[Any]] = {"state": [before, state]}
     if reason:
         facts["reason"] = [None, reason["code"]]
     if state == ArrivalState.ROUTED:
