@@ -21,6 +21,7 @@ from xraysite.common.background.tasks import has_database_queue
 from xraysite.common.decoders.errors import DecoderUnavailableError
 from xraysite.common.decoders.pool import shared_pool
 from xraysite.common.readiness import NotReadyError, Outcome
+from xraysite.common.sentences import translated
 
 
 def register() -> None:
@@ -97,7 +98,7 @@ def problems() -> list[dict[str, str]]:
         {
             "name": outcome.name,
             "title": _titles()[outcome.name],
-            "detail": outcome.detail or outcome.code,
+            "detail": translated(outcome.detail) or outcome.code,
             "advice": _advice(outcome),
         }
         for outcome in readiness.outcomes()

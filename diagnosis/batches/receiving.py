@@ -26,7 +26,7 @@ from diagnosis.batches.names import clean_path, key_of
 from diagnosis.batches.tables import is_table, read_table
 from diagnosis.models import Batch, BatchItem, BatchSource, ItemState, Team
 from diagnosis.services import quotas
-from diagnosis.services.teams import team_for
+from diagnosis.services.teams import TeamChoice, team_for
 
 MAX_PROBLEMS = 100
 # Sent again, these are taken again. What the doctor removed is not.
@@ -63,15 +63,19 @@ class Received:
 
 
 @transaction.atomic
-def begin_batch(*, doctor: User) -> Batch:
+def begin_batch(*, doctor: User, team: Team | TeamChoice | None = TeamChoice.SOLE) -> Batch:
     """Begin a batch.
 
+    Args:
+        doctor: whose batch it is.
+        team: which of the doctor's teams shares the readings, None for none of them.
+
     Raises:
-        PermissionDenied: the account may not read films.
+        PermissionDenied: the account may not read films, or is no member of the team.
     """
     if not doctor.has_perm("diagnosis.add_reading"):
         raise PermissionDenied
-    batch = Batch.objects.create(doctor=doctor)
+    batch = Batch.objects.create(doctor=doctor, team=team_for(doctor, team))
     recording.record_change(batch, what="batch-begun", changes={})
     return batch
 
@@ -118,6 +122,7 @@ def add_machine_film(
     path: str,
     data: bytes,
     then: Callable[[BatchItem], object],
+    source: BatchSource = BatchSource.MACHINE,
 ) -> BatchItem:
     """Take an X-ray that a machine sent, in today's batch of the doctor and the team.
 
@@ -129,6 +134,7 @@ def add_machine_film(
         path: the file's name, for display.
         data: the file, byte for byte.
         then: called with the new file in the transaction that stores it.
+        source: what kind of machine or program sent it.
 
     Raises:
         PermissionDenied: the account may not read films, or is no member of the team.
@@ -145,13 +151,13 @@ def add_machine_film(
         storage.staged({storage.batch_name(doctor.pk, item.pk): data}) as place,
         transaction.atomic(),
     ):
-        item.batch = _machine_batch(doctor, team, sha256)
+        item.batch = _machine_batch(doctor, team, sha256, source)
         _store(item.batch, item, len(data), place)
         then(item)
     return item
 
 
-def _machine_batch(doctor: User, team: Team | None, sha256: str) -> Batch:
+def _machine_batch(doctor: User, team: Team | None, sha256: str, source: BatchSource) -> Batch:
     """Return today's batch of a doctor's X-rays from machines that lacks a file; lock the doctor.
 
     Doctors cancel a batch with all that waits in it, so it must not take what comes later.
@@ -161,14 +167,14 @@ def _machine_batch(doctor: User, team: Team | None, sha256: str) -> Batch:
     batches = Batch.objects.filter(
         doctor=doctor,
         team=team,
-        source=BatchSource.MACHINE,
+        source=source,
         created_at__gte=today,
         cancelled_at=None,
     ).exclude(Exists(BatchItem.objects.filter(batch=OuterRef("pk"), sha256=sha256)))
     found = batches.order_by("-created_at").first()
     if found is not None and found.items.count() < settings.BATCH_MAX_FILES:
         return found
-    made = Batch.objects.create(doctor=doctor, team=team, source=BatchSource.MACHINE)
+    made = Batch.objects.create(doctor=doctor, team=team, source=source)
     recording.record_change(made, what="batch-begun", changes={"source": [None, made.source]})
     return made
 

@@ -42,6 +42,7 @@ class BatchSource(models.TextChoices):
 
     UPLOAD = "UPLOAD", pgettext_lazy("source of a batch", "Uploaded")
     MACHINE = "MACHINE", pgettext_lazy("source of a batch", "From an X-ray machine")
+    DICOMWEB = "DICOMWEB", pgettext_lazy("source of a batch", "Sent over DICOMweb")
 
 
 class OwnedQuerySet(models.QuerySet[Any]):
@@ -80,6 +81,7 @@ class Batch(models.Model):
     source = models.CharField(
         _("source"), max_length=8, choices=BatchSource.choices, default=BatchSource.UPLOAD
     )
+    # Which of the doctor's teams shares the readings, None for none.
     team = models.ForeignKey(
         Team,
         on_delete=models.SET_NULL,
@@ -113,7 +115,8 @@ class Batch(models.Model):
 
     @property
     def is_from_machine(self) -> bool:
-        return self.source == BatchSource.MACHINE
+        """Whether a machine or program sent it, without the doctor choosing files."""
+        return self.source != BatchSource.UPLOAD
 
 
 class BatchItem(models.Model):
