@@ -139,7 +139,7 @@ def put(
     states: Collection[str] = (ArrivalState.RECEIVED,),
     **changes: Any,
 ) -> None:
-    """Lay an X-ray before the supervisors, or keep it out.
+    """Move an X-ray to the supervisors' inbox, or keep it out.
 
     Args:
         arrival: the X-ray.
@@ -173,7 +173,7 @@ def _change(
     for field, value in changes.items():
         setattr(fresh, field, value)
     fresh.save()
-    facts = {"state": [before, state]}
+    facts: dict[str, list[Any]] = {"state": [before, state]}
     if reason:
         facts["reason"] = [None, reason["code"]]
     if state == ArrivalState.ROUTED:

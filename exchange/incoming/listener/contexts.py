@@ -33,6 +33,6 @@ IMAGES = [
 
 def accepted() -> list[PresentationContext]:
     """Return the presentation contexts that peers may propose."""
-    images: list[UID] = readable_syntaxes()
+    images: list[str | UID] = [*readable_syntaxes()]
     services = [build_context(uid) for uid in (Verification, StorageCommitmentPushModel)]
     return [*services, *(build_context(uid, images) for uid in IMAGES)]
