@@ -16,9 +16,9 @@ from django.core.management.base import BaseCommand, CommandError
 
 from accounts.models import User
 from diagnosis.models import Team
-from exchange.incoming.matching import owner_of
 from exchange.orders.watching.folders import Folder, Ledger
 from exchange.orders.watching.watcher import Watcher
+from exchange.readers import owner_of
 
 
 class Command(BaseCommand):
