@@ -19,9 +19,9 @@ from diagnosis.batches import ending, receiving
 from diagnosis.film_storage import StoredFile
 from diagnosis.models import ItemState, Team
 from diagnosis.services.quotas import QuotaError
-from exchange.incoming.matching import owner_of
 from exchange.incoming.models import Arrival, ArrivalState, RoutingRule
 from exchange.incoming.models.arrival import FOLDER
+from exchange.readers import owner_of
 
 logger = logging.getLogger(__name__)
 

@@ -16,6 +16,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModelInstance
 
 from exchange.incoming import commitments, receiving
 from exchange.incoming.listener import gate
+from exchange.orders.worklist import handlers as worklist
 from xraysite.common import metrics
 
 logger = logging.getLogger(__name__)
@@ -96,6 +97,8 @@ class Handlers:
             (evt.EVT_C_ECHO, self.echo),
             (evt.EVT_C_STORE, self.store),
             (evt.EVT_N_ACTION, self.commit),
+            # Whoever may open an association may ask for the worklist.
+            *worklist.handlers(lambda _event: True),
         ]
 
     def requested(self, event: Any) -> None:
