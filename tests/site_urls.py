@@ -26,7 +26,7 @@ def named_patterns(
 ABOUT_NO_READING = {
     "readings:list", "readings:new", "readings:inspect", "readings:changes", "readings:bulk",
     "readings:tags", "readings:views", "readings:reports", "readings:waiting",
-    "readings:offline_key", "readings:offline_open", "readings:statistics",
+    "readings:offline_key", "readings:offline_open", "readings:statistics", "readings:teams",
 }  # fmt: skip
 
 
@@ -46,7 +46,7 @@ def address_of(name: str, reading: Reading) -> str:
         return batches.address_of(name, reading.doctor)
     if name == "readings:withdraw":
         return reverse(name, args=[reading.pk, reading.pk])
-    if name.startswith("readings:"):
+    if name.startswith(("readings:", "outgoing:")):
         return reverse(name, args=[reading.pk])
     if name.startswith("forum:"):
         return board.address_of(name)
@@ -54,6 +54,10 @@ def address_of(name: str, reading: Reading) -> str:
         return reverse(name, args=[reading.model_name])
     if name == "models:plot":
         return reverse(name, args=[reading.model_name, "roc.png"])
+    if name in {"orders:detail", "orders:edit", "orders:cancel", "orders:reopen"}:
+        return reverse(name, args=[reading.pk])  # of no order
+    if name == "orders:unlink_film":
+        return reverse(name, args=[reading.pk, 9999])
     if name == "account_confirm_email":
         return reverse(name, args=["not-a-key"])
     if name in {
@@ -69,6 +73,8 @@ def address_of(name: str, reading: Reading) -> str:
         return reverse(name, args=[reading.doctor_id])
     if name == "account_reset_password_from_key":
         return reverse(name, kwargs={"uidb36": "1", "key": "not-a-key"})
+    if name.startswith("saml_"):
+        return reverse(name, args=["hospital"])
     return reverse(name)
 
 

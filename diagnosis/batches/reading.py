@@ -23,7 +23,7 @@ from diagnosis.models import BatchItem, ItemState, Reading, Team
 from diagnosis.services.conflicts import Conflicts, UndecidedError
 from diagnosis.services.patients import stated_in
 from diagnosis.services.readings import SubmissionTakenError, submit_reading
-from diagnosis.services.teams import TeamChoice
+from diagnosis.services.teams import teams_of
 from diagnosis.validators import NOT_NOW, UploadedFilm, validate_film_bytes
 from mlcore.inference import FilmError, ModelUnavailable
 from xraysite.common.decoders.turns import in_background
@@ -157,9 +157,9 @@ def _read(item: BatchItem) -> Reading:
         raise _NotNowError("storage") from error
 
 
-def team_of(item: BatchItem) -> Team | TeamChoice | None:
-    """Return the team that is to share the reading of a file."""
-    return item.batch.team if item.batch.is_from_machine else TeamChoice.SOLE
+def team_of(item: BatchItem) -> Team | None:
+    """Return the team that shares the reading, if its doctor is still a member of it."""
+    return teams_of(item.doctor).filter(pk=item.batch.team_id).first()
 
 
 def _decoded(item: BatchItem) -> UploadedFilm:

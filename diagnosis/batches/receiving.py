@@ -26,7 +26,7 @@ from diagnosis.batches.names import clean_path, key_of
 from diagnosis.batches.tables import is_table, read_table
 from diagnosis.models import Batch, BatchItem, BatchSource, ItemState, Team
 from diagnosis.services import quotas
-from diagnosis.services.teams import team_for
+from diagnosis.services.teams import TeamChoice, team_for
 
 MAX_PROBLEMS = 100
 # Sent again, these are taken again. What the doctor removed is not.
@@ -63,15 +63,19 @@ class Received:
 
 
 @transaction.atomic
-def begin_batch(*, doctor: User) -> Batch:
+def begin_batch(*, doctor: User, team: Team | TeamChoice | None = TeamChoice.SOLE) -> Batch:
     """Begin a batch.
 
+    Args:
+        doctor: whose batch it is.
+        team: which of the doctor's teams shares the readings, None for none of them.
+
     Raises:
-        PermissionDenied: the account may not read films.
+        PermissionDenied: the account may not read films, or is no member of the team.
     """
     if not doctor.has_perm("diagnosis.add_reading"):
         raise PermissionDenied
-    batch = Batch.objects.create(doctor=doctor)
+    batch = Batch.objects.create(doctor=doctor, team=team_for(doctor, team))
     recording.record_change(batch, what="batch-begun", changes={})
     return batch
 
@@ -153,9 +157,7 @@ def add_machine_film(
     return item
 
 
-def _machine_batch(
-    doctor: User, team: Team | None, sha256: str, source: BatchSource
-) -> Batch:
+def _machine_batch(doctor: User, team: Team | None, sha256: str, source: BatchSource) -> Batch:
     """Return today's batch of a doctor's X-rays from machines that lacks a file; lock the doctor.
 
     Doctors cancel a batch with all that waits in it, so it must not take what comes later.

@@ -81,6 +81,7 @@ class Batch(models.Model):
     source = models.CharField(
         _("source"), max_length=8, choices=BatchSource.choices, default=BatchSource.UPLOAD
     )
+    # Which of the doctor's teams shares the readings, None for none.
     team = models.ForeignKey(
         Team,
         on_delete=models.SET_NULL,

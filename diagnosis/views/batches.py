@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
@@ -29,7 +29,6 @@ from diagnosis.forms.teams import FIELD as TEAM
 from diagnosis.models import Batch, BatchItem, ItemState
 from diagnosis.services import pending
 from diagnosis.services.patients import FIELDS
-from diagnosis.services.teams import team_for
 from diagnosis.validators import NOT_NOW, refusal_to_store, validate_film_bytes
 from diagnosis.views.readings import DoctorsOnlyMixin
 from xraysite.common.csv_export import csv_response
@@ -250,10 +249,7 @@ class ItemView(OwnBatchMixin, View):
         data = storage.read(storage.batch_name(item.doctor_id, item.pk))
         if item.state != ItemState.UNDECIDED or data is None or not form.is_valid():
             return redirect(item.batch)
-        try:
-            team = team_for(item.doctor, team_of(item))
-        except PermissionDenied:
-            team = None  # the doctor left it
+        team = team_of(item)
         try:
             pending.keep(
                 doctor=request.user,  # type: ignore[arg-type]

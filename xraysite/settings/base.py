@@ -10,6 +10,8 @@ from xraysite.common import env
 from .batches import *  # noqa: F403
 from .dicom import *  # noqa: F403
 from .headers import *  # noqa: F403
+from .outgoing import *  # noqa: F403
+from .sso import *  # noqa: F403
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 # Everything that the site writes. `xraysite.common.private_files` sets its mode to 0700.
@@ -36,7 +38,9 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.socialaccount",
     "allauth.usersessions",
+    "accounts.sso",  # after allauth.socialaccount, whose pages in the admin it removes
     "crispy_forms",
     "crispy_bootstrap5",
     "django_filters",
@@ -251,6 +255,7 @@ ACCOUNT_REAUTHENTICATION_REQUIRED = True
 # within minutes.
 ACCOUNT_RATE_LIMITS: dict[str, str] | bool = {
     "login": "600/m/ip",
+    "sso": "600/m/ip",
     "login_failed": "20/m/ip,5/5m/key",
     # From any address: the number of consecutive failures that NIST SP 800-63B allows, per hour.
     "login_failed_anywhere": "100/h/key",
@@ -382,6 +387,8 @@ LOGGING: dict[str, Any] = {
         },
         # Says with the URL what the access log says with the pattern.
         "django.request": {"level": "ERROR"},
+        # Reasons that may quote what a provider sent; `accounts.sso.problems` logs its own.
+        "allauth.socialaccount": {"level": "CRITICAL"},
     },
 }
 # Opens /metrics to monitors that send it as a bearer token; without it, the address does not exist.

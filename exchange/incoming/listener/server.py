@@ -7,6 +7,7 @@ the rest of a message, and reads a message of any length into memory.
 import logging
 import socket
 import ssl
+from contextlib import suppress
 from typing import Any
 
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
@@ -44,7 +45,7 @@ class Connection(RequestHandler):
 
 
 def _limit(connection: AssociationSocket) -> None:
-    """Let a connection end when a message is announced that is too long."""
+    """Let a connection end when a message is announced that is too long, and close its socket."""
     receive = connection.recv
 
     def limited(length: int) -> bytearray:
@@ -52,7 +53,15 @@ def _limit(connection: AssociationSocket) -> None:
             raise PduTooLongError(f"A message of {length} bytes was announced.")
         return receive(length)
 
+    def end() -> None:
+        raw = connection.socket
+        if raw is not None:
+            with suppress(OSError):  # the peer may have closed it, but it is open here
+                raw.shutdown(socket.SHUT_RDWR)
+            raw.close()
+
     connection.recv = limited  # type: ignore[method-assign]
+    connection._shutdown_socket = end  # type: ignore[method-assign]
 
 
 class Server(ThreadedAssociationServer):
