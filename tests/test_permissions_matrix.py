@@ -53,6 +53,7 @@ def signed_in_answers(answer: Answer) -> tuple[Answer, ...]:
 
 
 EVERYBODY = Row((200,) * 5)
+NO_SESSION = Row((401,) * 5)
 SIGNED_IN = Row(signed_in_answers(200))
 OWN_OR_OVERSEEN = Row((LOGIN, 200, 404, 200, 404))
 DOCTORS = Row((LOGIN, 200, 200, 403, 403))
@@ -83,6 +84,12 @@ MATRIX: dict[str, Row] = {
     "accounts:session": EVERYBODY,
     "accounts:stay": Row(signed_in_answers(405), signed_in_answers(200)),
     "usersessions_list": Row(SIGNED_IN.get, signed_in_answers("usersessions_list")),
+    # For programs with a token; a session opens nothing, see tests/exchange/fhir.
+    "fhir:metadata": EVERYBODY,
+    "fhir:read": NO_SESSION,
+    "fhir:search": NO_SESSION,
+    "fhir:post_search": Row((405,) * 5, (401,) * 5),
+    "fhir:document": NO_SESSION,
     "readings:list": DOCTORS,
     "readings:changes": DOCTORS,
     "readings:bulk": Row((LOGIN, 405, 405, 403, 403), (LOGIN, *["readings:list"] * 2, 403, 403)),

@@ -31,6 +31,7 @@ urlpatterns = [
     path("accounts/2fa/", include("allauth.mfa.urls")),
     path("accounts/sessions/", include("allauth.usersessions.urls")),
     path("readings/", include("diagnosis.urls")),
+    path("fhir/", include("exchange.fhir.urls")),
     path("patients/", include("diagnosis.patient_urls")),
     path("forum/", include("forum.urls")),
     path("models/", include("mlcore.urls")),

@@ -10,3 +10,8 @@ class FhirConfig(AppConfig):
     name = "exchange.fhir"
     label = "fhir"
     verbose_name = _("FHIR")
+
+    def ready(self) -> None:
+        from exchange.fhir import audit
+
+        audit.register()

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from xraysite.common import env
 
 from .batches import *  # noqa: F403
+from .fhir import *  # noqa: F403
 from .headers import *  # noqa: F403
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
