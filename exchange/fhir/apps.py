@@ -12,6 +12,7 @@ class FhirConfig(AppConfig):
     verbose_name = _("FHIR")
 
     def ready(self) -> None:
-        from exchange.fhir import audit
+        from exchange.fhir import audit, queueing
 
         audit.register()
+        queueing.connect()

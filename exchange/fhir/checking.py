@@ -30,6 +30,6 @@ def checked(resource: dict[str, Any]) -> dict[str, Any]:
 
 def _places(error: ValueError) -> str:
     """Return where a resource is invalid: pydantic's message quotes the values."""
-    found = getattr(error, "errors", list)()
+    found: list[Any] = getattr(error, "errors", list)()
     places = [f"{'.'.join(map(str, each['loc']))} ({each['type']})" for each in found]
     return ", ".join(places) or type(error).__name__

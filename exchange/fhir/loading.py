@@ -47,10 +47,13 @@ class Record:
     def changed_at(self) -> datetime.datetime:
         """When anything that the resources show was last changed."""
         reading = self.reading
+        times = [reading.updated_at, *(opinion.recorded_at for opinion in self.opinions)]
+        if reading.answer_shown_at is not None:
+            times.append(reading.answer_shown_at)
         review: Review | None = getattr(reading, "review", None)
-        times = [reading.updated_at, reading.answer_shown_at, review and review.updated_at]
-        times += [opinion.recorded_at for opinion in self.opinions]
-        return max(time for time in times if time is not None)
+        if review is not None:
+            times.append(review.updated_at)
+        return max(times)
 
 
 def with_parts(readings: QuerySet[Reading]) -> QuerySet[Reading]:
@@ -66,7 +69,8 @@ def with_parts(readings: QuerySet[Reading]) -> QuerySet[Reading]:
 
 def record_of(reading: Reading) -> Record:
     """Return the record of a reading that was loaded by `with_parts`."""
-    return Record(reading, tuple(reading.signed_opinions))
+    signed: list[Opinion] = getattr(reading, "signed_opinions")  # noqa: B009  # set by Prefetch
+    return Record(reading, tuple(signed))
 
 
 def records(readings: Iterable[Reading]) -> list[Record]:

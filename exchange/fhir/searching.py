@@ -44,7 +44,7 @@ class Page:
 def seen_by(user: User) -> QuerySet[Reading]:
     """Return the readings whose resources `user` may see, with answers removed where withheld."""
     seen = Reading.objects.visible_to(user).filter(hidden_at__isnull=True)
-    return with_parts(seen).with_withheld(user)  # type: ignore[attr-defined, no-any-return]
+    return with_parts(seen).with_withheld(user)  # type: ignore[attr-defined]
 
 
 def search(kind: str, asked: QueryDict, user: User) -> Page:
@@ -131,7 +131,9 @@ def bundle_of(page: Page, kind: str, asked: QueryDict, base: str) -> dict[str, A
     Args:
         base: the absolute URL of the service, without a slash at its end.
     """
-    kept = [(name, value) for name in asked for value in asked.getlist(name) if name != "_cursor"]
+    kept = [
+        (name, str(value)) for name in asked for value in asked.getlist(name) if name != "_cursor"
+    ]
     here = [("_cursor", asked["_cursor"])] if asked.get("_cursor") else []
     links = [{"relation": "self", "url": _url(base, kind, kept + here)}]
     if page.cursor:

@@ -35,9 +35,8 @@ def sign(
 
 def everything(program: Program, reading: Reading) -> list[dict]:
     """Return every resource of a reading that the program may read."""
-    found = []
-    for kind in ("DiagnosticReport", "ImagingStudy"):
-        found.append(program.get(f"{kind}/{reading.pk}").json())
+    kinds = ("DiagnosticReport", "ImagingStudy")
+    found = [program.get(f"{kind}/{reading.pk}").json() for kind in kinds]
     patient = found[0]["subject"]["reference"]
     found.append(program.get(patient).json())
     found += program.found(f"Observation?patient={patient}")
@@ -220,7 +219,8 @@ def test_a_program_sees_what_its_account_may_see(active_model, doctor, other_doc
     stranger, overseer = Program(doctor), Program(supervisor)
     for address in (
         f"DiagnosticReport/{reading.pk}", f"ImagingStudy/{reading.pk}", f"Patient/{reading.pk}",
-        f"Observation/{reading.pk}.model", f"Binary/{reading.pk}", f"Practitioner/{other_doctor.pk}",
+        f"Observation/{reading.pk}.model", f"Binary/{reading.pk}",
+        f"Practitioner/{other_doctor.pk}",
     ):  # fmt: skip
         assert stranger.get(address).status_code == 404, address
         assert overseer.get(address).status_code == 200, address
