@@ -134,7 +134,7 @@ def bundle_of(page: Page, kind: str, asked: QueryDict, base: str) -> dict[str, A
     kept = [
         (name, str(value)) for name in asked for value in asked.getlist(name) if name != "_cursor"
     ]
-    here = [("_cursor", asked["_cursor"])] if asked.get("_cursor") else []
+    here = [("_cursor", str(asked.get("_cursor")))] if asked.get("_cursor") else []
     links = [{"relation": "self", "url": _url(base, kind, kept + here)}]
     if page.cursor:
         links.append(

@@ -73,7 +73,7 @@ def read_dicom(data: bytes, *, max_bytes: int, max_pixels: int) -> DecodedDicom:
             too_many_pixels, too_small, aspect_ratio, too_large (a deflated file that expands too
             much), truncated, blank, jpeg_12_bit, unsupported or corrupt.
     """
-    dataset, header = _opened(data, max_bytes, max_pixels)
+    dataset, header = opened(data, max_bytes, max_pixels)
     stored, photometric = decode(dataset)
     pixels, notices = shown(stored, photometric, dataset)
     return DecodedDicom(
@@ -91,12 +91,12 @@ def read_dicom_plane(data: bytes, *, max_bytes: int, max_pixels: int) -> Plane:
     Raises:
         FilmError: as `read_dicom`.
     """
-    dataset, _header = _opened(data, max_bytes, max_pixels)
+    dataset, _header = opened(data, max_bytes, max_pixels)
     stored, photometric = decode(dataset)
     return plane_of(stored, photometric, dataset, bits=_bits(dataset))
 
 
-def _opened(data: bytes, max_bytes: int, max_pixels: int) -> tuple[Dataset, DicomHeader]:
+def opened(data: bytes, max_bytes: int, max_pixels: int) -> tuple[Dataset, DicomHeader]:
     """Return a data set that has been checked, and its header; its pixels stay compressed."""
     dataset = _parse(data, max_bytes + 2 * max_pixels)
     header = read_header(dataset)
