@@ -113,11 +113,28 @@ def revoke_token(*, by: User, token_id: int) -> ApiToken:
         tokens = tokens.filter(owner=by)
     row = tokens.get(pk=token_id)
     if row.revoked_at is None:
-        row.revoked_at, row.revoked_by = timezone.now(), by
-        row.save(update_fields=["revoked_at", "revoked_by"])
-        changes = {"revoked_at": ["", row.revoked_at.isoformat(timespec="seconds")]}
-        recording.record_change(row, what="token-revoked", changes=changes)
+        _revoke(row, by)
     return row
+
+
+@transaction.atomic
+def revoke_tokens_of(*, owner: User, by: User) -> int:
+    """Revoke every token of an account that is suspended; reinstating it revives none.
+
+    Returns:
+        The number of tokens that could still be used.
+    """
+    rows = list(ApiToken.objects.usable().filter(owner=owner).order_by("pk"))
+    for row in rows:
+        _revoke(row, by)
+    return len(rows)
+
+
+def _revoke(row: ApiToken, by: User) -> None:
+    row.revoked_at, row.revoked_by = timezone.now(), by
+    row.save(update_fields=["revoked_at", "revoked_by"])
+    changes = {"revoked_at": ["", row.revoked_at.isoformat(timespec="seconds")]}
+    recording.record_change(row, what="token-revoked", changes=changes)
 
 
 def authenticate(request: HttpRequest) -> ApiToken | None:
