@@ -13,6 +13,8 @@ class FhirConfig(AppConfig):
 
     def ready(self) -> None:
         from exchange.fhir import audit, queueing
+        from xraysite.common.background import recovery
 
         audit.register()
         queueing.connect()
+        recovery.register("results to FHIR servers", queueing.recover)

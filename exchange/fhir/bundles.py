@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from django.conf import settings
 
+from diagnosis.services.reports import BOTH, LANGUAGES, unnumbered_report
 from exchange.fhir import systems
 from exchange.fhir.checking import checked
 from exchange.fhir.loading import Record
@@ -38,6 +39,18 @@ def transaction(record: Record, *, pdf: bytes | None = None) -> Bundle:
     return _bundle(entries + [_updated(each) for each in owned])
 
 
+def document(record: Record) -> bytes:
+    """Return the report's PDF, which is no numbered copy.
+
+    Raises:
+        ReportError: the page cannot be set.
+    """
+    url = f"{settings.SITE_URL}{record.reading.get_absolute_url()}"
+    return unnumbered_report(
+        reading=record.reading, languages=LANGUAGES[BOTH], url=url, at=record.changed_at
+    )
+
+
 def retraction(record: Record) -> Bundle:
     """Return the transaction that marks a deleted reading's resources as entered in error."""
     patient, system = _patient(record)
@@ -59,7 +72,7 @@ def digest(bundle: Bundle) -> str:
 def _others(record: Record) -> list[tuple[Resource, str]]:
     """Return what the reading's resources refer to, with the system that each is found by."""
     doctors = {record.reading.doctor_id: record.reading.doctor}
-    doctors |= {each.author_id: each.author for each in record.opinions}
+    doctors |= {each.author_id: each.author for each in (*record.opinions, *record.further)}
     found = [_patient(record)]
     account = systems.site_system("account")
     found += [(people.practitioner(each), account) for each in doctors.values()]

@@ -8,7 +8,10 @@ from typing import Any
 
 from django.db.models import Prefetch, QuerySet
 
-from diagnosis.models import Opinion, Reading, Review, Stage
+from diagnosis.models import Opinion, Reading, Stage
+
+OWN = (Stage.SIGNED, Stage.ADDENDUM)
+FURTHER = (Stage.SECOND, Stage.ARBITER)
 
 
 @dataclass(frozen=True)
@@ -17,11 +20,13 @@ class Record:
 
     Attributes:
         reading: sealed where the model's answer is withheld.
-        opinions: the signed opinion and its addenda, oldest first.
+        opinions: the doctor's signed opinion and its addenda, oldest first.
+        further: the second reader's opinion and the arbiter's decision, if there are any.
     """
 
     reading: Reading
     opinions: tuple[Opinion, ...]
+    further: tuple[Opinion, ...] = ()
 
     @property
     def key(self) -> str:
@@ -47,30 +52,34 @@ class Record:
     def changed_at(self) -> datetime.datetime:
         """When anything that the resources show was last changed."""
         reading = self.reading
-        times = [reading.updated_at, *(opinion.recorded_at for opinion in self.opinions)]
+        opinions = (*self.opinions, *self.further)
+        times = [reading.updated_at, *(opinion.recorded_at for opinion in opinions)]
         if reading.answer_shown_at is not None:
             times.append(reading.answer_shown_at)
-        review: Review | None = getattr(reading, "review", None)
-        if review is not None:
-            times.append(review.updated_at)
         return max(times)
 
 
 def with_parts(readings: QuerySet[Reading]) -> QuerySet[Reading]:
     """Return the readings with what `record_of` uses."""
-    signed = Opinion.objects.filter(stage__in=[Stage.SIGNED, Stage.ADDENDUM])
+    signed = Opinion.objects.filter(stage__in=[*OWN, *FURTHER])
     signed = signed.select_related("author").order_by("recorded_at", "id")
     return (
-        readings.select_related("doctor", "model_version", "study__patient", "review")
+        readings.select_related("doctor", "model_version", "study__patient")
         .defer("activation_map")
         .prefetch_related(Prefetch("opinions", queryset=signed, to_attr="signed_opinions"))
     )
 
 
 def record_of(reading: Reading) -> Record:
-    """Return the record of a reading that was loaded by `with_parts`."""
+    """Return the record of a reading that was loaded by `with_parts`.
+
+    Whoever may still become the second reader sees no opinion of the first.
+    """
+    if reading.is_sealed:
+        return Record(reading, ())
     signed: list[Opinion] = getattr(reading, "signed_opinions")  # noqa: B009  # set by Prefetch
-    return Record(reading, tuple(signed))
+    own = tuple(each for each in signed if each.stage in OWN)
+    return Record(reading, own, tuple(each for each in signed if each.stage in FURTHER))
 
 
 def records(readings: Iterable[Reading]) -> list[Record]:

@@ -107,7 +107,10 @@ class FhirDelivery(models.Model):
         "diagnosis.Reading", on_delete=models.CASCADE, related_name="+", verbose_name=_("reading")
     )
     server = models.ForeignKey(
-        FhirServer, on_delete=models.PROTECT, related_name="deliveries", verbose_name=_("to")
+        FhirServer,
+        on_delete=models.PROTECT,
+        related_name="deliveries",
+        verbose_name=_("receiving system"),
     )
     state = models.CharField(
         pgettext_lazy("delivery", "status"),
@@ -117,7 +120,7 @@ class FhirDelivery(models.Model):
     )
     version = models.CharField(_("version"), max_length=64, blank=True)
     is_retracted = models.BooleanField(_("retracted"), default=False)
-    created_at = models.DateTimeField(_("since"), auto_now_add=True)
+    created_at = models.DateTimeField(pgettext_lazy("delivery", "since"), auto_now_add=True)
     changed_at = models.DateTimeField(_("changed at"), default=timezone.now)
     due_at = models.DateTimeField(_("next try"), default=timezone.now)
     claimed_until = models.DateTimeField(null=True, blank=True)

@@ -19,13 +19,11 @@ from diagnosis.search import search_key
 from exchange import uids
 from exchange.fhir import systems
 from exchange.fhir.answers import FhirError
-from exchange.fhir.resources.observations import DOCTOR, MODEL
+from exchange.fhir.resources.observations import PARTS
 
 NOTHING: Final = Q(pk__in=[])
 CONTROL: Final = {"_format", "_count", "_cursor", "_summary", "_total", "_pretty"}
 MAX_VALUES: Final = 50
-# The suffix of an Observation's id.
-PARTS: Final = (MODEL, DOCTOR)
 
 
 def conditions(kind: str, asked: QueryDict) -> list[Q]:

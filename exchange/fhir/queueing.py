@@ -3,6 +3,7 @@
 import logging
 import threading
 import uuid
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -11,7 +12,9 @@ from django.db.models.signals import post_save
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from diagnosis.models import Reading, Review
+from diagnosis.models import Opinion, Reading
+from diagnosis.signals import Change, reading_changed
+from exchange.fhir.loading import FURTHER
 from exchange.fhir.models import FhirDelivery, FhirServer
 from xraysite.common.background import tasks
 from xraysite.common.background.tasks import TaskFailedError, TryAgainError, background_task
@@ -20,21 +23,23 @@ logger = logging.getLogger(__name__)
 State = FhirDelivery.State
 # How long the thread waits for a delivery that is due later, before it looks again.
 LONGEST_WAIT = 60
+# After this time, a delivery whose task has vanished gets another.
+ABANDONED = timedelta(minutes=10)
 
 
 def connect() -> None:
     """Let changes of readings and opinions queue what follows from them."""
-    post_save.connect(_on_reading, sender=Reading, dispatch_uid="fhir-reading")
-    post_save.connect(_on_review, sender=Review, dispatch_uid="fhir-review")
+    reading_changed.connect(_on_change, sender=Reading, dispatch_uid="fhir")
+    post_save.connect(_on_opinion, sender=Opinion, dispatch_uid="fhir-opinion")
 
 
-def _on_reading(sender: Any, *, instance: Reading, raw: bool = False, **_: Any) -> None:
-    if not raw:
-        queue(instance.pk, is_deleted=instance.is_hidden)
+def _on_change(sender: Any, *, reading: Reading, what: Change, **_: Any) -> None:
+    queue(reading.pk, is_deleted=what == Change.HIDDEN)
 
 
-def _on_review(sender: Any, *, instance: Review, raw: bool = False, **_: Any) -> None:
-    if not raw:
+def _on_opinion(sender: Any, *, instance: Opinion, **_: Any) -> None:
+    """Queue opinions of the second reader and the arbiter, which are no change of the reading."""
+    if instance.stage in FURTHER:
         queue(instance.reading_id)
 
 
@@ -73,6 +78,22 @@ def start(delivery_id: uuid.UUID) -> None:
         tasks.enqueue(send_bundle, delivery_id=delivery_id)
     elif settings.FHIR_THREAD:
         transaction.on_commit(_start_thread, robust=True)
+
+
+def recover() -> int:
+    """Start again what was lost with a killed process; return how many deliveries that were."""
+    if not tasks.has_workers():
+        # Not in a thread: this may be a command that ends at once.
+        return send_due()
+    now = timezone.now()
+    lost = FhirDelivery.objects.filter(state=State.WAITING, due_at__lt=now - ABANDONED)
+    keys = list(lost.values_list("pk", flat=True)[:1000])
+    for key in keys:
+        with transaction.atomic():
+            # The next call leaves it alone for a while.
+            FhirDelivery.objects.filter(pk=key).update(due_at=now)
+            tasks.enqueue(send_bundle, delivery_id=key)
+    return len(keys)
 
 
 def send_due() -> int:

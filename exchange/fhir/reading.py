@@ -8,7 +8,7 @@ from typing import Any, Final
 from accounts.models import User
 from diagnosis.models import Patient, Reading
 from exchange.fhir.answers import FhirError
-from exchange.fhir.loading import Record, record_of
+from exchange.fhir.loading import FURTHER, Record, record_of
 from exchange.fhir.parameters import key_of, of_patient
 from exchange.fhir.resources import observations, people, reports, studies
 from exchange.fhir.resources.common import Resource
@@ -59,10 +59,9 @@ def _report(key: str, user: User) -> Found:
 def _observation(key: str, user: User) -> Found:
     reading_key, _dot, part = key.partition(".")
     found = record(reading_key, user)
-    if part == observations.MODEL and found.has_answer:
-        return observations.model_result(found), found.reading
-    if part == observations.DOCTOR and found.is_signed:
-        return observations.doctor_opinion(found), found.reading
+    for each in observations.observations(found):
+        if each["id"] == f"{reading_key}.{part}":
+            return each, found.reading
     raise missing()
 
 
@@ -82,10 +81,15 @@ def _patient(key: str, user: User) -> Found:
 def _practitioner(key: str, user: User) -> Found:
     if not re.fullmatch(r"\d{1,18}", key):
         raise missing()
-    latest = seen_by(user).filter(doctor_id=int(key)).order_by("-created_at", "-id").first()
-    if latest is None:
-        raise missing()
-    return people.practitioner(latest.doctor), latest
+    seen, account = seen_by(user).order_by("-created_at", "-id"), int(key)
+    latest = seen.filter(doctor_id=account).first()
+    if latest is not None:
+        return people.practitioner(latest.doctor), latest
+    second = seen.filter(opinions__author_id=account, opinions__stage__in=FURTHER).first()
+    for opinion in record_of(second).further if second is not None else ():
+        if opinion.author_id == account:
+            return people.practitioner(opinion.author), second
+    raise missing()
 
 
 def _device(key: str, user: User) -> Found:

@@ -24,7 +24,6 @@ from accounts.audit.recording import record_access
 from diagnosis.services.report_pdf import ReportError
 from exchange.fhir import bundles
 from exchange.fhir.answers import MEDIA_TYPE
-from exchange.fhir.documents import document
 from exchange.fhir.loading import Record, stored_record
 from exchange.fhir.models import FhirDelivery
 from exchange.fhir.rules import obstacle
@@ -115,7 +114,7 @@ def _send(delivery: FhirDelivery, record: Record) -> str:
 
 def _made(delivery: FhirDelivery, record: Record) -> bundles.Bundle:
     try:
-        pdf = document(record) if delivery.server.sends_document else None
+        pdf = bundles.document(record) if delivery.server.sends_document else None
     except ReportError as error:
         raise RefusedError("The report cannot be made.") from error
     return bundles.transaction(record, pdf=pdf)

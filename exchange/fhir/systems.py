@@ -71,6 +71,8 @@ NO_VALUE: Final = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 
 MODEL_RESULT: Final = own("MODEL_RESULT", "Result of the AI model")
 DOCTOR_OPINION: Final = own("DOCTOR_OPINION", "Doctor's assessment")
+SECOND_OPINION: Final = own("SECOND_OPINION", "Second, independent reading")
+ARBITER_DECISION: Final = own("ARBITER_DECISION", "Decision of the arbiter")
 PROBABILITIES: Final = {
     Label.PNEUMONIA: own("PROBABILITY_PNEUMONIA", "Probability of pneumonia"),
     Label.NORMAL: own("PROBABILITY_NORMAL", "Probability of no pneumonia"),

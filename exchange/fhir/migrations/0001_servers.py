@@ -52,7 +52,7 @@ class Migration(migrations.Migration):
                 ('sent_at', models.DateTimeField(blank=True, null=True, verbose_name='sent at')),
                 ('error', models.CharField(blank=True, max_length=300, verbose_name='last error')),
                 ('reading', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='diagnosis.reading', verbose_name='reading')),
-                ('server', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='deliveries', to='fhir.fhirserver', verbose_name='to')),
+                ('server', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='deliveries', to='fhir.fhirserver', verbose_name='receiving system')),
             ],
             options={
                 'verbose_name': 'result sent to a FHIR server',

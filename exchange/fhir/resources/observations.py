@@ -4,7 +4,16 @@ from typing import Any, Final
 
 from django.utils.translation import gettext
 
-from diagnosis.models import Confidence, Finding, Label, Opinion, Reading, Verdict, findings
+from diagnosis.models import (
+    Confidence,
+    Finding,
+    Label,
+    Opinion,
+    Reading,
+    Stage,
+    Verdict,
+    findings,
+)
 from exchange.fhir import systems
 from exchange.fhir.loading import Record
 from exchange.fhir.resources.common import (
@@ -19,6 +28,9 @@ from exchange.fhir.resources.people import device_reference, doctor_reference
 from exchange.fhir.resources.studies import own_identifier
 
 MODEL, DOCTOR = "model", "doctor"
+# Of the second reader and the arbiter.
+FURTHER: Final = {Stage.SECOND: "second", Stage.ARBITER: "arbiter"}
+PARTS: Final = (MODEL, DOCTOR, *FURTHER.values())
 PROFILE: Final = "Observation-simple-twcore"
 
 
@@ -30,7 +42,8 @@ def observation_id(record: Record, part: str) -> str:
 def observations(record: Record) -> list[Resource]:
     """Return the Observations of a reading that may be shown."""
     found = [model_result(record)] if record.has_answer else []
-    return found + ([doctor_opinion(record)] if record.is_signed else [])
+    found += [doctor_opinion(record)] if record.is_signed else []
+    return found + [further_opinion(record, each) for each in record.further]
 
 
 def model_result(record: Record) -> Resource:
@@ -98,14 +111,23 @@ def doctor_opinion(record: Record) -> Resource:
     Raises:
         IndexError: none has been signed.
     """
-    current = record.opinions[-1]
+    status = "amended" if len(record.opinions) > 1 else "final"
+    return _opinion(record, record.opinions[-1], DOCTOR, status)
+
+
+def further_opinion(record: Record, opinion: Opinion) -> Resource:
+    """Return the opinion of the second reader, or the arbiter's decision."""
+    return _opinion(record, opinion, FURTHER[Stage(opinion.stage)], "final")
+
+
+def _opinion(record: Record, current: Opinion, part: str, status: str) -> Resource:
     with in_site_language():
         verdict = systems.concept(
             *systems.VERDICTS[Verdict(current.verdict)], text=str(current.get_verdict_display())
         )
-        resource = _base(record, DOCTOR) | {
-            "status": "amended" if len(record.opinions) > 1 else "final",
-            "code": systems.concept(systems.DOCTOR_OPINION, text=gettext("Doctor's assessment")),
+        resource = _base(record, part) | {
+            "status": status,
+            "code": systems.concept(*_kind(current), text=gettext("Doctor's assessment")),
             "issued": instant(current.recorded_at),
             "performer": [doctor_reference(current.author)],
             "valueCodeableConcept": verdict,
@@ -116,6 +138,12 @@ def doctor_opinion(record: Record) -> Resource:
         if current.note:
             resource["note"] = [{"text": current.note}]
     return finished(resource, profile=PROFILE, changed_at=record.changed_at)
+
+
+def _kind(opinion: Opinion) -> list[systems.Coding]:
+    codes = {Stage.SECOND: systems.SECOND_OPINION, Stage.ARBITER: systems.ARBITER_DECISION}
+    further = codes.get(Stage(opinion.stage))
+    return [systems.DOCTOR_OPINION, *([further] if further else [])]
 
 
 def _parts(opinion: Opinion) -> list[Resource]:

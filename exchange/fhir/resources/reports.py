@@ -8,7 +8,7 @@ from django.conf import settings
 from django.utils.html import escape
 from django.utils.translation import gettext
 
-from diagnosis.models import Verdict
+from diagnosis.models import Stage, Verdict
 from exchange.fhir import systems
 from exchange.fhir.loading import Record
 from exchange.fhir.resources.common import (
@@ -21,6 +21,7 @@ from exchange.fhir.resources.common import (
 )
 from exchange.fhir.resources.observations import (
     DOCTOR,
+    FURTHER,
     MODEL,
     observation_id,
 )
@@ -35,10 +36,10 @@ def report_status(record: Record) -> str:
 
     `registered` while the model's result is withheld, `preliminary` until a doctor has signed,
     `final` afterwards; addenda make it `amended` if they change the opinion, and `appended` if they
-    only add a note.
+    only add a note or somebody else's opinion.
     """
     if record.is_signed:
-        if len(record.opinions) == 1:
+        if len(record.opinions) + len(record.further) == 1:
             return "final"
         contents = [(each.verdict, each.findings, each.confidence) for each in record.opinions]
         return "amended" if any(a != b for a, b in pairwise(contents)) else "appended"
@@ -85,6 +86,7 @@ def diagnostic_report(record: Record, *, pdf: bytes | None = None) -> Resource:
 def _results(record: Record) -> Resource:
     """Return the references to Observations: TW Core's profile allows laboratory results only."""
     parts = [MODEL] * record.has_answer + [DOCTOR] * record.is_signed
+    parts += [FURTHER[Stage(each.stage)] for each in record.further]
     found = [reference("Observation", observation_id(record, part)) for part in parts]
     return {"result": found} if found else {}
 
@@ -104,6 +106,9 @@ def _conclusion(record: Record) -> Resource:
         return {"conclusion": words}
     current = record.opinions[-1]
     lines = [str(current.get_verdict_display()), *current.finding_texts, current.note]
+    lines += [
+        f"{each.get_stage_display()}: {each.get_verdict_display()}" for each in record.further
+    ]
     code = systems.concept(*systems.VERDICTS[Verdict(current.verdict)], text=lines[0])
     return {
         "resultsInterpreter": [doctor_reference(current.author)],

@@ -8,7 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import AuditEntry, AuditMention
-from diagnosis.models import HidingReason, Label, Reading, Team, TeamMembership
+from diagnosis.models import HidingReason, Label, Opinion, Reading, Team, TeamMembership
 from diagnosis.models.findings import finding
 from diagnosis.retention import hide_reading
 from diagnosis.services.opinions import Content, record_opinion
@@ -212,6 +212,33 @@ def test_a_withheld_result_is_in_no_resource(active_model, doctor, program):
     )
     assert program.get(f"DiagnosticReport/{reading.pk}").json()["status"] == "preliminary"
     assert program.get(f"Observation/{reading.pk}.model").status_code == 200
+
+
+def test_a_colleague_who_may_read_second_sees_neither_opinion_nor_result(
+    active_model, doctor, other_doctor
+):
+    team = Team.objects.create(name="Ward")
+    for member in (doctor, other_doctor):
+        TeamMembership.objects.create(team=team, user=member)
+    reading = a_reading(doctor, team=team, label=Label.PNEUMONIA)
+    sign(reading)
+    Reading.objects.filter(pk=reading.pk).update(second_state="WAITS")
+    colleague = Program(other_doctor)
+    report = colleague.get(f"DiagnosticReport/{reading.pk}").json()
+    assert report["status"] == "registered"
+    assert not {"conclusion", "conclusionCode", "result", "resultsInterpreter"} & set(report)
+    assert colleague.found(f"Observation?patient={reading.pk}") == []
+    assert colleague.get(f"Observation/{reading.pk}.doctor").status_code == 404
+    Opinion.objects.create(reading=reading, author=other_doctor, stage="SECOND", verdict="NORMAL")
+    Reading.objects.filter(pk=reading.pk).update(second_state="SPLIT")
+    report = colleague.get(f"DiagnosticReport/{reading.pk}").json()
+    assert report["status"] == "appended"
+    parts = [each["reference"].rpartition(".")[2] for each in report["result"]]
+    assert parts == ["model", "doctor", "second"]
+    second = colleague.get(f"Observation/{reading.pk}.second").json()
+    assert second["performer"][0]["display"] == other_doctor.display_name
+    assert Program(doctor).get(second["performer"][0]["reference"]).status_code == 200
+    assert_valid([report, second])
 
 
 def test_a_program_sees_what_its_account_may_see(active_model, doctor, other_doctor, supervisor):

@@ -37,6 +37,7 @@ def server(store):
 
 def test_a_signed_result_arrives_once_however_often_it_is_sent(active_model, doctor, store, server):
     reading = a_reading(doctor, label=Label.PNEUMONIA)
+    queueing.queue(reading.pk)
     queueing.send_due()
     assert store.resources == {}
     assert FhirDelivery.objects.get().error == "No opinion has been signed."
@@ -109,10 +110,10 @@ def test_uncertain_results_stay_unless_the_server_wants_them(
 
 def test_a_withheld_result_is_never_sent(active_model, doctor, store, server):
     FhirServer.objects.update(when=FhirServer.When.AT_ONCE)
-    a_reading(doctor, withheld=True, blind_first=True)
+    queueing.queue(a_reading(doctor, withheld=True, blind_first=True).pk)
     queueing.send_due()
     assert store.asked == []
-    a_reading(doctor)
+    queueing.queue(a_reading(doctor).pk)
     queueing.send_due()
     [report] = store.of("DiagnosticReport")
     assert report["status"] == "preliminary"

@@ -7,8 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.audit.recording import record_shown
 from diagnosis.models import Reading
-from exchange.fhir.bundles import transaction
-from exchange.fhir.documents import document
+from exchange.fhir.bundles import document, transaction
 from exchange.fhir.loading import stored_record
 from exchange.fhir.parameters import key_of
 
