@@ -75,11 +75,13 @@ EVENTS = {
     "member-removed": _("removed a member from a team"),
     "access-searched": _("searched the access log of a patient"),
 }
-# Computed from other fields, or too large to keep twice.
+# Computed from other fields, or too large to keep twice; the last ones are rows of other tables,
+# which auditlog would look up for every new reading.
 NOT_RECORDED = [
     "activation_map", "updated_at", "patient_name_key", "patient_number_key", "agreement",
     "age_scope", "own_verdict", "urgency", "pneumonia_probability", "is_unread", "opened_at",
     "waiting_since", "second_state", "blind_first", "withheld", "answer_shown_at",
+    "review", "batch_item", "diagnosis",
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 
 from django.db import models
 from django.db.models import Exists, OuterRef, Value
-from django.db.models.functions import StrIndex
+from django.db.models.functions import Lower, StrIndex
 from django.db.models.lookups import GreaterThan
 from django.db.models.query import ModelIterable
 
@@ -49,6 +49,11 @@ def is_withheld(reading: Any, user: Any) -> bool:
     if not reading.withheld and (is_own or reading.second_state not in INDEPENDENT):
         return False
     return is_own or not user.has_perm("diagnosis.oversee_reading")
+
+
+def _few_keys(found: models.QuerySet[Any]) -> list[Any]:
+    """Return the keys of the readings, and no more than one beyond `FEW`."""
+    return list(found.order_by().values_list("pk", flat=True)[: FEW + 1])
 
 
 class ReadingQuerySet(models.QuerySet[ReadingT]):
@@ -218,12 +223,27 @@ class ReadingQuerySet(models.QuerySet[ReadingT]):
     def few_about(self, query: str) -> Self:
         """Return the readings as `about` does, by their keys if they are few.
 
+        If there are none, return those whose file's name contains the query.
+
         What follows (counting, sorting, loading) then looks at these only. Many matches need no
         keys: any order soon comes upon enough of them for a page.
         """
         found = self.about(query)
-        keys = list(found.order_by().values_list("pk", flat=True)[: FEW + 1])
+        keys = _few_keys(found)
+        if not keys:
+            found = self.of_file(query)
+            keys = _few_keys(found)
         return self.filter(pk__in=keys) if len(keys) <= FEW else found
+
+    def of_file(self, query: str) -> Self:
+        """Return the readings whose file's name contains `query`, whatever the case of letters.
+
+        Scans an index of one doctor's readings, so apply it to these only.
+        """
+        text = query.strip().lower()
+        if not text or len(text) > MAX_QUERY_LENGTH:
+            return self.none()
+        return self.filter(GreaterThan(StrIndex(Lower("original_name"), Value(text)), 0))
 
     def tagged(self, tag: Any) -> Self:
         """Return the readings with a tag, by their keys if they are few, as `few_about`."""

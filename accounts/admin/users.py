@@ -193,6 +193,9 @@ class UserAdmin(PrivateSearchMixin, DjangoUserAdmin):
             return
         obj.is_staff = obj.is_superuser or bool(roles.IN_ADMIN & {*services.roles_of(obj)})
         super().save_model(request, obj, form, change)
+        if "is_active" in form.changed_data and not obj.is_active:
+            editor: Any = request.user
+            services.end_access(by=editor, user=obj)
         if "email" in form.changed_data:
             services.vouch_for_new_address(user=obj)
 

@@ -63,7 +63,7 @@ class TeamAdmin(admin.ModelAdmin):
 
     form = TeamForm
     inlines = [MembershipInline]
-    list_display = ["name", "people", "blind_first", "second_reading", "created_at"]
+    list_display = ["title", "people", "blind_first", "second_reading", "created_at"]
     fields = ["name", "blind_first", "second_reading", "second_percent"]
     search_fields = ["name"]
 
@@ -79,6 +79,16 @@ class TeamAdmin(admin.ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).prefetch_related("members")
+
+    @admin.display(description=_("team"), ordering="name")
+    def title(self, team: Team) -> str:
+        return team.name
+
+    def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and db_field.name == "name":
+            field.label = _("Team name")  # "name" alone is translated as that of a person
+        return field
 
     @admin.display(description=_("members"))
     def people(self, team: Team) -> str:

@@ -7,6 +7,7 @@ from diagnosis.models.batch import (
     MOVING,
     Batch,
     BatchItem,
+    BatchSource,
     ItemState,
 )
 from diagnosis.models.choices import (
@@ -61,6 +62,7 @@ __all__ = [
     "Agreement",
     "Batch",
     "BatchItem",
+    "BatchSource",
     "Confidence",
     "ConfirmedDiagnosis",
     "Diagnosis",

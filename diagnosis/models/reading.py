@@ -25,6 +25,7 @@ from diagnosis.models.choices import (
     Sex,
     Verdict,
 )
+from diagnosis.models.film_uids import UID_INDEXES, FilmUids
 from diagnosis.models.indexes import READING_INDEXES
 from diagnosis.querysets import ReadingQuerySet
 from diagnosis.search import SearchKeyField
@@ -33,7 +34,7 @@ from mlcore.cards.shown import rule_sentence, shown_limits, shown_probability
 MAX_AGE_YEARS = 130
 
 
-class Reading(Belonging, Blinding):
+class Reading(Belonging, Blinding, FilmUids):
     """A model's prediction for one film of one patient, made for one doctor.
 
     `services.submit_reading` writes the fields of film and model once; nothing changes them
@@ -180,7 +181,7 @@ class Reading(Belonging, Blinding):
         verbose_name_plural = _("readings")
         ordering: ClassVar = ["-created_at", "-id"]
         permissions: ClassVar = [("oversee_reading", "Can oversee every doctor's readings")]
-        indexes: ClassVar = [*READING_INDEXES, *BELONGING_INDEXES]
+        indexes: ClassVar = [*READING_INDEXES, *BELONGING_INDEXES, *UID_INDEXES]
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=models.Q(label__in=Label.values), name="reading_label_known"

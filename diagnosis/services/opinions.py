@@ -12,6 +12,7 @@ from diagnosis.models import Reading, Review, Verdict, agreement_of
 from diagnosis.models.findings import finding, summary
 from diagnosis.models.opinion import Confidence, Opinion, OpinionDraft, Stage
 from diagnosis.services import second_readings
+from diagnosis.signals import Change, reading_changed
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -107,6 +108,7 @@ def record_opinion(
     )
     _make_current(reading, review, opinion)
     OpinionDraft.objects.filter(reading=reading, doctor=doctor).delete()
+    reading_changed.send(Reading, reading=reading, what=Change.OPINION)
     return opinion
 
 

@@ -12,6 +12,7 @@ from accounts.audit import recording
 from diagnosis import blind, storage
 from diagnosis.models import AgeScope, Label, Reading, Review, Team, agreement_of
 from diagnosis.models.discrepancies import summary
+from diagnosis.services import film_uids
 from diagnosis.services.conflicts import (
     NOTHING_DECIDED,
     Conflicts,
@@ -41,6 +42,7 @@ from diagnosis.services.linking import forget_if_empty, link_as_decided
 from diagnosis.services.patients import AGE, PatientDetails, stated_in, with_birth_date
 from diagnosis.services.second_readings import state_before_signing
 from diagnosis.services.teams import TeamChoice, team_for
+from diagnosis.signals import Change, reading_changed
 from diagnosis.validators import UploadedFilm
 from mlcore import inference
 from mlcore.cards.shown import shown_probability
@@ -171,6 +173,7 @@ def _film_fields(upload: UploadedFilm, hashes: FilmHashes) -> dict[str, object]:
         "film_modality": (stated.modality or "")[:16],
         "film_view": (stated.view or "")[:16],
         "film_body_part": (stated.body_part or "")[:64],
+        **film_uids.of_header(film.header),
     }
 
 
@@ -256,6 +259,7 @@ def _store(
         link_as_decided(reading, conflicts.same_number, decisions)
         reading.save(force_insert=True)
         record_decisions(reading, reading.discrepancies)
+        reading_changed.send(Reading, reading=reading, what=Change.MADE)
         transaction.on_commit(lambda: storage.confirm(sha256), robust=True)
 
 
@@ -325,6 +329,7 @@ def edit_reading(
         reading.save()
         record_decisions(reading, entries)
     forget_if_empty(study)
+    reading_changed.send(Reading, reading=reading, what=Change.CORRECTED)
     return reading
 
 

@@ -255,7 +255,7 @@ def reading_page(
         "other_viewers": access_log.others_who_viewed(reading),
         "deletion": DeletionForm(),
         "heatmap_place": heatmap_place(reading) if reading.has_result else "",
-        "content": None if reading.is_sealed else report_content(reading, with_map=False),
+        "content": None if reading.is_sealed else report_content(reading, with_map=True),
         "record_code": code_of(serving.record_url(request, reading)),
         "list_key": request.GET.get("list", ""),
         "work_form": _work_form(request, reading),

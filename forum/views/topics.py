@@ -299,6 +299,9 @@ def composer(user: Any, form: PostForm, **more: Any) -> dict[str, Any]:
     if more.get("preview"):
         context["html"] = pages.previewed(form.data.get("body", "")[:MAX_BODY], author=user)
         context["form"] = form.unsent()
+    elif not form.is_bound and form.initial.get("body"):
+        # The script would add it, and move what is below.
+        context["html"] = pages.previewed(form.initial["body"][:MAX_BODY], author=user)
     return context
 
 

@@ -17,8 +17,16 @@ NOT_COUNTED = ("/film/", "/pixels/", "/heatmap/", "/lungs/", "/avatar/", "viewer
 # Entries of layout shifts arrive in a task of their own.
 MEASURED = """async () => {
   let shift = 0;
+  const moved = new Set();
+  const nameOf = (node) => `${node?.nodeName?.toLowerCase()}.${node?.className ?? ""}`;
   const seen = (list) => {
-    for (const entry of list.getEntries()) if (!entry.hadRecentInput) shift += entry.value;
+    for (const entry of list.getEntries()) {
+      if (entry.hadRecentInput) continue;
+      shift += entry.value;
+      for (const { node, previousRect: from, currentRect: to } of entry.sources) {
+        moved.add(`${nameOf(node)} from ${from.x},${from.y} to ${to.x},${to.y}`);
+      }
+    }
   };
   const observer = new PerformanceObserver(seen);
   observer.observe({ type: "layout-shift", buffered: true });
@@ -26,7 +34,8 @@ MEASURED = """async () => {
   seen({ getEntries: () => observer.takeRecords() });
   observer.disconnect();
   const entries = ["navigation", "resource"].flatMap((type) => performance.getEntriesByType(type));
-  return { shift, loaded: entries.map((entry) => [entry.name, entry.decodedBodySize]) };
+  const loaded = entries.map((entry) => [entry.name, entry.decodedBodySize]);
+  return { shift, moved: [...moved], loaded };
 }"""
 
 
@@ -58,5 +67,6 @@ def exceeded(page: Page, site: str) -> list[str]:
     if total > MAX_BYTES:
         wrong.append(f"takes {total} bytes")
     if measured["shift"] > MAX_SHIFT:
-        wrong.append(f"moves by {measured['shift']:.3f} while it loads")
+        moved = "; ".join(measured["moved"])
+        wrong.append(f"moves by {measured['shift']:.3f} while it loads: {moved}")
     return wrong

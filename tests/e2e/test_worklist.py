@@ -91,7 +91,9 @@ def test_an_open_list_shows_what_others_and_other_tabs_change(
     page.reload()
     page.keyboard.press("j")
     Reading.objects.filter(patient_name="Child 1").update(patient_name="Renamed")
-    ReadingFactory(doctor=site_doctor, patient_name="Late", label=Label.PNEUMONIA)
+    film = Reading.objects.values("film_sha256", "film_format", "film_width", "film_height").first()
+    assert film is not None
+    ReadingFactory(doctor=site_doctor, patient_name="Late", label=Label.PNEUMONIA, **film)
     other = Reading.objects.get(patient_name="Renamed")
     other.save()  # as an edit in another tab does
     expect(page.get_by_role("link", name="Renamed", exact=False).first).to_be_focused()

@@ -186,6 +186,14 @@ def _narrow(dataset: Dataset) -> None:
 
 
 STUDY = pydicom.uid.generate_uid(entropy_srcs=["xraysite study"])
+INSTANCE = pydicom.uid.generate_uid(entropy_srcs=["xraysite tests"])
+DX = pydicom.uid.DigitalXRayImageStorageForPresentation
+UIDS = {
+    "StudyInstanceUID": "study_instance_uid",
+    "SeriesInstanceUID": "series_instance_uid",
+    "SOPInstanceUID": "sop_instance_uid",
+    "SOPClassUID": "sop_class_uid",
+}
 
 
 class TestHeader:
@@ -199,6 +207,8 @@ class TestHeader:
             view_position="PA",
             body_part="CHEST",
             study_instance_uid=STUDY,
+            sop_instance_uid=INSTANCE,
+            sop_class_uid=DX,
             charset="ISO_IR 192",
         )
 
@@ -212,7 +222,28 @@ class TestHeader:
             view_position=None,
             body_part=None,
         )
-        assert empty == DicomHeader(charset="ISO_IR 192", study_instance_uid=STUDY)
+        assert empty == DicomHeader(
+            charset="ISO_IR 192",
+            study_instance_uid=STUDY,
+            sop_instance_uid=INSTANCE,
+            sop_class_uid=DX,
+        )
+
+    @pytest.mark.parametrize("keyword", list(UIDS))
+    @pytest.mark.parametrize(
+        ("value", "expected"),
+        [
+            ("1.2.840.10008.1", "1.2.840.10008.1"),
+            ("A", None),
+            ("1", None),
+            ("1.2.", None),
+            ("1.2.3a", None),
+            ("1." + "2" * 62, "1." + "2" * 62),
+            ("1." + "2" * 63, None),
+        ],
+    )
+    def test_uids_are_checked(self, keyword, value, expected):
+        assert getattr(header(**{keyword: value}), UIDS[keyword]) == expected
 
     @pytest.mark.parametrize(
         ("name", "character_set", "expected"),

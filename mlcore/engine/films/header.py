@@ -27,7 +27,12 @@ class DicomHeader:
         pixel_spacing_mm: distance of rows and of columns in the patient (PixelSpacing) or on the
             detector (ImagerPixelSpacing), in millimetres.
         study_instance_uid: StudyInstanceUID.
+        series_instance_uid: SeriesInstanceUID.
+        sop_instance_uid: SOPInstanceUID.
+        sop_class_uid: SOPClassUID.
         accession_number: AccessionNumber.
+        station_name: StationName.
+        institution: InstitutionName.
         charset: SpecificCharacterSet as written, values joined by backslashes.
         notices: codes of `mlcore.engine.films.notices` for values that cannot be trusted.
     """
@@ -44,7 +49,12 @@ class DicomHeader:
     body_part: str | None = None
     pixel_spacing_mm: tuple[float, float] | None = None
     study_instance_uid: str | None = None
+    series_instance_uid: str | None = None
+    sop_instance_uid: str | None = None
+    sop_class_uid: str | None = None
     accession_number: str | None = None
+    station_name: str | None = None
+    institution: str | None = None
     charset: str | None = None
     notices: tuple[str, ...] = ()
 

@@ -45,8 +45,13 @@ def read_header(dataset: Dataset) -> DicomHeader:
         view_position=views.view(dataset),
         body_part=views.body_part(dataset),
         pixel_spacing_mm=(spacing.row, spacing.column) if spacing else None,
-        study_instance_uid=_study_uid(dataset),
-        accession_number=_accession_number(dataset),
+        study_instance_uid=_uid(dataset, "StudyInstanceUID"),
+        series_instance_uid=_uid(dataset, "SeriesInstanceUID"),
+        sop_instance_uid=_uid(dataset, "SOPInstanceUID"),
+        sop_class_uid=_uid(dataset, "SOPClassUID"),
+        accession_number=_text(dataset, "AccessionNumber"),
+        station_name=_text(dataset, "StationName"),
+        institution=_text(dataset, "InstitutionName"),
         charset=tidy("\\".join(names.charset_labels(dataset))),
         notices=tuple(notices),
     )
@@ -57,14 +62,14 @@ def _sex(dataset: Dataset) -> str | None:
     return value if value in ("M", "F", "O") else None
 
 
-def _study_uid(dataset: Dataset) -> str | None:
-    value = text(dataset, "StudyInstanceUID") or ""
+def _uid(dataset: Dataset, keyword: str) -> str | None:
+    value = text(dataset, keyword) or ""
     return value if _UID.fullmatch(value) and len(value) <= _MAX_UID else None
 
 
-def _accession_number(dataset: Dataset) -> str | None:
+def _text(dataset: Dataset, keyword: str) -> str | None:
     try:
-        return tidy(names.text_of(dataset, "AccessionNumber"))
+        return tidy(names.text_of(dataset, keyword))
     except names.UndecodableError:
         return None
 

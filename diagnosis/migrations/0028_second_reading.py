@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('diagnosis', '0022_team_blind_first'),
+        ('diagnosis', '0027_fill_batch_team'),
         ('mlcore', '0004_gate_overrides'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
