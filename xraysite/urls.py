@@ -34,6 +34,7 @@ urlpatterns = [
     path("patients/", include("diagnosis.patient_urls")),
     path("forum/", include("forum.urls")),
     path("models/", include("mlcore.urls")),
+    path("api/v1/", include("exchange.api.urls")),
     path("admin/who-saw/", admin.site.admin_view(access_log_view), name="who_saw"),
     path("admin/", admin.site.urls),
 ]
