@@ -65,6 +65,7 @@ CONFIRMED = Row(signed_in_answers(CONFIRM), signed_in_answers(CONFIRM))
 MATRIX: dict[str, Row] = {
     "home": EVERYBODY,
     "about": EVERYBODY,
+    "api_page": EVERYBODY,
     "favicon": Row(("/static/img/favicon.svg",) * 5),
     "healthz": EVERYBODY,
     "manifest": EVERYBODY,

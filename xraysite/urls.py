@@ -17,6 +17,7 @@ handler429 = "accounts.views.refused.too_many_attempts"
 urlpatterns = [
     path("", views.home, name="home"),
     path("about/", views.about, name="about"),
+    path("about/api/", include("exchange.api.page_urls")),
     path("favicon.ico", views.favicon, name="favicon"),
     path("manifest/<str:language>/", installable.manifest, name="manifest"),
     # At the root, because a service worker sees only pages below its own address.

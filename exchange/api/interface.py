@@ -1,5 +1,8 @@
 """The API: its endpoints, how errors are stated, and its OpenAPI description."""
 
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -32,6 +35,27 @@ STATED = {
 }
 
 
+@dataclass(frozen=True)
+class Endpoint:
+    """What a program can ask for.
+
+    Attributes:
+        name: the operation's id.
+        path: after `/api/v1`.
+        summary: a few words, in English; translatable.
+        scope: what the token must permit; None if any token will do.
+        is_open: whether it needs no token.
+    """
+
+    name: str
+    method: str
+    path: str
+    summary: str
+    group: str
+    scope: str | None
+    is_open: bool
+
+
 class Interface(NinjaAPI):
     """The API with problems for errors."""
 
@@ -40,10 +64,30 @@ class Interface(NinjaAPI):
         schema = super().get_openapi_schema(path_prefix="api/v1/", **options)
         problem = {"schema": {"$ref": "#/components/schemas/ProblemOut"}}
         schema["components"]["schemas"]["ProblemOut"] = ProblemOut.model_json_schema()
+        scopes = {each.name: each.scope for each in self.operations()}
         for methods in schema["paths"].values():
             for operation in methods.values():
                 _state_errors(operation["responses"], problem)
+                if scope := scopes[operation["operationId"]]:
+                    operation["security"] = [{"Token": [scope]}]
         return schema
+
+    def operations(self) -> Iterator[Endpoint]:
+        """Yield what programs can ask for, in the order of the description."""
+        for router in self._get_bound_routers():
+            for path, view in router.path_operations.items():
+                plain = re.sub(r"{[^}:]+:", "{", path)
+                for each in view.operations:
+                    token = next(iter(each.auth_callbacks), None)
+                    yield Endpoint(
+                        name=str(each.operation_id),
+                        method=each.methods[0],
+                        path=plain,
+                        summary=str(each.summary),
+                        group=str(next(iter(each.tags or router.tags or []), "")),
+                        scope=getattr(token, "scope", None),
+                        is_open=token is None,
+                    )
 
     def on_exception(self, request: HttpRequest, exc: Any) -> HttpResponse:
         """Answer an exception of an endpoint with a problem."""

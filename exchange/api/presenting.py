@@ -37,6 +37,7 @@ def reading_json(request: HttpRequest, reading: Reading) -> dict[str, Any]:
         "id": reading.pk,
         "created_at": reading.created_at,
         "updated_at": reading.updated_at,
+        "deleted_at": reading.hidden_at,
         "doctor": reading.doctor.display_name,
         "exam_date": reading.exam_date,
         "patient": patient_json(reading),

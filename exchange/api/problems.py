@@ -114,10 +114,13 @@ def _entry(error: Mapping[str, Any]) -> dict[str, str]:
     """Return what is wrong with one value, without repeating the value."""
     place = [str(part) for part in error.get("loc", ()) if part not in ("body", "query", "data")]
     name = ".".join(place) or "body"
-    detail = _("“%(field)s” is not valid: %(reason)s") % {
-        "field": name, "reason": error.get("msg", ""),
-    }  # fmt: skip
-    return {"field": name, "detail": detail}
+    sentences = {
+        "missing": _("“%(field)s” is missing."),
+        "extra_forbidden": _("“%(field)s” is no known field."),
+    }
+    sentence = sentences.get(str(error.get("type")), _("“%(field)s” is not valid."))
+    # The library's own words, in English, for whoever writes the program.
+    return {"field": name, "detail": sentence % {"field": name}, "reason": error.get("msg", "")}
 
 
 def of_form(form: Any) -> Problem:

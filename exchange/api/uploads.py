@@ -54,8 +54,8 @@ def store_upload(request: HttpRequest, user: User) -> tuple[uuid.UUID, bool]:
         made_before = Reading.objects.own_of(user).filter(pk=key).exists()
         _submit(request, user, key)
     except BaseException:
-        if claimed and not Reading.objects.known_to(user).filter(pk=key).exists():
-            UploadKey.objects.filter(pk=key).delete()
+        if claimed:
+            _release(user, key)
         raise
     _claim(key, content)  # another request with this key may have failed meanwhile
     return key, not made_before
@@ -105,6 +105,12 @@ def _claim(key: uuid.UUID, content: str) -> bool:
     if row.content != content:
         raise _other_content()
     return is_new
+
+
+def _release(user: User, key: uuid.UUID) -> None:
+    """Forget a key under which nothing was stored, so that it can be sent with corrected data."""
+    if not Reading.objects.known_to(user).filter(pk=key).exists():
+        UploadKey.objects.filter(pk=key).delete()
 
 
 def _other_content() -> Problem:

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.http import Http404, HttpRequest
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from ninja import Header, Router, Status
 
 from accounts import account_limits
@@ -36,7 +37,7 @@ from exchange.api.uploads import too_many
 from xraysite.common.keyset import Place, Segment, page_of
 from xraysite.common.uploads import TOO_LARGE_KEY, upload_fault
 
-router = Router(tags=["Batches"])
+router = Router(tags=[gettext_noop("Batches")])
 READ, WRITE = Token("readings:read"), Token("readings:write")
 BATCHES, ITEMS = 20, 100
 NEWEST = [Segment(("-created_at", "-id"))]
@@ -89,7 +90,11 @@ def _own_item(request: HttpRequest, batch: uuid.UUID, item: uuid.UUID) -> BatchI
 
 
 @router.get(
-    "/batches", auth=READ, response=BatchPage, operation_id="list_batches", summary="List batches"
+    "/batches",
+    auth=READ,
+    response=BatchPage,
+    operation_id="list_batches",
+    summary=gettext_noop("List batches"),
 )
 def list_batches(request: HttpRequest, cursor: str = "") -> dict[str, Any]:
     """List the account's batches, newest first."""
@@ -111,7 +116,7 @@ def list_batches(request: HttpRequest, cursor: str = "") -> dict[str, Any]:
     auth=WRITE,
     response={201: BatchOut},
     operation_id="begin_batch",
-    summary="Begin a batch",
+    summary=gettext_noop("Begin a batch"),
 )
 def begin_batch(request: HttpRequest) -> Any:
     """Begin a batch without files."""
@@ -124,7 +129,7 @@ def begin_batch(request: HttpRequest) -> Any:
     auth=READ,
     response=BatchOut,
     operation_id="get_batch",
-    summary="Fetch the state of a batch",
+    summary=gettext_noop("Fetch the state of a batch"),
 )
 def get_batch(request: HttpRequest, batch_id: uuid.UUID) -> dict[str, Any]:
     """Return how many files are in which state."""
@@ -139,7 +144,7 @@ def get_batch(request: HttpRequest, batch_id: uuid.UUID) -> dict[str, Any]:
     auth=READ,
     response=BatchItemPage,
     operation_id="list_batch_items",
-    summary="List the files of a batch",
+    summary=gettext_noop("List the files of a batch"),
 )
 def list_items(request: HttpRequest, batch_id: uuid.UUID, cursor: str = "") -> dict[str, Any]:
     """List the files in the order in which they were sent."""
@@ -156,7 +161,7 @@ def list_items(request: HttpRequest, batch_id: uuid.UUID, cursor: str = "") -> d
     auth=WRITE,
     response={200: ReceivedOut, 201: ReceivedOut},
     operation_id="send_batch_file",
-    summary="Send a file into a batch",
+    summary=gettext_noop("Send a file into a batch"),
     openapi_extra=file_body("file", path="The file's name with its folders."),
 )
 def send_file(request: HttpRequest, batch_id: uuid.UUID) -> Any:
@@ -202,10 +207,11 @@ def sent_file(request: HttpRequest) -> UploadedFile:
     if fault is not None:
         text = f"{fault.title}. {fault.text}"
         raise Problem(503, fault.code, text, headers={"Retry-After": str(fault.retry_after)})
-    if len(files) != 1 or len(files.getlist("file")) != 1:
+    sent: list[UploadedFile] = files.getlist("file")
+    if len(files) != 1 or len(sent) != 1:
         detail = _("Send one file, as the field “file”.")
         raise invalid([{"field": "file", "detail": detail}])
-    return files["file"]
+    return sent[0]
 
 
 class _refusals:  # noqa: N801 - used as a statement
@@ -238,7 +244,7 @@ class _refusals:  # noqa: N801 - used as a statement
     auth=WRITE,
     response=BatchOut,
     operation_id="finish_batch",
-    summary="Say that everything has been sent",
+    summary=gettext_noop("Say that everything has been sent"),
 )
 def finish_batch(request: HttpRequest, batch_id: uuid.UUID) -> dict[str, Any]:
     """Match CSV files with X-rays again, now that everything has arrived."""
@@ -253,7 +259,7 @@ def finish_batch(request: HttpRequest, batch_id: uuid.UUID) -> dict[str, Any]:
     auth=WRITE,
     response=BatchOut,
     operation_id="cancel_batch",
-    summary="Cancel what has not been read",
+    summary=gettext_noop("Cancel what has not been read"),
 )
 def cancel_batch(request: HttpRequest, batch_id: uuid.UUID) -> dict[str, Any]:
     """Stop what has not been read; readings stay."""
@@ -268,7 +274,7 @@ def cancel_batch(request: HttpRequest, batch_id: uuid.UUID) -> dict[str, Any]:
     auth=WRITE,
     response=BatchItemOut,
     operation_id="state_batch_patient",
-    summary="State whose X-ray a file is",
+    summary=gettext_noop("State whose X-ray a file is"),
 )
 def state_patient(
     request: HttpRequest, batch_id: uuid.UUID, item_id: uuid.UUID, patient: ItemPatientIn
@@ -291,7 +297,7 @@ def state_patient(
     auth=WRITE,
     response=BatchItemOut,
     operation_id="remove_batch_item",
-    summary="Remove a file that is not to be read",
+    summary=gettext_noop("Remove a file that is not to be read"),
 )
 def remove_item(request: HttpRequest, batch_id: uuid.UUID, item_id: uuid.UUID) -> dict[str, Any]:
     """Remove a file that has not been read."""
@@ -314,7 +320,7 @@ def _settled() -> Problem:
     auth=WRITE,
     response={200: ReceivedOut, 201: ReceivedOut},
     operation_id="drop_file",
-    summary="Send a file of a device",
+    summary=gettext_noop("Send a file of a device"),
     openapi_extra=file_body("file"),
 )
 def drop_file(

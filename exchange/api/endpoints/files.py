@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from ninja import Router
 
 from accounts.audit.recording import origin_of
@@ -14,7 +15,7 @@ from diagnosis.services.report_pdf import ReportError
 from exchange.api.authentication import Token
 from exchange.api.problems import Problem
 
-router = Router(tags=["Files of readings"])
+router = Router(tags=[gettext_noop("Files of readings")])
 READ = Token("readings:read")
 
 
@@ -29,7 +30,7 @@ def content(*types: str) -> dict[str, Any]:
     auth=READ,
     response={200: None},
     operation_id="get_film",
-    summary="Fetch the X-ray",
+    summary=gettext_noop("Fetch the X-ray"),
     openapi_extra=content("image/jpeg", "*/*"),
 )
 def get_film(
@@ -46,7 +47,7 @@ def get_film(
     auth=READ,
     response={200: None},
     operation_id="get_heatmap",
-    summary="Fetch the heatmap",
+    summary=gettext_noop("Fetch the heatmap"),
     openapi_extra=content("image/png"),
 )
 def get_heatmap(request: HttpRequest, reading_id: uuid.UUID) -> HttpResponse:
@@ -66,7 +67,7 @@ def _file(response: HttpResponse) -> HttpResponse:
     auth=READ,
     response={200: None},
     operation_id="get_report",
-    summary="Issue a report",
+    summary=gettext_noop("Issue a report"),
     openapi_extra=content("application/pdf"),
 )
 def get_report(

@@ -6,6 +6,7 @@ from typing import Any
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from ninja import Router
 
 from diagnosis import access_log
@@ -16,7 +17,7 @@ from exchange.api.lists import as_uuid, decoded, encoded
 from exchange.api.presenting import in_order, loaded, patient_json, reading_json
 from exchange.api.schemas.others import PatientDetailOut, PatientPage, PatientSearchIn
 
-router = Router(tags=["Patients"])
+router = Router(tags=[gettext_noop("Patients")])
 READ = Token("patients:read")
 PAGE_SIZE, SEARCHED, FILMS = 50, 200, 100
 
@@ -26,7 +27,7 @@ PAGE_SIZE, SEARCHED, FILMS = 50, 200, 100
     auth=READ,
     response=PatientPage,
     operation_id="list_patients",
-    summary="List patients",
+    summary=gettext_noop("List patients"),
 )
 def list_patients(request: HttpRequest, cursor: str = "") -> dict[str, Any]:
     """List the patients whose readings the account may see, each as the newest of these has it."""
@@ -57,13 +58,15 @@ def _patients(request: HttpRequest, keys: list[Any]) -> list[dict[str, Any]]:
     auth=READ,
     response=PatientPage,
     operation_id="search_patients",
-    summary="Search patients",
+    summary=gettext_noop("Search patients"),
 )
 def search_patients(request: HttpRequest, search: PatientSearchIn) -> dict[str, Any]:
-    """Find patients by the beginning of a name or number in the readings that the account may
-    see; at most 200."""
-    seen = Reading.objects.visible_to(request.user).beginning_with(search.q)
-    seen = seen.filter(study__isnull=False).order_by("-created_at", "-id")
+    """Find patients by name or number in the readings that the account may see; at most 200."""
+    visible = Reading.objects.visible_to(request.user)
+    # Of everybody's readings, those that begin with it, which indexes find.
+    oversees = request.user.has_perm("diagnosis.oversee_reading")
+    found = visible.beginning_with(search.q) if oversees else visible.few_about(search.q)
+    seen = found.filter(study__isnull=False).order_by("-created_at", "-id")
     newest: dict[Any, Any] = {}
     for key, patient in seen.values_list("pk", "study__patient_id")[:1000]:
         newest.setdefault(patient, key)
@@ -75,7 +78,7 @@ def search_patients(request: HttpRequest, search: PatientSearchIn) -> dict[str, 
     auth=READ,
     response=PatientDetailOut,
     operation_id="get_patient",
-    summary="Fetch a patient with the readings",
+    summary=gettext_noop("Fetch a patient with the readings"),
 )
 def get_patient(request: HttpRequest, patient_id: uuid.UUID) -> dict[str, Any]:
     """Return a patient as the newest reading has it, and the readings, the latest exam first.

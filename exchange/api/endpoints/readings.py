@@ -6,6 +6,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from ninja import Header, Query, Router
 
 from accounts.audit.recording import record_access
@@ -31,7 +32,7 @@ from exchange.api.schemas.readings import (
     UploadFields,
 )
 
-router = Router(tags=["Readings"])
+router = Router(tags=[gettext_noop("Readings")])
 READ, WRITE = Token("readings:read"), Token("readings:write")
 
 _UPLOAD_SCHEMA = UploadFields.model_json_schema()
@@ -69,7 +70,7 @@ def doctors_only(user: Any) -> None:
     auth=WRITE,
     response={200: ReadingOut, 201: ReadingOut},
     operation_id="send_reading",
-    summary="Send an X-ray and get its reading",
+    summary=gettext_noop("Send an X-ray and get its reading"),
     openapi_extra=UPLOAD_BODY,
 )
 def send_reading(
@@ -111,7 +112,7 @@ def _respond(request: HttpRequest, reading: Reading, *, status: int = 200) -> Ht
     auth=READ,
     response=ReadingPage,
     operation_id="list_readings",
-    summary="List readings",
+    summary=gettext_noop("List readings"),
 )
 def list_readings(request: HttpRequest, filters: Query[FilterIn]) -> dict[str, Any]:
     """List the account's readings with the filters of the worklist, newest first by default."""
@@ -123,7 +124,7 @@ def list_readings(request: HttpRequest, filters: Query[FilterIn]) -> dict[str, A
     auth=READ,
     response=ReadingPage,
     operation_id="search_readings",
-    summary="Search readings by patient",
+    summary=gettext_noop("Search readings by patient"),
 )
 def search_readings(request: HttpRequest, filters: SearchIn) -> dict[str, Any]:
     """List readings as `GET /readings` does, also by name or number; these stay out of URLs."""
@@ -145,7 +146,7 @@ def _page(request: HttpRequest, filters: FilterIn) -> dict[str, Any]:
     auth=READ,
     response=ReadingOut,
     operation_id="get_reading",
-    summary="Fetch a reading",
+    summary=gettext_noop("Fetch a reading"),
 )
 def get_reading(request: HttpRequest, reading_id: uuid.UUID) -> HttpResponse:
     """Return a reading. While its result is withheld, `result` is null for everybody but
@@ -166,7 +167,7 @@ def get_reading(request: HttpRequest, reading_id: uuid.UUID) -> HttpResponse:
     auth=WRITE,
     response=ReadingOut,
     operation_id="correct_reading",
-    summary="Correct the patient's details",
+    summary=gettext_noop("Correct the patient's details"),
 )
 def correct_reading(
     request: HttpRequest, reading_id: uuid.UUID, changes: CorrectionIn
@@ -230,7 +231,7 @@ def _merged(reading: Reading, changes: CorrectionIn) -> dict[str, str]:
     auth=WRITE,
     response=DeletedOut,
     operation_id="delete_reading",
-    summary="Delete a reading",
+    summary=gettext_noop("Delete a reading"),
 )
 def delete_reading(
     request: HttpRequest, reading_id: uuid.UUID, reason: HidingReason = HidingReason.NOT_NEEDED
@@ -251,7 +252,7 @@ def delete_reading(
     auth=WRITE,
     response=ReadingOut,
     operation_id="undelete_reading",
-    summary="Undo the deletion of a reading",
+    summary=gettext_noop("Undo the deletion of a reading"),
 )
 def undelete_reading(request: HttpRequest, reading_id: uuid.UUID) -> HttpResponse:
     """Restore a reading that the account has just deleted; 409 when it is too late."""

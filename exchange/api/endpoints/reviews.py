@@ -4,6 +4,7 @@ import uuid
 from typing import Any
 
 from django.http import HttpRequest, QueryDict
+from django.utils.translation import gettext_noop
 from ninja import Router, Status
 
 from accounts.audit.recording import record_access
@@ -15,7 +16,7 @@ from exchange.api.authentication import Token
 from exchange.api.problems import of_form
 from exchange.api.schemas.others import ReviewIn, ReviewsOut
 
-router = Router(tags=["Reviews"])
+router = Router(tags=[gettext_noop("Reviews")])
 READ, WRITE = Token("reviews:read"), Token("reviews:write")
 
 
@@ -24,7 +25,7 @@ READ, WRITE = Token("reviews:read"), Token("reviews:write")
     auth=READ,
     response=ReviewsOut,
     operation_id="list_reviews",
-    summary="List the opinions about a reading",
+    summary=gettext_noop("List the opinions about a reading"),
 )
 def list_reviews(request: HttpRequest, reading_id: uuid.UUID) -> dict[str, Any]:
     """List the recorded opinions, oldest first, and the account's own draft."""
@@ -61,7 +62,7 @@ def _opinion(opinion: Opinion) -> dict[str, Any]:
     auth=WRITE,
     response={201: ReviewsOut},
     operation_id="draft_review",
-    summary="Prepare an opinion for its doctor",
+    summary=gettext_noop("Prepare an opinion for its doctor"),
 )
 def draft_review(request: HttpRequest, reading_id: uuid.UUID, review: ReviewIn) -> Any:
     """Keep a draft of the opinion about one of the account's own readings, replacing the last.

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.http import Http404, HttpRequest
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from ninja import Router, Status
 
 from exchange.api.authentication import Token
@@ -12,7 +13,7 @@ from exchange.api.schemas.others import HealthOut, ModelDetailOut, ModelOut, Tok
 from mlcore.models import ModelVersion
 from xraysite.common import readiness
 
-router = Router(tags=["Models and service"])
+router = Router(tags=[gettext_noop("Models and service")])
 READ = Token("models:read")
 
 
@@ -32,7 +33,7 @@ def _model(version: ModelVersion) -> dict[str, Any]:
     auth=READ,
     response=list[ModelOut],
     operation_id="list_models",
-    summary="List the models",
+    summary=gettext_noop("List the models"),
 )
 def list_models(request: HttpRequest) -> list[dict[str, Any]]:
     """List the registered models, the active one first."""
@@ -44,7 +45,7 @@ def list_models(request: HttpRequest) -> list[dict[str, Any]]:
     auth=READ,
     response=ModelDetailOut,
     operation_id="get_model",
-    summary="Fetch a model's card",
+    summary=gettext_noop("Fetch a model's card"),
 )
 def get_model(request: HttpRequest, name: str) -> dict[str, Any]:
     """Return a model with its card, also of one that is not active any more."""
@@ -59,7 +60,7 @@ def get_model(request: HttpRequest, name: str) -> dict[str, Any]:
     auth=Token(None),
     response=TokenOut,
     operation_id="get_token",
-    summary="Fetch what the token permits",
+    summary=gettext_noop("Fetch what the token permits"),
 )
 def get_token(request: HttpRequest) -> dict[str, Any]:
     """Return name, account, scopes and expiry of the token that the request was sent with."""
@@ -77,7 +78,7 @@ def get_token(request: HttpRequest) -> dict[str, Any]:
     auth=None,
     response={200: HealthOut, 503: HealthOut},
     operation_id="get_health",
-    summary="Ask whether readings are possible now",
+    summary=gettext_noop("Ask whether readings are possible now"),
 )
 def get_health(request: HttpRequest) -> Any:
     """Return the outcome of each check, without details. Needs no token."""

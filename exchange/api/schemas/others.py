@@ -29,7 +29,7 @@ class PatientPage(Schema):
 
 
 class PatientSearchIn(Strict):
-    """The beginning of a patient's name or number."""
+    """A patient's name or number, or a part of it."""
 
     q: str = Field(min_length=1, max_length=250)
 

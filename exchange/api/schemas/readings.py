@@ -94,6 +94,7 @@ class ReadingOut(Schema):
     id: uuid.UUID
     created_at: datetime.datetime
     updated_at: datetime.datetime
+    deleted_at: datetime.datetime | None = Field(description="Deleted ones: supervisors only.")
     doctor: str
     exam_date: datetime.date
     patient: PatientOut
