@@ -159,7 +159,8 @@ def _read(item: BatchItem) -> Reading:
 
 def team_of(item: BatchItem) -> Team | None:
     """Return the team that shares the reading, if its doctor is still a member of it."""
-    return teams_of(item.doctor).filter(pk=item.batch.team_id).first()
+    team = item.batch.team
+    return team if team in teams_of(item.doctor) else None
 
 
 def _decoded(item: BatchItem) -> UploadedFilm:
