@@ -2,10 +2,13 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from accounts import avatars, time_zones
 from accounts.models import User
+from accounts.tokens.models import SCOPES, ApiToken
+from accounts.tokens.services import MAX_DAYS
 from xraysite.common.images import PictureError
 
 
@@ -74,3 +77,47 @@ class AvatarForm(forms.Form):
     """A profile picture to show instead of the initials."""
 
     picture = PictureField(label=_("Choose an image"))
+
+
+def _scope_label(code: str, text: Any) -> Any:
+    return format_lazy("{text} ({code})", text=text, code=code)
+
+
+class TokenForm(forms.Form):
+    """What a new token is for.
+
+    Two usable tokens of an account never have the same name, so that a form which is sent again
+    makes no second one.
+
+    Args:
+        owner: the account that the token acts for.
+    """
+
+    name = forms.CharField(
+        label=_("Program or device"),
+        max_length=80,
+        help_text=_("Such as “X-ray van 2” or “ward list”. You recognise the token by it."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    scopes = forms.MultipleChoiceField(
+        label=_("What it may do"),
+        choices=[(code, _scope_label(code, text)) for code, text in SCOPES.items()],
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"required": _("Choose at least one.")},
+    )
+    days = forms.TypedChoiceField(
+        label=_("Expires after"),
+        coerce=int,
+        choices=[(7, _("7 days")), (30, _("30 days")), (90, _("90 days")), (MAX_DAYS, _("1 year"))],
+        initial=90,
+    )
+
+    def __init__(self, *args: Any, owner: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.owner = owner
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        if ApiToken.objects.usable().filter(owner=self.owner, name=name).exists():
+            raise forms.ValidationError(_("You have a token with this name. Choose another name."))
+        return name

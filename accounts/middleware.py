@@ -6,12 +6,14 @@ from typing import Any
 from auditlog.middleware import AuditlogMiddleware
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts import session_limits, time_zones, two_factor
 from accounts.models import User
+from accounts.tokens import services as tokens
 from xraysite.common.client_address import client_address
 from xraysite.common.dates import roc_years
 
@@ -71,6 +73,27 @@ OPEN_WITHOUT_FACTOR = frozenset(
 OPEN_FOR_SETUP = frozenset({"mfa_activate_totp", "mfa_add_webauthn", "mfa_index"})
 
 
+class TokenMiddleware:
+    """Signs programs in by their token, on the addresses for programs only.
+
+    There, cookies count for nothing: a page elsewhere cannot make a doctor's browser act, and a
+    session does not replace a token. Elsewhere, tokens count for nothing.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.path.startswith(settings.TOKEN_PATHS):
+            request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
+            try:
+                row = tokens.authenticate(request)
+            except tokens.TokenError as error:
+                row, request.token_error = None, error  # type: ignore[attr-defined]
+            request.user = row.owner if row is not None else AnonymousUser()
+        return self.get_response(request)
+
+
 class ApprovalRequiredMiddleware:
     """Redirects accounts that are not approved to their status page."""
 
@@ -114,7 +137,7 @@ class TwoFactorRequiredMiddleware:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> HttpResponseBase | None:
-        if not two_factor.is_required(request.user):
+        if tokens.token_of(request) is not None or not two_factor.is_required(request.user):
             return None
         factors = two_factor.factors_of(request.user)  # type: ignore[arg-type]
         if two_factor.is_given(request, factors):
@@ -135,7 +158,7 @@ class SessionLimitsMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.user.is_authenticated:
+        if request.user.is_authenticated and tokens.token_of(request) is None:
             if session_limits.time_left(request).seconds <= 0:
                 session_limits.end(request)
             elif request.path not in {reverse(name) for name in settings.BACKGROUND_URLS}:

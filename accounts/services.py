@@ -17,6 +17,7 @@ from accounts import mails, roles
 from accounts.audit import recording
 from accounts.backends import ApprovedAccountBackend
 from accounts.models import User
+from accounts.tokens.services import revoke_tokens_of
 from accounts.user_agents import device_of
 from xraysite.common.dates import long_datetime
 
@@ -179,9 +180,16 @@ def reject_account(*, by: User, user: User, reason: str, site: str = "") -> Deci
 
 
 def suspend_account(*, by: User, user: User, reason: str, site: str = "") -> Decision:
-    """Suspend an account and end its sessions. Raises the same errors as `approve_account`."""
+    """Suspend an account, end its sessions and revoke its tokens.
+
+    Raises the same errors as `approve_account`.
+    """
+
+    def change(subject: User) -> None:
+        end_access(by=by, user=subject)
+
     return _decide(
-        by, user, SUSPEND, "suspended", reason=_required(reason), change=end_sessions, site=site
+        by, user, SUSPEND, "suspended", reason=_required(reason), change=change, site=site
     )
 
 
@@ -225,6 +233,12 @@ def vouch_for_new_address(*, user: User) -> None:
     """Make the address set by a superuser the account's only, verified address."""
     EmailAddress.objects.filter(user=user).exclude(email=user.email).delete()
     user.vouch_for_email()
+
+
+def end_access(*, by: User, user: User) -> None:
+    """End every session of the account, and revoke the tokens of its programs."""
+    end_sessions(user)
+    revoke_tokens_of(owner=user, by=by)
 
 
 def end_sessions(user: User) -> None:

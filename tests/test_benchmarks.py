@@ -114,6 +114,7 @@ def test_framing_is_measured_for_every_change(tmp_path):
     assert found["originals"] == {"n": 4, "median": 0.0, "quantile_95": 0.0, "other_result": 0}
 
 
+@pytest.mark.slow
 def test_load_is_measured_with_a_doctor_for_each_client(tmp_path):
     out = tmp_path / "figures.json"
     printed = run(
@@ -130,6 +131,7 @@ def test_load_is_measured_with_a_doctor_for_each_client(tmp_path):
     assert "upload p50" in printed
 
 
+@pytest.mark.slow
 def test_parts_of_an_upload_add_up_to_its_cpu_time(tmp_path):
     out = tmp_path / "figures.json"
     printed = run("bench_upload", "--uploads", 4, "--json", out).stdout

@@ -28,6 +28,7 @@ from diagnosis import drift, retention, statistics
 from diagnosis.film_storage import folder_of
 from diagnosis.models import Reading
 from diagnosis.services import quotas
+from exchange.incoming import readiness as incoming
 from mlcore import registry
 from mlcore.models import ModelVersion
 from xraysite import readiness, task_admin
@@ -107,6 +108,7 @@ def office_of(user: Any) -> dict[str, Any] | None:
         "storage": _storage(),
         "problems": readiness.problems(),
         "queue": task_admin.office_queue(),
+        "arrivals": incoming.office(user),
     }
 
 

@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.utils.translation import gettext_lazy as _
 
+import accounts.admin.tokens
 import accounts.admin.users
 import accounts.audit.admin  # noqa: F401 - registers the audit log
 

@@ -2,6 +2,7 @@
 
 from typing import Any, cast
 
+from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -44,13 +45,26 @@ class MembershipInline(admin.TabularInline):
         return field
 
 
+class TeamForm(forms.ModelForm):
+    """A team; without a percentage, the random sample is as large as usual."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["second_percent"].required = False
+
+    def clean_second_percent(self) -> int:
+        given: int | None = self.cleaned_data["second_percent"]
+        return given or Team._meta.get_field("second_percent").default
+
+
 @admin.register(Team)
 class TeamAdmin(admin.ModelAdmin):
     """Teams are created and renamed, never deleted: without members, nobody sees anything by it."""
 
+    form = TeamForm
     inlines = [MembershipInline]
-    list_display = ["title", "people", "blind_first", "created_at"]
-    fields = ["name", "blind_first"]
+    list_display = ["title", "people", "blind_first", "second_reading", "created_at"]
+    fields = ["name", "blind_first", "second_reading", "second_percent"]
     search_fields = ["name"]
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:

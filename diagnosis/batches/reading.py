@@ -99,7 +99,7 @@ def _claim(item_id: uuid.UUID | str, worker: str) -> BatchItem | None:
     )
     if not claimed:
         return None
-    return BatchItem.objects.select_related("batch", "doctor").get(pk=item_id)
+    return BatchItem.objects.select_related("batch__team", "doctor").get(pk=item_id)
 
 
 def _read_claimed(item: BatchItem) -> datetime.timedelta | None:

@@ -16,7 +16,7 @@ def keep_sole_team(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('diagnosis', '0026_batch_team_file_names'),
+        ('diagnosis', '0026_file_names'),
     ]
 
     operations = [

@@ -13,6 +13,7 @@ from django.db.models.functions import Coalesce
 from accounts.audit import recording
 from accounts.models import User
 from diagnosis.models import Reading, Team, TeamMembership
+from diagnosis.services.second_readings import state_in
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -74,11 +75,11 @@ def share_with_team(*, doctor: User, reading_ids: Collection[uuid.UUID], team: T
     own = Reading.objects.own_of(doctor).filter(pk__in=reading_ids).exclude(team=team)
     readings = list(own.select_for_update(of=("self",)).defer("activation_map"))
     for reading in readings:
-        reading.team = team
+        reading.team, reading.second_state = team, state_in(team, reading)
         if not _may_work_on(reading, reading.assigned_to):
             reading.assigned_to = None
         with recording.event("team-changed"):
-            reading.save(update_fields=["team", "assigned_to", "updated_at"])
+            reading.save(update_fields=["team", "second_state", "assigned_to", "updated_at"])
     return len(readings)
 
 

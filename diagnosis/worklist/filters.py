@@ -50,6 +50,8 @@ class ReadingFilter(django_filters.FilterSet):
         choices=[
             ("assigned", _("Assigned to me")),
             ("team", _("Of my teams")),
+            ("second", _("To read a second time")),
+            ("arbiter", _("To decide as arbiter")),
         ],
         label=_("Whose readings"),
         empty_label=_("My own"),

@@ -2,11 +2,11 @@
 // the table of contents. Without this script, the card shows a table of thresholds and commands as
 // plain text.
 
+import "./copy.js";
 import { interpolate } from "./shared.js";
 
 const CHILDREN = 1000;
 const ANNOUNCE_DELAY_MS = 500;
-const COPIED_MS = 2000;
 const OUTCOMES = ["found", "missed", "alarmed", "cleared"]; // order of the bars, left to right
 
 const decimals = (value) => value.toFixed(3);
@@ -105,26 +105,6 @@ class ThresholdExplorer {
   }
 }
 
-function showCopyButtons() {
-  if (!navigator.clipboard) return;
-  for (const button of document.querySelectorAll("[data-copy]")) {
-    const label = button.textContent;
-    button.hidden = false;
-    button.setAttribute("aria-live", "polite");
-    button.addEventListener("click", async () => {
-      try {
-        await navigator.clipboard.writeText(button.dataset.copy);
-      } catch {
-        return; // The browser forbids it. The command can still be selected.
-      }
-      button.textContent = button.dataset.copied;
-      setTimeout(() => {
-        button.textContent = label;
-      }, COPIED_MS);
-    });
-  }
-}
-
 function markCurrentSection() {
   const links = new Map(
     [...document.querySelectorAll(".card-toc a")].map((link) => [link.hash.slice(1), link]),
@@ -209,6 +189,5 @@ class Folds {
 }
 
 for (const root of document.querySelectorAll("[data-trade]")) new ThresholdExplorer(root);
-showCopyButtons();
 markCurrentSection();
 new Folds([...document.querySelectorAll("details[data-fold]")]);

@@ -69,7 +69,7 @@ def site(server, port, tmp_path_factory) -> Site:
         tmp_path_factory.mktemp("rq"), TASK_ENGINE="rq", EMAIL_URL=server.url,
         REDIS_URL=f"redis://127.0.0.1:{port}/0",
     )  # fmt: skip
-    site.manage("migrate", "--verbosity", "0")
+    site.migrate()
     return site
 
 

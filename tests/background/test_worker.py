@@ -44,14 +44,14 @@ def site(request, server, tmp_path_factory) -> Iterator[Site]:
     }  # fmt: skip
     if request.param == "sqlite":
         site = Site(folder, **environment)
-        site.manage("migrate", "--verbosity", "0")
+        site.migrate()
         yield site
         return
     if not postgres.is_available():
         pytest.skip("NOT TESTED on PostgreSQL: its server is not installed")
     with postgres.server() as url:
         site = Site(folder, postgres.create_database(url, "workers"), **environment)
-        site.manage("migrate", "--verbosity", "0")
+        site.migrate()
         yield site
 
 

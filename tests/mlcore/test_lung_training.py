@@ -10,6 +10,7 @@ from mlcore import registry
 from mlcore.engine.films.film import read_film
 from mlcore.engine.serving import bundle, golden, lungs
 from mlcore.engine.serving.pipeline import Pipeline
+from tests import migrated
 from tests.films import synthetic_film, write_dataset
 from tests.mlcore.commands import DRAWN, manage
 
@@ -21,7 +22,8 @@ NAME = "lungs"
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
     """A site on which the command trained a model on films with masks, without an interruption."""
-    root = tmp_path_factory.mktemp("lungs")
+    root = tmp_path_factory.mktemp("site") / "var"
+    migrated.copy_to(root)
     write_dataset(root / "films", per_class=40, size=112, masks=root / "masks")
     write_dataset(root / "elsewhere", per_class=12, seed=9, size=112)
     for number, source in enumerate(("one", "two")):
@@ -30,7 +32,6 @@ def site(tmp_path_factory) -> Path:
                                   size=112).rglob("*.jpeg"):  # fmt: skip
             film.rename(root / source / film.name)
     (root / "population.json").write_text(json.dumps(DRAWN))
-    manage("migrate", "-v0", var=root)
     run = manage(
         "train_model", "--data", root / "films", "--lungs", root / "masks", "--name", NAME,
         "--epochs", 6, "--lung-epochs", 40, "--members", 2, "--image-size", 64, "--groups", 2,

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import migrated
 from tests.films import write_dataset
 from tests.mlcore.commands import DRAWN, OVERRIDES, manage, run_code, train
 from tests.mlcore.training_runs import cluster
@@ -29,8 +30,8 @@ def films(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def var(tmp_path_factory, films) -> Path:
     """A site on which the commands trained the model `drawn` for two epochs and activated it."""
-    var = tmp_path_factory.mktemp("var")
-    manage("migrate", "-v0", var=var)
+    var = tmp_path_factory.mktemp("site") / "var"
+    migrated.copy_to(var)
     (var / "said").write_text(train(var, films, "drawn", *REPEATABLE, epochs=2))
     shell = "from mlcore.models import *; print(ModelVersion.objects.filter(is_active=True))"
     assert "[]" in manage("shell", "-v0", "-c", shell, var=var).stdout

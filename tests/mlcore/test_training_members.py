@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import migrated
 from tests.films import write_dataset
 from tests.mlcore.commands import manage, train
 
@@ -24,8 +25,8 @@ def films(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def var(tmp_path_factory) -> Path:
     """The folder of a site without models."""
-    var = tmp_path_factory.mktemp("var")
-    manage("migrate", "-v0", var=var)
+    var = tmp_path_factory.mktemp("site") / "var"
+    migrated.copy_to(var)
     return var
 
 

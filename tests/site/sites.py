@@ -1,17 +1,14 @@
 """A site in folders of its own, operated through `manage.py` as an operator does."""
 
-import atexit
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tests import migrated
 from tests.locks import ROOT
 from xraysite.settings import base
 
@@ -67,17 +64,6 @@ print(json.dumps({
 """
 
 
-@cache
-def _set_up_once() -> Path:
-    """Return what a new site with SQLite has written, to be copied: migrating takes seconds."""
-    folder = Path(tempfile.mkdtemp(prefix="site-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    site = Site(folder)
-    site.manage("migrate", "--verbosity", "0")
-    site.manage("activate_model", base.SHIPPED_MODEL)
-    return site.var
-
-
 class Site:
     """A site with local settings.
 
@@ -88,7 +74,7 @@ class Site:
 
     def __init__(self, folder: Path, database_url: str = "", **environment: str) -> None:
         self.var = folder / "var"
-        self.is_usual = not (database_url or environment)
+        self.has_sqlite = not database_url
         self.environment = (
             {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
             | {
@@ -101,10 +87,17 @@ class Site:
             | environment
         )
 
+    def migrate(self) -> None:
+        """Make the tables."""
+        if self.has_sqlite and not self.var.exists():
+            migrated.copy_to(self.var)
+        else:
+            self.manage("migrate", "--verbosity", "0")
+
     def set_up(self) -> None:
-        """Migrate the database and activate the shipped model."""
-        if self.is_usual and not self.var.exists():
-            shutil.copytree(_set_up_once(), self.var)
+        """Make the tables and activate the shipped model."""
+        if self.has_sqlite and not self.var.exists():
+            migrated.copy_to(self.var, with_model=True)
             return
         self.manage("migrate", "--verbosity", "0")
         self.manage("activate_model", base.SHIPPED_MODEL)
