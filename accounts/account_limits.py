@@ -18,7 +18,7 @@ from django.utils.translation import ngettext
 from accounts.models import User
 
 UPLOAD, TOPIC, POST, PICTURE = "upload", "topic", "post", "picture"
-SHARE, EXPORT = "share", "export"
+SHARE, EXPORT, DICOMWEB = "share", "export", "dicomweb"
 _APP = "xraysite"
 MINUTE_S, HOUR_S = 60, 3600
 
@@ -44,6 +44,7 @@ class TooManyError(Exception):
             PICTURE: _("You have added many images in a short time. Try again in %(wait)s."),
             SHARE: _("You have shared many cases in a short time. Try again in %(wait)s."),
             EXPORT: _("You have exported many lists in a short time. Try again in %(wait)s."),
+            DICOMWEB: _("Your programs have sent many requests. Try again in %(wait)s."),
         }
         return texts[self.action] % {"wait": _in_words(self.seconds)}
 

@@ -16,6 +16,7 @@ from accounts.audit import registry
 from accounts.audit.models import current_event
 from accounts.audit.recording import record_access, record_event
 from accounts.models import User
+from accounts.sso import config as sso_config
 
 EVENTS = {
     "sign-in": _("signed in"),
@@ -97,7 +98,11 @@ def _record_password(sender: type, instance: Any, created: bool, **kwargs: Any) 
 
 
 def _record_sign_in(sender: type, request: HttpRequest | None, user: User, **kwargs: Any) -> None:
-    record_access(user, what="sign-in", by=user)
+    name = sso_config.provider_of(request, user)
+    if name:
+        record_access(user, what="sign-in-by-provider", by=user, detail={"provider": name})
+    else:
+        record_access(user, what="sign-in", by=user)
 
 
 def _record_sign_out(

@@ -18,10 +18,13 @@ from django.utils.http import urlencode
 
 from accounts.audit.recording import record_access
 from accounts.models import User
+from accounts.sso.claims import Claims
 
 # What allauth encrypts of a factor: of apps, of recovery codes, of those of its earlier versions.
 ENCRYPTED = frozenset({"secret", "seed", "migrated_codes"})
 FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
+# The type of a second factor that the hospital's provider asked for.
+BY_PROVIDER = "provider"
 # Session key: the page that staff asked for before they were sent to authenticate.
 REQUESTED_PAGE = "second_factor_wanted_page"
 
@@ -44,7 +47,17 @@ def is_given(request: HttpRequest, factors: set[int]) -> bool:
     if not isinstance(request.user, User):
         return False
     records = get_authentication_records(request, request.user)
-    return any(record.get("method") == "mfa" and record.get("id") in factors for record in records)
+    return any(
+        record.get("method") == "mfa"
+        and (record.get("id") in factors or record.get("type") == BY_PROVIDER)
+        for record in records
+    )
+
+
+def note_provider(request: HttpRequest, user: User, claims: Claims) -> None:
+    """Mark the session as having passed the second factor that the provider states, if any."""
+    if claims.second_factor:
+        record_authentication(request, user, method="mfa", type=BY_PROVIDER)
 
 
 def entry_page(request: HttpRequest, factors: set[int]) -> str:

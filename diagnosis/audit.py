@@ -38,6 +38,9 @@ EVENTS = {
     "opinion-first": _("recorded a first opinion before the model's result"),
     "opinion-signed": _("signed the opinion"),
     "opinion-addendum": _("added an addendum to the opinion"),
+    "second-asked": _("asked the team for a second reading"),
+    "second-opinion": _("recorded a second, independent opinion"),
+    "arbitrated": _("decided as arbiter between two opinions"),
     "reviews-exported": _("received the X-ray in an export for training"),
     "diagnosis-confirmed": _("recorded the confirmed diagnosis"),
     "case-shared": _("shared a case on the discussion board"),
@@ -72,11 +75,13 @@ EVENTS = {
     "member-removed": _("removed a member from a team"),
     "access-searched": _("searched the access log of a patient"),
 }
-# Computed from other fields, or too large to keep twice.
+# Computed from other fields, or too large to keep twice; the last ones are rows of other tables,
+# which auditlog would look up for every new reading.
 NOT_RECORDED = [
     "activation_map", "updated_at", "patient_name_key", "patient_number_key", "agreement",
     "age_scope", "own_verdict", "urgency", "pneumonia_probability", "is_unread", "opened_at",
-    "waiting_since", "blind_first", "withheld", "answer_shown_at",
+    "waiting_since", "second_state", "blind_first", "withheld", "answer_shown_at",
+    "review", "batch_item", "diagnosis",
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from django.db.models import Q
 from django.utils import timezone
 
-from diagnosis.models import Reading
+from diagnosis.models import INDEPENDENT, Reading
 from diagnosis.querysets import is_withheld
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def reads_blind(doctor: "User") -> bool:
 def fields_for(doctor: "User", *, film_sha256: str, pixels_sha256: str) -> dict[str, object]:
     """Return the fields of `Blinding` for a film that is being read.
 
-    A film whose answer is withheld in another reading of the doctor, even a deleted one, is
-    blind-first too: to upload it again does not reveal the answer.
+    A film whose answer is withheld in another reading of the doctor, even a deleted one, or in one
+    that waits for a second reading, is blind-first too: to upload it again does not reveal it.
     """
     blind = reads_blind(doctor) or _is_withheld_elsewhere(doctor, film_sha256, pixels_sha256)
     return {
@@ -54,4 +54,8 @@ def _is_withheld_elsewhere(doctor: "User", film_sha256: str, pixels_sha256: str)
     if pixels_sha256:
         same |= Q(film_pixels_sha256=pixels_sha256)
     # From the few withheld ones; the hashes' indexes would lead to the same rows.
-    return Reading.objects.known_to(doctor).filter(same, doctor=doctor, withheld=True).exists()
+    known = Reading.objects.known_to(doctor)
+    if known.filter(same, doctor=doctor, withheld=True).exists():
+        return True
+    others = known.filter(same, second_state__in=INDEPENDENT).exclude(doctor=doctor)
+    return doctor.team_memberships.exists() and others.exists()

@@ -14,7 +14,7 @@ from typing import Any
 from django.db.models import Count, F, FilteredRelation, Q, QuerySet
 from django.utils import timezone
 
-from diagnosis.models import Label, Opinion, Reading, Stage, Verdict
+from diagnosis.models import Label, Opinion, Reading, SecondState, Stage, Verdict
 from mlcore.engine import metrics
 
 PERIODS = {"30": 30, "90": 90, "365": 365, "all": None}
@@ -115,7 +115,7 @@ class Agreement:
     """Two judges of the same films.
 
     Attributes:
-        name: "doctor-model", "final-model" or "doctor-final".
+        name: "doctor-model", "final-model", "doctor-final" or "first-second".
         table: counts by the first judge (row) and the second (column): pneumonia, no pneumonia.
     """
 
@@ -181,6 +181,28 @@ class Times:
     too_long: int
 
 
+@dataclass
+class Arbitration:
+    """Second readings and what arbiters decided.
+
+    Attributes:
+        n: films read by two doctors.
+        differed: those on which their assessments differed.
+        decided: those that an arbiter has decided.
+        for_first, for_second: with the assessment of the first and of the second doctor.
+    """
+
+    n: int = 0
+    differed: int = 0
+    decided: int = 0
+    for_first: int = 0
+    for_second: int = 0
+
+    @property
+    def differed_share(self) -> Figure:
+        return proportion(self.differed, self.n)
+
+
 @dataclass(frozen=True)
 class Statistics:
     """Everything that the statistics page shows."""
@@ -188,6 +210,7 @@ class Statistics:
     against_diagnosis: list[Accuracy]
     against_final: list[Accuracy]
     agreements: list[Agreement]
+    arbitration: Arbitration
     changes: Changes
     times: list[Times]
     films: int
@@ -262,7 +285,7 @@ def of(readings: QuerySet[Reading], period: str = DEFAULT_PERIOD) -> Statistics:
     days = PERIODS[period]
     if days is not None:
         readings = readings.filter(created_at__gte=timezone.now() - datetime.timedelta(days=days))
-    rows = _rows(readings)
+    rows, twice = _rows(readings), _read_twice(readings)
     return Statistics(
         against_diagnosis=[
             accuracy(name, rows, reference=lambda row: row.diagnosis) for name in JUDGES
@@ -274,7 +297,9 @@ def of(readings: QuerySet[Reading], period: str = DEFAULT_PERIOD) -> Statistics:
             agreement("doctor-model", rows, JUDGES["doctor"], JUDGES["model"]),
             agreement("final-model", rows, JUDGES["combined"], JUDGES["model"]),
             agreement("doctor-final", rows, JUDGES["doctor"], JUDGES["combined"]),
+            *([_two_readers(twice)] if twice else []),
         ],
+        arbitration=_arbitration(twice),
         changes=changes(rows),
         times=[_times(readings, stage) for stage in (Stage.FIRST, Stage.SIGNED)],
         films=sum(row.n for row in rows),
@@ -297,6 +322,40 @@ def _rows(readings: QuerySet[Reading]) -> list[Row]:
         Row(label, first or "", final or "", diagnosis or "", n)
         for label, first, final, diagnosis, n in grouped
     ]
+
+
+def _read_twice(readings: QuerySet[Reading]) -> list[dict[str, str]]:
+    """Return what was said, by stage, about each film that two doctors have read."""
+    twice = readings.filter(second_state__in=(SecondState.SPLIT, SecondState.DONE))
+    said: dict[Any, dict[str, str]] = {}
+    found = Opinion.objects.filter(reading__in=twice).exclude(stage=Stage.ADDENDUM).order_by()
+    for reading, stage, verdict in found.values_list("reading_id", "stage", "verdict"):
+        said.setdefault(reading, {})[stage] = verdict
+    return [each for each in said.values() if {Stage.SIGNED, Stage.SECOND} <= each.keys()]
+
+
+def _two_readers(verdicts: list[dict[str, str]]) -> Agreement:
+    """Compare the signed opinions with the second ones, which knew neither them nor the model."""
+    found = Agreement("first-second")
+    for said in verdicts:
+        first, second = is_pneumonia(said[Stage.SIGNED]), is_pneumonia(said[Stage.SECOND])
+        if first is not None and second is not None:
+            found.table[0 if first else 1][0 if second else 1] += 1
+    return found
+
+
+def _arbitration(verdicts: list[dict[str, str]]) -> Arbitration:
+    found = Arbitration()
+    for said in verdicts:
+        first, second, arbiter = (
+            said.get(stage) for stage in (Stage.SIGNED, Stage.SECOND, Stage.ARBITER)
+        )
+        found.n += 1
+        found.differed += first != second
+        found.decided += arbiter is not None
+        found.for_first += arbiter is not None and arbiter == first
+        found.for_second += arbiter is not None and arbiter == second
+    return found
 
 
 def _times(readings: QuerySet[Reading], stage: Stage) -> Times:

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 
 from django.db import models
 from django.db.models import Exists, OuterRef, Value
-from django.db.models.functions import StrIndex
+from django.db.models.functions import Lower, StrIndex
 from django.db.models.lookups import GreaterThan
 from django.db.models.query import ModelIterable
 
@@ -20,6 +20,9 @@ from diagnosis.search import number_key, search_key
 
 SEARCH_LIMIT = 1000
 FEW = 1000
+# States of a second reading in which colleagues see neither opinion nor result; the values of
+# `models.INDEPENDENT`, which this module cannot import.
+INDEPENDENT = ("HELD", "WAITS")
 MAX_QUERY_LENGTH = 250
 
 ReadingT = TypeVar("ReadingT", bound=models.Model)
@@ -40,11 +43,17 @@ def is_withheld(reading: Any, user: Any) -> bool:
     """Return whether the model's answer about `reading` is withheld from `user`.
 
     It is until the first opinion, from everybody but supervisors; from a supervisor too who is the
-    reading's doctor.
+    reading's doctor. It is, with the doctor's opinion, until the second reading, from colleagues.
     """
-    return reading.withheld and (
-        reading.doctor_id == user.pk or not user.has_perm("diagnosis.oversee_reading")
-    )
+    is_own = reading.doctor_id == user.pk
+    if not reading.withheld and (is_own or reading.second_state not in INDEPENDENT):
+        return False
+    return is_own or not user.has_perm("diagnosis.oversee_reading")
+
+
+def _few_keys(found: models.QuerySet[Any]) -> list[Any]:
+    """Return the keys of the readings, and no more than one beyond `FEW`."""
+    return list(found.order_by().values_list("pk", flat=True)[: FEW + 1])
 
 
 class ReadingQuerySet(models.QuerySet[ReadingT]):
@@ -84,17 +93,42 @@ class ReadingQuerySet(models.QuerySet[ReadingT]):
         `ANSWER_FIELDS` has to be restricted by it. The few withheld readings are found in an index
         of their own, so the index of the query itself still covers it.
         """
-        withheld = self.model._default_manager.using(self.db).filter(withheld=True)
+        readings = self.model._default_manager.using(self.db)
+        withheld = readings.filter(withheld=True)
         if user.has_perm("diagnosis.oversee_reading"):
             withheld = withheld.filter(doctor_id=user.pk)
-        return self.exclude(pk__in=withheld.order_by().values("pk"))
+            return self.exclude(pk__in=withheld.order_by().values("pk"))
+        independent = readings.filter(second_state__in=INDEPENDENT, hidden_at__isnull=True)
+        others = independent.exclude(doctor_id=user.pk)
+        return self.exclude(pk__in=withheld.order_by().values("pk")).exclude(
+            pk__in=others.order_by().values("pk")
+        )
 
     def withheld_from(self, user: Any) -> Self:
         """Return the readings whose model's answer is withheld from `user`: the opposite."""
-        found = self.filter(withheld=True)
         if user.has_perm("diagnosis.oversee_reading"):
-            return found.filter(doctor_id=user.pk)
-        return found
+            return self.filter(withheld=True, doctor_id=user.pk)
+        others = models.Q(second_state__in=INDEPENDENT) & ~models.Q(doctor_id=user.pk)
+        return self.filter(models.Q(withheld=True) | others)
+
+    def for_second_reading(self, user: Any) -> Self:
+        """Return the readings of the user's teams that wait for a second reading."""
+        waiting = self.team_of(user).filter(second_state="WAITS")
+        return waiting.exclude(doctor_id=user.pk)
+
+    def for_arbiter(self, user: Any) -> Self:
+        """Return the readings that wait for the decision of `user`, an arbiter of their team.
+
+        Neither the first nor the second reader can be the arbiter.
+        """
+        if not (user.is_authenticated and user.has_perm("diagnosis.add_reading")):
+            return self.none()
+        memberships = user.team_memberships.using(self.db).filter(role="ARBITER").order_by()
+        teams = list(memberships.values_list("team_id", flat=True))
+        split = self.filter(team_id__in=teams, second_state="SPLIT", hidden_at__isnull=True)
+        return split.exclude(doctor_id=user.pk).exclude(
+            opinions__author_id=user.pk, opinions__stage="SECOND"
+        )
 
     def own_of(self, user: Any) -> Self:
         """Return the readings that `user` made and has not deleted."""
@@ -191,12 +225,27 @@ class ReadingQuerySet(models.QuerySet[ReadingT]):
     def few_about(self, query: str) -> Self:
         """Return the readings as `about` does, by their keys if they are few.
 
+        If there are none, return those whose file's name contains the query.
+
         What follows (counting, sorting, loading) then looks at these only. Many matches need no
         keys: any order soon comes upon enough of them for a page.
         """
         found = self.about(query)
-        keys = list(found.order_by().values_list("pk", flat=True)[: FEW + 1])
+        keys = _few_keys(found)
+        if not keys:
+            found = self.of_file(query)
+            keys = _few_keys(found)
         return self.filter(pk__in=keys) if len(keys) <= FEW else found
+
+    def of_file(self, query: str) -> Self:
+        """Return the readings whose file's name contains `query`, whatever the case of letters.
+
+        Scans an index of one doctor's readings, so apply it to these only.
+        """
+        text = query.strip().lower()
+        if not text or len(text) > MAX_QUERY_LENGTH:
+            return self.none()
+        return self.filter(GreaterThan(StrIndex(Lower("original_name"), Value(text)), 0))
 
     def tagged(self, tag: Any) -> Self:
         """Return the readings with a tag, by their keys if they are few, as `few_about`."""

@@ -23,6 +23,7 @@ from diagnosis.models import HidingReason, Reading
 from diagnosis.services.films import file_names, lock_film
 from diagnosis.services.linking import forget_if_empty
 from diagnosis.services.sharing import withdraw_cases
+from diagnosis.signals import Change, reading_changed
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -97,6 +98,7 @@ def hide_reading(
     withdraw_cases(reading)
     with recording.event("hidden"):
         _save(reading)
+    reading_changed.send(Reading, reading=reading, what=Change.HIDDEN)
     return reading
 
 
@@ -231,6 +233,7 @@ def _hidden(supervisor: "User", reading_id: uuid.UUID) -> Reading:
 def _unhide(reading: Reading) -> None:
     reading.hidden_at, reading.hidden_by, reading.hidden_reason = None, None, ""
     _save(reading)
+    reading_changed.send(Reading, reading=reading, what=Change.RESTORED)
 
 
 def _save(reading: Reading) -> None:

@@ -13,20 +13,20 @@ from xraysite.common.decoders import worker
 PIXELS_PER_SECOND = 2_500_000
 
 
-def _allow(pixels: int) -> None:
+def allow(pixels: int) -> None:
     """Give a film of more than 5 megapixels CPU time in proportion to the size in its header."""
     worker.allow_seconds(max(worker.CPU_SECONDS, pixels / PIXELS_PER_SECOND))
 
 
 def decode(arguments: dict[str, Any], data: bytes) -> Encoded:
     """Decode a film for `mlcore.decoding.decode_film`."""
-    with listening(_allow):
+    with listening(allow):
         return encode_film(data, **arguments)
 
 
 def decode_pixels(arguments: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
     """Decode a film at its stored depth, and pack it, for `mlcore.decoding.packed_pixels`."""
-    with listening(_allow):
+    with listening(allow):
         try:
             return {}, pack(read_plane(data, **arguments))
         except FilmError as error:

@@ -23,7 +23,8 @@ def collected() -> set[tuple[str, str]]:
     with tempfile.TemporaryDirectory() as scratch:
         files = subprocess.run(
             ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z",
-             "accounts", "diagnosis", "exchange", "mlcore", "forum", "xraysite", "templates", "manage.py"],
+             "accounts", "diagnosis", "exchange", "mlcore", "forum", "xraysite", "templates",
+             "manage.py"],
             check=True, capture_output=True, text=True,
         ).stdout.split("\0")  # fmt: skip
         for name in filter(None, files):

@@ -50,7 +50,11 @@ def prepare_site(folder: Path) -> Filled:
     from django.core.management import call_command
 
     django.setup()
+    from django.conf import settings
+
     from mlcore import gates
+
+    settings.BATCH_THREAD = False  # `add_batch` reads the files itself, and then this process ends
 
     call_command("migrate", verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)

@@ -7,6 +7,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from accounts.models import User
 from diagnosis.models import Reading
+from exchange import uids
 from tests import batches, board
 
 
@@ -25,7 +26,7 @@ def named_patterns(
 ABOUT_NO_READING = {
     "readings:list", "readings:new", "readings:inspect", "readings:changes", "readings:bulk",
     "readings:tags", "readings:views", "readings:reports", "readings:waiting",
-    "readings:offline_key", "readings:offline_open", "readings:statistics",
+    "readings:offline_key", "readings:offline_open", "readings:statistics", "readings:teams",
 }  # fmt: skip
 
 
@@ -49,7 +50,7 @@ def address_of(name: str, reading: Reading) -> str:
         return batches.address_of(name, reading.doctor)
     if name == "readings:withdraw":
         return reverse(name, args=[reading.pk, reading.pk])
-    if name.startswith("readings:"):
+    if name.startswith(("readings:", "outgoing:")):
         return reverse(name, args=[reading.pk])
     if name.startswith("forum:"):
         return board.address_of(name)
@@ -57,6 +58,10 @@ def address_of(name: str, reading: Reading) -> str:
         return reverse(name, args=[reading.model_name])
     if name == "models:plot":
         return reverse(name, args=[reading.model_name, "roc.png"])
+    if name in {"orders:detail", "orders:edit", "orders:cancel", "orders:reopen"}:
+        return reverse(name, args=[reading.pk])  # of no order
+    if name == "orders:unlink_film":
+        return reverse(name, args=[reading.pk, 9999])
     if name == "account_confirm_email":
         return reverse(name, args=["not-a-key"])
     if name in {
@@ -66,11 +71,28 @@ def address_of(name: str, reading: Reading) -> str:
         "accounts:revoke_token",
     }:
         return reverse(name, args=[9999])
+    if name.startswith("dicomweb:"):
+        return dicomweb_address(name, reading)
     if name == "accounts:avatar":
         return reverse(name, args=[reading.doctor_id])
     if name == "account_reset_password_from_key":
         return reverse(name, kwargs={"uidb36": "1", "key": "not-a-key"})
+    if name.startswith("saml_"):
+        return reverse(name, args=["hospital"])
     return reverse(name)
+
+
+def dicomweb_address(name: str, reading: Reading) -> str:
+    """Return the address of DICOMweb for the film of a reading."""
+    parts = {
+        "study": uids.study_uid(reading),
+        "series": uids.series_uid(reading),
+        "instance": uids.instance_uid(reading),
+        "frames": "1",
+        "path": "7FE00010",
+    }
+    known = dict(named_patterns())[name].pattern.converters
+    return reverse(name, kwargs={part: parts[part] for part in known})
 
 
 def admin_address(name: str, pattern: URLPattern, reading: Reading, person: User) -> str:

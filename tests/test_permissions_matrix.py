@@ -26,11 +26,14 @@ from accounts.tokens.services import make_token
 from diagnosis import retention
 from diagnosis.models import Patient, Reading, Team
 from diagnosis.services import patient_moves, sharing, shelves
+from exchange.outgoing.models import Delivery, Target
 from forum import moderation, services
 from mlcore import gates
 from mlcore.models import ModelVersion
 from tests import board
 from tests.conftest import patient_details, signed_in, upload_of
+from tests.exchange import incoming_pages
+from tests.exchange.orders import ordering
 from tests.factories import DoctorFactory, ReadingFactory, UserFactory
 from tests.site_urls import address_of, admin_address, named_patterns
 
@@ -58,7 +61,10 @@ SIGNED_IN = Row(signed_in_answers(200))
 OWN_OR_OVERSEEN = Row((LOGIN, 200, 404, 200, 404))
 DOCTORS = Row((LOGIN, 200, 200, 403, 403))
 OWN = Row((LOGIN, 200, 404, 404, 404))
+ORDERED = (LOGIN, "orders:detail", 404, "orders:detail", 404)
 GUESTS = Row((200, "home", "home", "home", "home"))  # pages for anonymous users
+# Programs with a token; sessions open nothing. `tests.exchange` has a matrix of tokens.
+PROGRAMS = Row((401,) * 5, (401,) * 5)
 # Changes of two-factor authentication ask for the password first.
 CONFIRMED = Row(signed_in_answers(CONFIRM), signed_in_answers(CONFIRM))
 
@@ -88,6 +94,33 @@ MATRIX: dict[str, Row] = {
     "accounts:session": EVERYBODY,
     "accounts:stay": Row(signed_in_answers(405), signed_in_answers(200)),
     "usersessions_list": Row(SIGNED_IN.get, signed_in_answers("usersessions_list")),
+    **{
+        f"dicomweb:{name}": PROGRAMS
+        for name in (
+            "studies",
+            "series",
+            "instances",
+            "study",
+            "study_series",
+            "study_instances",
+            "series_instances",
+            "one_series",
+            "instance",
+            "study_metadata",
+            "series_metadata",
+            "instance_metadata",
+            "study_rendered",
+            "series_rendered",
+            "instance_rendered",
+            "study_thumbnail",
+            "series_thumbnail",
+            "instance_thumbnail",
+            "frames",
+            "frames_rendered",
+            "frames_thumbnail",
+            "bulkdata",
+        )
+    },
     "readings:list": DOCTORS,
     "readings:changes": DOCTORS,
     "readings:bulk": Row((LOGIN, 405, 405, 403, 403), (LOGIN, *["readings:list"] * 2, 403, 403)),
@@ -102,6 +135,7 @@ MATRIX: dict[str, Row] = {
     ),
     "readings:step": Row((LOGIN, "readings:list", 404, 404, 404)),
     "readings:statistics": DOCTORS,
+    "readings:teams": Row(DOCTORS.get, (LOGIN, *["readings:teams"] * 2, 403, 403)),
     # The doctor has a reading of the same X-ray and is asked about it.
     "readings:new": Row(DOCTORS.get, (LOGIN, "readings:check", "readings:detail", 403, 403)),
     # Nothing waits for a decision: it leads to the doctor's own reading of this id, or to the form.
@@ -153,12 +187,26 @@ MATRIX: dict[str, Row] = {
     "readings:review": Row(
         (LOGIN, "readings:detail", 404, 404, 404), (LOGIN, "readings:detail", 404, 404, 404)
     ),
+    # Asked of nobody: it leads back to the doctor's own reading.
+    "readings:second": Row(*[(LOGIN, "readings:detail", 404, 404, 404)] * 2),
     "readings:diagnosis": Row(*[(LOGIN, "readings:detail", 404, "readings:detail", 404)] * 2),
     # Of a team, a member who did not make the reading may assign it, too.
     "readings:team": Row(
         (LOGIN, "readings:detail", 404, 404, 404), (LOGIN, "readings:detail", 404, 404, 404)
     ),
     "patients:detail": OWN_OR_OVERSEEN,
+    "orders:list": Row((LOGIN, 200, 200, 200, 403)),
+    "orders:new": Row(
+        (LOGIN, 200, 200, 200, 403), (LOGIN, "orders:detail", 200, "orders:detail", 403)
+    ),
+    "orders:import": Row((LOGIN, 200, 200, 200, 403), (LOGIN, 200, 200, 200, 403)),
+    "orders:template": Row((LOGIN, 200, 200, 200, 403)),
+    "orders:detail": OWN_OR_OVERSEEN,
+    "orders:edit": Row(OWN_OR_OVERSEEN.get, ORDERED),
+    "orders:cancel": Row(ORDERED, ORDERED),
+    "orders:reopen": Row(ORDERED, ORDERED),
+    "orders:unlink_film": Row(ORDERED, ORDERED),
+    "outgoing:dicom_zip": OWN_OR_OVERSEEN,
     "readings:share": Row(OWN.get, (LOGIN, "forum:post", 404, 404, 404)),
     "readings:withdraw": Row(OWN.get, (LOGIN, "readings:detail", 404, 404, 404)),
     "forum:list": SIGNED_IN,
@@ -204,6 +252,19 @@ MATRIX: dict[str, Row] = {
     "mfa_add_webauthn": CONFIRMED,
     "mfa_edit_webauthn": CONFIRMED,
     "mfa_remove_webauthn": CONFIRMED,
+    # Without a provider, the sign-in with a hospital's account does not exist.
+    **dict.fromkeys(
+        [
+            "openid_connect_login",
+            "openid_connect_callback",
+            "saml_login",
+            "saml_acs",
+            "saml_finish_acs",
+            "saml_metadata",
+            "saml_sls",
+        ],
+        Row((404,) * 5, (404,) * 5),
+    ),
     "account_login": GUESTS,
     "account_logout": Row(("home", 200, 200, 200, 200), ("home",) * 5),
     "account_signup": GUESTS,
@@ -294,6 +355,8 @@ MATRIX |= {
     "admin:tokens_apitoken_history": OVERSIGHT,
     "admin:tokens_apitoken_add": NOBODY,
     "admin:tokens_apitoken_delete": NOBODY,
+    # Without a provider, it leads back.
+    "admin:accounts_user_identity": Row(BACK_TO_ACCOUNT, BACK_TO_ACCOUNT),
     # The POST purges a deleted reading.
     "admin:diagnosis_reading_changelist": Row(
         OVERSIGHT.get, admin_page("admin:diagnosis_reading_changelist", 403)
@@ -328,6 +391,27 @@ MATRIX |= {
         OVERSIGHT.get, admin_page("admin:diagnosis_team_changelist", 403)
     ),
     "admin:diagnosis_team_delete": NOBODY,
+    "admin:incoming_arrival_changelist": OVERSIGHT,
+    "admin:incoming_arrival_inbox": Row(
+        OVERSIGHT.get, admin_page("admin:incoming_arrival_inbox", 403)
+    ),
+    "admin:incoming_arrival_change": Row(
+        OVERSIGHT.get, admin_page("admin:incoming_arrival_change", 403)
+    ),
+    "admin:incoming_arrival_film": OVERSIGHT,
+    "admin:incoming_arrival_history": Row(admin_page(200, "admin:index")),
+    "admin:incoming_arrival_add": NOBODY,
+    "admin:incoming_arrival_delete": NOBODY,
+    "admin:incoming_peer_changelist": OVERSIGHT,
+    "admin:incoming_peer_change": OVERSIGHT,
+    "admin:incoming_peer_history": OVERSIGHT,
+    "admin:incoming_peer_add": OVERSIGHT,
+    "admin:incoming_peer_delete": OVERSIGHT,
+    "admin:incoming_routingrule_changelist": OVERSIGHT,
+    "admin:incoming_routingrule_change": OVERSIGHT,
+    "admin:incoming_routingrule_history": OVERSIGHT,
+    "admin:incoming_routingrule_add": OVERSIGHT,
+    "admin:incoming_routingrule_delete": OVERSIGHT,
     "admin:diagnosis_reading_shared_films": Row(OVERSIGHT.get, admin_page(405, 405)),
     "admin:diagnosis_reading_statistics": Row(OVERSIGHT.get, admin_page(405, 405)),
     "admin:diagnosis_reading_export": Row(OVERSIGHT.get, admin_page(405, 405)),
@@ -347,6 +431,25 @@ MATRIX |= {
     "admin:django_tasks_database_dbtaskresult_retry": Row(
         OVERSIGHT.get, admin_page("admin:django_tasks_database_dbtaskresult_changelist", 403)
     ),
+    "admin:outgoing_target_changelist": OVERSIGHT,
+    "admin:outgoing_target_change": Row(
+        OVERSIGHT.get, admin_page("admin:outgoing_target_changelist", 403)
+    ),
+    "admin:outgoing_target_history": OVERSIGHT,
+    "admin:outgoing_target_add": Row(
+        OVERSIGHT.get, admin_page("admin:outgoing_target_changelist", 403)
+    ),
+    "admin:outgoing_target_delete": NOBODY,
+    "admin:outgoing_target_test": Row(
+        OVERSIGHT.get, admin_page("admin:outgoing_target_change", 403)
+    ),
+    "admin:outgoing_delivery_changelist": Row(
+        OVERSIGHT.get, admin_page("admin:outgoing_delivery_changelist", 403)
+    ),
+    "admin:outgoing_delivery_change": Row(admin_page(200, 403), admin_page(403, 403)),
+    "admin:outgoing_delivery_history": OVERSIGHT,
+    "admin:outgoing_delivery_add": NOBODY,
+    "admin:outgoing_delivery_delete": NOBODY,
     "admin:forum_category_changelist": OVERSIGHT,
     "admin:forum_category_change": Row(
         OVERSIGHT.get, admin_page("admin:forum_category_changelist", 403)
@@ -464,6 +567,9 @@ def site_objects(
     merge = patient_moves.merge_patients(
         supervisor=supervisor, source_id=others[0].pk, target_id=patient.pk, reason="r"
     )
+    # Without an address: its connection fails at once.
+    target = Target.objects.create(name="PACS", way="STOW")
+    delivery = Delivery.objects.create(reading=reading, target=target, due_at=timezone.now())
     token, _secret = make_token(owner=doctor, name="van", scopes=["readings:read"], days=30)
     about = {
         "accounts:revoke_token": [token.pk],
@@ -504,8 +610,19 @@ def site_objects(
         "admin:forum_report_history": [report.pk],
         "admin:mlcore_modelversion_activate": [earlier.pk],
     }
+    order = ordering.make_order(doctor)
+    about |= {f"orders:{page}": [order.pk] for page in ("detail", "edit", "cancel", "reopen")}
+    about["orders:unlink_film"] = [order.pk, 9999]
     tasks = "admin:django_tasks_database_dbtaskresult"
     about |= {f"{tasks}_{page}": [task.pk] for page in ("change", "delete", "history", "retry")}
+    about |= incoming_pages.objects()
+    pages = ("change", "delete", "history")
+    about |= {f"admin:outgoing_target_{page}": [target.pk] for page in (*pages, "test")}
+    about |= {f"admin:outgoing_delivery_{page}": [delivery.pk] for page in pages}
+    fields_of_target = {
+        "name": "PACS", "way": "STOW", "url": "https://pacs.example.org/", "port": 104,
+        "own_ae_title": "XRAYSITE", "when": "SIGNED",
+    }  # fmt: skip
     fields_of_team = {
         "name": "Ward 1", "memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0,
     }  # fmt: skip
@@ -527,6 +644,12 @@ def site_objects(
         "readings:views": lambda: {"name": "new"},
         "readings:view": lambda: {"name": "renamed"},
         "readings:edit": patient_details,
+        "orders:new": lambda: ordering.fields(
+            recipient=f"doctor-{doctor.pk}", patient_number="B1"
+        ),
+        "orders:edit": lambda: ordering.fields(
+            recipient=f"doctor-{doctor.pk}", patient_number="B1"
+        ),
         "readings:review": lambda: {"verdict": "NORMAL"},
         "readings:reports": lambda: {"reading": reading.pk},
         "readings:diagnosis": lambda: {
@@ -565,6 +688,11 @@ def site_objects(
         "admin:diagnosis_patient_split": lambda: {"reading": [reading.pk], "reason": "r"},
         "admin:diagnosis_team_add": lambda: fields_of_team | {"name": "Ward 2"},
         "admin:diagnosis_team_change": lambda: fields_of_team,
+        "admin:outgoing_target_add": lambda: fields_of_target | {"name": "other"},
+        "admin:outgoing_target_change": lambda: fields_of_target,
+        "admin:outgoing_delivery_changelist": lambda: {
+            "action": "cancel", "_selected_action": [delivery.pk],
+        },
         "admin:forum_category_add": lambda: fields_of_category,
         "admin:forum_category_change": lambda: fields_of_category,
         "admin:forum_report_change": lambda: {"do": "leave"},
@@ -574,6 +702,7 @@ def site_objects(
         "admin:mlcore_modelversion_activate": lambda: {**overridden},
         "admin:mlcore_modelversion_rollback": lambda: {"expected": earlier.pk, **overridden},
     }  # fmt: skip
+    sent |= incoming_pages.forms()
     addresses = {name: reverse(name, args=arguments) for name, arguments in about.items()}
     return SiteObjects(reading, browsers, addresses, sent)
 

@@ -15,6 +15,7 @@ from prometheus_client.core import GaugeMetricFamily
 from accounts.models import AuditEntry, AuditHead
 from diagnosis.film_storage import folder_of
 from diagnosis.models import Reading
+from exchange.incoming import readiness as incoming
 from forum.mailing import GRACE
 from forum.notifications import due_for_mail
 from mlcore import registry
@@ -100,6 +101,23 @@ class Current:
             alive.add_metric([], found.workers)
         yield from (tasks, oldest, alive)
 
+    def _arrivals(self) -> Iterator[Any]:
+        arrivals = GaugeMetricFamily(
+            "xraysite_dicom_arrivals", "X-rays from machines, by state.", labels=["state"]
+        )
+        for state, number in incoming.counts().items():
+            arrivals.add_metric([state], number)
+        yield arrivals
+        listeners = incoming.living()
+        yield GaugeMetricFamily(
+            "xraysite_dicom_listeners", "DICOM listeners alive.", value=len(listeners)
+        )
+        yield GaugeMetricFamily(
+            "xraysite_dicom_associations",
+            "Open associations of DICOM listeners.",
+            value=sum(listener.associations for listener in listeners),
+        )
+
     def _database(self) -> Iterator[Any]:
         head = AuditHead.objects.filter(pk=1).values_list("sequence", flat=True).first()
         yield GaugeMetricFamily(
@@ -110,6 +128,7 @@ class Current:
         queue.add_metric(["board_mail"], waiting)
         yield queue
         yield from self._tasks()
+        yield from self._arrivals()
         version = registry.active_version()
         model = GaugeMetricFamily("xraysite_model_active", "The active model.", labels=["model"])
         if version is not None:

@@ -21,18 +21,22 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext_lazy as _
 
 from accounts.account_limits import TooManyError
 from diagnosis import drift, retention, statistics
 from diagnosis.film_storage import folder_of
 from diagnosis.models import Reading
 from diagnosis.services import quotas
+from exchange.incoming import readiness as incoming
 from mlcore import registry
 from mlcore.models import ModelVersion
 from xraysite import readiness, task_admin
 from xraysite.common.paging import BOUND
 from xraysite.common.request_log import pattern_of
 
+# By the model's name.
+NAMES = {"DBTaskResult": _("Background tasks"), "Report": _("Reported posts")}
 logger = logging.getLogger(__name__)
 
 
@@ -50,6 +54,13 @@ class OfficeSite(AdminSite):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> TemplateResponse:
         return super().index(request, {**(extra_context or {}), "office": office_of(request.user)})
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """Name pages whose models have names that say too little, or in another style."""
+        apps: list[Any] = super().get_app_list(request, app_label)
+        for model in (model for app in apps for model in app["models"]):
+            model["name"] = NAMES.get(model["object_name"], model["name"])
+        return apps
 
 
 def _not_found_for_impossible_values(
@@ -97,6 +108,7 @@ def office_of(user: Any) -> dict[str, Any] | None:
         "storage": _storage(),
         "problems": readiness.problems(),
         "queue": task_admin.office_queue(),
+        "arrivals": incoming.office(user),
     }
 
 

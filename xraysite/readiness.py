@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from accounts import readiness as accounts_readiness
 from diagnosis import readiness as diagnosis_readiness
 from diagnosis.film_storage import folder_of
+from exchange.incoming import readiness as incoming_readiness
 from mlcore import readiness as mlcore_readiness
 from xraysite.common import readiness
 from xraysite.common.background import queue, workers
@@ -20,6 +21,7 @@ from xraysite.common.background.tasks import has_database_queue
 from xraysite.common.decoders.errors import DecoderUnavailableError
 from xraysite.common.decoders.pool import shared_pool
 from xraysite.common.readiness import NotReadyError, Outcome
+from xraysite.common.sentences import translated
 
 
 def register() -> None:
@@ -32,6 +34,8 @@ def register() -> None:
     readiness.register("decoders", check_decoders)
     readiness.register("clock", accounts_readiness.check_clock)
     readiness.register("queue", check_queue, is_vital=False)
+    if settings.DICOM_AE_TITLE:
+        readiness.register("dicom", incoming_readiness.check_listener, is_vital=False)
     readiness.register("audit_log", accounts_readiness.check_audit_log, is_vital=False)
 
 
@@ -94,7 +98,7 @@ def problems() -> list[dict[str, str]]:
         {
             "name": outcome.name,
             "title": _titles()[outcome.name],
-            "detail": outcome.detail or outcome.code,
+            "detail": translated(outcome.detail) or outcome.code,
             "advice": _advice(outcome),
         }
         for outcome in readiness.outcomes()
@@ -112,6 +116,7 @@ def _titles() -> dict[str, str]:
         "decoders": _("Image files cannot be opened"),
         "clock": _("The server's clock is wrong"),
         "queue": _("Background tasks are not being run"),
+        "dicom": _("X-rays from machines are not being received"),
         "audit_log": _("The audit log needs to be verified"),
     }
 
@@ -126,6 +131,10 @@ def _advice(outcome: Outcome) -> str:
         "clock": _("Correct the server's clock (NTP). Until then, sessions may last too long."),
         "queue": _(
             "Start a worker (manage.py db_worker), or read its log. Emails wait until then."
+        ),
+        "dicom": _(
+            "Start the listener (manage.py dicom_listen), or read its log. Machines keep their "
+            "X-rays until then."
         ),
         "audit_log": _("Run manage.py verify_audit and follow the operator's guide."),
     }

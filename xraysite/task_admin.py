@@ -21,6 +21,7 @@ from xraysite.common.admin import ReadOnlyAdmin
 from xraysite.common.background import queue
 from xraysite.common.background.tasks import TITLES
 from xraysite.common.paging import BoundedPaginator
+from xraysite.common.sentences import translated
 
 CHANGELIST = "admin:django_tasks_database_dbtaskresult_changelist"
 RETRY = "admin:django_tasks_database_dbtaskresult_retry"
@@ -42,7 +43,7 @@ def reason_of(row: DBTaskResult) -> str:
     """Return why a task failed, in words."""
     if row.exception_class_path.endswith(".WorkerDiedError"):
         return gettext("The worker died each time it ran this task.")
-    return queue.reason_of(row)
+    return translated(queue.reason_of(row))
 
 
 def office_queue() -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ from django.urls import URLPattern
 from django.utils.translation import gettext_lazy as _
 
 from accounts import mails, roles, services
-from accounts.admin import decisions
+from accounts.admin import decisions, identities
 from accounts.audit.recording import event
 from accounts.models import User
 from xraysite.common.admin import PrivateSearchChangeList, PrivateSearchMixin
@@ -134,7 +134,7 @@ class UserAdmin(PrivateSearchMixin, DjangoUserAdmin):
     filter_horizontal = []
 
     def get_urls(self) -> list[URLPattern]:
-        return [*decisions.urls(self), *super().get_urls()]
+        return [*decisions.urls(self), *identities.urls(self), *super().get_urls()]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return False: accounts are suspended, not deleted, because records refer to them."""
@@ -165,7 +165,9 @@ class UserAdmin(PrivateSearchMixin, DjangoUserAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         user = self.get_object(request, object_id)
-        acts = decisions.buttons(request.user, user) if user is not None else []
+        acts: list[dict[str, Any]] = []
+        if user is not None:
+            acts = decisions.buttons(request.user, user) + identities.buttons(request.user, user)
         return super().change_view(
             request, object_id, form_url, {**(extra_context or {}), "acts": acts}
         )

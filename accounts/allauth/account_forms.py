@@ -14,6 +14,8 @@ from accounts.audit_events import record_about_address
 from accounts.forms import PictureField
 from accounts.models import User
 from accounts.names import validate_display_name
+from accounts.sso import config as sso_config
+from accounts.sso import linking
 
 DAY = 24 * 3600
 PASSWORD_RULES = _(
@@ -44,6 +46,14 @@ class SignInForm(account_forms.LoginForm):
             "days": settings.SESSION_COOKIE_AGE // DAY,
             "minutes": settings.SESSION_IDLE_SECONDS // 60,
         }
+        provider = sso_config.current()
+        if provider is not None and self.request and linking.is_pending(self.request):
+            name = sso_config.name_of(provider)
+            self.fields[linking.CONSENT] = forms.BooleanField(
+                label=_("Connect this account to my account at %(hospital)s") % {"hospital": name},
+                required=False,
+                initial=True,
+            )
 
 
 class SignUpForm(account_forms.SignupForm):

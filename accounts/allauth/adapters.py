@@ -19,14 +19,17 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
-from accounts import avatars, known_devices, mails, services
+from accounts import avatars, known_devices, mails, services, two_factor
 from accounts.audit.recording import event
 from accounts.audit_events import record_refused_sign_in
 from accounts.models import User
+from accounts.sso import config as sso_config
+from accounts.sso import linking, sign_out
 from xraysite.common.client_address import client_address
 
 logger = logging.getLogger(__name__)
@@ -93,7 +96,22 @@ class AccountAdapter(DefaultAccountAdapter):
         response: HttpResponseBase | None = super().pre_login(request, user, **kwargs)
         if response is None and user.approval == User.Approval.SUSPENDED:
             response = self.respond_user_inactive(request, user)
+        if response is None:
+            sociallogin = (kwargs.get("signal_kwargs") or {}).get("sociallogin")
+            if sociallogin is not None:
+                two_factor.note_provider(request, user, sociallogin.claims)
+            elif sso_config.must_use_provider(user):
+                response = self._refuse_password(request, user)
+            else:
+                linking.note_consent(request)
         return response
+
+    def _refuse_password(self, request: HttpRequest, user: User) -> HttpResponseBase:
+        record_refused_sign_in({"email": user.email}, what="sign-in-failed")
+        name = sso_config.name_of(sso_config.required())
+        text = _("This account has no password sign-in. Use “Sign in with %(hospital)s”.")
+        messages.error(request, text % {"hospital": name})
+        return redirect("account_login")
 
     def login(self, request: HttpRequest, user: User) -> None:
         """Check again: an account may be suspended between password and second factor."""
@@ -103,9 +121,18 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponseBase:
         response = super().post_login(request, user, **kwargs)
+        linking.finish(request, user, site=request.build_absolute_uri("/").rstrip("/"))
         set_language_cookie(response, user)
         known_devices.remember(request, response, user)
         return response
+
+    def get_login_stages(self) -> list[str]:
+        """Ask for a second factor unless the provider states one."""
+        ours = {"allauth.mfa.stages.AuthenticateStage": "accounts.allauth.stages.FactorStage"}
+        return [ours.get(stage, stage) for stage in super().get_login_stages()]
+
+    def get_logout_redirect_url(self, request: HttpRequest) -> str:
+        return sign_out.provider_page(request) or str(super().get_logout_redirect_url(request))
 
     def set_password(self, user: User, password: str) -> None:
         """Store a new password, recorded as a change by its owner or a reset by an emailed link."""

@@ -18,7 +18,7 @@ from diagnosis.visits import Visit, group
 DECISIONS = (
     "created", "edited", "reviewed", "hidden", "restored", "case-shared", "case-withdrawn",
     "changed", "deleted", "purged", "discrepancy", "opinion-first", "opinion-signed",
-    "opinion-addendum", "diagnosis-confirmed",
+    "opinion-addendum", "second-asked", "second-opinion", "arbitrated", "diagnosis-confirmed",
 )  # fmt: skip
 # Computed from the fields that are listed, or named by the event itself.
 NOT_LISTED = frozenset(

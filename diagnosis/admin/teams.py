@@ -2,6 +2,7 @@
 
 from typing import Any, cast
 
+from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -44,13 +45,26 @@ class MembershipInline(admin.TabularInline):
         return field
 
 
+class TeamForm(forms.ModelForm):
+    """A team; without a percentage, the random sample is as large as usual."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["second_percent"].required = False
+
+    def clean_second_percent(self) -> int:
+        given: int | None = self.cleaned_data["second_percent"]
+        return given or Team._meta.get_field("second_percent").default
+
+
 @admin.register(Team)
 class TeamAdmin(admin.ModelAdmin):
     """Teams are created and renamed, never deleted: without members, nobody sees anything by it."""
 
+    form = TeamForm
     inlines = [MembershipInline]
-    list_display = ["name", "people", "blind_first", "created_at"]
-    fields = ["name", "blind_first"]
+    list_display = ["title", "people", "blind_first", "second_reading", "created_at"]
+    fields = ["name", "blind_first", "second_reading", "second_percent"]
     search_fields = ["name"]
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -65,6 +79,16 @@ class TeamAdmin(admin.ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).prefetch_related("members")
+
+    @admin.display(description=_("team"), ordering="name")
+    def title(self, team: Team) -> str:
+        return team.name
+
+    def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and db_field.name == "name":
+            field.label = _("Team name")  # "name" alone is translated as that of a person
+        return field
 
     @admin.display(description=_("members"))
     def people(self, team: Team) -> str:

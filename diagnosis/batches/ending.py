@@ -67,6 +67,20 @@ def remove_item(*, doctor: "User", item_id: uuid.UUID) -> BatchItem:
     return item
 
 
+def withdraw(item: BatchItem) -> bool:
+    """Take a file that was not read from its doctor, so that somebody else may read it.
+
+    Returns:
+        Whether it was taken: the doctor may have let it be tried again.
+    """
+    with transaction.atomic():
+        failed = BatchItem.objects.select_for_update().filter(pk=item.pk, state=ItemState.FAILED)
+        if not failed.exists():
+            return False
+        _drop([item], ItemState.CANCELLED)
+    return True
+
+
 @transaction.atomic
 def retry(*, doctor: "User", item_ids: list[uuid.UUID]) -> int:
     """Let files be read again that could not be read for a cause that may have passed."""

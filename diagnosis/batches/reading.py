@@ -19,10 +19,11 @@ from django.utils import timezone
 
 from diagnosis import storage
 from diagnosis.forms.readings import BatchItemForm
-from diagnosis.models import BatchItem, ItemState, Reading
+from diagnosis.models import BatchItem, ItemState, Reading, Team
 from diagnosis.services.conflicts import Conflicts, UndecidedError
 from diagnosis.services.patients import stated_in
 from diagnosis.services.readings import SubmissionTakenError, submit_reading
+from diagnosis.services.teams import teams_of
 from diagnosis.validators import NOT_NOW, UploadedFilm, validate_film_bytes
 from mlcore.inference import FilmError, ModelUnavailable
 from xraysite.common.decoders.turns import in_background
@@ -98,7 +99,7 @@ def _claim(item_id: uuid.UUID | str, worker: str) -> BatchItem | None:
     )
     if not claimed:
         return None
-    return BatchItem.objects.select_related("batch", "doctor").get(pk=item_id)
+    return BatchItem.objects.select_related("batch__team", "doctor").get(pk=item_id)
 
 
 def _read_claimed(item: BatchItem) -> datetime.timedelta | None:
@@ -139,6 +140,7 @@ def _read(item: BatchItem) -> Reading:
             upload=upload,
             patient=form.patient_details(),
             submission=item.pk,
+            team=team_of(item),
         )
     except UndecidedError as error:
         raise _WaitsError(ItemState.UNDECIDED, **_facts(error.conflicts)) from error
@@ -153,6 +155,11 @@ def _read(item: BatchItem) -> Reading:
             raise
         logger.error("%s: an X-ray of a batch cannot be stored: %s", fault.code, error)
         raise _NotNowError("storage") from error
+
+
+def team_of(item: BatchItem) -> Team | None:
+    """Return the team that shares the reading, if its doctor is still a member of it."""
+    return teams_of(item.doctor).filter(pk=item.batch.team_id).first()
 
 
 def _decoded(item: BatchItem) -> UploadedFilm:

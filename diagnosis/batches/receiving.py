@@ -6,27 +6,27 @@ sending a folder again adds what is missing.
 
 import hashlib
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
-from django.db.models import Max
+from django.db.models import Exists, Max, OuterRef
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts import account_limits
 from accounts.audit import recording
+from accounts.models import User
 from diagnosis import storage
 from diagnosis.batches import assigning, running, zip_files
 from diagnosis.batches.names import clean_path, key_of
 from diagnosis.batches.tables import is_table, read_table
-from diagnosis.models import Batch, BatchItem, ItemState
+from diagnosis.models import Batch, BatchItem, BatchSource, ItemState, Team
 from diagnosis.services import quotas
-
-if TYPE_CHECKING:
-    from accounts.models import User
+from diagnosis.services.teams import TeamChoice, team_for
 
 MAX_PROBLEMS = 100
 # Sent again, these are taken again. What the doctor removed is not.
@@ -63,26 +63,30 @@ class Received:
 
 
 @transaction.atomic
-def begin_batch(*, doctor: "User") -> Batch:
+def begin_batch(*, doctor: User, team: Team | TeamChoice | None = TeamChoice.SOLE) -> Batch:
     """Begin a batch.
 
+    Args:
+        doctor: whose batch it is.
+        team: which of the doctor's teams shares the readings, None for none of them.
+
     Raises:
-        PermissionDenied: the account may not read films.
+        PermissionDenied: the account may not read films, or is no member of the team.
     """
     if not doctor.has_perm("diagnosis.add_reading"):
         raise PermissionDenied
-    batch = Batch.objects.create(doctor=doctor)
+    batch = Batch.objects.create(doctor=doctor, team=team_for(doctor, team))
     recording.record_change(batch, what="batch-begun", changes={})
     return batch
 
 
-def known_hashes(*, doctor: "User", batch_id: uuid.UUID) -> list[str]:
+def known_hashes(*, doctor: User, batch_id: uuid.UUID) -> list[str]:
     """Return the SHA-256 of the files that have arrived and need not be sent again."""
     items = BatchItem.objects.own_of(doctor).filter(batch_id=batch_id)
     return list(items.exclude(state__in=GONE).values_list("sha256", flat=True))
 
 
-def add_file(*, doctor: "User", batch_id: uuid.UUID, path: str, file: IO[bytes]) -> Received:
+def add_file(*, doctor: User, batch_id: uuid.UUID, path: str, file: IO[bytes]) -> Received:
     """Take a file of any kind.
 
     Args:
@@ -111,7 +115,71 @@ def add_file(*, doctor: "User", batch_id: uuid.UUID, path: str, file: IO[bytes])
     return Received((item,), int(is_new))
 
 
-def finish_sending(*, doctor: "User", batch_id: uuid.UUID) -> int:
+def add_machine_film(
+    *,
+    doctor: User,
+    team: Team | None,
+    path: str,
+    data: bytes,
+    then: Callable[[BatchItem], object],
+    source: BatchSource = BatchSource.MACHINE,
+) -> BatchItem:
+    """Take an X-ray that a machine sent, in today's batch of the doctor and the team.
+
+    The upload limit of the account does not count: a supervisor decides which machines send.
+
+    Args:
+        doctor: who is to read it.
+        team: which of the doctor's teams is to share the reading.
+        path: the file's name, for display.
+        data: the file, byte for byte.
+        then: called with the new file in the transaction that stores it.
+        source: what kind of machine or program sent it.
+
+    Raises:
+        PermissionDenied: the account may not read films, or is no member of the team.
+        quotas.QuotaError: the doctor's storage is used up.
+        OSError: the file cannot be stored.
+    """
+    if not doctor.is_active or not doctor.has_perm("diagnosis.add_reading"):
+        raise PermissionDenied
+    team_for(doctor, team)
+    quotas.require_space(doctor)
+    sha256 = hashlib.sha256(data).hexdigest()
+    item = BatchItem(doctor=doctor, path=clean_path(path), sha256=sha256)
+    with (
+        storage.staged({storage.batch_name(doctor.pk, item.pk): data}) as place,
+        transaction.atomic(),
+    ):
+        item.batch = _machine_batch(doctor, team, sha256, source)
+        _store(item.batch, item, len(data), place)
+        then(item)
+    return item
+
+
+def _machine_batch(doctor: User, team: Team | None, sha256: str, source: BatchSource) -> Batch:
+    """Return today's batch of a doctor's X-rays from machines that lacks a file; lock the doctor.
+
+    Doctors cancel a batch with all that waits in it, so it must not take what comes later.
+    """
+    list(User.objects.select_for_update(no_key=True).filter(pk=doctor.pk).values_list("pk"))
+    today = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    batches = Batch.objects.filter(
+        doctor=doctor,
+        team=team,
+        source=source,
+        created_at__gte=today,
+        cancelled_at=None,
+    ).exclude(Exists(BatchItem.objects.filter(batch=OuterRef("pk"), sha256=sha256)))
+    found = batches.order_by("-created_at").first()
+    if found is not None and found.items.count() < settings.BATCH_MAX_FILES:
+        return found
+    made = Batch.objects.create(doctor=doctor, team=team, source=source)
+    recording.record_change(made, what="batch-begun", changes={"source": [None, made.source]})
+    return made
+
+
+def finish_sending(*, doctor: User, batch_id: uuid.UUID) -> int:
     """Match CSV files with X-rays again, now that everything has arrived.
 
     Returns:
@@ -120,14 +188,14 @@ def finish_sending(*, doctor: "User", batch_id: uuid.UUID) -> int:
     return assigning.match_names(_open_batch(doctor, batch_id))
 
 
-def _open_batch(doctor: "User", batch_id: uuid.UUID) -> Batch:
+def _open_batch(doctor: User, batch_id: uuid.UUID) -> Batch:
     batch: Batch = Batch.objects.own_of(doctor).get(pk=batch_id)
     if batch.cancelled_at is not None:
         raise BatchClosedError
     return batch
 
 
-def _add_zip(doctor: "User", batch: Batch, file: IO[bytes]) -> Received:
+def _add_zip(doctor: User, batch: Batch, file: IO[bytes]) -> Received:
     items: list[BatchItem] = []
     problems: list[str] = []
     new = 0
@@ -175,7 +243,7 @@ def _keep_problems(batch: Batch, problems: list[str]) -> None:
         locked.save(update_fields=["problems"])
 
 
-def _add_film(doctor: "User", batch: Batch, path: str, data: bytes) -> tuple[BatchItem, bool]:
+def _add_film(doctor: User, batch: Batch, path: str, data: bytes) -> tuple[BatchItem, bool]:
     """Store a file and let it be read; return it, and whether it is new."""
     sha256 = hashlib.sha256(data).hexdigest()
     known = BatchItem.objects.filter(batch=batch, sha256=sha256).first()

@@ -2,7 +2,6 @@
 
 import csv
 import datetime
-import io
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from diagnosis.forms.readings import BatchItemForm
 from diagnosis.models import Sex
 from diagnosis.models.discrepancies import LABELS
 from diagnosis.services.patients import DATES
+from xraysite.common.csv_import import cell_text, decoded, heading_key, lines_of
 
 MAX_BYTES = 2 * 2**20
 MAX_LINES = 5000
@@ -76,13 +76,13 @@ def read_table(data: bytes, path: str) -> Table:
         path: its name with folders. The names in it are relative to its folder.
     """
     table = Table()
-    text = _decoded(data)
+    text = decoded(data)
     if text is None or len(data) > MAX_BYTES:
         table.problems.append(
             _("The CSV file cannot be read. Save it as “CSV UTF-8” with at most 2 MB.")
         )
         return table
-    lines = csv.reader(io.StringIO(text.replace("\0", "")), delimiter=_delimiter(text))
+    lines = lines_of(text)
     head = next(lines, [])
     columns = [_column(heading) for heading in head]
     if FILE not in columns:
@@ -155,26 +155,8 @@ def _texts(error: ValidationError) -> list[str]:
     return [str(message) for message in error.messages]
 
 
-def _decoded(data: bytes) -> str | None:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encodings = ["utf-16"]
-    else:
-        encodings = ["utf-8-sig", "cp950"]
-    for encoding in encodings:
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return None
-
-
-def _delimiter(text: str) -> str:
-    first = text.partition("\n")[0]
-    return max(",;\t", key=first.count)
-
-
 def _column(heading: str) -> str:
-    name = unicodedata.normalize("NFKC", heading).strip().lower().replace(" ", "_")
+    name = heading_key(heading)
     for column, others in HEADINGS.items():
         if name == column or name in others:
             return column
@@ -185,8 +167,7 @@ def _stated(columns: list[str], cells: list[str]) -> dict[str, str]:
     """Return the cells that are not empty, by field of the form."""
     stated = {}
     for column, cell in zip(columns, cells, strict=False):
-        # As `csv_export.safe_cell` writes a cell that a spreadsheet would take for a formula.
-        text = cell.strip().removeprefix("'").strip()
+        text = cell_text(cell)
         if column and text:
             stated[COLUMNS[column]] = _value(COLUMNS[column], text)
     return stated

@@ -42,6 +42,24 @@ def chosen_team(doctor: User, fields: Mapping[str, str]) -> Team | None:
     return teams_of(doctor).filter(pk=chosen).first() if chosen.isdecimal() else None
 
 
+class BatchTeamForm(forms.Form):
+    """Which of a doctor's teams shares the readings of a batch; no field without a team."""
+
+    def __init__(self, *args: Any, doctor: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if teams_of(doctor).exists():
+            field = self.fields[FIELD] = TeamField(doctor)
+            field.initial = field.sole_team()
+            field.widget.attrs["class"] = "form-select form-select-sm"
+
+    def chosen(self) -> Team | TeamChoice | None:
+        """Return the team of a form that was sent; the doctor's only one if it has no field."""
+        if not self.is_valid() or self.add_prefix(FIELD) not in self.data:
+            return TeamChoice.SOLE
+        team: Team | None = self.cleaned_data.get(FIELD)
+        return team
+
+
 class WorkForm(forms.Form):
     """With which team a reading is shared, and who of it is to work on the reading.
 

@@ -7,15 +7,18 @@ from diagnosis.models.batch import (
     MOVING,
     Batch,
     BatchItem,
+    BatchSource,
     ItemState,
 )
 from diagnosis.models.choices import (
+    INDEPENDENT,
     RESEMBLANCES,
     SCOPE_REASONS,
     AgeScope,
     Agreement,
     HidingReason,
     Label,
+    SecondState,
     Sex,
     Verdict,
     agreement_of,
@@ -24,6 +27,7 @@ from diagnosis.models.discrepancies import FILM, NUMBER, Source
 from diagnosis.models.findings import Finding, Lobe, Side
 from diagnosis.models.indexes import NEWEST_FIRST, READING_INDEXES
 from diagnosis.models.opinion import (
+    OWN_STAGES,
     Confidence,
     ConfirmedDiagnosis,
     Diagnosis,
@@ -37,18 +41,20 @@ from diagnosis.models.reading import MAX_AGE_YEARS, Reading
 from diagnosis.models.report import ReportIssue
 from diagnosis.models.review import Review
 from diagnosis.models.sharing import SharedCase
-from diagnosis.models.team import Team, TeamMembership
+from diagnosis.models.team import SecondReadingRule, Team, TeamMembership
 from diagnosis.models.worklist import SavedView, Tag, TagColour, Tagging
 
 __all__ = [
     "ENDED",
     "FILM",
+    "INDEPENDENT",
     "IN_INBOX",
     "MAX_AGE_YEARS",
     "MAX_PATH",
     "MOVING",
     "NEWEST_FIRST",
     "NUMBER",
+    "OWN_STAGES",
     "READING_INDEXES",
     "RESEMBLANCES",
     "SCOPE_REASONS",
@@ -56,6 +62,7 @@ __all__ = [
     "Agreement",
     "Batch",
     "BatchItem",
+    "BatchSource",
     "Confidence",
     "ConfirmedDiagnosis",
     "Diagnosis",
@@ -73,6 +80,8 @@ __all__ = [
     "ReportIssue",
     "Review",
     "SavedView",
+    "SecondReadingRule",
+    "SecondState",
     "Sex",
     "SharedCase",
     "Side",

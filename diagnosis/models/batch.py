@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from diagnosis.models.reading import Reading
+from diagnosis.models.team import Team
 
 MAX_PATH = 250
 
@@ -36,6 +37,14 @@ IN_INBOX = (ItemState.NEEDS_DATA, ItemState.UNDECIDED)
 ENDED = (ItemState.DONE, ItemState.FAILED, ItemState.CANCELLED, ItemState.EXPIRED)
 
 
+class BatchSource(models.TextChoices):
+    """Who sent the files of a batch."""
+
+    UPLOAD = "UPLOAD", pgettext_lazy("source of a batch", "Uploaded")
+    MACHINE = "MACHINE", pgettext_lazy("source of a batch", "From an X-ray machine")
+    DICOMWEB = "DICOMWEB", pgettext_lazy("source of a batch", "Sent over DICOMweb")
+
+
 class OwnedQuerySet(models.QuerySet[Any]):
     """Batches or their files, restricted to those of a doctor. Nobody else sees them."""
 
@@ -54,6 +63,8 @@ class Batch(models.Model):
     """X-rays that a doctor sends together.
 
     Attributes:
+        source: who sent them. Those of a machine are of one day, doctor and team.
+        team: which of the doctor's teams shares the readings of X-rays from a machine.
         patients: rows of CSV files beside the X-rays: by path of the file, what is stated about
             the patient, as text by field of the form.
         problems: what is wrong with lines of the CSV files, as sentences.
@@ -66,6 +77,19 @@ class Batch(models.Model):
         related_name="batches",
         db_index=False,  # the index below starts with it
         verbose_name=_("doctor"),
+    )
+    source = models.CharField(
+        _("source"), max_length=8, choices=BatchSource.choices, default=BatchSource.UPLOAD
+    )
+    # Which of the doctor's teams shares the readings, None for none.
+    team = models.ForeignKey(
+        Team,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+        verbose_name=_("team"),
     )
     patients = models.JSONField(default=dict, blank=True, editable=False)
     problems = models.JSONField(default=list, blank=True, editable=False)
@@ -88,6 +112,11 @@ class Batch(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("readings:batch", args=[self.pk])
+
+    @property
+    def is_from_machine(self) -> bool:
+        """Whether a machine or program sent it, without the doctor choosing files."""
+        return self.source != BatchSource.UPLOAD
 
 
 class BatchItem(models.Model):

@@ -4,6 +4,8 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from diagnosis.models.choices import SecondState
+
 
 class Belonging(models.Model):
     """The columns of a reading that say whose it is besides its doctor's.
@@ -42,6 +44,16 @@ class Belonging(models.Model):
         verbose_name=_("assigned to"),
     )
 
+    # NULL, not "": an index of the few others is then found by any comparison.
+    second_state = models.CharField(  # noqa: DJ001
+        _("second reading"),
+        max_length=5,
+        choices=SecondState.choices,
+        null=True,
+        blank=True,
+        editable=False,
+    )
+
     class Meta:
         abstract = True
 
@@ -61,5 +73,10 @@ BELONGING_INDEXES = [
         fields=["assigned_to", "-created_at", "-id", "team", "hidden_at"],
         condition=models.Q(assigned_to__isnull=False, hidden_at__isnull=True),
         name="reading_assigned",
+    ),
+    models.Index(
+        fields=["second_state", "team", "created_at", "id", "doctor", "hidden_at"],
+        condition=models.Q(second_state__isnull=False, hidden_at__isnull=True),
+        name="reading_second",
     ),
 ]  # fmt: skip

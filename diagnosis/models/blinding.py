@@ -44,10 +44,13 @@ class Blinding(models.Model):
         super().save(*args, **kwargs)
 
     def seal(self) -> None:
-        """Remove the model's answer from this object; the stored row keeps it.
+        """Remove the model's answer and the opinion from this object; the stored row keeps both.
 
         A template that forgets to ask has nothing to show.
         """
         for name, empty in ANSWER_FIELDS.items():
             setattr(self, name, empty.copy() if isinstance(empty, (dict, list)) else empty)
+        # What another doctor said, for whoever is to read it independently.
+        self.own_verdict = ""
+        self._state.fields_cache["review"] = None
         self.is_sealed = True

@@ -30,6 +30,19 @@ class Agreement(models.TextChoices):
     DISAGREE = "DISAGREE", _("Doctor and model disagree")
 
 
+class SecondState(models.TextChoices):
+    """How far the second reading of an X-ray has come; none without one."""
+
+    HELD = "HELD", _("may be read by a second doctor once it is signed")
+    WAITS = "WAITS", _("waits for a second reading")
+    SPLIT = "SPLIT", _("waits for an arbiter")
+    DONE = "DONE", _("read by two doctors")
+
+
+# The colleagues, one of whom will be the second reader, see neither opinion nor result.
+INDEPENDENT = (SecondState.HELD, SecondState.WAITS)
+
+
 class AgeScope(models.TextChoices):
     """Whether the patient's age is in the range that the model was validated on."""
 

@@ -71,6 +71,12 @@ READING_INDEXES = [
         condition=NOT_HIDDEN,
         name="reading_own_counts",
     ),
+    # File names, searched within the index where no patient matches.
+    models.Index(
+        fields=["doctor", "original_name", "hidden_at", "id"],
+        condition=NOT_HIDDEN,
+        name="reading_own_file",
+    ),
     # Those of one doctor, for the worklist and for the supervisors' list.
     models.Index(
         fields=[

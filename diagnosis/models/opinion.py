@@ -29,6 +29,12 @@ class Stage(models.TextChoices):
     FIRST = "FIRST", _("First opinion, before the model's result")
     SIGNED = "SIGNED", _("Signed opinion")
     ADDENDUM = "ADDENDUM", _("Addendum")
+    SECOND = "SECOND", _("Second reading, independent of the first")
+    ARBITER = "ARBITER", _("Arbiter's decision")
+
+
+# What the reading's own doctor records.
+OWN_STAGES = (Stage.FIRST, Stage.SIGNED, Stage.ADDENDUM)
 
 
 class WrittenOnceError(Exception):
@@ -66,7 +72,8 @@ class Opinion(OpinionContent):
 
     A blind-first reading has a `FIRST` opinion, recorded before the model's result was sent. Every
     reading has at most one `SIGNED` opinion of its doctor; what comes later is an `ADDENDUM`, which
-    repeats or changes the assessment.
+    repeats or changes the assessment. A team may ask for the `SECOND` opinion of another member,
+    and for the decision of its `ARBITER` where the two differ, see `services.second_readings`.
     """
 
     reading = models.ForeignKey(
@@ -98,6 +105,11 @@ class Opinion(OpinionContent):
                 fields=["reading", "author", "stage"],
                 condition=models.Q(stage__in=[Stage.FIRST, Stage.SIGNED]),
                 name="opinion_stage_once",
+            ),
+            models.UniqueConstraint(
+                fields=["reading", "stage"],
+                condition=models.Q(stage__in=[Stage.SECOND, Stage.ARBITER]),
+                name="opinion_second_once",
             ),
         ]
 

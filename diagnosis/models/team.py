@@ -3,8 +3,18 @@
 from typing import ClassVar
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+
+class SecondReadingRule(models.TextChoices):
+    """Which signed X-rays of a team get a second reading."""
+
+    ALL = "ALL", _("All X-rays")
+    DISAGREEMENT = "DISAGREEMENT", _("Those where doctor and model disagree")
+    SAMPLE = "SAMPLE", _("A random sample")
 
 
 class Team(models.Model):
@@ -28,6 +38,22 @@ class Team(models.Model):
             "X-ray that they upload from now on, whatever they chose in their profile."
         ),
     )
+    second_reading = models.CharField(
+        _("second reading"),
+        max_length=12,
+        choices=SecondReadingRule.choices,
+        blank=True,
+        help_text=_(
+            "Which X-rays of the team another member reads too, once the first doctor has signed. "
+            "Until then, members see neither opinion nor result of each other's X-rays. Where the "
+            "two differ, an arbiter of the team decides. It applies to X-rays uploaded from now on."
+        ),
+    )
+    second_percent = models.PositiveSmallIntegerField(
+        _("share of a random sample (percent)"),
+        default=10,
+        validators=[MinValueValidator(1), MaxValueValidator(100)],
+    )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:
@@ -46,6 +72,7 @@ class TeamMembership(models.Model):
     class Role(models.TextChoices):
         MEMBER = "MEMBER", _("Member")
         LEAD = "LEAD", _("Team lead")
+        ARBITER = "ARBITER", pgettext_lazy("second reading", "Arbiter")
 
     team = models.ForeignKey(
         Team, on_delete=models.CASCADE, related_name="memberships", verbose_name=_("team")
@@ -56,7 +83,7 @@ class TeamMembership(models.Model):
         related_name="team_memberships",
         verbose_name=_("doctor"),
     )
-    role = models.CharField(_("role"), max_length=6, choices=Role.choices, default=Role.MEMBER)
+    role = models.CharField(_("role"), max_length=8, choices=Role.choices, default=Role.MEMBER)
     joined_at = models.DateTimeField(_("member since"), auto_now_add=True)
 
     class Meta:

@@ -11,6 +11,8 @@ from accounts.audit import recording
 from diagnosis.models import Reading, Review, Verdict, agreement_of
 from diagnosis.models.findings import finding, summary
 from diagnosis.models.opinion import Confidence, Opinion, OpinionDraft, Stage
+from diagnosis.services import second_readings
+from diagnosis.signals import Change, reading_changed
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -106,6 +108,7 @@ def record_opinion(
     )
     _make_current(reading, review, opinion)
     OpinionDraft.objects.filter(reading=reading, doctor=doctor).delete()
+    reading_changed.send(Reading, reading=reading, what=Change.OPINION)
     return opinion
 
 
@@ -130,6 +133,8 @@ def _make_current(reading: Reading, review: Review | None, opinion: Opinion) -> 
         changed |= {"withheld": False, "answer_shown_at": opinion.recorded_at}
     # An update instead of `save`: the reading itself and its `updated_at` do not change.
     Reading.objects.filter(pk=reading.pk).update(**changed)
+    if opinion.stage == Stage.SIGNED:
+        second_readings.ask_after_signing(reading, agreement=changed["agreement"])
     before, after = _in_words(before), _in_words(after)
     changes = {name: [before[name], after[name]] for name in after if before[name] != after[name]}
     recording.record_change(reading, what=EVENTS[Stage(opinion.stage)], changes=changes)

@@ -40,7 +40,9 @@ from diagnosis.services.films import (
 )
 from diagnosis.services.linking import forget_if_empty, link_as_decided
 from diagnosis.services.patients import AGE, PatientDetails, stated_in, with_birth_date
+from diagnosis.services.second_readings import state_before_signing
 from diagnosis.services.teams import TeamChoice, team_for
+from diagnosis.signals import Change, reading_changed
 from diagnosis.validators import UploadedFilm
 from mlcore import inference
 from mlcore.cards.shown import shown_probability
@@ -109,6 +111,7 @@ def submit_reading(
     entries = entries_of(conflicts, patient, decisions)
     reading = Reading(id=submission, doctor=doctor, discrepancies=entries, film_patient=stated)
     reading.team = team_for(doctor, team)
+    reading.second_state = state_before_signing(reading.team)
     reading.header_disowned = is_disowned(entries)
     _set(reading, patient.as_fields())
     _set(reading, _film_fields(upload, hashes))
@@ -256,6 +259,7 @@ def _store(
         link_as_decided(reading, conflicts.same_number, decisions)
         reading.save(force_insert=True)
         record_decisions(reading, reading.discrepancies)
+        reading_changed.send(Reading, reading=reading, what=Change.MADE)
         transaction.on_commit(lambda: storage.confirm(sha256), robust=True)
 
 
@@ -325,6 +329,7 @@ def edit_reading(
         reading.save()
         record_decisions(reading, entries)
     forget_if_empty(study)
+    reading_changed.send(Reading, reading=reading, what=Change.CORRECTED)
     return reading
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.utils.translation import get_language, gettext, ngettext, pgettext
+from django.utils.translation import gettext_lazy as _
 
 from diagnosis.models import ConfirmedDiagnosis, Label, Opinion, Reading, Stage
 from diagnosis.services.heatmaps import LUNGS_ONLY, UNKNOWN, heatmap_place
@@ -15,6 +16,12 @@ from xraysite.common.dates import short_date, short_datetime
 
 # Characters of free text from which the printed page takes smaller type.
 LONG, VERY_LONG = 350, 900
+# How an opinion after the signed one is introduced.
+RECORDED = {
+    Stage.ADDENDUM: _("Addendum by %(who)s on %(when)s"),
+    Stage.SECOND: _("Second, independent reading by %(who)s on %(when)s"),
+    Stage.ARBITER: _("Decided as arbiter by %(who)s on %(when)s"),
+}
 
 
 @dataclass(frozen=True)
@@ -156,7 +163,7 @@ def report_content(reading: Reading, *, with_map: bool) -> ReportContent:
 
 
 def _signed(reading: Reading) -> list[Opinion]:
-    stages = [Stage.SIGNED, Stage.ADDENDUM]
+    stages = [Stage.SIGNED, *RECORDED]
     found = Opinion.objects.filter(reading=reading, stage__in=stages).select_related("author")
     return list(found.order_by("recorded_at", "id"))
 
@@ -205,11 +212,8 @@ def _exam(reading: Reading) -> list[Fact]:
 
 def _statement(opinion: Opinion) -> Statement:
     values = {"who": doctor_name(opinion.author), "when": short_datetime(opinion.recorded_at)}
-    recorded = (
-        gettext("Addendum by %(who)s on %(when)s")
-        if opinion.stage == Stage.ADDENDUM
-        else gettext("Signed electronically by %(who)s on %(when)s")
-    )
+    signed = _("Signed electronically by %(who)s on %(when)s")
+    recorded = str(RECORDED.get(Stage(opinion.stage), signed))
     confidence = gettext("confidence: %(confidence)s") % {
         "confidence": opinion.get_confidence_display()
     }

@@ -17,7 +17,7 @@ from diagnosis.services.films import VIEWER_SIDE, FilmMissingError, film_renderi
 from diagnosis.services.report_content import report_content
 from diagnosis.services.report_pdf import Pictures, render_report
 from diagnosis.services.report_text import merged
-from xraysite.common.dates import short_datetime
+from xraysite.common.dates import roc_years, short_datetime
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -89,6 +89,32 @@ def issue_report(
         detail = {"copy": issue.number, "sha256": issue.sha256}
         record_access(reading, what="report-issued", by=user, detail=detail, **request)
     return Copy(issue, pdf)
+
+
+def unnumbered_report(
+    *, reading: Reading, languages: Sequence[str], url: str, at: datetime.datetime
+) -> bytes:
+    """Return the PDF for other systems' records, which is no numbered copy.
+
+    The same state of a reading gives the same bytes, so that sending it again changes nothing.
+
+    Args:
+        reading: the reading, with `doctor` and `model_version`.
+        languages: codes of languages, in their order on the page.
+        url: the absolute URL of the record.
+        at: when the result was last changed.
+
+    Raises:
+        ReportError: the page cannot be set.
+    """
+    contents, zone = [], timezone.get_default_timezone()
+    for code in languages:
+        with translation.override(code), timezone.override(zone), roc_years(False):
+            words = gettext("For the patient's record: state of %(when)s")
+            content = asdict(report_content(reading, with_map=not reading.is_out_of_scope))
+            contents.append(content | {"copy": [words % {"when": short_datetime(at)}]})
+    pictures = _pictures(reading, with_map=not reading.is_out_of_scope)
+    return render_report(merged(contents), pictures, url=url, issued_at=at)
 
 
 def rendered(

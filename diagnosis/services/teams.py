@@ -3,15 +3,17 @@
 import enum
 import uuid
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
+from django.db.models.functions import Coalesce
 
 from accounts.audit import recording
 from accounts.models import User
 from diagnosis.models import Reading, Team, TeamMembership
+from diagnosis.services.second_readings import state_in
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -73,11 +75,11 @@ def share_with_team(*, doctor: User, reading_ids: Collection[uuid.UUID], team: T
     own = Reading.objects.own_of(doctor).filter(pk__in=reading_ids).exclude(team=team)
     readings = list(own.select_for_update(of=("self",)).defer("activation_map"))
     for reading in readings:
-        reading.team = team
+        reading.team, reading.second_state = team, state_in(team, reading)
         if not _may_work_on(reading, reading.assigned_to):
             reading.assigned_to = None
         with recording.event("team-changed"):
-            reading.save(update_fields=["team", "assigned_to", "updated_at"])
+            reading.save(update_fields=["team", "second_state", "assigned_to", "updated_at"])
     return len(readings)
 
 
@@ -136,6 +138,43 @@ def remove_member(*, supervisor: User, membership: TeamMembership) -> None:
         PermissionDenied: the account may not oversee readings.
     """
     _require_supervisor(supervisor)
+    _end(membership)
+
+
+@transaction.atomic
+def leave_out(*, lead: User, membership_id: int) -> TeamMembership:
+    """End a member's access to the readings of a team, as a lead of the team.
+
+    A lead can narrow who sees patients' data. Only supervisors widen it, and appoint leads.
+
+    Raises:
+        TeamMembership.DoesNotExist: it is of no team that `lead` leads, or of a lead.
+    """
+    members = TeamMembership.objects.select_for_update(of=("self",)).select_related("user", "team")
+    membership = members.get(
+        pk=membership_id, team__in=_led_by(lead), role=TeamMembership.Role.MEMBER
+    )
+    _end(membership)
+    return membership
+
+
+def _led_by(user: User) -> QuerySet[Any]:
+    leads = TeamMembership.objects.filter(user=user, role=TeamMembership.Role.LEAD)
+    return leads.order_by().values("team")
+
+
+def workload(user: User) -> dict[tuple[int, int | None], int]:
+    """Return how many readings wait in the user's teams, by team and by whom they wait for.
+
+    These are the readings that are assigned to a member, and otherwise those of their doctor.
+    """
+    waiting = Reading.objects.team_of(user).filter(waiting_since__isnull=False).order_by()
+    whose = Coalesce("assigned_to_id", "doctor_id")
+    counted = waiting.values("team_id", whose=whose).annotate(n=Count("pk"))
+    return {(row["team_id"], row["whose"]): row["n"] for row in counted}
+
+
+def _end(membership: TeamMembership) -> None:
     assigned = Reading.objects.filter(team=membership.team_id, assigned_to=membership.user_id)
     for reading in assigned.exclude(doctor=membership.user_id).defer("activation_map"):
         reading.assigned_to = None

@@ -18,6 +18,7 @@ from diagnosis.batches import receiving
 from diagnosis.batches.receiving import BatchClosedError, FullError, Received
 from diagnosis.batches.tables import is_table
 from diagnosis.batches.zip_files import ZipFileError
+from diagnosis.forms.teams import BatchTeamForm
 from diagnosis.models import Batch, BatchItem
 from diagnosis.readiness import obstacle
 from diagnosis.services import quotas
@@ -86,7 +87,8 @@ class NewBatchView(_TakesFiles):
         if (found := obstacle()) is not None:
             return obstacle_page(request, *found)
         inbox = BatchItem.objects.in_inbox_of(request.user).count()
-        return render(request, "diagnosis/batch_new.html", {"inbox": inbox})
+        context = {"inbox": inbox, "team_form": BatchTeamForm(doctor=request.user)}
+        return render(request, "diagnosis/batch_new.html", context)
 
     def post(self, request: HttpRequest) -> HttpResponse:
         if not by_script(request) and not request.FILES:
@@ -95,7 +97,8 @@ class NewBatchView(_TakesFiles):
             for text in lost:
                 messages.error(request, text)
             return redirect("readings:new_batch")
-        batch = receiving.begin_batch(doctor=request.user)  # type: ignore[arg-type]
+        team = BatchTeamForm(request.POST, doctor=request.user).chosen()
+        batch = receiving.begin_batch(doctor=request.user, team=team)  # type: ignore[arg-type]
         if by_script(request):
             return JsonResponse(urls_of(batch), status=201)
         self.take_all(batch)

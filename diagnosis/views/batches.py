@@ -22,13 +22,13 @@ from django.views import View
 from accounts import account_limits
 from diagnosis import access_log, storage
 from diagnosis.batches import assigning, ending, running
+from diagnosis.batches.reading import team_of
 from diagnosis.batches.table_rows import Row, rows_of, shown_values, summaries, summary_of
 from diagnosis.forms.readings import BatchItemForm
 from diagnosis.forms.teams import FIELD as TEAM
 from diagnosis.models import Batch, BatchItem, ItemState
 from diagnosis.services import pending
 from diagnosis.services.patients import FIELDS
-from diagnosis.services.teams import TeamChoice, team_for
 from diagnosis.validators import NOT_NOW, refusal_to_store, validate_film_bytes
 from diagnosis.views.readings import DoctorsOnlyMixin
 from xraysite.common.csv_export import csv_response
@@ -249,7 +249,7 @@ class ItemView(OwnBatchMixin, View):
         data = storage.read(storage.batch_name(item.doctor_id, item.pk))
         if item.state != ItemState.UNDECIDED or data is None or not form.is_valid():
             return redirect(item.batch)
-        team = team_for(item.doctor, TeamChoice.SOLE)
+        team = team_of(item)
         try:
             pending.keep(
                 doctor=request.user,  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ from typing import Any
 from accounts.models import User
 from diagnosis.forms.opinions import DiagnosisForm, OpinionForm, initial_of
 from diagnosis.models import ConfirmedDiagnosis, Opinion, Reading, Review, Stage
-from diagnosis.services import opinions
+from diagnosis.services import opinions, second_readings
 
 
 def opinion_context(
@@ -30,6 +30,8 @@ def opinion_context(
     """
     review = Review.objects.filter(reading=reading).select_related("doctor").first()
     recorded = list(Opinion.objects.filter(reading=reading).select_related("author"))
+    if reading.is_sealed and reading.doctor_id != user.pk:
+        review, recorded = None, []  # of somebody who may be asked for an independent opinion
     diagnosis = (
         ConfirmedDiagnosis.objects.filter(reading=reading).select_related("recorded_by").first()
     )
@@ -38,6 +40,7 @@ def opinion_context(
         "opinions": recorded,
         "first_opinion": next((one for one in recorded if one.stage == Stage.FIRST), None),
         "signed": next((one for one in recorded if one.stage == Stage.SIGNED), None),
+        "arbiter_opinion": next((one for one in recorded if one.stage == Stage.ARBITER), None),
         "addenda": [one for one in recorded if one.stage == Stage.ADDENDUM],
         "diagnosis": diagnosis,
     }
@@ -63,3 +66,20 @@ def _form_context(
         "draft": draft,
         "opinion_form": form or OpinionForm(initial=initial, stage=stage),
     }
+
+
+def second_context(reading: Reading, user: User, form: OpinionForm | None = None) -> dict[str, Any]:
+    """Return the context of `diagnosis/_second_reading.html`.
+
+    Args:
+        form: a form with errors, to be shown again.
+
+    Returns:
+        `asked`: the `Stage` that is asked of `user`, None if nothing is; `second_form`: its form.
+    """
+    if reading.second_state is None or reading.is_hidden:
+        return {}
+    asked = second_readings.asked_of(user, reading)
+    if asked is None:
+        return {"asked": None}
+    return {"asked": asked, "second_form": form or OpinionForm(stage=asked)}

@@ -42,7 +42,7 @@ from diagnosis.services.worklist import mark_opened
 from diagnosis.serving import denied, no_such_reading
 from diagnosis.validators import NOT_NOW, keep_inspected, notices, refusal_to_store
 from diagnosis.views.compare import viewer_context
-from diagnosis.views.opinion_context import opinion_context
+from diagnosis.views.opinion_context import opinion_context, second_context
 from mlcore.cards import presentation
 from mlcore.engine.films.film import render_film
 from mlcore.inference import ModelUnavailable
@@ -234,12 +234,13 @@ def reading_page(
     what: str,
     opinion_form: OpinionForm | None = None,
     diagnosis_form: DiagnosisForm | None = None,
+    second_form: OpinionForm | None = None,
 ) -> HttpResponse:
     """Respond with a page about a reading that the user may see, and record the view.
 
     Args:
         what: the event's code, "page" or "report".
-        opinion_form, diagnosis_form: forms with errors, to be shown again.
+        opinion_form, diagnosis_form, second_form: forms with errors, to be shown again.
     """
     reading = serving.reading_for(request, pk)
     record_access(reading, what=what)
@@ -254,7 +255,7 @@ def reading_page(
         "other_viewers": access_log.others_who_viewed(reading),
         "deletion": DeletionForm(),
         "heatmap_place": heatmap_place(reading) if reading.has_result else "",
-        "content": None if reading.is_sealed else report_content(reading, with_map=False),
+        "content": None if reading.is_sealed else report_content(reading, with_map=True),
         "record_code": code_of(serving.record_url(request, reading)),
         "list_key": request.GET.get("list", ""),
         "work_form": _work_form(request, reading),
@@ -264,6 +265,7 @@ def reading_page(
             opinion_form=opinion_form,
             diagnosis_form=diagnosis_form,
         ),
+        **second_context(reading, request.user, second_form),  # type: ignore[arg-type]
     }
     if what == "page":
         context |= viewer_context(request, reading)

@@ -101,7 +101,7 @@ def _context(
         "last_key": page.keys[-1] if page.keys else "",
         "total": worklist.total,
         "counted": worklist.counted,
-        "chips": _chips(request, worklist),
+        "chips": [*_chips(request, worklist), *_asked_chips(request)],
         "columns": _columns(request, worklist),
         "is_triage": worklist.sort == orders.TRIAGE,
         "triage_query": query_string(request, without=[*PAGE_FIELDS, "sort"]),
@@ -146,6 +146,26 @@ def _chips(request: HttpRequest, worklist: Worklist) -> list[dict[str, Any]]:
                 "is_current": current == chosen,
             }
         )
+    return found
+
+
+def _asked_chips(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return the queues of second readings and of an arbiter's decisions, if anything waits."""
+    user: Any = request.user
+    queues = (
+        ("second", _("To read a second time"), Reading.objects.for_second_reading(user)),
+        ("arbiter", _("To decide as arbiter"), Reading.objects.for_arbiter(user)),
+    )
+    if not user.team_memberships.exists():
+        return []
+    found = []
+    for scope, label, waiting in queues:
+        is_current = request.GET.get("scope") == scope
+        count = waiting.order_by().count()
+        if count or is_current:
+            query = f"scope={scope}"
+            chip = {"label": label, "query": query, "count": count, "is_current": is_current}
+            found.append(chip)
     return found
 
 

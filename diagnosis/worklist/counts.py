@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Case, Count, F, Q, Value, When
 
-from diagnosis.models import Agreement, Label, Reading, Verdict, agreement_of
+from diagnosis.models import INDEPENDENT, Agreement, Label, Reading, Verdict, agreement_of
 from diagnosis.querysets import ReadingQuerySet
 
 WAITING, UNREAD, DONE = "waiting", "unread", "done"
 NONE, DIFFERS = "none", "differs"
+HIDDEN = "hidden"  # what another doctor said, for a list that must not tell it
 
 
 @dataclass(frozen=True)
@@ -28,17 +29,27 @@ class Group:
     n: int
 
 
-def groups(readings: ReadingQuerySet[Reading]) -> list[Group]:
-    """Return the numbers of readings by result, assessment and state, in one query."""
+def groups(readings: ReadingQuerySet[Reading], viewer: Any = None) -> list[Group]:
+    """Return the numbers of readings by result, assessment and state, in one query.
+
+    Args:
+        viewer: in lists with readings of others, who must not learn what is said about those that
+            wait for a second reading.
+    """
+    sealed: Any = F("withheld")
+    if viewer is not None:
+        sealed = Case(When(_sealed_for(viewer), then=Value(True)), default=Value(False))
     rows = (
         readings.order_by()
-        .values("withheld", "label", "own_verdict", "is_unread")
+        .annotate(sealed=sealed)
+        .values("sealed", "label", "own_verdict", "is_unread")
         .annotate(n=Count("pk"), waiting=Count("waiting_since"))
-        .values_list("withheld", "label", "own_verdict", "is_unread", "n", "waiting")
+        .values_list("sealed", "label", "own_verdict", "is_unread", "n", "waiting")
     )
     found = []
-    for withheld, stored, verdict, is_unread, n, waiting in rows:
-        label = "" if withheld else stored
+    for is_sealed, stored, said, is_unread, n, waiting in rows:
+        label = "" if is_sealed else stored
+        verdict = HIDDEN if is_sealed and viewer is not None else said
         for is_waiting, count in ((True, waiting), (False, n - waiting)):
             if count:
                 found.append(Group(label, verdict, bool(is_unread), is_waiting, count))
@@ -80,9 +91,19 @@ CONDITIONS: dict[str, dict[str, Condition]] = {
 }
 
 
-def condition(chosen: dict[str, Any]) -> Q:
-    """Return the condition of the filters by result, assessment and state that are chosen."""
+def _sealed_for(viewer: Any) -> Q:
+    return Q(withheld=True) | (Q(second_state__in=INDEPENDENT) & ~Q(doctor_id=viewer.pk))
+
+
+def condition(chosen: dict[str, Any], viewer: Any = None) -> Q:
+    """Return the condition of the filters by result, assessment and state that are chosen.
+
+    Args:
+        viewer: as for `groups`.
+    """
     found = Q()
+    if viewer is not None and {"result", "own"} & {name for name in chosen if chosen[name]}:
+        found = ~_sealed_for(viewer)
     for name, choices in CONDITIONS.items():
         if chosen.get(name) in choices:
             found &= choices[chosen[name]][0]

@@ -42,7 +42,7 @@ class ReadingFilter(django_filters.FilterSet):
 
     q = django_filters.CharFilter(
         method="filter_patient",
-        label=_("Patient's name or number"),
+        label=_("Patient's name or number, or name of the file"),
         widget=forms.TextInput(attrs={"type": "search", "autocomplete": "off"}),
     )
     scope = django_filters.ChoiceFilter(
@@ -50,6 +50,8 @@ class ReadingFilter(django_filters.FilterSet):
         choices=[
             ("assigned", _("Assigned to me")),
             ("team", _("Of my teams")),
+            ("second", _("To read a second time")),
+            ("arbiter", _("To decide as arbiter")),
         ],
         label=_("Whose readings"),
         empty_label=_("My own"),

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.datastructures import MultiValueDict
 
-from diagnosis.models import Reading
+from diagnosis.models import INDEPENDENT, Reading
 from diagnosis.worklist import counts, orders
 from diagnosis.worklist.filters import ReadingFilter
 from xraysite.common import keyset
@@ -40,6 +40,10 @@ class Worklist:
                 return Reading.objects.team_of(user)
             case "assigned":
                 return Reading.objects.worklist_of(user).filter(assigned_to_id=user.pk)
+            case "second":
+                return Reading.objects.for_second_reading(user)
+            case "arbiter":
+                return Reading.objects.for_arbiter(user)
         return Reading.objects.own_of(user)
 
     @cached_property
@@ -50,21 +54,39 @@ class Worklist:
     @cached_property
     def sort(self) -> str:
         chosen = self.query.get("sort", "")
+        if self.is_independent and chosen.lstrip("-") in orders.BY_ANSWER:
+            return orders.TRIAGE
         return chosen if chosen in orders.SORTS else orders.TRIAGE
 
     @cached_property
+    def is_independent(self) -> bool:
+        """Whether it has readings of others that the user may have to read independently.
+
+        It is then never ordered by the result: a place in the order would tell it.
+        """
+        if not self.query.get("scope"):
+            return False
+        others = Reading.objects.team_of(self.request.user).exclude(doctor_id=self.request.user.pk)
+        return others.filter(second_state__in=INDEPENDENT).exists()
+
+    @property
+    def viewer(self) -> Any:
+        """Whose second readings have to be left out of filters by result; None without any."""
+        return self.request.user if self.is_independent else None
+
+    @cached_property
     def segments(self) -> Sequence[Segment]:
-        return orders.segments(self.sort)
+        return orders.segments(self.sort, by_answer=not self.is_independent)
 
     @cached_property
     def found(self) -> "QuerySet[Reading]":
         """Every reading of the list, in no order."""
         narrowed: QuerySet[Reading] = self.search.narrowed
-        return narrowed.filter(counts.condition(self.search.chosen))
+        return narrowed.filter(counts.condition(self.search.chosen, self.viewer))
 
     @cached_property
     def groups(self) -> list[counts.Group]:
-        return counts.groups(self.search.narrowed)
+        return counts.groups(self.search.narrowed, self.viewer)
 
     @cached_property
     def total(self) -> int:

@@ -50,6 +50,8 @@ COLUMNS = {
     ),
     "read": Column(_("Read at"), OLDEST_FIRST, first="-"),
 }
+# The columns whose order tells the model's result.
+BY_ANSWER = frozenset({"result", "probability"})
 SORTS = [TRIAGE, *(f"{way}{name}" for name in COLUMNS for way in ("", "-"))]
 
 
@@ -58,10 +60,16 @@ def longest_wait() -> datetime.timedelta:
     return datetime.timedelta(hours=settings.WORKLIST_MAX_WAIT_HOURS)
 
 
-def segments(sort: str, *, now: datetime.datetime | None = None) -> list[Segment]:
-    """Return the segments of an order; of the triage order if there is no such order."""
+def segments(
+    sort: str, *, now: datetime.datetime | None = None, by_answer: bool = True
+) -> list[Segment]:
+    """Return the segments of an order; of the triage order if there is no such order.
+
+    Args:
+        by_answer: whether the triage order may look at the model's result.
+    """
     if sort not in SORTS or sort == TRIAGE:
-        return _triage(now or timezone.now())
+        return _triage(now or timezone.now()) if by_answer else _by_waiting()
     name = sort.lstrip("-")
     parts = _by_result() if name == "result" else [Segment(COLUMNS[name].order)]
     return [part.reversed() for part in reversed(parts)] if sort.startswith("-") else parts
@@ -76,6 +84,14 @@ def _triage(now: datetime.datetime) -> list[Segment]:
             ("urgency", "-pneumonia_probability", "waiting_since", "id"),
             Q(waiting_since__gte=now - longest_wait()),
         ),
+        Segment(tuple(NEWEST_FIRST), Q(waiting_since__isnull=True)),
+    ]
+
+
+def _by_waiting() -> list[Segment]:
+    """Return what waits, the longest first, then the rest."""
+    return [
+        Segment(("waiting_since", "id"), Q(waiting_since__isnull=False)),
         Segment(tuple(NEWEST_FIRST), Q(waiting_since__isnull=True)),
     ]
 

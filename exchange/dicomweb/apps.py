@@ -10,3 +10,9 @@ class DicomwebConfig(AppConfig):
     name = "exchange.dicomweb"
     label = "dicomweb"
     verbose_name = _("DICOMweb")
+
+    def ready(self) -> None:
+        from exchange.dicomweb import audit, signals
+
+        audit.register()
+        signals.connect()

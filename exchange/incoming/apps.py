@@ -10,3 +10,8 @@ class IncomingConfig(AppConfig):
     name = "exchange.incoming"
     label = "incoming"
     verbose_name = _("X-rays from machines")
+
+    def ready(self) -> None:
+        from exchange.incoming import audit
+
+        audit.register()

@@ -10,3 +10,9 @@ class OrdersConfig(AppConfig):
     name = "exchange.orders"
     label = "orders"
     verbose_name = _("Orders")
+
+    def ready(self) -> None:
+        from exchange.orders import audit, hooks
+
+        audit.register()
+        hooks.connect()

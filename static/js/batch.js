@@ -73,7 +73,11 @@ function urls() {
 
 function post(url) {
   const body = new FormData();
-  body.append("csrfmiddlewaretoken", form().elements.csrfmiddlewaretoken.value);
+  // The team is chosen when the batch begins.
+  for (const name of ["csrfmiddlewaretoken", "team"]) {
+    const field = form().elements[name];
+    if (field) body.append(name, field.value);
+  }
   const headers = { "X-Requested-With": "XMLHttpRequest" };
   return fetch(url, { method: "POST", body, headers, redirect: "error" });
 }
@@ -91,6 +95,7 @@ async function begin() {
     rowsUrl: made.rows,
   });
   form().action = made.files;
+  part("team")?.remove();
   await showPage(made.page);
 }
 

@@ -129,6 +129,8 @@ async function switchLanguage(switchForm, submitter) {
   document.dispatchEvent(new Event("xraysite:language"));
 }
 
+for (const one of document.querySelectorAll(".language-switch")) one.removeAttribute("target");
+
 document.addEventListener("submit", (event) => {
   const switchForm = event.target;
   if (!switchForm.matches(".language-switch")) return;

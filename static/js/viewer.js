@@ -242,4 +242,7 @@ for (const dialog of document.querySelectorAll("[data-viewer-dialog]")) {
 
 const viewer = new Viewer(document.querySelector("[data-viewer]"));
 // Not if an address leads to a part of the page, such as the doctor's assessment.
-if (!window.location.hash) viewer.active.stage.focus({ preventScroll: true });
+// The patient's page leads to `#compare`: this film beside the latest other one of the patient.
+const { hash } = window.location;
+if (!hash || hash === "#compare") viewer.active.stage.focus({ preventScroll: true });
+if (hash === "#compare") viewer.comparison.toggle();

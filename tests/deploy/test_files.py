@@ -57,6 +57,17 @@ def test_compose_file_restricts_every_service_of_the_site():
     assert compose["services"]["database"]["networks"] == ["inside"]
 
 
+def test_the_listener_runs_as_restricted_as_the_others():
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    listener = compose["services"]["dicom"]
+    assert listener["command"] == ["python", "manage.py", "dicom_listen"]
+    assert listener["read_only"] is True
+    assert listener["cap_drop"] == ["ALL"]
+    unit = (DEPLOY / "systemd" / "xraysite-dicom.service").read_text()
+    assert re.search(r"^ExecStart=.* manage\.py dicom_listen$", unit, flags=re.MULTILINE)
+    assert "ProtectSystem=strict" in unit
+
+
 def test_variables_and_commands_exist():
     names = re.findall(r"^([A-Z_]+)=", (DEPLOY / "environment.example").read_text(), flags=re.M)
     compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())

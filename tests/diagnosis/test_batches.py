@@ -15,7 +15,15 @@ from accounts.models import AuditEntry
 from diagnosis import retention, storage
 from diagnosis.batches import assigning, ending, receiving, running
 from diagnosis.batches import reading as batch_reading
-from diagnosis.models import Batch, BatchItem, ItemState, Reading, Source
+from diagnosis.models import (
+    Batch,
+    BatchItem,
+    ItemState,
+    Reading,
+    Source,
+    Team,
+    TeamMembership,
+)
 from diagnosis.services import quotas
 from diagnosis.services.films import original_film
 from mlcore.inference import ModelUnavailable
@@ -381,3 +389,29 @@ def test_a_result_is_withheld_until_the_doctor_has_an_opinion(batch, doctor):
         assert "Chen Mei" in page
         assert "After your opinion" in page
         assert f"</svg>{label}" not in page
+
+
+def test_a_batch_is_shared_with_the_chosen_team(lenient_model, doctor, as_doctor, committed):
+    teams = [Team.objects.create(name=name) for name in ("兒科病房", "急診")]
+    for team in teams:
+        TeamMembership.objects.create(team=team, user=doctor)
+    page = as_doctor.get(reverse("readings:new_batch")).content.decode()
+    assert all(f'<option value="{team.pk}">' in page for team in teams)
+    made = as_doctor.post(
+        reverse("readings:new_batch"),
+        {"team": teams[1].pk},
+        headers={"x-requested-with": "XMLHttpRequest"},
+    )
+    batch = Batch.objects.get()
+    assert read(send(batch, "a.dcm", dicom(1))) == [ItemState.DONE]
+    assert Reading.objects.get().team == teams[1]
+    assert "急診" in as_doctor.get(made.json()["page"]).content.decode()
+
+    # Nobody, although one team is left; and not the team that the doctor has left since.
+    for team, remaining in ((None, teams[0]), (teams[0], None)):
+        TeamMembership.objects.filter(user=doctor).exclude(team=remaining).delete()
+        batch = receiving.begin_batch(doctor=doctor, team=None)
+        Batch.objects.filter(pk=batch.pk).update(team=team)
+        item = send(batch, "b.dcm", dicom(2 + bool(team)))
+        assert read(item) == [ItemState.DONE]
+        assert Reading.objects.get(pk=item.pk).team is None

@@ -194,3 +194,12 @@ def test_a_patients_name_is_escaped(reading, as_doctor):
         page = as_doctor.get(address).content.decode()
         assert "<script>alert" not in page
         assert '"onload="x' not in page
+
+
+def test_search_by_the_name_of_the_file(as_doctor, doctor, other_doctor, active_model):
+    ReadingFactory(doctor=doctor, patient_name="陳小明", original_name="IMG_0222.jpeg")
+    ReadingFactory(doctor=doctor, patient_name="林小美", original_name="IM-0300.dcm")
+    ReadingFactory(doctor=other_doctor, patient_name="王大同", original_name="IMG_0222.jpeg")
+    assert names(as_doctor, "?q=img_0222") == ["陳小明"]
+    assert names(as_doctor, "?q=IM-0300.dcm") == ["林小美"]
+    assert names(as_doctor, "?q=0299") == []

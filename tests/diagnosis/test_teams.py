@@ -100,3 +100,27 @@ def test_supervisor_manages_members_in_the_admin(team, other_doctor, as_supervis
     assert as_supervisor.post(address, sent).status_code == 302
     assert [member.role for member in team.memberships.all()] == ["LEAD"]
     assert AuditEntry.objects.filter(what="member-removed").exists()
+
+
+def test_a_lead_removes_members_and_nobody_else(
+    team, doctor, other_doctor, reading, as_doctor, as_other_doctor
+):
+    share_with_team(doctor=doctor, reading_ids=[reading.pk], team=team)
+    assign_reading(by=doctor, reading_id=reading.pk, to=other_doctor)
+    own, others = (team.memberships.get(user=user) for user in (doctor, other_doctor))
+    page = as_other_doctor.get("/readings/teams/").content.decode()
+    assert other_doctor.display_name in page
+    assert "Remove member" not in page
+    refused = as_other_doctor.post("/readings/teams/", {"member": own.pk}, follow=True)
+    assert "Only the lead" in refused.content.decode()
+
+    TeamMembership.objects.filter(pk=own.pk).update(role="LEAD")
+    page = as_doctor.get("/readings/teams/").content.decode()
+    assert page.count("Remove member") == 1  # not the lead
+    as_doctor.post("/readings/teams/", {"member": own.pk})
+    as_doctor.post("/readings/teams/", {"member": others.pk})
+    assert list(team.members.all()) == [doctor]
+    assert AuditEntry.objects.filter(what="member-removed", actor=doctor).count() == 1
+    reading.refresh_from_db()
+    assert reading.assigned_to is None
+    assert as_other_doctor.get(f"/readings/{reading.pk}/").status_code == 404

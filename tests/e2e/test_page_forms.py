@@ -339,3 +339,21 @@ def test_searching_without_javascript(browser, site, site_doctor):
     expect(page.locator("#reading-results")).not_to_contain_text("林小美")
     assert re.search(r"/readings/\?search=[\w-]+$", page.url)
     context.close()
+
+
+def test_switching_the_language_without_javascript_keeps_the_form(browser, site, site_doctor):
+    context = new_context(browser)
+    sign_in(context.new_page(), site, site_doctor.email)
+    # The same session in a browser without scripts.
+    plain = browser.new_context(
+        java_script_enabled=False, storage_state=context.storage_state(), locale="en-US"
+    )
+    page = plain.new_page()
+    page.goto(f"{site}/readings/new/")
+    page.locator("input[name=patient_name]").fill("陳小明")
+    with plain.expect_page() as opened:
+        page.locator(CHINESE).click()
+    expect(opened.value.locator("html")).to_have_attribute("lang", "zh-hant")
+    assert page.locator("input[name=patient_name]").input_value() == "陳小明"
+    plain.close()
+    context.close()

@@ -28,6 +28,12 @@ SIGNED_IN = [
     "/readings/?q=nobody",
     "/readings/new/",
     "/readings/waiting/",
+    "/readings/batches/",
+    "/readings/batches/new/",
+    "/readings/batches/inbox/",
+    "/readings/statistics/",
+    "/readings/tags/",
+    "/readings/views/",
     "/models/",
     "/models/pneumonia-2/",
     "/models/pneumonia-2/transparency/",
@@ -79,8 +85,17 @@ def pages_of(readings: dict[str, Reading]) -> list[str]:
         f"/readings/{one.pk}/edit/",
         f"/readings/{one.pk}/delete/",
         f"/readings/{one.pk}/report/",
+        f"/readings/{one.pk}/share/",
         f"/readings/{refused.pk}/report/",
     ]
+
+
+# Panels whose content reaches beyond their edge, where nothing scrolls it or cuts it off.
+STICKING_OUT = """() => [...document.querySelectorAll(".panel, .result-panel, .module")]
+  .filter((panel) => panel.checkVisibility()
+    && getComputedStyle(panel).overflowX === "visible"
+    && panel.scrollWidth > panel.clientWidth + 1)
+  .map((panel) => panel.querySelector("h2")?.textContent.trim() || panel.className)"""
 
 
 def visit(page: Page, address: str) -> None:
@@ -142,6 +157,8 @@ def problems_of(
             page.set_viewport_size({"width": width, "height": size["height"]})
             if overflow(page) > 0:
                 wrong.append(f"at {width} pixels, is {overflow(page)} pixels wider than the window")
+            for panel in page.evaluate(STICKING_OUT):
+                wrong.append(f"at {width} pixels, something sticks out of {panel!r}")
         page.set_viewport_size(size)
         if wrong:
             found[address] = wrong

@@ -33,6 +33,9 @@ def test_reading_and_report_print_as_the_same_page(page: Page, site, site_doctor
     assert "Chest X-ray report" in from_reading
     assert "Inconclusive is not a negative result" in from_reading
     assert "Technical details" not in from_reading
+    page.keyboard.press("h")  # what is shown is printed
+    settle(page)
+    assert "All X-rays use the same colour scale." in printed(page)
     page.goto(f"{site}/readings/{unsure.pk}/report/")
     settle(page)
     assert printed(page) == from_reading

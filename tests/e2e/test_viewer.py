@@ -184,6 +184,10 @@ def test_films_side_by_side(page: Page, site, site_doctor):
     page.keyboard.press("b")
     panes = page.locator(".viewer-pane")
     expect(panes).to_have_count(2)
+    # From the patient's page, the other X-ray is open at once.
+    page.goto(f"{site}/patients/{reading.study.patient_id}/")
+    page.get_by_role("link", name=f"Compare {reading.exam_date}").click()
+    expect(panes).to_have_count(2)
     expect(panes.nth(1)).to_contain_text("2025-11-21 · 42 days earlier")
     expect(page.locator("[data-depth]").nth(1)).to_have_text("12-bit values")
 

@@ -184,6 +184,12 @@ def test_large_body_without_a_session_is_refused_unread(cookie):
         assert status(send(server, upload_head(2000, cookie=cookie))) == 413
 
 
+def test_large_body_with_a_token_is_received():
+    head = upload_head(2000).replace(b"Host:", b"Authorization: Bearer abc\r\nHost:")
+    with serving(anonymous_body_bytes=1000) as server:
+        assert status(send(server, head + b"x" * 2000)) == 200
+
+
 def test_chunked_body_is_cut_at_the_limit():
     head = upload_head(0, cookie=COOKIE).replace(
         b"Content-Length: 0", b"Transfer-Encoding: chunked"

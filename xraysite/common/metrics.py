@@ -72,6 +72,7 @@ MODEL_TIME = Histogram(
     "Time of preprocessing and network.",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
 )
+DICOM_RECEIVED = Counter("xraysite_dicom_received", "What machines sent, by outcome.", ["outcome"])
 AUDIT_ROWS = Counter("xraysite_audit_rows", "Rows written to the audit log.", ["event"])
 
 

@@ -20,8 +20,20 @@ class InsufficientStorageError(Error):
     reason = "Insufficient Storage"
 
 
+def session_of(request: Any, cookie: str) -> str:
+    """Return what tells whose request it is: a program's token or the session cookie, or ""."""
+    kind, _, token = request.headers.get("AUTHORIZATION", "").partition(" ")
+    if kind.lower() == "bearer" and token.strip():
+        return f"token {token.strip()}"
+    for pair in request.headers.get("COOKIE", "").split(";"):
+        name, _, value = pair.strip().partition("=")
+        if name == cookie:
+            return str(value)
+    return ""
+
+
 class RequestParser(HTTPRequestParser):
-    """Parses a request; refuses ambiguous lengths and large bodies without a session."""
+    """Parses a request; refuses ambiguous lengths, and large bodies without session or token."""
 
     adj: Any
 
@@ -39,7 +51,7 @@ class RequestParser(HTTPRequestParser):
         ):
             raise ParsingError("Transfer-Encoding is ambiguous here.")
         super().parse_header(header_plus)
-        if self.adj.session_cookie + "=" not in self.headers.get("COOKIE", ""):
+        if not session_of(self, self.adj.session_cookie):
             self.adj = self.adj.anonymous
 
     def received(self, data: bytes) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 from waitress.task import ThreadedTaskDispatcher
 
-from xraysite.server.channel import Channel
+from xraysite.server.channel import Channel, session_of
 
 # A smaller form holds no image worth waiting for, and is answered like a page.
 LEAST_BYTES = 8 * 2**10
@@ -91,7 +91,7 @@ class Lanes:
     Args:
         pages: threads for all requests but uploads.
         uploads: threads for uploads.
-        session_cookie: name of the cookie that tells sessions apart.
+        session_cookie: name of the cookie that tells sessions apart; programs have tokens.
     """
 
     def __init__(self, *, pages: int, uploads: int, session_cookie: str) -> None:
@@ -125,15 +125,6 @@ def is_upload(request: Any) -> bool:
     kind = request.headers.get("CONTENT_TYPE", "").lower()
     return (
         request.command == "POST"
-        and kind.startswith("multipart/form-data")
+        and kind.startswith(("multipart/form-data", "multipart/related"))
         and request.body_bytes_received >= LEAST_BYTES
     )
-
-
-def session_of(request: Any, cookie: str) -> str:
-    """Return the value of a request's session cookie; "" without one."""
-    for pair in request.headers.get("COOKIE", "").split(";"):
-        name, _, value = pair.strip().partition("=")
-        if name == cookie:
-            return str(value)
-    return ""

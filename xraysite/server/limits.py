@@ -18,7 +18,7 @@ class Limits:
         connections: connections of all clients together.
         connections_per_address: connections of one address, except of a trusted proxy.
         body_bytes: size of a request's body.
-        anonymous_body_bytes: size of the body of a request without a session cookie.
+        anonymous_body_bytes: size of the body of a request without a session cookie or token.
         waiting_bytes: bodies of all requests that are still being received.
     """
 

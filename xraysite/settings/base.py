@@ -8,7 +8,10 @@ from django.utils.translation import gettext_lazy as _
 from xraysite.common import env
 
 from .batches import *  # noqa: F403
+from .dicom import *  # noqa: F403
 from .headers import *  # noqa: F403
+from .outgoing import *  # noqa: F403
+from .sso import *  # noqa: F403
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 # Everything that the site writes. `xraysite.common.private_files` sets its mode to 0700.
@@ -35,7 +38,9 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.socialaccount",
     "allauth.usersessions",
+    "accounts.sso",  # after allauth.socialaccount, whose pages in the admin it removes
     "crispy_forms",
     "crispy_bootstrap5",
     "django_filters",
@@ -171,6 +176,8 @@ ACCOUNT_LIMITS = {
     "picture": env.rates("LIMIT_PICTURES", default="60/h,300/d"),
     "share": env.rates("LIMIT_SHARED_CASES", default="20/h,60/d"),
     "export": env.rates("LIMIT_EXPORTS", default="20/h"),
+    # Requests of programs over DICOMweb. A viewer sends about ten to open an X-ray.
+    "dicomweb": env.rates("LIMIT_DICOMWEB", default="600/5m"),
 }
 # Storage of each doctor's X-rays, deleted ones included until they are purged; 0: no limit.
 DOCTOR_QUOTA_BYTES = env.whole_number("DOCTOR_QUOTA_GB", default=50, least=0) * 2**30
@@ -185,6 +192,9 @@ RETENTION_YEARS = env.whole_number("RETENTION_YEARS", default=7)
 # Whether X-rays may wait in the browser while there is no connection. Switched off, browsers delete
 # what waits, and their service workers remove themselves.
 OFFLINE = env.env.bool("OFFLINE", default=True)
+
+# Pages of other origins, such as an OHIF viewer, that may use DICOMweb in a browser.
+DICOMWEB_ORIGINS: list[str] = env.origins("DICOMWEB_ORIGINS")
 
 # --- The model --------------------------------------------------------------------------------
 
@@ -245,6 +255,7 @@ ACCOUNT_REAUTHENTICATION_REQUIRED = True
 # within minutes.
 ACCOUNT_RATE_LIMITS: dict[str, str] | bool = {
     "login": "600/m/ip",
+    "sso": "600/m/ip",
     "login_failed": "20/m/ip,5/5m/key",
     # From any address: the number of consecutive failures that NIST SP 800-63B allows, per hour.
     "login_failed_anywhere": "100/h/key",
@@ -376,6 +387,8 @@ LOGGING: dict[str, Any] = {
         },
         # Says with the URL what the access log says with the pattern.
         "django.request": {"level": "ERROR"},
+        # Reasons that may quote what a provider sent; `accounts.sso.problems` logs its own.
+        "allauth.socialaccount": {"level": "CRITICAL"},
     },
 }
 # Opens /metrics to monitors that send it as a bearer token; without it, the address does not exist.

@@ -2,6 +2,8 @@
 
 from csp.constants import NONE, SELF
 
+from .sso import SSO_ORIGINS
+
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],
@@ -12,7 +14,8 @@ CONTENT_SECURITY_POLICY = {
         "connect-src": [SELF],
         "manifest-src": [SELF],
         "worker-src": [SELF],
-        "form-action": [SELF],
+        # Signing in with the hospital's account is a form that redirects to its provider.
+        "form-action": [SELF, *SSO_ORIGINS],
         "frame-ancestors": [NONE],
         "base-uri": [NONE],
     }

@@ -43,6 +43,7 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = EMAIL_DELIVERY_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 TASKS = {"default": {"BACKEND": TASK_ENGINES["immediate"], "QUEUES": TASK_QUEUES}}
 BATCH_THREAD = False
+OUTGOING_THREAD = False
 ACCOUNT_RATE_LIMITS = False
 METRICS_TOKEN, METRICS_DIR = "", None
 AUDIT_ANCHOR = None  # tests roll back or flush the log, and the anchor never moves back

@@ -200,7 +200,7 @@ def _identify(data: bytes) -> Format:
         FilmError: archive, unsupported, animated or not_an_image.
     """
     # First, because the preamble of a DICOM file may contain another format's signature.
-    if data[128:132] == b"DICM" or _is_bare_dicom(data):
+    if is_dicom(data):
         return "DICOM"
     for mark, format in _RASTERS.items():
         if data.startswith(mark):
@@ -214,6 +214,11 @@ def _identify(data: bytes) -> Format:
 
 def _box_size(data: bytes) -> int:
     return int.from_bytes(data[:4], "big")
+
+
+def is_dicom(data: bytes) -> bool:
+    """Return whether a file is DICOM, with or without a preamble."""
+    return data[128:132] == b"DICM" or _is_bare_dicom(data)
 
 
 def _is_bare_dicom(data: bytes) -> bool:

@@ -31,6 +31,8 @@ class DicomHeader:
         sop_instance_uid: SOPInstanceUID.
         sop_class_uid: SOPClassUID.
         accession_number: AccessionNumber.
+        station_name: StationName.
+        institution: InstitutionName.
         charset: SpecificCharacterSet as written, values joined by backslashes.
         notices: codes of `mlcore.engine.films.notices` for values that cannot be trusted.
     """
@@ -51,6 +53,8 @@ class DicomHeader:
     sop_instance_uid: str | None = None
     sop_class_uid: str | None = None
     accession_number: str | None = None
+    station_name: str | None = None
+    institution: str | None = None
     charset: str | None = None
     notices: tuple[str, ...] = ()
 

@@ -19,7 +19,7 @@ from django.utils import timezone
 from django_tasks.base import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
-from xraysite.common.background import mails
+from xraysite.common.background import mails, recovery
 from xraysite.common.background.models import Worker
 
 logger = logging.getLogger(__name__)
@@ -58,6 +58,7 @@ def _beat_until(ended: threading.Event, name: str) -> None:
                 beat(name)
                 put_back()
                 mails.requeue()
+                recovery.run()
             except DatabaseError:
                 # The next beat tries again; this worker counts as dead if none succeeds in time.
                 logger.exception("The worker %s could not say that it is alive.", name)

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from diagnosis.batches import running
-from xraysite.common.background import mails, workers
+from xraysite.common.background import mails, recovery, workers
 
 
 class Command(BaseCommand):
@@ -27,5 +27,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{mails.set_aside()} emails set aside.")
         tasks, lost, films = workers.put_back(), mails.requeue(), running.revive()
         self.stdout.write(f"{tasks} tasks of dead workers, {lost} emails without a task.")
+        for name, number in recovery.run().items():
+            self.stdout.write(f"{number} {name} started again.")
         if films:
             self.stdout.write(f"{films} X-rays of batches wait again.")

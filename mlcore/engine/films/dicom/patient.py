@@ -49,7 +49,9 @@ def read_header(dataset: Dataset) -> DicomHeader:
         series_instance_uid=_uid(dataset, "SeriesInstanceUID"),
         sop_instance_uid=_uid(dataset, "SOPInstanceUID"),
         sop_class_uid=_uid(dataset, "SOPClassUID"),
-        accession_number=_accession_number(dataset),
+        accession_number=_text(dataset, "AccessionNumber"),
+        station_name=_text(dataset, "StationName"),
+        institution=_text(dataset, "InstitutionName"),
         charset=tidy("\\".join(names.charset_labels(dataset))),
         notices=tuple(notices),
     )
@@ -65,9 +67,9 @@ def _uid(dataset: Dataset, keyword: str) -> str | None:
     return value if _UID.fullmatch(value) and len(value) <= _MAX_UID else None
 
 
-def _accession_number(dataset: Dataset) -> str | None:
+def _text(dataset: Dataset, keyword: str) -> str | None:
     try:
-        return tidy(names.text_of(dataset, "AccessionNumber"))
+        return tidy(names.text_of(dataset, keyword))
     except names.UndecodableError:
         return None
 

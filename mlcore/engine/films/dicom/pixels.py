@@ -19,6 +19,7 @@ from pydicom.encaps import generate_frames
 from pydicom.pixels import get_decoder
 from pydicom.uid import (
     UID,
+    AllTransferSyntaxes,
     JPEG2000TransferSyntaxes,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
@@ -52,6 +53,11 @@ _MAX_SEGMENTS = 1000
 _ZERO_BYTES = 32
 
 
+def readable_syntaxes() -> list[UID]:
+    """Return the transfer syntaxes whose pixels can be decoded, uncompressed ones first."""
+    return [UID(syntax) for syntax in AllTransferSyntaxes if _is_decodable(UID(syntax))]
+
+
 def check_syntax(dataset: Dataset) -> None:
     """Refuse a transfer syntax whose pixels cannot be decoded.
 
@@ -59,15 +65,19 @@ def check_syntax(dataset: Dataset) -> None:
         FilmError: unsupported or jpeg_12_bit.
     """
     syntax = UID(dataset.file_meta.TransferSyntaxUID)
-    try:
-        known = {RLELossless, *_LOSSLESS, *_LOSSY}
-        decodable = syntax in known or get_decoder(syntax).is_available
-    except NotImplementedError:
-        decodable = False
-    if not decodable:
+    if not _is_decodable(syntax):
         raise FilmError("unsupported", format=f"DICOM, {syntax.name}")
     if syntax in _LOSSY - {JPEGBaseline8Bit} and (integer(dataset, "BitsStored") or 8) > 8:
         raise FilmError("jpeg_12_bit")
+
+
+def _is_decodable(syntax: UID) -> bool:
+    if syntax in {RLELossless, *_LOSSLESS, *_LOSSY}:
+        return True
+    try:
+        return bool(get_decoder(syntax).is_available)
+    except NotImplementedError:
+        return False
 
 
 def decode(dataset: Dataset) -> tuple[npt.NDArray[Any], str]:

@@ -73,7 +73,7 @@ def read_dicom(data: bytes, *, max_bytes: int, max_pixels: int) -> DecodedDicom:
             too_many_pixels, too_small, aspect_ratio, too_large (a deflated file that expands too
             much), truncated, blank, jpeg_12_bit, unsupported or corrupt.
     """
-    dataset, header = _opened(data, max_bytes, max_pixels)
+    dataset, header = opened(data, max_bytes, max_pixels)
     stored, photometric = decode(dataset)
     pixels, notices = shown(stored, photometric, dataset)
     return DecodedDicom(
@@ -91,14 +91,14 @@ def read_dicom_plane(data: bytes, *, max_bytes: int, max_pixels: int) -> Plane:
     Raises:
         FilmError: as `read_dicom`.
     """
-    dataset, _header = _opened(data, max_bytes, max_pixels)
+    dataset, _header = opened(data, max_bytes, max_pixels)
     stored, photometric = decode(dataset)
     return plane_of(stored, photometric, dataset, bits=_bits(dataset))
 
 
-def _opened(data: bytes, max_bytes: int, max_pixels: int) -> tuple[Dataset, DicomHeader]:
+def opened(data: bytes, max_bytes: int, max_pixels: int) -> tuple[Dataset, DicomHeader]:
     """Return a data set that has been checked, and its header; its pixels stay compressed."""
-    dataset = _parse(data, max_bytes + 2 * max_pixels)
+    dataset = parse(data, max_bytes + 2 * max_pixels)
     header = read_header(dataset)
     check_kind(dataset, header.modality)
     _check_pixels(dataset, max_pixels)
@@ -130,8 +130,18 @@ class _MeteredStream(io.BytesIO):
         return piece
 
 
-def _parse(data: bytes, max_inflated: int) -> Dataset:
-    """Parse the data set with its file meta information; pixels stay compressed."""
+def parse(data: bytes, max_inflated: int, *, header_only: bool = False) -> Dataset:
+    """Return the data set with its file meta information; pixels stay compressed.
+
+    Args:
+        data: the file, with or without a preamble.
+        max_inflated: bytes to which a deflated file may expand.
+        header_only: whether to stop before the pixels. The start of a file is enough then, if it
+            contains all that precedes them and is not deflated.
+
+    Raises:
+        FilmError: too_large, truncated or corrupt.
+    """
     try:
         stream = _MeteredStream(data)
         if data[128:132] == b"DICM":
@@ -144,7 +154,8 @@ def _parse(data: bytes, max_inflated: int) -> Dataset:
             syntax = meta.TransferSyntaxUID = _unstated_syntax(stream)
         # Every other transfer syntax is encoded as explicit little endian.
         implicit, little = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
-        dataset = read_dataset(stream, implicit, little)
+        stop = _at_pixels if header_only else None
+        dataset = read_dataset(stream, implicit, little, stop_when=stop)
     except FilmError:
         raise
     except PYDICOM_ERRORS as error:
@@ -153,6 +164,15 @@ def _parse(data: bytes, max_inflated: int) -> Dataset:
         raise FilmError("truncated", format="DICOM")
     dataset.file_meta = meta
     return dataset
+
+
+def without_meta(data: bytes) -> bytes:
+    """Return the encoded data set of a file that `parse` accepts."""
+    stream = _MeteredStream(data)
+    if data[128:132] == b"DICM":
+        stream.seek(132)
+    read_dataset(stream, False, True, stop_when=_beyond_meta)
+    return data[stream.tell() :]
 
 
 def _unstated_syntax(stream: io.BytesIO) -> UID:
@@ -170,6 +190,10 @@ def _unstated_syntax(stream: io.BytesIO) -> UID:
 
 def _beyond_meta(tag: BaseTag, _vr: str | None, _length: int) -> bool:
     return tag.group != 2
+
+
+def _at_pixels(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+    return tag >= 0x7FE00008
 
 
 def _inflated(deflated: bytes, limit: int) -> bytes:

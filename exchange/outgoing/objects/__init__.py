@@ -1,0 +1,1 @@
+"""The DICOM objects of a reading: bytes from a reading, without network and without state."""
