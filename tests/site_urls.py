@@ -52,6 +52,10 @@ def address_of(name: str, reading: Reading) -> str:
         return reverse(name, args=[reading.pk, reading.pk])
     if name.startswith(("readings:", "outgoing:")):
         return reverse(name, args=[reading.pk])
+    if name.startswith("fhir:"):
+        kinds = {"fhir:search": ["Patient"], "fhir:post_search": ["Patient"]}
+        kinds |= {"fhir:read": ["ImagingStudy", reading.pk], "fhir:document": [reading.pk]}
+        return reverse(name, args=kinds.get(name, []))
     if name.startswith("forum:"):
         return board.address_of(name)
     if name in {"models:detail", "models:transparency"}:

@@ -57,6 +57,7 @@ def signed_in_answers(answer: Answer) -> tuple[Answer, ...]:
 
 
 EVERYBODY = Row((200,) * 5)
+NO_SESSION = Row((401,) * 5)
 SIGNED_IN = Row(signed_in_answers(200))
 OWN_OR_OVERSEEN = Row((LOGIN, 200, 404, 200, 404))
 DOCTORS = Row((LOGIN, 200, 200, 403, 403))
@@ -94,6 +95,12 @@ MATRIX: dict[str, Row] = {
     "accounts:session": EVERYBODY,
     "accounts:stay": Row(signed_in_answers(405), signed_in_answers(200)),
     "usersessions_list": Row(SIGNED_IN.get, signed_in_answers("usersessions_list")),
+    # For programs with a token; a session opens nothing, see tests/exchange/fhir.
+    "fhir:metadata": EVERYBODY,
+    "fhir:read": NO_SESSION,
+    "fhir:search": NO_SESSION,
+    "fhir:post_search": Row((405,) * 5, (401,) * 5),
+    "fhir:document": NO_SESSION,
     **{
         f"dicomweb:{name}": PROGRAMS
         for name in (
@@ -358,6 +365,16 @@ MATRIX |= {
     # Without a provider, it leads back.
     "admin:accounts_user_identity": Row(BACK_TO_ACCOUNT, BACK_TO_ACCOUNT),
     # The POST purges a deleted reading.
+    "admin:fhir_fhirserver_changelist": OVERSIGHT,
+    "admin:fhir_fhirserver_add": OVERSIGHT,
+    "admin:fhir_fhirserver_change": Row(admin_page("admin:index", 403)),
+    "admin:fhir_fhirserver_history": Row(admin_page("admin:index", 403)),
+    "admin:fhir_fhirserver_delete": NOBODY,
+    "admin:fhir_fhirdelivery_changelist": OVERSIGHT,
+    "admin:fhir_fhirdelivery_add": NOBODY,
+    "admin:fhir_fhirdelivery_change": Row(admin_page("admin:index", 403)),
+    "admin:fhir_fhirdelivery_history": Row(admin_page("admin:index", 403)),
+    "admin:fhir_fhirdelivery_delete": NOBODY,
     "admin:diagnosis_reading_changelist": Row(
         OVERSIGHT.get, admin_page("admin:diagnosis_reading_changelist", 403)
     ),

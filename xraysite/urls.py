@@ -34,6 +34,7 @@ urlpatterns = [
     path("accounts/sessions/", include("allauth.usersessions.urls")),
     path("readings/", include("diagnosis.urls")),
     path("exchange/", include("exchange.outgoing.urls")),
+    path("fhir/", include("exchange.fhir.urls")),
     path("patients/", include("diagnosis.patient_urls")),
     path("orders/", include("exchange.orders.urls")),
     path("forum/", include("forum.urls")),

@@ -12,7 +12,7 @@ from accounts.tokens.models import ApiToken
 from accounts.tokens.services import OVERSEE, revoke_token
 from xraysite.common.admin import ReadOnlyAdmin
 
-COLUMNS = [
+COLUMNS: list[Any] = [
     "name", "hint", "owner", "scope_codes", "created_at", "expires_at", "last_used_at",
     "last_used_from", "state",
 ]  # fmt: skip

@@ -10,3 +10,8 @@ class DeidentifyConfig(AppConfig):
     name = "exchange.deidentify"
     label = "deidentify"
     verbose_name = _("De-identified export")
+
+    def ready(self) -> None:
+        from exchange.deidentify import audit
+
+        audit.register()

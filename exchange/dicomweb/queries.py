@@ -217,14 +217,14 @@ def _sex(value: str) -> Q:
 
 
 def _modality(value: str) -> Q:
-    condition = Q(pk__in=[])
+    own, condition = Q(header_disowned=False), Q(pk__in=[])
     for modality in re.split(r"[,\\]", value.upper()):
         if set(modality) & set("*?"):
-            condition |= Q(film_modality__iregex=pattern_of(modality))
+            condition |= own & Q(film_modality__iregex=pattern_of(modality))
         else:
-            condition |= Q(film_modality=modality)
+            condition |= own & Q(film_modality=modality)
         if re.fullmatch(pattern_of(modality), CAPTURE_MODALITY.lower()):
-            condition |= Q(film_modality="")
+            condition |= Q(film_modality="") | ~own
     return condition
 
 
@@ -232,9 +232,9 @@ def _sop_class(value: str) -> Q:
     from pydicom.uid import SecondaryCaptureImageStorage
 
     def of(uid: str) -> Q:
-        condition = Q(film_sop_class_uid=uid)
+        condition = Q(film_sop_class_uid=uid, header_disowned=False)
         if uid == SecondaryCaptureImageStorage:
-            condition |= Q(film_sop_class_uid="")
+            condition |= Q(film_sop_class_uid="") | Q(header_disowned=True)
         return condition
 
     return _uid_list(of)(value)
@@ -268,7 +268,7 @@ def _kept(keyword: str, value: str) -> Q:
     condition = _text_of(column, value)
     if value.isascii() and value.lstrip("-").isdigit():
         condition |= Q(**{column: int(value)})
-    return condition if keyword in headers.IMPERSONAL else condition & Q(header_disowned=False)
+    return condition & Q(header_disowned=False)
 
 
 _RANGES = frozenset(

@@ -10,3 +10,11 @@ class FhirConfig(AppConfig):
     name = "exchange.fhir"
     label = "fhir"
     verbose_name = _("FHIR")
+
+    def ready(self) -> None:
+        from exchange.fhir import audit, queueing
+        from xraysite.common.background import recovery
+
+        audit.register()
+        queueing.connect()
+        recovery.register("results to FHIR servers", queueing.recover)

@@ -19,9 +19,9 @@ from diagnosis.batches import ending, receiving
 from diagnosis.film_storage import StoredFile
 from diagnosis.models import ItemState, Team
 from diagnosis.services.quotas import QuotaError
-from exchange.incoming.matching import owner_of
 from exchange.incoming.models import Arrival, ArrivalState, RoutingRule
 from exchange.incoming.models.arrival import FOLDER
+from exchange.readers import owner_of
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ def put(
     states: Collection[str] = (ArrivalState.RECEIVED,),
     **changes: Any,
 ) -> None:
-    """Lay an X-ray before the supervisors, or keep it out.
+    """Move an X-ray to the supervisors' inbox, or keep it out.
 
     Args:
         arrival: the X-ray.
@@ -173,7 +173,7 @@ def _change(
     for field, value in changes.items():
         setattr(fresh, field, value)
     fresh.save()
-    facts = {"state": [before, state]}
+    facts: dict[str, list[Any]] = {"state": [before, state]}
     if reason:
         facts["reason"] = [None, reason["code"]]
     if state == ArrivalState.ROUTED:

@@ -9,6 +9,7 @@ from xraysite.common import env
 
 from .batches import *  # noqa: F403
 from .dicom import *  # noqa: F403
+from .fhir import *  # noqa: F403
 from .headers import *  # noqa: F403
 from .outgoing import *  # noqa: F403
 from .sso import *  # noqa: F403

@@ -44,6 +44,7 @@ EMAIL_BACKEND = EMAIL_DELIVERY_BACKEND = "django.core.mail.backends.locmem.Email
 TASKS = {"default": {"BACKEND": TASK_ENGINES["immediate"], "QUEUES": TASK_QUEUES}}
 BATCH_THREAD = False
 OUTGOING_THREAD = False
+FHIR_THREAD = False
 ACCOUNT_RATE_LIMITS = False
 METRICS_TOKEN, METRICS_DIR = "", None
 AUDIT_ANCHOR = None  # tests roll back or flush the log, and the anchor never moves back

@@ -237,5 +237,5 @@ def test_a_correction_is_found_at_once(films, program, doctor):
         patient=replace(details_of(films[0]), name="林小美", number="C9"),
     )  # fmt: skip
     (row,) = program.search("/instances", PatientName="林*")
-    assert value(row, "PatientName") == {"Ideographic": "林小美"}
+    assert value(row, "PatientName")["Ideographic"] == "林小美"
     assert len(program.search("/instances", PatientName="陳*")) == 1
