@@ -24,6 +24,7 @@ OPEN_WITHOUT_APPROVAL = frozenset(
     {
         "accounts:status",
         "about",
+        "api_page",
         "favicon",
         "healthz",
         "manifest",
@@ -52,6 +53,7 @@ OPEN_WITHOUT_APPROVAL = frozenset(
 OPEN_WITHOUT_FACTOR = frozenset(
     {
         "about",
+        "api_page",
         "accounts:second_factor",
         "accounts:session",
         "accounts:stay",

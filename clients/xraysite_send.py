@@ -41,10 +41,9 @@ from pathlib import Path
 from typing import Any
 
 VERSION = "1"
-# Files go into batches: what needs an answer waits in the inbox of the token's account.
-BATCHES = "/api/v1/batches"
+# Into a batch of the token's account: what needs an answer waits in its inbox.
+UPLOAD = "/api/v1/uploads"
 FIELD = "file"
-FILES_PER_BATCH = 400
 TOKEN_VARIABLE = "XRAYSITE_TOKEN"  # noqa: S105
 TIMEOUT_S = 60
 FIRST_DELAY_S, LONGEST_DELAY_S = 1.0, 600.0
@@ -104,10 +103,6 @@ class Queue:
         self._rows.execute(
             "CREATE TABLE IF NOT EXISTS seen (path TEXT PRIMARY KEY, size INTEGER NOT NULL,"
             " mtime INTEGER NOT NULL)"
-        )
-        self._rows.execute(
-            "CREATE TABLE IF NOT EXISTS batches (id TEXT PRIMARY KEY, day TEXT NOT NULL,"
-            " files INTEGER NOT NULL DEFAULT 0, is_open INTEGER NOT NULL DEFAULT 1)"
         )
         self._remove_leftovers()
 
@@ -183,33 +178,11 @@ class Queue:
         row = self._rows.execute("SELECT MIN(due) FROM files WHERE state = ?", [QUEUED]).fetchone()
         return float(row[0]) if row and row[0] is not None else None
 
-    def batch(self) -> str | None:
-        """Return today's batch that takes further files; None if there is none."""
-        row = self._rows.execute(
-            "SELECT id FROM batches WHERE is_open AND day = ? AND files < ?",
-            [_today(), FILES_PER_BATCH],
-        ).fetchone()
-        return str(row[0]) if row else None
-
-    def keep_batch(self, batch: str) -> None:
-        self._rows.execute("INSERT INTO batches (id, day) VALUES (?, ?)", [batch, _today()])
-
-    def close_batch(self, batch: str) -> None:
-        """Send nothing more into a batch: it was cancelled, or is full."""
-        self._rows.execute("UPDATE batches SET is_open = 0 WHERE id = ?", [batch])
-
-    def batches_of_today(self) -> list[str]:
-        rows = self._rows.execute("SELECT id FROM batches WHERE day = ?", [_today()])
-        return [str(row[0]) for row in rows]
-
-    def settle(self, entry: Entry, state: str, note: str, batch: str = "") -> None:
+    def settle(self, entry: Entry, state: str, note: str) -> None:
         """Keep that a file was sent or refused; its copy is no longer needed."""
-        with self._transaction():
-            self._rows.execute(
-                "UPDATE files SET state = ?, note = ? WHERE sha256 = ?",
-                [state, note, entry.sha256],
-            )
-            self._rows.execute("UPDATE batches SET files = files + 1 WHERE id = ?", [batch])
+        self._rows.execute(
+            "UPDATE files SET state = ?, note = ? WHERE sha256 = ?", [state, note, entry.sha256]
+        )
         (self.spool / entry.sha256).unlink(missing_ok=True)
 
     def postpone(self, entry: Entry, due: float, note: str) -> None:
@@ -262,10 +235,6 @@ class Queue:
             self._rows.execute("ROLLBACK")
             raise
         self._rows.execute("COMMIT")
-
-
-def _today() -> str:
-    return time.strftime("%Y-%m-%d")
 
 
 def _sync_folder(folder: Path) -> None:
@@ -339,7 +308,7 @@ class NoConnectionError(Exception):
 
 
 class TokenError(Exception):
-    """Raised when the server does not accept the token; every file waits."""
+    """Raised when the server takes nothing with this token or account; every file waits."""
 
 
 class TryAgainError(Exception):
@@ -358,10 +327,6 @@ class RefusedError(Exception):
     """Raised when the server will never take this file."""
 
 
-class BatchGoneError(Exception):
-    """Raised when a batch takes no more files: it was cancelled, or is full."""
-
-
 @dataclass(frozen=True)
 class Server:
     """Where files are sent.
@@ -377,79 +342,37 @@ class Server:
     context: ssl.SSLContext | None
     timeout_s: float = TIMEOUT_S
 
-    def begin_batch(self) -> str:
-        """Begin a batch and return its id.
+    def send(self, path: Path, entry: Entry) -> str:
+        """Send a file; return what the server says about it.
 
         Raises:
-            NoConnectionError, TokenError, TryAgainError: no batch was begun, or nobody knows.
-        """
-        status, headers, body = self._exchange("POST", BATCHES, b"{}", "application/json")
-        if status in (404, 405):
-            raise NoConnectionError(f"This server takes no X-rays at {BATCHES}.")
-        if status not in (200, 201):
-            raise _refusal(status, headers, body, TryAgainError)
-        batch = _parsed(body).get("id")
-        if not batch:
-            raise NoConnectionError("The address is not that of an xraysite server.")
-        return str(batch)
-
-    def send(self, path: Path, entry: Entry, batch: str) -> None:
-        """Send a file into a batch.
-
-        Raises:
-            NoConnectionError, TokenError, TryAgainError, RefusedError, BatchGoneError: it has not
-                been stored, or nobody knows.
+            NoConnectionError, TokenError, TryAgainError, RefusedError: it has not been stored, or
+                nobody knows.
         """
         boundary = uuid.uuid4().hex
-        name = Path(entry.path).as_posix().replace('"', "_")
+        name = Path(entry.path).name.replace("\\", "_").replace('"', "_")
         head = (
             f'--{boundary}\r\nContent-Disposition: form-data; name="{FIELD}"; filename="{name}"\r\n'
             "Content-Type: application/octet-stream\r\n\r\n"
         ).encode()
         tail = f"\r\n--{boundary}--\r\n".encode()
-        more = {
-            "Idempotency-Key": entry.sha256,
-            "Content-Length": str(len(head) + path.stat().st_size + len(tail)),
-        }
-        status, headers, body = self._exchange(
-            "POST",
-            f"{BATCHES}/{batch}/files",
-            _body(head, path, tail),
-            f"multipart/form-data; boundary={boundary}",
-            more,
-        )
-        if status in (404, 409, 410):
-            raise BatchGoneError(_sentence(body))
-        if status not in (200, 201, 202):
-            raise _refusal(status, headers, body, RefusedError)
-
-    def counts_of(self, batch: str) -> dict[str, Any]:
-        """Return what has become of the files of a batch; empty if the server does not say."""
-        try:
-            status, _headers, body = self._exchange("GET", f"{BATCHES}/{batch}", None, "")
-        except (NoConnectionError, TryAgainError):
-            return {}
-        return _parsed(body) if status == 200 else {}
-
-    def _exchange(
-        self, method: str, path: str, body: Any, content_type: str,
-        more: dict[str, str] | None = None,
-    ) -> tuple[int, http.client.HTTPMessage, bytes]:  # fmt: skip
         headers = {
             "Authorization": f"Bearer {self.token}",
+            "Idempotency-Key": entry.sha256,
+            "Content-Type": f"multipart/form-data; boundary={boundary}",
+            "Content-Length": str(len(head) + path.stat().st_size + len(tail)),
             "Accept": "application/json",
             "User-Agent": f"xraysite-send/{VERSION}",
         }
-        if content_type:
-            headers["Content-Type"] = content_type
         connection = self._connected()
         try:
-            address = f"{self.url.path.rstrip('/')}{path}"
+            address = f"{self.url.path.rstrip('/')}{UPLOAD}"
+            body = _body(head, path, tail)
             # A server may refuse a file before it has received all of it.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                connection.request(method, address, body=body, headers=headers | (more or {}))
+                connection.request("POST", address, body=body, headers=headers)
             reply = connection.getresponse()
-            return reply.status, reply.headers, reply.read(MAX_REPLY)
+            return _outcome(reply, reply.read(MAX_REPLY))
         except (OSError, http.client.HTTPException) as error:
             raise TryAgainError(f"The connection broke: {error or type(error).__name__}") from error
         finally:
@@ -480,34 +403,35 @@ def _body(head: bytes, path: Path, tail: bytes) -> Iterator[bytes]:
     yield tail
 
 
-def _refusal(
-    status: int, headers: http.client.HTTPMessage, body: bytes, otherwise: type[Exception]
-) -> Exception:
-    """Return the error for a reply that says that nothing was taken."""
-    text = _sentence(body)
+def _outcome(reply: http.client.HTTPResponse, body: bytes) -> str:
+    """Return what the server says about a file that it has taken."""
+    status, text = reply.status, _sentence(body)
+    if status in (200, 201, 202):
+        return text
     if status in (401, 403):
-        return TokenError(text or "The server does not accept the token.")
-    if status in (408, 423, 425, 429) or status >= 500:
-        after = headers.get("Retry-After", "")
-        seconds = float(after) if after.isdecimal() else None
-        return TryAgainError(text or f"The server answered {status}.", seconds)
+        raise TokenError(text or "The server does not accept the token.")
+    if status in (408, 409, 423, 425, 429) or status >= 500:
+        raise TryAgainError(text or f"The server answered {status}.", _seconds(reply))
     if 300 <= status < 400:
-        return NoConnectionError(f"The address is not the server's: it answered {status}.")
-    return otherwise(text or f"The server answered {status}.")
+        raise NoConnectionError(f"The address is not the server's: it answered {status}.")
+    if status in (404, 405):
+        raise NoConnectionError(f"This server takes no uploads at {UPLOAD}: it answered {status}.")
+    raise RefusedError(text or f"The server answered {status}.")
 
 
-def _parsed(body: bytes) -> dict[str, Any]:
-    try:
-        said = json.loads(body)
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}
+def _seconds(reply: http.client.HTTPResponse) -> float | None:
+    text = reply.headers.get("Retry-After", "")
+    return float(text) if text.isdecimal() else None
 
 
 def _sentence(body: bytes) -> str:
-    """Return the sentence of a problem (RFC 9457), "" if there is none."""
-    said = _parsed(body).get("detail", "")
-    return said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
+    """Return the sentence of a problem (RFC 9457), "" if the reply has none."""
+    try:
+        said = json.loads(body)
+    except ValueError:
+        return ""
+    detail = said.get("detail", "") if isinstance(said, dict) else ""
+    return detail if isinstance(detail, str) else json.dumps(detail, ensure_ascii=False)
 
 
 # The program ------------------------------------------------------------------------------------
@@ -573,23 +497,10 @@ class Sender:
                 self.queue.forget(entry)
                 self._looks_again = True
                 continue
-            batch = self.queue.batch()
             try:
-                if batch is None:
-                    batch = self.server.begin_batch()
-                    self.queue.keep_batch(batch)
-                self.server.send(copy, entry, batch)
-            except BatchGoneError as error:
-                self.queue.close_batch(batch or "")
-                # A cancelled batch is followed by another; a server that refuses each is asked
-                # again later.
-                if entry.attempts:
-                    self._postpone(entry, TryAgainError(str(error) or "The batch is closed."))
-                else:
-                    self.queue.postpone(entry, time.time(), str(error))
-                continue
+                said = self.server.send(copy, entry)
             except TokenError as error:
-                self._say(f"The token is not accepted: {error}")
+                self._say(f"The server takes nothing from this account: {error}")
                 if not self.watch:
                     self.stop()
                 return self._wait(REFUSED_TOKEN_DELAY_S)
@@ -598,22 +509,19 @@ class Sender:
                 self._say(f"No connection: {error}")
                 return self._wait(delay_after(self._failures - 1))
             except TryAgainError as error:
-                self._postpone(entry, error)
+                wait = error.after_s if error.after_s is not None else delay_after(entry.attempts)
+                self.queue.postpone(entry, time.time() + wait, str(error))
+                self._say(f"The server cannot take a file now: {error}")
                 continue
             except RefusedError as error:
                 self.queue.settle(entry, REFUSED, str(error))
                 self._say(f"Refused: {entry.path}: {error}")
             else:
-                self.queue.settle(entry, SENT, "", batch)
+                self.queue.settle(entry, SENT, said)
             self._failures = 0
             self._show_progress()
         due = self.queue.next_due()
         return self._pause(5.0 if due is None else max(0.1, due - time.time()))
-
-    def _postpone(self, entry: Entry, error: TryAgainError) -> None:
-        wait = error.after_s if error.after_s is not None else delay_after(entry.attempts)
-        self.queue.postpone(entry, time.time() + wait, str(error))
-        self._say(f"The server cannot take a file now: {error}")
 
     def _wait(self, seconds: float) -> float:
         """Send nothing for so long, but go on taking files."""
@@ -652,24 +560,10 @@ class Sender:
         sys.stdout.write(
             f"{counts[SENT]} sent, {counts[QUEUED]} waiting, {counts[REFUSED]} refused.\n"
         )
-        self._show_server()
         if counts[QUEUED]:
             sys.stdout.write("Call the program again to send what is waiting.\n")
             return 3
         return 1 if counts[REFUSED] else 0
-
-    def _show_server(self) -> None:
-        """Print what the server says about the files of today, if it does."""
-        said = [self.server.counts_of(batch) for batch in self.queue.batches_of_today()]
-        if found := [each for each in said if each]:
-            done, waiting, inbox, failed = (
-                sum(int(each.get(name) or 0) for each in found)
-                for name in ("done", "waiting", "inbox", "failed")
-            )
-            sys.stdout.write(
-                f"On the server today: {done} read, {waiting} being read, {inbox} in the inbox,"
-                f" {failed} not read.\n"
-            )
 
 
 def _is_intact(copy: Path, entry: Entry) -> bool:

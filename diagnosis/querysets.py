@@ -126,9 +126,7 @@ class ReadingQuerySet(models.QuerySet[ReadingT]):
         memberships = user.team_memberships.using(self.db).filter(role="ARBITER").order_by()
         teams = list(memberships.values_list("team_id", flat=True))
         split = self.filter(team_id__in=teams, second_state="SPLIT", hidden_at__isnull=True)
-        return split.exclude(doctor_id=user.pk).exclude(
-            opinions__author_id=user.pk, opinions__stage="SECOND"
-        )
+        return split.exclude(doctor_id=user.pk).exclude(opinions__author_id=user.pk)
 
     def own_of(self, user: Any) -> Self:
         """Return the readings that `user` made and has not deleted."""

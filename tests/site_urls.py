@@ -34,6 +34,10 @@ def address_of(name: str, reading: Reading) -> str:
     """Return the URL of a page outside the admin, for `reading` if it shows a reading."""
     if name in ABOUT_NO_READING:
         return reverse(name)
+    if name.startswith("api:"):
+        parts = name.removeprefix("api:").split("-")
+        key = reading.model_name if parts[0] == "models" else str(reading.pk)
+        return "/".join(["/api/v1", *(key if part == "id" else part for part in parts)])
     if name in {"readings:tag", "readings:view", "readings:bulk_undo"}:
         return reverse(name, args=[9999])
     if name in {"manifest", "offline"}:

@@ -72,6 +72,7 @@ CONFIRMED = Row(signed_in_answers(CONFIRM), signed_in_answers(CONFIRM))
 MATRIX: dict[str, Row] = {
     "home": EVERYBODY,
     "about": EVERYBODY,
+    "api_page": EVERYBODY,
     "favicon": Row(("/static/img/favicon.svg",) * 5),
     "healthz": EVERYBODY,
     "manifest": EVERYBODY,
@@ -287,6 +288,30 @@ MATRIX: dict[str, Row] = {
     "account_reset_password_from_key": EVERYBODY,
     "account_reset_password_from_key_done": EVERYBODY,
 }
+
+# Sessions count for nothing there; tests/exchange/api/test_permissions.py has the rows of tokens.
+BY_TOKEN = Row((401,) * 5, (405,) * 5)
+BY_TOKEN_POST = Row((405,) * 5, (401,) * 5)
+BY_TOKEN_BOTH = Row((401,) * 5, (401,) * 5)
+MATRIX |= {
+    f"api:{name}": row
+    for row, names in {
+        BY_TOKEN: [
+            "readings-id", "readings-id-film", "readings-id-heatmap", "readings-id-report.pdf",
+            "patients", "patients-id", "batches-id", "batches-id-items", "models", "models-id",
+            "token",
+        ],
+        BY_TOKEN_POST: [
+            "readings-search", "readings-id-undelete", "patients-search", "batches-id-files",
+            "batches-id-finish", "batches-id-cancel", "uploads",
+        ],
+        BY_TOKEN_BOTH: ["readings", "readings-id-reviews", "batches"],
+        Row((405,) * 5, (405,) * 5): ["batches-id-items-id"],  # PATCH and DELETE only
+        Row((200,) * 5, (405,) * 5): ["openapi.json", "health"],
+        Row((404,) * 5, (404,) * 5): ["nothing"],
+    }.items()
+    for name in names
+}  # fmt: skip
 
 
 def admin_page(supervisor: Answer, ml_engineer: Answer) -> tuple[Answer, ...]:

@@ -17,6 +17,7 @@ handler429 = "accounts.views.refused.too_many_attempts"
 urlpatterns = [
     path("", views.home, name="home"),
     path("about/", views.about, name="about"),
+    path("about/api/", include("exchange.api.page_urls")),
     path("favicon.ico", views.favicon, name="favicon"),
     path("manifest/<str:language>/", installable.manifest, name="manifest"),
     # At the root, because a service worker sees only pages below its own address.
@@ -39,6 +40,7 @@ urlpatterns = [
     path("forum/", include("forum.urls")),
     path("dicomweb/", include("exchange.dicomweb.urls")),
     path("models/", include("mlcore.urls")),
+    path("api/v1/", include("exchange.api.urls")),
     path("admin/who-saw/", admin.site.admin_view(access_log_view), name="who_saw"),
     path("admin/", admin.site.urls),
 ]

@@ -12,17 +12,19 @@ from accounts.tokens.models import ApiToken
 from accounts.tokens.services import OVERSEE, revoke_token
 from xraysite.common.admin import ReadOnlyAdmin
 
+COLUMNS: list[Any] = [
+    "name", "hint", "owner", "scope_codes", "created_at", "expires_at", "last_used_at",
+    "last_used_from", "state",
+]  # fmt: skip
+
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(ReadOnlyAdmin):
     """Every account's tokens. The tokens themselves are stored nowhere."""
 
-    list_display = [
-        "name", "hint", "owner", "scope_codes", "created_at", "expires_at", "last_used_at",
-        "last_used_from", "state",
-    ]  # fmt: skip
+    list_display = COLUMNS
     list_select_related = ["owner"]
-    fields = [*list_display, "revoked_at", "revoked_by"]
+    fields = [*COLUMNS, "revoked_at", "revoked_by"]
     search_fields = ["name", "owner__display_name", "owner__email"]
     show_full_result_count = False
     actions = ["revoke_selected"]

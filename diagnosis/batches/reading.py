@@ -159,7 +159,8 @@ def _read(item: BatchItem) -> Reading:
 
 def team_of(item: BatchItem) -> Team | None:
     """Return the team that shares the reading, if its doctor is still a member of it."""
-    return teams_of(item.doctor).filter(pk=item.batch.team_id).first()
+    team_id = item.batch.team_id
+    return teams_of(item.doctor).filter(pk=team_id).first() if team_id else None
 
 
 def _decoded(item: BatchItem) -> UploadedFilm:

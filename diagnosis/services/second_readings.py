@@ -7,7 +7,7 @@ see neither the first opinion nor the model's result (`Reading.second_state`, `I
 
 import secrets
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from django.db import transaction
 
@@ -26,9 +26,17 @@ from diagnosis.models.findings import summary
 
 if TYPE_CHECKING:
     from accounts.models import User
-    from diagnosis.services.opinions import Content
 
 EVENTS = {Stage.SECOND: "second-opinion", Stage.ARBITER: "arbitrated"}
+
+
+class Content(Protocol):
+    """What an opinion says, a `services.opinions.Content`."""
+
+    @property
+    def findings(self) -> list[dict[str, Any]]: ...
+
+    def as_fields(self) -> dict[str, Any]: ...
 
 
 class NotAskedError(Exception):
@@ -76,6 +84,14 @@ def _is_chosen(team: Team, reading: Reading, agreement: str) -> bool:
     return False
 
 
+def waiting_for(user: "User") -> dict[str, int]:
+    """Return the numbers of readings that wait for `user`, by the worklist's scope."""
+    if not user.team_memberships.exists():
+        return {}
+    second = Reading.objects.for_second_reading(user).order_by().count()
+    return {"second": second, "arbiter": Reading.objects.for_arbiter(user).order_by().count()}
+
+
 def asked_of(user: "User", reading: Reading) -> Stage | None:
     """Return the opinion that is asked of `user`: `SECOND`, `ARBITER`, or None."""
     if reading.second_state == SecondState.WAITS:
@@ -88,7 +104,7 @@ def asked_of(user: "User", reading: Reading) -> Stage | None:
 
 
 @transaction.atomic
-def record(*, by: "User", reading_id: uuid.UUID, content: "Content", stage: Stage | str) -> Opinion:
+def record(*, by: "User", reading_id: uuid.UUID, content: Content, stage: Stage | str) -> Opinion:
     """Record a second opinion or an arbiter's decision. It is never changed.
 
     If a second opinion and the doctor's have different verdicts, the reading waits for an arbiter.

@@ -17,14 +17,22 @@ class TeamsView(DoctorsOnlyMixin, View):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         members = TeamMembership.objects.select_related("user").order_by("user__display_name", "pk")
-        teams = list(teams_of(request.user).prefetch_related(Prefetch("memberships", members)))
+        found = teams_of(request.user).prefetch_related(Prefetch("memberships", members))
         waiting = workload(request.user)  # type: ignore[arg-type]
-        for team in teams:
-            team.people = list(team.memberships.all())
-            for each in team.people:
-                each.waiting = waiting.get((team.pk, each.user_id), 0)
-                if each.user_id == request.user.pk:
-                    team.is_led = each.role == TeamMembership.Role.LEAD
+        teams = []
+        for team in found:
+            people = list(team.memberships.all())
+            teams.append(
+                {
+                    "team": team,
+                    "people": [(each, waiting.get((team.pk, each.user_id), 0)) for each in people],
+                    "is_led": any(
+                        each.role == TeamMembership.Role.LEAD
+                        for each in people
+                        if each.user_id == request.user.pk
+                    ),
+                }
+            )
         return render(request, "diagnosis/my_teams.html", {"teams": teams})
 
     def post(self, request: HttpRequest) -> HttpResponse:

@@ -14,6 +14,7 @@ from django.views import View
 from diagnosis import access_log
 from diagnosis.forms.readings import DeletionForm
 from diagnosis.models import Label, Reading, SavedView, Tag
+from diagnosis.services import second_readings
 from diagnosis.services.teams import colleagues_of
 from diagnosis.serving import denied
 from diagnosis.views.readings import DoctorsOnlyMixin, OwnReadingMixin
@@ -151,22 +152,18 @@ def _chips(request: HttpRequest, worklist: Worklist) -> list[dict[str, Any]]:
 
 def _asked_chips(request: HttpRequest) -> list[dict[str, Any]]:
     """Return the queues of second readings and of an arbiter's decisions, if anything waits."""
-    user: Any = request.user
-    queues = (
-        ("second", _("To read a second time"), Reading.objects.for_second_reading(user)),
-        ("arbiter", _("To decide as arbiter"), Reading.objects.for_arbiter(user)),
-    )
-    if not user.team_memberships.exists():
-        return []
-    found = []
-    for scope, label, waiting in queues:
-        is_current = request.GET.get("scope") == scope
-        count = waiting.order_by().count()
-        if count or is_current:
-            query = f"scope={scope}"
-            chip = {"label": label, "query": query, "count": count, "is_current": is_current}
-            found.append(chip)
-    return found
+    labels = {"second": _("To read a second time"), "arbiter": _("To decide as arbiter")}
+    scope = request.GET.get("scope")
+    return [
+        {
+            "label": labels[name],
+            "query": f"scope={name}",
+            "count": count,
+            "is_current": scope == name,
+        }
+        for name, count in second_readings.waiting_for(request.user).items()  # type: ignore[arg-type]
+        if count or scope == name
+    ]
 
 
 def _columns(request: HttpRequest, worklist: Worklist) -> dict[str, dict[str, str]]:

@@ -42,7 +42,7 @@ class ReadingFilter(django_filters.FilterSet):
 
     q = django_filters.CharFilter(
         method="filter_patient",
-        label=_("Patient's name or number, or name of the file"),
+        label=_("Patient's name or number, or file name"),
         widget=forms.TextInput(attrs={"type": "search", "autocomplete": "off"}),
     )
     scope = django_filters.ChoiceFilter(

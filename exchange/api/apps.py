@@ -10,3 +10,8 @@ class ApiConfig(AppConfig):
     name = "exchange.api"
     label = "api"
     verbose_name = _("API")
+
+    def ready(self) -> None:
+        from exchange.api import audit
+
+        audit.register()

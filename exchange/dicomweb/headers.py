@@ -40,10 +40,6 @@ FILM = (
     "WindowWidth", "LossyImageCompression",
 )  # fmt: skip
 SYNTAX = "AvailableTransferSyntaxUID"
-# Facts about the image alone; the others may be another patient's if the header is disowned.
-IMPERSONAL = frozenset(
-    {*FILM, SYNTAX, "BodyPartExamined", "Laterality", "Manufacturer", "ManufacturerModelName"}
-) - {"ContentDate", "ContentTime", "AcquisitionDate", "AcquisitionTime"}
 # Almost every header ends within these; otherwise the whole file is read.
 HEADER_BYTES = 256 * 2**10
 MAX_VALUE = 1000

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from diagnosis.models import BatchItem, Reading
 
@@ -26,8 +27,8 @@ class FilmHeader(models.Model):
 
     class Meta:
         default_permissions = ()
-        verbose_name = "header of an X-ray"
-        verbose_name_plural = "headers of X-rays"
+        verbose_name = _("header of an X-ray")
+        verbose_name_plural = _("headers of X-rays")
 
     def __str__(self) -> str:
         return str(self.pk)
@@ -44,8 +45,8 @@ class SentFilm(models.Model):
 
     class Meta:
         default_permissions = ()
-        verbose_name = "X-ray sent over DICOMweb"
-        verbose_name_plural = "X-rays sent over DICOMweb"
+        verbose_name = _("X-ray sent over DICOMweb")
+        verbose_name_plural = _("X-rays sent over DICOMweb")
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["doctor", "instance_uid"], name="sent_film_once"),
         ]

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
-
 from diagnosis.models import Reading
 from diagnosis.search import folded
 from diagnosis.services.patients import is_same_name
+from exchange.outgoing.objects.header import person_name
 
 GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
-# Of PersonName: `=` separates groups, `^` components, `\` values.
-_DELIMITERS = re.compile(r"[=^\\]+")
-_SCRIPTS = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO")
 
 
 def shown_name(reading: Reading, written: str) -> dict[str, str]:
@@ -34,15 +29,8 @@ def shown_name(reading: Reading, written: str) -> dict[str, str]:
 
 
 def typed_name(name: str) -> dict[str, str]:
-    """Return a typed name by group.
-
-    A Chinese, Japanese or Korean name is ideographic; DICOM allows the alphabetic group to be
-    empty then. No name is split into components: nobody can tell where.
-    """
-    plain = " ".join(_DELIMITERS.sub(" ", name).split())
-    if not plain:
-        return {}
-    return {"Ideographic" if _is_ideographic(plain) else "Alphabetic": plain}
+    """Return a typed name by group, as the objects of results state it."""
+    return groups_of(person_name(name))
 
 
 def groups_of(written: str) -> dict[str, str]:
@@ -62,10 +50,6 @@ def name_key(groups: dict[str, str]) -> str:
     for text in groups.values():
         texts += [folded(text.replace("^", " ")), folded(text.replace("^", ""))]
     return "\n".join(dict.fromkeys(texts))
-
-
-def _is_ideographic(name: str) -> bool:
-    return any(unicodedata.name(letter, "").startswith(_SCRIPTS) for letter in name)
 
 
 def pattern_of(query: str) -> str:

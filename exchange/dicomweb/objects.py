@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from django.conf import settings
+from pydicom import dcmread
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import generate_frames
@@ -20,9 +21,9 @@ from pydicom.uid import (
 
 from diagnosis.models import Reading
 from diagnosis.services.films import FilmMissingError, original_film
-from exchange.dicomweb import captures, corrections
+from exchange.dicomweb import corrections
 from exchange.dicomweb.accept import FRAME_TYPES
-from mlcore.decoding import decode_film
+from exchange.outgoing.objects import building
 from mlcore.engine.films.dicom.names import UndecodableError, text_of
 from mlcore.engine.films.dicom.reader import parse
 from mlcore.engine.films.encoded import raise_error
@@ -44,8 +45,8 @@ class FilmObject:
     Attributes:
         reading: the reading.
         dataset: the data set as it leaves, with its file meta information.
-        source: the stored file.
-        is_original: whether the stored file may leave as it is.
+        source: the file of the same image.
+        is_original: whether `source` may leave as it is.
     """
 
     reading: Reading
@@ -57,10 +58,6 @@ class FilmObject:
     def syntax(self) -> str:
         """The transfer syntax in which the film is stored."""
         return str(self.dataset.file_meta.TransferSyntaxUID)
-
-    @property
-    def is_capture(self) -> bool:
-        return self.reading.film_format != "DICOM"
 
     def offers(self, syntax: str) -> bool:
         """Return whether the object can be given in a transfer syntax."""
@@ -128,27 +125,41 @@ class FilmObject:
         converted.add_new("PixelData", vr, content + b"\0" * (len(content) % 2))
 
 
-def film_object(reading: Reading, *, with_pixels: bool = True) -> FilmObject:
-    """Return a reading's film as a DICOM object, under the patient whom its doctor confirmed.
+def has_own_header(reading: Reading) -> bool:
+    """Return whether a film leaves as the DICOM image that it came as.
 
-    Args:
-        reading: a reading.
-        with_pixels: whether the pixels are needed. Without, no picture is decoded.
+    Not a picture; a file without UIDs, which nobody could refer to; nor one whose header the doctor
+    disowned. Of these, what leaves is the Secondary Capture that is also sent with results, under
+    the same UIDs: the film as pages show it, and nothing of its header.
+    """
+    stated = (
+        reading.film_study_uid, reading.film_series_uid, reading.film_instance_uid,
+        reading.film_sop_class_uid,
+    )  # fmt: skip
+    return reading.film_format == "DICOM" and not reading.header_disowned and all(stated)
+
+
+def film_object(reading: Reading) -> FilmObject:
+    """Return a reading's film as a DICOM object, under the patient whom its doctor confirmed.
 
     Raises:
         FilmMissingError: the stored film is missing or altered.
         UnreadableError: it cannot be opened any more.
     """
-    source = original_film(reading)
     try:
-        if reading.film_format != "DICOM":
-            film = decode_film(source, in_turn=False) if with_pixels else None
-            return FilmObject(reading, captures.capture_of(reading, film), source, False)
+        if not has_own_header(reading):
+            return _capture(reading)
+        source = original_film(reading)
         dataset = parse(source, settings.FILM_MAX_BYTES + 2 * settings.FILM_MAX_PIXELS)
     except FilmError as error:
         raise UnreadableError(str(reading.pk)) from error
     is_original = not corrections.corrected(dataset, reading) and _is_complete(source, dataset)
     return FilmObject(reading, dataset, source, is_original)
+
+
+def _capture(reading: Reading) -> FilmObject:
+    data = building.film_alone(reading).data
+    return FilmObject(reading, dcmread(io.BytesIO(data)), data, True)
 
 
 def run_task(name: str, arguments: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytearray]:

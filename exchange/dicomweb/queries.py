@@ -24,6 +24,8 @@ from exchange.dicomweb.names import pattern_of
 Level = Literal["studies", "series", "instances"]
 DEFAULT_LIMIT, MAX_LIMIT = 200, 1000
 MAX_VALUE, MAX_UIDS = 250, 100
+# Each multiplies the ways in which a text may be found not to match.
+MAX_STARS = 3
 _TAG = re.compile(r"[0-9a-fA-F]{8}")
 _UID = re.compile(r"[0-9.]{1,64}")
 _DATE = re.compile(r"(\d{4})(\d\d)(\d\d)")
@@ -81,6 +83,10 @@ def parse_query(parameters: QueryDict) -> Query:
             continue
         if len(value) > MAX_VALUE and not keyword.endswith("UID"):
             raise BadQueryError(_("The value of %(name)s is too long.") % {"name": keyword})
+        if value.count("*") > MAX_STARS:
+            raise BadQueryError(
+                _("A value has at most %(count)d wildcards *.") % {"count": MAX_STARS}
+            )
         condition = _condition(keyword, value)
         if condition is None:
             unmatched.append(keyword)
@@ -217,14 +223,14 @@ def _sex(value: str) -> Q:
 
 
 def _modality(value: str) -> Q:
-    condition = Q(pk__in=[])
+    own, condition = Q(header_disowned=False), Q(pk__in=[])
     for modality in re.split(r"[,\\]", value.upper()):
         if set(modality) & set("*?"):
-            condition |= Q(film_modality__iregex=pattern_of(modality))
+            condition |= own & Q(film_modality__iregex=pattern_of(modality))
         else:
-            condition |= Q(film_modality=modality)
+            condition |= own & Q(film_modality=modality)
         if re.fullmatch(pattern_of(modality), CAPTURE_MODALITY.lower()):
-            condition |= Q(film_modality="")
+            condition |= Q(film_modality="") | ~own
     return condition
 
 
@@ -232,9 +238,9 @@ def _sop_class(value: str) -> Q:
     from pydicom.uid import SecondaryCaptureImageStorage
 
     def of(uid: str) -> Q:
-        condition = Q(film_sop_class_uid=uid)
+        condition = Q(film_sop_class_uid=uid, header_disowned=False)
         if uid == SecondaryCaptureImageStorage:
-            condition |= Q(film_sop_class_uid="")
+            condition |= Q(film_sop_class_uid="") | Q(header_disowned=True)
         return condition
 
     return _uid_list(of)(value)
@@ -268,7 +274,7 @@ def _kept(keyword: str, value: str) -> Q:
     condition = _text_of(column, value)
     if value.isascii() and value.lstrip("-").isdigit():
         condition |= Q(**{column: int(value)})
-    return condition if keyword in headers.IMPERSONAL else condition & Q(header_disowned=False)
+    return condition & Q(header_disowned=False)
 
 
 _RANGES = frozenset(

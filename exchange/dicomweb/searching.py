@@ -18,10 +18,12 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from diagnosis.models import Reading
 from exchange import uids
-from exchange.dicomweb import captures, headers
+from exchange.dicomweb import headers
 from exchange.dicomweb.models import FilmHeader
 from exchange.dicomweb.names import shown_name
+from exchange.dicomweb.objects import has_own_header
 from exchange.dicomweb.queries import CAPTURE_MODALITY, Level, Query
+from exchange.outgoing.objects.context import SERIES_DESCRIPTIONS, SERIES_NUMBERS, Kind
 
 Row = dict[str, Any]
 CHUNK = 500
@@ -156,10 +158,9 @@ class _Row:
     ) -> None:
         self.reading, self.films, self.root = reading, films, root
         self.name = header.name if header is not None else ""
-        self.kept: Row = header.attributes if header is not None else captured(reading)
-        if reading.header_disowned:
-            allowed = headers.IMPERSONAL & self.kept.keys()
-            self.kept = {keyword: self.kept[keyword] for keyword in allowed}
+        self.kept: Row = header.attributes if header is not None else {}
+        if not has_own_header(reading):
+            self.kept = CAPTURED
         self.row: Row = {"00080005": element("CS", "ISO_IR 192")}
 
     def made(self, level: Level, query: Query) -> Row:
@@ -230,24 +231,6 @@ class _Row:
 _VRS = {"StudyTime": "TM", "StudyID": "SH", "ReferringPhysicianName": "PN"}
 
 
-def captured(reading: Reading) -> Row:
-    """Return what the Secondary Capture of a picture states; nothing for a DICOM file."""
-    if reading.film_format == "DICOM":
-        return {}
-    series = captures.SERIES.format(format=reading.film_format)
-    return {
-        "ImageType": {"vr": "CS", "Value": ["DERIVED", "SECONDARY"]},
-        headers.SYNTAX: element("UI", "1.2.840.10008.1.2.1"),
-        "SeriesDescription": element("LO", series),
-        "SeriesNumber": element("IS", 1),
-        "InstanceNumber": element("IS", 1),
-        "SamplesPerPixel": element("US", 1),
-        "PhotometricInterpretation": element("CS", "MONOCHROME2"),
-        "BitsAllocated": element("US", 8),
-        "BitsStored": element("US", 8),
-    }
-
-
 def element(vr: str, value: Any) -> Row:
     """Return an element in DICOM JSON, empty without a value."""
     return {"vr": vr, "Value": [value]} if value not in (None, "") else {"vr": vr}
@@ -258,8 +241,24 @@ def tag_of(keyword: str) -> str:
 
 
 def modality_of(reading: Reading) -> str:
-    return reading.film_modality or CAPTURE_MODALITY
+    own = reading.film_modality if has_own_header(reading) else ""
+    return own or CAPTURE_MODALITY
 
 
 def sop_class_of(reading: Reading) -> str:
-    return reading.film_sop_class_uid or str(SecondaryCaptureImageStorage)
+    own = reading.film_sop_class_uid if has_own_header(reading) else ""
+    return own or str(SecondaryCaptureImageStorage)
+
+
+# What the Secondary Capture of a film states.
+CAPTURED: Row = {
+    "ImageType": {"vr": "CS", "Value": ["ORIGINAL", "PRIMARY", "OTHER"]},
+    headers.SYNTAX: element("UI", "1.2.840.10008.1.2.1"),
+    "SeriesDescription": element("LO", SERIES_DESCRIPTIONS[Kind.FILM]),
+    "SeriesNumber": element("IS", SERIES_NUMBERS[Kind.FILM]),
+    "InstanceNumber": element("IS", 1),
+    "SamplesPerPixel": element("US", 1),
+    "PhotometricInterpretation": element("CS", "MONOCHROME2"),
+    "BitsAllocated": element("US", 8),
+    "BitsStored": element("US", 8),
+}

@@ -9,7 +9,7 @@ from exchange.incoming.models import Peer, RoutingRule
 EVENTS = {
     "dicom-received": _("received an X-ray from a machine"),
     "dicom-routed": _("sent an X-ray from a machine to a doctor"),
-    "dicom-waits": _("laid an X-ray from a machine before the supervisors"),
+    "dicom-waits": _("moved an X-ray from a machine to the supervisors' inbox"),
     "dicom-kept-out": _("kept out an X-ray from a machine"),
     "dicom-expired": _("deleted an X-ray from a machine that was kept out"),
     "dicom-committed": _("confirmed to a machine that X-rays are stored"),

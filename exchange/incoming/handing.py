@@ -19,9 +19,9 @@ from diagnosis.batches import ending, receiving
 from diagnosis.film_storage import StoredFile
 from diagnosis.models import ItemState, Team
 from diagnosis.services.quotas import QuotaError
-from exchange.incoming.matching import owner_of
 from exchange.incoming.models import Arrival, ArrivalState, RoutingRule
 from exchange.incoming.models.arrival import FOLDER
+from exchange.readers import owner_of
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ def put(
     states: Collection[str] = (ArrivalState.RECEIVED,),
     **changes: Any,
 ) -> None:
-    """Lay an X-ray before the supervisors, or keep it out.
+    """Move an X-ray to the supervisors' inbox, or keep it out.
 
     Args:
         arrival: the X-ray.
@@ -173,7 +173,7 @@ def _change(
     for field, value in changes.items():
         setattr(fresh, field, value)
     fresh.save()
-    facts = {"state": [before, state]}
+    facts: dict[str, list[Any]] = {"state": [before, state]}
     if reason:
         facts["reason"] = [None, reason["code"]]
     if state == ArrivalState.ROUTED:
@@ -272,6 +272,22 @@ def leftovers() -> Iterator[StoredFile]:
         rows = Arrival.objects.filter(pk__in=keys, is_stored=True).values_list("pk", flat=True)
         needed = {str(pk) for pk in rows}
         yield from (file for file in part if file.filename not in needed)
+
+
+def missing() -> Iterator[Arrival]:
+    """Yield the X-rays whose file should be in the film storage and is not."""
+    for arrival in Arrival.objects.filter(is_stored=True).iterator(chunk_size=500):
+        if storage.films().find(arrival.storage_name) is None:
+            yield arrival
+
+
+def note_missing(arrival: Arrival) -> None:
+    """Tell the supervisors that a file has been lost, unless its doctor has a copy."""
+    lost = Arrival.objects.filter(pk=arrival.pk, is_stored=True)
+    lost.filter(state=ArrivalState.ROUTED).update(is_stored=False)
+    lost.exclude(state=ArrivalState.ROUTED).update(
+        state=ArrivalState.WAITING, reason={"code": "lost", "params": {}}, is_stored=False
+    )
 
 
 def _key(text: str) -> uuid.UUID | None:

@@ -5,7 +5,6 @@ decoded: that happens in `routing`.
 """
 
 import hashlib
-import io
 import os
 import re
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 from pydicom.dataset import FileMetaDataset
+from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import UID
 
@@ -65,11 +65,11 @@ class Sent:
         meta.TransferSyntaxUID = UID(self.transfer_syntax)
         meta.ImplementationClassUID = IMPLEMENTATION
         meta.ImplementationVersionName = VERSION
-        buffer = io.BytesIO()
+        buffer = DicomBytesIO()
         buffer.write(b"\0" * 128 + b"DICM")
         write_file_meta_info(buffer, meta, enforce_standard=True)
         buffer.write(self.data_set)
-        return buffer.getvalue()
+        return bytes(buffer.getvalue())
 
 
 def is_uid(text: str) -> bool:

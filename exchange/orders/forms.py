@@ -227,7 +227,7 @@ class OrderForm(forms.ModelForm):
         if groups and known_otherwise(known, [names.shown(one) for one in groups], number):
             self.doubts.append(str(_("You know this patient number under another name.")))
         if self.asks and self.doubts and not self.cleaned_data.get(CONFIRMED):
-            self.add_error("patient_number", self.doubts)  # type: ignore[arg-type]
+            self.add_error("patient_number", self.doubts)
 
     @property
     def needs_confirmation(self) -> bool:

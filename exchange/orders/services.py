@@ -1,5 +1,6 @@
 """Entering, changing and cancelling orders; each checks, changes and audits in one transaction."""
 
+import datetime
 import secrets
 import uuid
 from collections.abc import Mapping, Sequence
@@ -168,6 +169,21 @@ def detach(film: OrderFilm, *, event: str) -> None:
         order.state = OrderState.SCHEDULED
         with recording.event(event):
             order.save(update_fields=["state", "updated_at"])
+
+
+def forget_old(*, days: int) -> int:
+    """Delete orders of long ago that have no film; return how many.
+
+    Args:
+        days: how many days ago they were scheduled for.
+    """
+    limit = timezone.now() - datetime.timedelta(days=days)
+    old = Order.objects.filter(scheduled_at__lt=limit, films=None)
+    keys = list(old.values_list("pk", flat=True))
+    for key in keys:
+        with recording.event("order-deleted"):
+            Order.objects.filter(pk=key, films=None).delete()
+    return len(keys)
 
 
 def _set_state(by: User, order_id: uuid.UUID, state: OrderState, *, event: str) -> Order:

@@ -39,7 +39,7 @@ def retry(*, supervisor: User, delivery_ids: Collection[uuid.UUID]) -> int:
             running.hurry(delivery)
         else:
             running.enqueue(delivery.reading_id, delivery.target)
-        _record(delivery, "result-retried")
+        _record(delivery, "result-retried", [delivery.state, State.WAITING])
     return len(chosen)
 
 
@@ -57,7 +57,7 @@ def cancel(*, supervisor: User, delivery_ids: Collection[uuid.UUID]) -> int:
             finished_at=timezone.now(),
             error=reasons.stored(reasons.CANCELLED, who=supervisor.display_name),
         )
-        _record(delivery, "result-cancelled")
+        _record(delivery, "result-cancelled", [delivery.state, State.CANCELLED])
     return len(chosen)
 
 
@@ -71,7 +71,7 @@ def settle(*, supervisor: User, delivery_ids: Collection[uuid.UUID]) -> int:
     chosen = _chosen(supervisor, delivery_ids).exclude(note="")
     for delivery in chosen:
         Delivery.objects.filter(pk=delivery.pk).update(note="")
-        _record(delivery, "result-settled")
+        _record(delivery, "result-settled", [delivery.note, ""])
     return len(chosen)
 
 
@@ -97,7 +97,7 @@ def _chosen(supervisor: User, delivery_ids: Collection[uuid.UUID]) -> QuerySet[D
     return rows.select_for_update(of=("self",)).select_related("target").order_by("pk")
 
 
-def _record(delivery: Delivery, what: str) -> None:
+def _record(delivery: Delivery, what: str, change: list[str]) -> None:
     reading = Reading.objects.defer("activation_map").get(pk=delivery.reading_id)
-    detail = {"to": delivery.target.name, "delivery": str(delivery.pk)}
-    recording.record_access(reading, what=what, detail=detail)
+    changes = {f"result to {delivery.target.name}": [str(each) for each in change]}
+    recording.record_change(reading, what=what, changes=changes)

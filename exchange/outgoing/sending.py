@@ -116,6 +116,10 @@ def _claim(delivery: Delivery, by: str) -> bool:
         is_old = delivery.claimed_at is None or delivery.claimed_at <= now - ABANDONED
         if delivery.claimed_by != by and not is_old:
             return False
+    elif delivery.state == State.FAILED:
+        # Its task is run again because a supervisor asked for it in the list of failed tasks.
+        if delivery.claimed_by != by:
+            return False
     elif delivery.state != State.WAITING or delivery.due_at > now:
         return False
     unchanged = Delivery.objects.filter(

@@ -49,7 +49,8 @@ class LimitedUploadHandler(_MetaKept):
     def _limit_of(self, name: str) -> int:
         """Return the limit for a file: the view's own (`upload_limit`), or that of X-rays."""
         match = getattr(self.request, "resolver_match", None)
-        own = getattr(getattr(match and match.func, "view_class", None), "upload_limit", None)
+        view = match and match.func
+        own = getattr(getattr(view, "view_class", view), "upload_limit", None)
         return int(own(name)) if own is not None else int(settings.FILM_MAX_BYTES)
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:

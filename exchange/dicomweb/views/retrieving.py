@@ -124,10 +124,7 @@ class MetadataView(RetrieveView):
         media_type = json_type(request)
         films = self.films()
         self.record(films, audit.HEADER)
-        rows = [
-            metadata_of(film_object(film, with_pixels=False), self.address_of(film))
-            for film in films
-        ]
+        rows = [metadata_of(film_object(film), self.address_of(film)) for film in films]
         return dicom_json(rows, media_type)
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.utils import label_for_field
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
@@ -66,7 +67,7 @@ class RoutingRuleAdmin(SupervisorsAdmin):
     def conditions(self, rule: RoutingRule) -> str:
         names = ("calling_ae", "station", "institution", "modality", "body_part")
         texts = [
-            f"{RoutingRule._meta.get_field(name).verbose_name}: {value}"
+            f"{label_for_field(name, RoutingRule)}: {value}"
             for name in names
             if (value := getattr(rule, name))
         ]

@@ -15,6 +15,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     Verification,
 )
 
+from exchange.orders.worklist import handlers as worklist
 from mlcore.engine.films.dicom.pixels import readable_syntaxes
 
 # Images for processing and of several frames are taken, and kept out with the reason: a machine
@@ -33,6 +34,7 @@ IMAGES = [
 
 def accepted() -> list[PresentationContext]:
     """Return the presentation contexts that peers may propose."""
-    images: list[UID] = readable_syntaxes()
-    services = [build_context(uid) for uid in (Verification, StorageCommitmentPushModel)]
+    images: list[str | UID] = [*readable_syntaxes()]
+    own = (Verification, StorageCommitmentPushModel, *worklist.CONTEXTS)
+    services = [build_context(uid) for uid in own]
     return [*services, *(build_context(uid, images) for uid in IMAGES)]

@@ -12,10 +12,11 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection
 from pydicom.dataset import Dataset
 from pynetdicom import evt
-from pynetdicom.sop_class import StorageCommitmentPushModelInstance  # type: ignore[attr-defined]
+from pynetdicom.sop_class import StorageCommitmentPushModelInstance
 
 from exchange.incoming import commitments, receiving
 from exchange.incoming.listener import gate
+from exchange.orders.worklist import handlers as worklist
 from xraysite.common import metrics
 
 logger = logging.getLogger(__name__)
@@ -96,9 +97,11 @@ class Handlers:
             (evt.EVT_C_ECHO, self.echo),
             (evt.EVT_C_STORE, self.store),
             (evt.EVT_N_ACTION, self.commit),
+            # Whoever may open an association may ask for the worklist.
+            *worklist.handlers(lambda _event: True),
         ]
 
-    def requested(self, event: evt.Event) -> None:
+    def requested(self, event: Any) -> None:
         """Refuse an association that the peer may not open."""
         association = event.assoc
         asked = association.requestor.primitive
@@ -127,7 +130,7 @@ class Handlers:
         association.is_rejected = True
         association.kill()
 
-    def data_received(self, event: evt.Event) -> None:
+    def data_received(self, event: Any) -> None:
         """End an association that sends more than an X-ray may have."""
         association = event.assoc
         total = getattr(association, "received_bytes", 0) + len(event.data)
@@ -143,12 +146,12 @@ class Handlers:
             with suppress(OSError):
                 association.dul.socket.socket.shutdown(socket.SHUT_RDWR)
 
-    def echo(self, event: evt.Event) -> int:
+    def echo(self, event: Any) -> int:
         """Answer C-ECHO."""
         event.assoc.received_bytes = 0
         return SUCCESS
 
-    def store(self, event: evt.Event) -> int:
+    def store(self, event: Any) -> int:
         """Answer C-STORE: success only once the X-ray is safe."""
         event.assoc.received_bytes = 0
         try:
@@ -165,7 +168,7 @@ class Handlers:
         metrics.count(metrics.DICOM_RECEIVED, "stored" if status == SUCCESS else f"{status:04X}")
         return status
 
-    def _store(self, event: evt.Event) -> int:
+    def _store(self, event: Any) -> int:
         request, association = event.request, event.assoc
         sent = receiving.Sent(
             calling_ae=association.requestor.ae_title.strip(),
@@ -185,7 +188,7 @@ class Handlers:
         self.on_arrival()
         return SUCCESS
 
-    def commit(self, event: evt.Event) -> tuple[int, Dataset | None]:
+    def commit(self, event: Any) -> tuple[int, Dataset | None]:
         """Answer N-ACTION: a request for storage commitment."""
         event.assoc.received_bytes = 0
         request = event.request

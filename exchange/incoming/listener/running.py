@@ -101,7 +101,7 @@ class Listening:
         return entity
 
     def _open(self, port: int, tls: Any) -> None:
-        server = self.entity.make_server(
+        server: Any = self.entity.make_server(
             (self.address, port),
             ae_title=self.ae_title,
             ssl_context=tls,

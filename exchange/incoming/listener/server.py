@@ -10,7 +10,7 @@ import ssl
 from contextlib import suppress
 from typing import Any
 
-from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 logger = logging.getLogger(__name__)
 
@@ -39,12 +39,12 @@ class Connection(RequestHandler):
         request.settimeout(TIMEOUT_S)
 
     def _create_association(self) -> Any:
-        association = super()._create_association()
+        association: Any = super()._create_association()
         _limit(association.dul.socket)
         return association
 
 
-def _limit(connection: AssociationSocket) -> None:
+def _limit(connection: Any) -> None:
     """Let a connection end when a message is announced that is too long, and close its socket."""
     receive = connection.recv
 
@@ -60,8 +60,8 @@ def _limit(connection: AssociationSocket) -> None:
                 raw.shutdown(socket.SHUT_RDWR)
             raw.close()
 
-    connection.recv = limited  # type: ignore[method-assign]
-    connection._shutdown_socket = end  # type: ignore[method-assign]
+    connection.recv = limited
+    connection._shutdown_socket = end
 
 
 class Server(ThreadedAssociationServer):
@@ -71,7 +71,8 @@ class Server(ThreadedAssociationServer):
     request_queue_size = 64
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        client, address = self.socket.accept()
+        listening: Any = self.socket
+        client, address = listening.accept()
         client.settimeout(TIMEOUT_S)
         if self.ssl_context is not None:
             client = self.ssl_context.wrap_socket(

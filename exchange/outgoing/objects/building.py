@@ -10,9 +10,10 @@ from pydicom.dataset import Dataset
 from diagnosis.models import Reading
 from diagnosis.services.films import original_film
 from diagnosis.services.reports import unnumbered_report
-from exchange.outgoing.objects.context import Context, Kind, context_of
+from exchange.outgoing.objects.context import Context, Kind, context_of, without_result
 from exchange.outgoing.objects.document import encapsulated_pdf
 from exchange.outgoing.objects.finishing import encoded, finished
+from exchange.outgoing.objects.header import header_of
 from exchange.outgoing.objects.pictures import film_capture, map_capture
 from exchange.outgoing.objects.segments import segmentation
 from exchange.outgoing.objects.structured import structured_report
@@ -61,12 +62,27 @@ def current(reading: Reading) -> Context:
     return context_of(reading, original, decode_film(original, in_turn=False))
 
 
+def film_alone(reading: Reading) -> Made:
+    """Make the film as an object, for those who may not see the result too.
+
+    Raises:
+        FilmMissingError: the film is missing or altered.
+        FilmError: it cannot be decoded.
+    """
+    original = original_film(reading)
+    film = decode_film(original, in_turn=False)
+    header, has_source = header_of(reading, original)
+    return made(without_result(reading, film, header, has_source=has_source), Kind.FILM)
+
+
 def made(context: Context, kind: Kind) -> Made:
     """Make one object.
 
     Raises:
         ReportError: the report cannot be set.
     """
+    if kind == Kind.FILM:
+        context = context.of_film
     dataset = finished(_MAKERS[kind](context), context, kind)
     data = encoded(dataset)
     return Made(

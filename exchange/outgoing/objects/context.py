@@ -95,6 +95,11 @@ class Context:
         return header
 
     @property
+    def of_film(self) -> "Context":
+        """What the film alone states: nothing of the result, and the same in all versions."""
+        return without_result(self.reading, self.film, self.header, has_source=self.has_source)
+
+    @property
     def revision(self) -> int:
         """The number of the version; each signed opinion or addendum makes another one."""
         return 1 + len(self.opinions)
@@ -159,6 +164,12 @@ def context_of(reading: Reading, original: bytes, film: Film) -> Context:
         header=header,
         has_source=has_source,
     )
+
+
+def without_result(reading: Reading, film: Film, header: Dataset, *, has_source: bool) -> Context:
+    """Return what the film of a reading states, whoever may see the result."""
+    at = reading.created_at.astimezone(zone_of(header)).replace(microsecond=0)
+    return Context(reading, film, [], {}, "", at, header, has_source)
 
 
 def signed_opinions(reading: Reading) -> list[Opinion]:

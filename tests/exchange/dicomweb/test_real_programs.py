@@ -205,5 +205,5 @@ def test_films_come_back_from_the_site_to_orthanc_unchanged(address, doctor, tmp
         for element in film:
             assert returned[element.tag] == element, element.keyword
     capture = back[uids.instance_uid(picture)]
-    assert str(capture.PatientName) == "=陳小明"
+    assert str(capture.PatientName) == "陳小明=陳小明"
     assert np.array_equal(capture.pixel_array, synthetic_film("NORMAL", seed=3))

@@ -36,6 +36,9 @@ from tests.site_urls import named_patterns
 pytestmark = pytest.mark.django_db
 ONE = f"/studies/{STUDY}/series/{SERIES}/instances/{FILM}.1"
 EXPLICIT = "1.2.840.10008.1.2.1"
+CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+# Not every viewer shows the ideographic group.
+BOTH = {"Alphabetic": "陳小明", "Ideographic": "陳小明"}
 
 
 @pytest.fixture
@@ -97,8 +100,8 @@ def test_what_the_doctor_corrected_is_corrected_in_the_film(active_model, doctor
     )  # fmt: skip
     (film,) = program.films(ONE)
     (row,) = program.search("/studies")
-    assert str(film.PatientName) == "=陳小明"
-    assert value(row, "PatientName") == {"Ideographic": "陳小明"}
+    assert str(film.PatientName) == "陳小明=陳小明"
+    assert value(row, "PatientName") == BOTH
     assert film.PatientID == value(row, "PatientID") == "A124"
     assert (film.StudyInstanceUID, film.SOPInstanceUID) == (STUDY, f"{FILM}.1")
     (original,) = film.OriginalAttributesSequence
@@ -107,7 +110,7 @@ def test_what_the_doctor_corrected_is_corrected_in_the_film(active_model, doctor
     assert original.ReasonForTheAttributeModification == "CORRECT"
     assert np.array_equal(film.pixel_array, opened(data).pixel_array)
     (metadata,) = program.search(f"{ONE}/metadata")
-    assert value(metadata, "PatientName") == {"Ideographic": "陳小明"}
+    assert value(metadata, "PatientName") == BOTH
     assert storage.read(storage.original_name(reading.film_sha256)) == data
 
 
@@ -126,30 +129,32 @@ def test_a_disowned_header_never_leaves(active_model, doctor, program):
     assert reading.header_disowned
     assert program.get(ONE).status_code == 404
     (film,) = program.films(address_of(reading))
+    (row,) = program.search("/instances", includefield="all")
     everything = program.get(address_of(reading)).getvalue()
     for secret in (
         "陳", "Chen", "X999", "ACC9", "Other Hospital", "somebody", "OTHER-ID", "DETECTOR", "VAN9",
         "secret", f"{FILM}.1",
     ):  # fmt: skip
         assert secret.encode() not in everything, secret
-    assert str(film.PatientName) == "=林美"
-    assert film.PatientID == "B77"
-    assert film.KVP == 80
+    assert str(film.PatientName) == "林美=林美"
+    assert film.PatientID == value(row, "PatientID") == "B77"
+    assert film.SOPClassUID == value(row, "SOPClassUID") == CAPTURE
     assert np.array_equal(film.pixel_array, opened(data).pixel_array)
-    (row,) = program.search("/instances", includefield="all")
     assert "Other Hospital" not in str(row)
-    assert value(row, "PatientName") == {"Ideographic": "林美"}
     assert value(row, "StudyTime") is None
+    assert program.search("/studies", ModalitiesInStudy="DX") == []
 
 
 def test_a_picture_becomes_a_secondary_capture(active_model, doctor, program):
     reading = read(doctor, picture_file(3))
     address = address_of(reading)
     (film,) = program.films(address)
-    assert film.SOPClassUID == "1.2.840.10008.5.1.4.1.1.7"
-    assert list(film.ImageType) == ["DERIVED", "SECONDARY"]
-    assert "PNG" in film.SeriesDescription
-    assert str(film.PatientName) == "=陳小明"
+    (row,) = program.search("/instances", includefield="all")
+    for keyword in ("SOPClassUID", "SeriesDescription", "SeriesNumber", "Modality"):
+        assert film[keyword].value == value(row, keyword), keyword
+    assert film.SOPClassUID == CAPTURE
+    assert "uploaded" in film.ImageComments
+    assert str(film.PatientName) == "陳小明=陳小明"
     assert np.array_equal(film.pixel_array, synthetic_film("NORMAL", seed=3))
     assert program.parts(address) == program.parts(address)
     ((_type, frame),) = program.parts(f"{address}/frames/1", "*/*")
@@ -342,3 +347,15 @@ def test_who_may_get_what(active_model, doctor, other_doctor, supervisor, ml_eng
         expected = {"doctor": 200, "other": hidden, "writer": 403, "supervisor": 200, "ml": hidden}
         found = {who: program.client.get(address).status_code for who, program in people.items()}
         assert found == expected, name
+
+
+def test_nothing_of_the_result_leaves(active_model, doctor, program):
+    """The doctor's own opinion comes first; the films alone are given."""
+    for data in (film_file(1), picture_file(3)):
+        reading = read(doctor, data)
+        Reading.objects.filter(pk=reading.pk).update(blind_first=True, withheld=True)
+        address = address_of(reading)
+        sent = program.get(address).getvalue() + program.get(f"{address}/metadata").content
+        sent += program.get("/instances", includefield="all").content
+        for result in (reading.label, reading.probability_shown, "probab", "Heatmap"):
+            assert result.encode() not in sent, result

@@ -17,7 +17,7 @@ class Uploads(ThreadingHTTPServer):
     """Stores each idempotency key once.
 
     Attributes:
-        plan: for each file in turn: "ok", "cut" (closes while the body arrives), "deaf" (stores
+        plan: for each request in turn: "ok", "cut" (closes while the body arrives), "deaf" (stores
             the file and closes without a reply), or status, headers and body. Then always "ok".
         stored: content by key; requests: how often each key was sent.
     """
@@ -31,7 +31,6 @@ class Uploads(ThreadingHTTPServer):
         self.names: dict[str, str] = {}
         self.requests: Counter[str] = Counter()
         self.headers: list[Any] = []
-        self.batches = 0
         self.lock = threading.Lock()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -41,18 +40,7 @@ class Uploads(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     server: Uploads
 
-    def do_GET(self) -> None:
-        self.reply(200, {}, {"done": len(self.server.stored), "inbox": 0})
-
     def do_POST(self) -> None:
-        if self.path == "/api/v1/batches":
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.server.batches += 1
-            self.reply(201, {}, {"id": f"batch-{self.server.batches}"})
-            return
-        if self.path != f"/api/v1/batches/batch-{self.server.batches}/files":
-            self.reply(404, {}, {})
-            return
         key, length = self.headers["Idempotency-Key"], int(self.headers["Content-Length"])
         with self.server.lock:
             self.server.requests[key] += 1

@@ -1,23 +1,29 @@
-"""The worklist asked by a real program: `findscu` of dcmtk."""
+"""The worklist of the real listener, asked by real programs: dcmtk's `findscu` and `storescu`."""
 
 import logging
 import os
 import shutil
 import subprocess
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pydicom
 import pytest
-from pynetdicom import AE
-from pynetdicom.sop_class import Verification
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from pynetdicom.sop_class import ModalityPerformedProcedureStep
 
 from accounts.models import AuditEntry
-from exchange.orders.worklist import handlers
+from diagnosis.models import Reading
+from exchange.incoming.models import Peer, RoutingRule
+from exchange.orders.models import OrderState, PerformedStep
 from tests.exchange.orders.ordering import TOMORROW, make_order
-from tests.factories import DoctorFactory
+from tests.exchange.test_listening import associate, listening, until
+from tests.films import encode_dicom, synthetic_film
 
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 KEYS = (
     "SpecificCharacterSet=ISO_IR 192", "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
     "AccessionNumber", "StudyInstanceUID", "RequestedProcedureDescription", "RequestedProcedureID",
@@ -26,71 +32,104 @@ KEYS = (
 )  # fmt: skip
 
 
-@pytest.fixture
-def findscu() -> str:
-    found = os.environ.get("FINDSCU_BIN") or shutil.which("findscu")
+def program(name: str) -> str:
+    """Return the path of a program of dcmtk; skip the test, by name, without it."""
+    found = os.environ.get(f"{name.upper()}_BIN") or shutil.which(name)
     if not found:
-        pytest.skip("NOT TESTED with findscu: dcmtk is not installed")
+        pytest.skip(f"NOT TESTED with {name}: dcmtk is not installed")
     return found
 
 
-@pytest.fixture
-def port(transactional_db: None) -> Iterator[int]:
-    """The port of a listener that answers VAN1 alone."""
-    entity = AE("XRAYSITE")
-    for context in (Verification, *handlers.CONTEXTS):
-        entity.add_supported_context(context)
-
-    def is_van(event) -> bool:
-        return event.assoc.requestor.ae_title == "VAN1"
-
-    server = entity.start_server(
-        ("127.0.0.1", 0), block=False, evt_handlers=handlers.handlers(is_van)
-    )
-    yield server.server_address[1]
-    server.shutdown()
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and "AE" in type(thread).__name__:
-            thread.join(5)
-
-
-def ask(program: str, port: int, folder: Path, *keys: str, caller: str = "VAN1"):
+def ask(port: int, folder: Path, *keys: str, caller: str = "VAN1"):
     """Return what findscu says, and the answers that it received."""
     folder.mkdir()
     arguments = [part for key in keys for part in ("-k", key)]
     run = subprocess.run(
-        [program, "-W", "-v", "-aet", caller, "-aec", "XRAYSITE", "-X", "-od", str(folder),
-         "127.0.0.1", str(port), *arguments],
+        [program("findscu"), "-W", "-v", "-aet", caller, "-aec", "XRAYSITE", "-X", "-od",
+         str(folder), "127.0.0.1", str(port), *arguments],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     return run, [pydicom.dcmread(path, force=True) for path in sorted(folder.iterdir())]
 
 
-def test_findscu_receives_the_worklist_with_chinese_names(findscu, port, tmp_path, caplog):
+@pytest.fixture
+def van(db) -> Peer:
+    return Peer.objects.create(ae_title="VAN1", networks="127.0.0.0/8")
+
+
+def taken(answer: Dataset, path: Path) -> Path:
+    """Write the film that a machine takes for an answer of the worklist."""
+    pixels = synthetic_film("NORMAL", seed=6, size=200)
+    content = encode_dicom(
+        pixels, patient_name=str(answer.PatientName), patient_id=answer.PatientID, age=None,
+        birth_date=answer.PatientBirthDate, PatientSex=answer.PatientSex,
+        AccessionNumber=answer.AccessionNumber, StudyInstanceUID=answer.StudyInstanceUID,
+    )  # fmt: skip
+    path.write_bytes(content)
+    return path
+
+
+def test_from_the_worklist_to_the_performed_order(
+    van, doctor, lenient_model, settings, tmp_path, caplog
+):
     caplog.set_level(logging.INFO)
-    doctor = DoctorFactory()
+    settings.BATCH_THREAD = True
+    RoutingRule.objects.create(name="all", doctor=doctor)
     order = make_order(doctor)
     make_order(doctor, patient_number="B1", name_ideographic="", modality="CR")
     today = f"ScheduledProcedureStepSequence[0].ScheduledProcedureStepStartDate={TOMORROW:%Y%m%d}"
     only_dx = "ScheduledProcedureStepSequence[0].Modality=DX"
-    run, (answer,) = ask(findscu, port, tmp_path / "all", *KEYS, today, only_dx)
-    assert run.returncode == 0, run.stderr
-    assert str(answer.PatientName) == "Chen^Wei-Lun=陳^威倫=ㄔㄣˊ^ㄨㄟ ㄌㄨㄣˊ"
-    assert (answer.PatientID, answer.PatientBirthDate) == ("A123", "20230501")
-    assert answer.AccessionNumber == order.accession_number
-    assert answer.StudyInstanceUID == order.study_uid
-    step = answer.ScheduledProcedureStepSequence[0]
-    assert (step.ScheduledProcedureStepStartTime, step.ScheduledStationAETitle) == (
-        "093000", "VAN1",
-    )  # fmt: skip
-    by_name = ("SpecificCharacterSet=ISO_IR 192", "PatientName=*威倫", "PatientID")
-    _run, (answer,) = ask(findscu, port, tmp_path / "name", *by_name)
-    assert answer.PatientID == "A123"
-    refused, answers = ask(findscu, port, tmp_path / "other", *KEYS, caller="VAN9")
-    assert answers == []
-    assert "0x124" in refused.stderr
-    # The log of the server has neither the names of the query nor those of the answer.
+    with listening() as process:
+        port = process.ports[0]
+        run, (answer,) = ask(port, tmp_path / "all", *KEYS, today, only_dx)
+        assert run.returncode == 0, run.stderr
+        assert str(answer.PatientName) == "Chen^Wei-Lun=陳^威倫=ㄔㄣˊ^ㄨㄟ ㄌㄨㄣˊ"
+        assert (answer.PatientID, answer.PatientBirthDate) == ("A123", "20230501")
+        assert answer.AccessionNumber == order.accession_number
+        assert answer.StudyInstanceUID == order.study_uid
+        step = answer.ScheduledProcedureStepSequence[0]
+        assert (step.ScheduledProcedureStepStartTime, step.ScheduledStationAETitle) == (
+            "093000", "VAN1",
+        )  # fmt: skip
+        by_name = ("SpecificCharacterSet=ISO_IR 192", "PatientName=*威倫", "PatientID")
+        _run, (found,) = ask(port, tmp_path / "name", *by_name)
+        assert found.PatientID == "A123"
+        refused, answers = ask(port, tmp_path / "other", *KEYS, caller="VAN9")
+        assert answers == []
+        assert "Association Rejected" in refused.stderr
+        film = taken(answer, tmp_path / "film.dcm")
+        sent = subprocess.run(
+            [program("storescu"), "-aet", "VAN1", "-aec", "XRAYSITE", "127.0.0.1", str(port),
+             str(film)],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert sent.returncode == 0, sent.stderr
+        until(lambda: Reading.objects.worklist_of(doctor).exists(), seconds=30)
+    order.refresh_from_db()
+    assert order.state == OrderState.PERFORMED
+    (arrived,) = order.films.all()
+    assert (arrived.differences, arrived.reading.patient_name) == ([], "陳威倫")
+    assert AuditEntry.objects.filter(what="worklist-queried").count() == 2
+    # The log has neither the names of a query nor those of an answer.
     assert "威" not in caplog.text
     assert "Chen" not in caplog.text
-    rows = AuditEntry.objects.filter(what__startswith="worklist-").order_by("pk")
-    assert [row.what for row in rows] == ["worklist-queried"] * 2 + ["worklist-refused"]
+
+
+def test_a_machine_reports_its_steps_over_the_network(van, doctor):
+    order = make_order(doctor)
+    begun, item, ended = Dataset(), Dataset(), Dataset()
+    item.StudyInstanceUID = order.study_uid
+    begun.ScheduledStepAttributesSequence = Sequence([item])
+    begun.PerformedProcedureStepStatus = "IN PROGRESS"
+    ended.PerformedProcedureStepStatus = "COMPLETED"
+    with listening() as process:
+        machine = associate(process, contexts=(ModalityPerformedProcedureStep,))
+        kind = ModalityPerformedProcedureStep
+        status, _reply = machine.send_n_create(begun, kind, "1.2.3.4")
+        assert status.Status == 0x0000
+        status, _reply = machine.send_n_set(ended, kind, "1.2.3.4")
+        assert status.Status == 0x0000
+        status, _reply = machine.send_n_set(ended, kind, "1.2.3.4")
+        assert status.Status == 0x0110
+        machine.release()
+    assert PerformedStep.objects.get(order=order).status == "COMPLETED"

@@ -1,7 +1,11 @@
 """Films that arrive for an order, by the upload form as by any other way."""
 
+import datetime
+
 import numpy as np
 import pytest
+from django.core.management import call_command
+from django.utils import timezone
 
 from accounts.models import AuditEntry
 from diagnosis import retention
@@ -135,3 +139,13 @@ def test_purging_the_reading_leaves_nothing_of_the_order(as_doctor, doctor, supe
     retention.purge_reading(supervisor=supervisor, reading_id=reading.pk, reason="r")
     assert not Order.objects.exists()
     assert AuditEntry.objects.filter(what="order-deleted").exists()
+
+
+def test_orders_of_long_ago_are_forgotten_unless_a_film_arrived(as_doctor, doctor):
+    order, other, new = (make_order(doctor, patient_number=f"N{n}") for n in range(3))
+    read(as_doctor, film(order))
+    long_ago = timezone.now() - datetime.timedelta(days=100)
+    Order.objects.exclude(pk=new.pk).update(scheduled_at=long_ago)
+    call_command("forget_orders")
+    assert set(Order.objects.all()) == {order, new}
+    assert AuditEntry.objects.filter(what="order-deleted", object_pk=str(other.pk)).exists()

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -131,7 +132,9 @@ class Archive:
 
 
 @contextmanager
-def dicom_archive(classes: list[str] | None = None) -> Iterator[Archive]:
+def dicom_archive(
+    classes: list[str] | None = None, *, tls: ssl.SSLContext | None = None
+) -> Iterator[Archive]:
     """A C-STORE SCP on loopback."""
     archive = Archive()
 
@@ -152,7 +155,7 @@ def dicom_archive(classes: list[str] | None = None) -> Iterator[Archive]:
             entity.add_supported_context(uid)
     entity.add_supported_context(Verification)
     server = entity.start_server(
-        ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, store)]
+        ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, store)], ssl_context=tls
     )
     archive.port = server.server_address[1]
     try:

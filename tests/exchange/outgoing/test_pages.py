@@ -28,6 +28,7 @@ from tests.exchange.outgoing.results import (
     target,
     web_archive,
 )
+from xraysite.common.background import queue
 
 pytestmark = pytest.mark.django_db
 
@@ -207,6 +208,19 @@ class TestWithWorkers:
         assert "1 results to other systems started again." in capsys.readouterr().out
         assert tasks.count() == 1
         assert running.recover() == 0
+
+    def test_a_failed_task_may_be_retried_from_the_list_of_tasks(self, reading):
+        with dicom_archive() as archive:
+            target(port=archive.port)
+            sign(reading)
+            archive.status = 0xC000
+            run_all()
+            task = DBTaskResult.objects.get(status="FAILED")
+            archive.status = 0
+            assert queue.retry(str(task.pk))
+            run_all()
+            assert len(archive.got) == 1
+        assert Delivery.objects.get().state == "SENT"
 
     def test_a_worker_that_died_goes_on(self, reading):
         """The queue gives another worker the same task."""

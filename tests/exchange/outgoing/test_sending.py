@@ -1,9 +1,17 @@
 """Results on their way to other systems: when, what, how often, and what is on record."""
 
 import datetime
+import ipaddress
+import ssl
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from django.core.exceptions import PermissionDenied
 from django.utils import timezone
 from pydicom.uid import Comprehensive3DSRStorage, SecondaryCaptureImageStorage
@@ -369,3 +377,45 @@ def test_echo_says_whether_the_archive_is_there(supervisor):
     with pytest.raises(handling.transport.TransportError, match="cannot be reached"):
         handling.try_out(supervisor=supervisor, target=to)
     assert AuditEntry.objects.filter(what="target-tried").count() == 2
+
+
+def certificate(folder: Path) -> tuple[str, str]:
+    """Write a certificate for 127.0.0.1, signed by itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "PACS")])
+    now = timezone.now()
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    made = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    public, private = folder / "certificate.pem", folder / "key.pem"
+    public.write_bytes(made.public_bytes(Encoding.PEM))
+    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return str(public), str(private)
+
+
+@unreachable
+def test_an_encrypted_connection_needs_a_trusted_certificate(reading, settings, tmp_path):
+    public, private = certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(public, private)
+    # The archive asks for the site's certificate, too.
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(public)
+    with dicom_archive(tls=context) as archive:
+        target(port=archive.port, uses_tls=True)
+        sign(reading)
+        running.send_due("test")
+        assert states() == [State.WAITING]
+        assert not archive.got
+        settings.OUTGOING_TLS_CA = public
+        settings.OUTGOING_TLS_CERTIFICATE, settings.OUTGOING_TLS_KEY = public, private
+        due_now()
+        running.send_due("test")
+        assert states() == [State.SENT]
+        assert len(archive.got) == 1

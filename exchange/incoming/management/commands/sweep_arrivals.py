@@ -12,7 +12,7 @@ class Command(BaseCommand):
     help = (
         "Delete the files of X-rays from machines that have been kept out for DICOM_KEEP_DAYS, "
         "unless the machine was told that they are safe here, and files that killed processes "
-        "left. What its doctor has not read is laid before the supervisors again."
+        "left. What its doctor has not read returns to the supervisors' inbox."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

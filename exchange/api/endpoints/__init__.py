@@ -1,0 +1,1 @@
+"""The endpoints of the API: thin, each a call of the services that pages use."""
