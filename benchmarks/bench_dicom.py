@@ -64,7 +64,10 @@ def send(number: int, port: int, rate: float, seconds: float, film: bytes, out: 
                     continue
             tries += 1
             started = time.monotonic()
-            status: Any = association.send_c_store(sent)
+            try:
+                status: Any = association.send_c_store(sent)
+            except RuntimeError:  # it was closed in this moment
+                continue
             if getattr(status, "Status", None) == 0:
                 times.append(time.monotonic() - started)
                 confirmed.append(str(sent.SOPInstanceUID))

@@ -24,6 +24,8 @@ from exchange.dicomweb.names import pattern_of
 Level = Literal["studies", "series", "instances"]
 DEFAULT_LIMIT, MAX_LIMIT = 200, 1000
 MAX_VALUE, MAX_UIDS = 250, 100
+# Each multiplies the ways in which a text may be found not to match.
+MAX_STARS = 3
 _TAG = re.compile(r"[0-9a-fA-F]{8}")
 _UID = re.compile(r"[0-9.]{1,64}")
 _DATE = re.compile(r"(\d{4})(\d\d)(\d\d)")
@@ -81,6 +83,10 @@ def parse_query(parameters: QueryDict) -> Query:
             continue
         if len(value) > MAX_VALUE and not keyword.endswith("UID"):
             raise BadQueryError(_("The value of %(name)s is too long.") % {"name": keyword})
+        if value.count("*") > MAX_STARS:
+            raise BadQueryError(
+                _("A value has at most %(count)d wildcards *.") % {"count": MAX_STARS}
+            )
         condition = _condition(keyword, value)
         if condition is None:
             unmatched.append(keyword)

@@ -274,6 +274,22 @@ def leftovers() -> Iterator[StoredFile]:
         yield from (file for file in part if file.filename not in needed)
 
 
+def missing() -> Iterator[Arrival]:
+    """Yield the X-rays whose file should be in the film storage and is not."""
+    for arrival in Arrival.objects.filter(is_stored=True).iterator(chunk_size=500):
+        if storage.films().find(arrival.storage_name) is None:
+            yield arrival
+
+
+def note_missing(arrival: Arrival) -> None:
+    """Tell the supervisors that a file has been lost, unless its doctor has a copy."""
+    lost = Arrival.objects.filter(pk=arrival.pk, is_stored=True)
+    lost.filter(state=ArrivalState.ROUTED).update(is_stored=False)
+    lost.exclude(state=ArrivalState.ROUTED).update(
+        state=ArrivalState.WAITING, reason={"code": "lost", "params": {}}, is_stored=False
+    )
+
+
 def _key(text: str) -> uuid.UUID | None:
     try:
         return uuid.UUID(text)

@@ -76,11 +76,9 @@ def send(browser, reading, verdict, stage="SECOND"):
 
 
 LISTS = [
-    *(f"scope=team{more}" for more in (
-        "", "&sort=-probability", "&sort=result", "&own=NORMAL", "&own=differs",
-        "&result=PNEUMONIA",
-    )),
-    "scope=second&sort=-probability", "scope=second&result=PNEUMONIA", "scope=assigned",
+    *(f"scope=team{more}" for more in ("", "&sort=-probability", "&own=NORMAL",
+                                       "&result=PNEUMONIA")),
+    "scope=second&sort=-probability", "scope=second&result=PNEUMONIA",
 ]  # fmt: skip
 SAID = (
     {"label": "NORMAL", "own_verdict": "NORMAL", "agreement": "AGREE"},

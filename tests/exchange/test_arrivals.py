@@ -22,6 +22,7 @@ from exchange.incoming.models import Arrival, ArrivalState, RoutingRule
 from mlcore.inference import ModelUnavailable
 from tests.exchange.machines import arrive, film, sent
 from tests.films import encode_dicom, synthetic_film
+from xraysite.backup import making
 
 pytestmark = pytest.mark.django_db
 
@@ -475,3 +476,18 @@ def test_films_without_a_file_format_of_their_own_are_readable(to_doctor):
         )
     read_all()
     assert {arrival.state for arrival in Arrival.objects.all()} == {ArrivalState.READ}
+
+
+def test_files_that_wait_are_backed_up_and_missed(to_doctor):
+    kept, lost, with_doctor = arrive(film(1)), arrive(film(2)), arrive(film(3, age=None))
+    Arrival.objects.filter(pk__in=[kept.pk, lost.pk]).update(state=ArrivalState.WAITING)
+    read_all()
+    for arrival in (lost, with_doctor):
+        storage.remove([arrival.storage_name])
+    assert {arrival.pk for arrival in handing.missing()} == {lost.pk, with_doctor.pk}
+    for arrival in list(handing.missing()):
+        handing.note_missing(arrival)
+    assert state_of(lost) == (ArrivalState.WAITING, "lost")
+    assert state_of(with_doctor)[0] == ArrivalState.ROUTED  # the doctor has a copy
+    paths = {path for _root, path in making._waiting(lambda _found: ("0" * 64, 1))}
+    assert kept.storage_name in paths

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from django.conf import settings
@@ -13,6 +14,7 @@ from django.utils import timezone
 
 from diagnosis.models import BatchItem, Reading
 from diagnosis.storage import batch_name
+from exchange.incoming.models import Arrival
 from xraysite import __version__
 from xraysite.backup import databases, sources
 from xraysite.backup.errors import BackupError, DamagedError
@@ -154,10 +156,14 @@ def _films(
 
 
 def _waiting(store: Store) -> dict[tuple[str, str], Entry]:
-    """Store the X-rays of batches that have not been read yet."""
+    """Store the X-rays of batches and from machines that have not been read yet."""
     root, entries = sources.roots()[sources.FILMS], {}
-    for item in BatchItem.objects.filter(is_stored=True).iterator(chunk_size=500):
-        path = batch_name(item.doctor_id, item.pk)
+    items = BatchItem.objects.filter(is_stored=True).iterator(chunk_size=500)
+    arrivals = Arrival.objects.filter(is_stored=True).iterator(chunk_size=500)
+    for path in chain(
+        (batch_name(item.doctor_id, item.pk) for item in items),
+        (arrival.storage_name for arrival in arrivals),
+    ):
         try:
             with root.fetched(path) as found:
                 entries[sources.FILMS, path] = Entry(sources.FILMS, path, *store(found))

@@ -13,6 +13,7 @@ CHECKS: tuple[Check, ...] = (
     films.readings_have_films,
     films.films_have_readings,
     films.batches_have_films,
+    films.arrivals_have_films,
     images.rows_have_images,
     images.images_have_rows,
     permissions.files_are_private,

@@ -9,6 +9,7 @@ from diagnosis.batches import ending
 from diagnosis.film_storage import StoredFile
 from diagnosis.models import Reading
 from diagnosis.services import films, pending
+from exchange.incoming import handing
 from xraysite.fsck.findings import Finding, Run
 
 SIDES = (films.VIEWER_SIDE, films.THUMBNAIL_SIDE)
@@ -121,3 +122,19 @@ def batches_have_films(run: Run) -> Iterator[Finding]:
             ending.note_missing(item)
         text = "An X-ray of a batch is missing; --repair asks its doctor to send it again."
         yield Finding("batch-film-missing", str(item.pk), text, run.repair)
+
+
+def arrivals_have_films(run: Run) -> Iterator[Finding]:
+    """Check that the X-rays from machines that have not been read yet are in the storage."""
+    for arrival in handing.missing():
+        if run.repair:
+            handing.note_missing(arrival)
+        text = (
+            "An X-ray from a machine is missing; --repair asks supervisors to have it sent again."
+        )
+        yield Finding("arrival-film-missing", str(arrival.pk), text, run.repair)
+    for file in handing.leftovers():
+        if run.repair:
+            storage.remove([file.name])
+        text = "A file of a machine that was read or never confirmed; sweep_arrivals removes it."
+        yield Finding("temporary-file", file.name, text, run.repair)
