@@ -23,6 +23,7 @@ from diagnosis.models import (
     Team,
 )
 from diagnosis.models.findings import summary
+from diagnosis.signals import Change, reading_changed
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -132,4 +133,5 @@ def record(*, by: "User", reading_id: uuid.UUID, content: Content, stage: Stage 
     said = content.as_fields() | {"findings": summary(content.findings)}
     changes = {name: ["", value] for name, value in said.items() if value}
     recording.record_change(locked, what=EVENTS[Stage(stage)], changes=changes)
+    reading_changed.send(Reading, reading=locked, what=Change.OPINION)
     return opinion
