@@ -153,6 +153,9 @@ def test_a_session_does_not_replace_a_token_nor_a_token_a_session(client, doctor
     assert client.get("/readings/", headers=sent).status_code == 302
     client.force_login(doctor)
     assert client.get("/readings/").status_code == 200
+    # A link to an address for programs signs nobody out.
+    assert client.get("/api/v1/token").status_code == 401
+    assert client.get("/readings/").status_code == 200
     settings.TOKEN_PATHS = ("/readings/",)
     assert client.get("/readings/").status_code == 302
     assert client.get("/readings/", headers=sent).status_code == 200
