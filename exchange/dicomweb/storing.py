@@ -249,8 +249,9 @@ def _give_to(doctor: User, data: bytes, outcome: Outcome) -> None:
             source=BatchSource.DICOMWEB,
             then=partial(_remember, doctor, outcome.instance),
         )
-    except IntegrityError:
-        return  # sent twice at the same moment
+    except IntegrityError:  # sent twice at the same moment, or another film under its UID
+        if not _is_known(doctor, outcome.instance, data):
+            raise
     except (account_limits.TooManyError, quotas.QuotaError) as error:
         raise _RefusedError(OUT_OF_RESOURCES) from error
     except PermissionDenied as error:
