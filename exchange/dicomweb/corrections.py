@@ -57,8 +57,9 @@ def _changes(dataset: Dataset, reading: Reading) -> Iterator[tuple[str, str]]:
     differing = {each.field for each in differences(stated, details)}
     elements = patient_elements(reading)
     for field, keyword in _ELEMENTS.items():
-        is_missing = field not in stated and elements[keyword]
-        if (field in differing or is_missing) and keyword in elements:
+        # Missing in the file, or removed by the doctor.
+        is_one_sided = bool(elements[keyword]) != (field in stated)
+        if field in differing or is_one_sided:
             yield keyword, elements[keyword]
 
 

@@ -127,6 +127,11 @@ def test_another_patients_identity_leaves_with_no_corrected_film(active_model, d
     assert not {"OtherPatientIDs", "IssuerOfPatientID", "PatientAddress"} & set(film.dir())
     (original,) = film.OriginalAttributesSequence
     assert original.ModifiedAttributesSequence[0].OtherPatientIDs == "OLD9"
+    # The doctor knows that the number is wrong, and no other one.
+    Reading.objects.filter(pk=reading.pk).update(patient_number="")
+    (film,) = program.films(ONE)
+    assert film.PatientID == ""
+    assert "OtherPatientIDs" not in film
 
 
 def test_a_disowned_header_never_leaves(active_model, doctor, program):
