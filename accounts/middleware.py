@@ -103,7 +103,9 @@ class ApprovalRequiredMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if SESSION_KEY in request.session and not request.user.is_authenticated:
+        is_program = request.path.startswith(settings.TOKEN_PATHS)
+        # There, nobody is signed in without a token: a doctor who opens such an address stays so.
+        if not is_program and SESSION_KEY in request.session and not request.user.is_authenticated:
             # The account was suspended or deleted: its session must not come back with it.
             request.session.flush()
         return self.get_response(request)

@@ -113,7 +113,7 @@ class Queue:
     def has_seen(self, path: Path, size: int, mtime: int) -> bool:
         """Return whether this very file has been taken before, without reading it."""
         row = self._rows.execute(
-            "SELECT size, mtime FROM seen WHERE path = ?", [str(path)]
+            "SELECT size, mtime FROM seen WHERE path = ?", [written(path)]
         ).fetchone()
         return row == (size, mtime)
 
@@ -139,7 +139,7 @@ class Queue:
                         [sha256, shown, size, QUEUED],
                     )
                 self._rows.execute(
-                    "INSERT OR REPLACE INTO seen VALUES (?, ?, ?)", [str(path), size, mtime]
+                    "INSERT OR REPLACE INTO seen VALUES (?, ?, ?)", [written(path), size, mtime]
                 )
         finally:
             copy.unlink(missing_ok=True)
@@ -179,11 +179,16 @@ class Queue:
         return float(row[0]) if row and row[0] is not None else None
 
     def settle(self, entry: Entry, state: str, note: str) -> None:
-        """Keep that a file was sent or refused; its copy is no longer needed."""
+        """Keep that a file was sent or refused.
+
+        The copy of one that was refused stays: it may be the only one, and the cause a limit of a
+        proxy.
+        """
         self._rows.execute(
             "UPDATE files SET state = ?, note = ? WHERE sha256 = ?", [state, note, entry.sha256]
         )
-        (self.spool / entry.sha256).unlink(missing_ok=True)
+        if state == SENT:
+            (self.spool / entry.sha256).unlink(missing_ok=True)
 
     def postpone(self, entry: Entry, due: float, note: str) -> None:
         self._rows.execute(
@@ -199,10 +204,10 @@ class Queue:
         (self.spool / entry.sha256).unlink(missing_ok=True)
 
     def retry_refused(self) -> None:
-        """Let refused files be sent again, if they are found again."""
-        with self._transaction():
-            self._rows.execute("DELETE FROM files WHERE state = ?", [REFUSED])
-            self._rows.execute("DELETE FROM seen")
+        """Let refused files be sent again."""
+        self._rows.execute(
+            "UPDATE files SET state = ?, attempts = 0, due = 0 WHERE state = ?", [QUEUED, REFUSED]
+        )
 
     def counts(self) -> dict[str, int]:
         rows = self._rows.execute("SELECT state, COUNT(*) FROM files GROUP BY state")
@@ -214,9 +219,9 @@ class Queue:
         return [(str(path), str(note)) for path, note in rows]
 
     def _remove_leftovers(self) -> None:
-        """Remove copies that a killed process left: unfinished ones, and those of settled files."""
+        """Remove copies that a killed process left: unfinished ones, and those of sent files."""
         for copy in self.spool.iterdir():
-            if self.state_of(copy.name) != QUEUED:
+            if self.state_of(copy.name) not in (QUEUED, REFUSED):
                 copy.unlink(missing_ok=True)
         with self._transaction():
             waiting = self._rows.execute("SELECT sha256 FROM files WHERE state = ?", [QUEUED])
@@ -294,6 +299,11 @@ class Folder:
                         yield path, found.st_size, found.st_mtime_ns
 
 
+def written(path: Path) -> str:
+    """Return a path as text: a file's name need not be one in the system's character set."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def is_ignored(name: str) -> bool:
     """Return whether a file is hidden, unfinished, or a system's own."""
     low = name.lower()
@@ -350,7 +360,10 @@ class Server:
                 nobody knows.
         """
         boundary = uuid.uuid4().hex
-        name = Path(entry.path).name.replace("\\", "_").replace('"', "_")
+        name = "".join(
+            letter if letter.isprintable() and letter not in '"\\' else "_"
+            for letter in Path(entry.path).name
+        )
         head = (
             f'--{boundary}\r\nContent-Disposition: form-data; name="{FIELD}"; filename="{name}"\r\n'
             "Content-Type: application/octet-stream\r\n\r\n"
@@ -406,7 +419,10 @@ def _body(head: bytes, path: Path, tail: bytes) -> Iterator[bytes]:
 def _outcome(reply: http.client.HTTPResponse, body: bytes) -> str:
     """Return what the server says about a file that it has taken."""
     status, text = reply.status, _sentence(body)
-    if status in (200, 201, 202):
+    if status in (200, 201):
+        if not _is_receipt(body):
+            # Such as the page of a proxy that says that the site is being updated.
+            raise TryAgainError("The server's answer does not say that it has the file.")
         return text
     if status in (401, 403):
         raise TokenError(text or "The server does not accept the token.")
@@ -417,6 +433,15 @@ def _outcome(reply: http.client.HTTPResponse, body: bytes) -> str:
     if status in (404, 405):
         raise NoConnectionError(f"This server takes no uploads at {UPLOAD}: it answered {status}.")
     raise RefusedError(text or f"The server answered {status}.")
+
+
+def _is_receipt(body: bytes) -> bool:
+    """Return whether a reply is the API's list of the files that it has taken."""
+    try:
+        said = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(said, dict) and isinstance(said.get("items"), list)
 
 
 def _seconds(reply: http.client.HTTPResponse) -> float | None:
@@ -481,7 +506,7 @@ class Sender:
             if self.queue.has_seen(path, size, mtime):
                 continue
             try:
-                self.queue.add(path, str(path.relative_to(self.folder.path)), size, mtime)
+                self.queue.add(path, written(path.relative_to(self.folder.path)), size, mtime)
             except OSError as error:
                 self._say(f"A file cannot be taken yet: {error.strerror or error}")
 
@@ -639,8 +664,9 @@ def dry_run(folder: Folder, queue: Path) -> int:
             known = set(found.execute("SELECT path, size, mtime FROM seen"))
     count = total = 0
     for path, size, mtime in folder.files():
-        if size and (str(path), size, mtime) not in known:
-            sys.stdout.write(f"{path.relative_to(folder.path)}  {size / 2**20:.1f} MB\n")
+        if size and (written(path), size, mtime) not in known:
+            shown = written(path.relative_to(folder.path))
+            sys.stdout.write(f"{shown}  {size / 2**20:.1f} MB\n")
             count, total = count + 1, total + size
     sys.stdout.write(f"{count} files to send, {total / 2**20:.1f} MB. Nothing was sent.\n")
     return 0

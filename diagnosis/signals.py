@@ -18,7 +18,8 @@ class Change(StrEnum):
     """What happened to a reading."""
 
     MADE = "made"
-    OPINION = "opinion"  # recorded: a first or signed opinion, or an addendum
+    OPINION = "opinion"  # recorded: by its doctor, a second reader or an arbiter
+    RELEASED = "released"  # nobody is to read it independently any more
     CORRECTED = "corrected"  # the patient's details
     HIDDEN = "hidden"
     RESTORED = "restored"

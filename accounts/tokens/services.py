@@ -3,6 +3,7 @@
 import datetime
 import secrets
 from collections.abc import Collection
+from contextlib import suppress
 
 from django.conf import settings
 from django.core.cache import cache
@@ -152,14 +153,21 @@ def authenticate(request: HttpRequest) -> ApiToken | None:
         raise TokenError(429, _("Too many wrong tokens. Try again in a few minutes."))
     row = _find(token.strip())
     if row is None or not row.is_usable or not _may_act(row.owner):
-        cache.add(guesses, 0, GUESS_S)
-        cache.incr(guesses)
-        if row is not None:
+        if row is None:
+            _count_guess(guesses)
+        # A program that goes on with an expired token guesses nothing: others at its address go on.
+        elif cache.add(f"token-refused:{row.pk}:{row.is_usable}", 1, USE_WRITTEN_S):
             recording.record_access(row, what="token-refused", by=row.owner)
         raise TokenError(401, _("The token is not valid: unknown, expired or revoked."))
     _note_use(row, client_address(request))
     setattr(request, _ATTRIBUTE, row)
     return row
+
+
+def _count_guess(key: str) -> None:
+    cache.add(key, 0, GUESS_S)
+    with suppress(ValueError):  # it has just expired
+        cache.incr(key)
 
 
 def _find(token: str) -> ApiToken | None:

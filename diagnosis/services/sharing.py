@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from accounts.audit import recording
 from diagnosis import blind, board
 from diagnosis.board import SharedPost
-from diagnosis.models import Label, Reading, SharedCase
+from diagnosis.models import INDEPENDENT, Label, Reading, SharedCase
 from diagnosis.querysets import ReadingQuerySet
 from diagnosis.services.films import original_film
 from mlcore.decoding import decode_film
@@ -56,6 +56,11 @@ class CaseDraft:
 def may_share(user: "User") -> bool:
     """Return whether a board is connected and `user` may post to it."""
     return board.is_connected() and board.current().may_post(user)
+
+
+def is_independent(reading: Reading) -> bool:
+    """Return whether a colleague may still have to read the X-ray without knowing the result."""
+    return reading.second_state in INDEPENDENT
 
 
 def age_group(years: int) -> str:
@@ -150,13 +155,13 @@ def share_case(
     Raises:
         Reading.DoesNotExist: the doctor has no such reading.
         PermissionDenied: no board is connected, the doctor may not post to it, or the answer is
-            still withheld from the doctor.
+            still withheld from the doctor, or from colleagues who may have to read the X-ray.
         ValueError: there are too many boxes, or the board rejects category or image.
         diagnosis.services.films.FilmMissingError: the film is missing or altered.
     """
     reading = Reading.objects.own_of(doctor).get(pk=reading_id)
     # The opinion comes first: the text would quote the model, and colleagues would answer.
-    if not may_share(doctor) or blind.withheld_from(reading, doctor):
+    if not may_share(doctor) or blind.withheld_from(reading, doctor) or is_independent(reading):
         raise PermissionDenied
     # Films never change, so the image is rendered before any row is locked.
     image = redact(reading, boxes)

@@ -250,7 +250,9 @@ def reading_page(
         "card": reading.card,
         "evaluated": presentation.held_out(reading.model_version) if reading.card else [],
         "is_own": is_own,
-        "may_share": is_own and sharing.may_share(request.user),  # type: ignore[arg-type]
+        "may_share": is_own
+        and not sharing.is_independent(reading)
+        and sharing.may_share(request.user),  # type: ignore[arg-type]
         "shared_cases": reading.shared_cases.all() if is_own else [],
         "other_viewers": access_log.others_who_viewed(reading),
         "deletion": DeletionForm(),

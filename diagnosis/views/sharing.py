@@ -60,6 +60,8 @@ class ShareCaseView(OwnReadingMixin, View):
             raise Http404(_("You cannot post to the discussion board."))
         if reading.is_sealed:
             raise Http404(_("Record your own opinion before you share this X-ray."))
+        if sharing.is_independent(reading):
+            raise Http404(_("A colleague may read this X-ray independently. Share it afterwards."))
         return reading
 
     def _edit(self, reading: Reading, form: ShareForm, *, status: int = 200) -> HttpResponse:

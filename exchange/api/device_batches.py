@@ -23,6 +23,8 @@ def known_file(token: ApiToken, file: UploadedFile) -> BatchItem | None:
     batches = DeviceBatch.objects.filter(token=token).values("batch")
     sent = BatchItem.objects.filter(batch__in=batches, sha256=digest.hexdigest())
     sent = sent.exclude(state=ItemState.EXPIRED)
+    # Its stored file is gone: what the device sends is the only copy.
+    sent = sent.exclude(state=ItemState.FAILED, problem__code="lost")
     return sent.order_by("-created_at").first()
 
 

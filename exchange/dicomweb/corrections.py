@@ -40,6 +40,8 @@ def corrected(dataset: Dataset, reading: Reading) -> bool:
     for keyword in changes:
         if keyword in dataset:
             before[keyword] = copy.deepcopy(dataset[keyword])
+    if any(keyword in before and not before[keyword].is_empty for keyword in _PERSON):
+        _remove_identity(dataset, before)
     _make_encodable(dataset, changes.values())
     for keyword, value in changes.items():
         setattr(dataset, keyword, value)
@@ -55,11 +57,28 @@ def _changes(dataset: Dataset, reading: Reading) -> Iterator[tuple[str, str]]:
     differing = {each.field for each in differences(stated, details)}
     elements = patient_elements(reading)
     for field, keyword in _ELEMENTS.items():
-        is_missing = field not in stated and elements[keyword]
-        if (field in differing or is_missing) and keyword in elements:
+        # Missing in the file, or removed by the doctor.
+        is_one_sided = bool(elements[keyword]) != (field in stated)
+        if field in differing or is_one_sided:
             yield keyword, elements[keyword]
 
 
+def _remove_identity(dataset: Dataset, before: Dataset) -> None:
+    """Remove what else names the person whom the file was about: systems link records by it."""
+    for keyword in _IDENTITY:
+        if keyword in dataset:
+            before[keyword] = copy.deepcopy(dataset[keyword])
+            del dataset[keyword]
+
+
+_PERSON = ("PatientName", "PatientID")
+_IDENTITY = (
+    "IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "TypeOfPatientID",
+    "OtherPatientIDs", "OtherPatientIDsSequence", "OtherPatientNames", "PatientBirthName",
+    "PatientMotherBirthName", "PatientAddress", "PatientTelephoneNumbers",
+    "PatientTelecomInformation", "PatientInsurancePlanCodeSequence", "MedicalRecordLocator",
+    "ReferencedPatientPhotoSequence", "ReferencedPatientSequence", "AdmissionID",
+)  # fmt: skip
 _ELEMENTS = {
     "patient_name": "PatientName",
     "patient_number": "PatientID",

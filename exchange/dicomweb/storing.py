@@ -6,6 +6,7 @@ supervisor, who reads no films, it goes the way of one from a machine: routing r
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -25,7 +26,10 @@ from accounts.tokens.services import token_of
 from diagnosis.batches import receiving
 from diagnosis.models import BatchItem, BatchSource, ItemState, Reading
 from diagnosis.services import quotas
+from diagnosis.services.films import pixels_sha256
+from diagnosis.services.patients import stated_in
 from diagnosis.services.teams import TeamChoice, team_for
+from diagnosis.validators import NOT_NOW, validate_film_bytes
 from exchange import uids
 from exchange.dicomweb import audit
 from exchange.dicomweb.accept import DICOM
@@ -231,9 +235,9 @@ def _give_to(doctor: User, data: bytes, outcome: Outcome) -> None:
     """Let a doctor read a film, unless it is known.
 
     Raises:
-        _RefusedError: it cannot be stored now.
+        _RefusedError: it cannot be stored now, or its UID is that of another film.
     """
-    if _is_known(doctor, outcome.instance):
+    if _is_known(doctor, outcome.instance, data):
         return
     try:
         account_limits.take(account_limits.UPLOAD, doctor)
@@ -245,8 +249,9 @@ def _give_to(doctor: User, data: bytes, outcome: Outcome) -> None:
             source=BatchSource.DICOMWEB,
             then=partial(_remember, doctor, outcome.instance),
         )
-    except IntegrityError:
-        return  # sent twice at the same moment
+    except IntegrityError:  # sent twice at the same moment, or another film under its UID
+        if not _is_known(doctor, outcome.instance, data):
+            raise
     except (account_limits.TooManyError, quotas.QuotaError) as error:
         raise _RefusedError(OUT_OF_RESOURCES) from error
     except PermissionDenied as error:
@@ -283,12 +288,45 @@ def route_film(context: Any, *, arrival_id: str) -> str:
     return "Done."
 
 
-def _is_known(doctor: User, instance: str) -> bool:
-    """Return whether the doctor has read the film, or it waits to be read."""
-    if Reading.objects.own_of(doctor).filter(uids.of_instance(instance)).exists():
-        return True
+def _is_known(doctor: User, instance: str, data: bytes) -> bool:
+    """Return whether the doctor has read the film, or it waits to be read.
+
+    Raises:
+        _RefusedError: another film has its UID; to say that it is stored would lose it.
+    """
+    made = Reading.objects.own_of(doctor).filter(uids.of_instance(instance))
+    readings = list(made.only("film_sha256", "film_pixels_sha256", "film_patient"))
     sent = SentFilm.objects.filter(doctor=doctor, instance_uid=instance)
-    return sent.exclude(item__state__in=_GONE).exclude(item__reading__isnull=False).exists()
+    waiting = sent.exclude(item__state__in=_GONE).exclude(item__reading__isnull=False)
+    files = {reading.film_sha256 for reading in readings}
+    files |= set(waiting.values_list("item__sha256", flat=True))
+    if not files:
+        return False
+    is_repeat = hashlib.sha256(data).hexdigest() in files
+    if not is_repeat and not _is_encoded_otherwise(data, readings):
+        raise _RefusedError(DUPLICATE)
+    return True
+
+
+def _is_encoded_otherwise(data: bytes, readings: list[Reading]) -> bool:
+    """Return whether a file has the pixels of a reading, and states the same about the patient.
+
+    Raises:
+        _RefusedError: it cannot be decoded now.
+    """
+    if not readings:
+        return False
+    try:
+        film = validate_film_bytes(data, "").film
+    except ValidationError as error:
+        if error.code in NOT_NOW:
+            raise _RefusedError(OUT_OF_RESOURCES) from error
+        return False
+    pixels, stated = pixels_sha256(film), stated_in(film.header)
+    return any(
+        reading.film_pixels_sha256 == pixels and (reading.film_patient or {}) == stated
+        for reading in readings
+    )
 
 
 def _remember(doctor: User, instance: str, item: BatchItem) -> None:

@@ -8,13 +8,11 @@ from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
-from django.db.models.signals import post_save
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from diagnosis.models import Opinion, Reading
+from diagnosis.models import Reading
 from diagnosis.signals import Change, reading_changed
-from exchange.fhir.loading import FURTHER
 from exchange.fhir.models import FhirDelivery, FhirServer
 from xraysite.common.background import tasks
 from xraysite.common.background.tasks import TaskFailedError, TryAgainError, background_task
@@ -28,19 +26,12 @@ ABANDONED = timedelta(minutes=10)
 
 
 def connect() -> None:
-    """Let changes of readings and opinions queue what follows from them."""
+    """Let changes of readings queue what follows from them."""
     reading_changed.connect(_on_change, sender=Reading, dispatch_uid="fhir")
-    post_save.connect(_on_opinion, sender=Opinion, dispatch_uid="fhir-opinion")
 
 
 def _on_change(sender: Any, *, reading: Reading, what: Change, **_: Any) -> None:
     queue(reading.pk, is_deleted=what == Change.HIDDEN)
-
-
-def _on_opinion(sender: Any, *, instance: Opinion, **_: Any) -> None:
-    """Queue opinions of the second reader and the arbiter, which are no change of the reading."""
-    if instance.stage in FURTHER:
-        queue(instance.reading_id)
 
 
 def queue(reading_id: uuid.UUID, *, is_deleted: bool = False) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.db import DatabaseError
 from django.db import transaction as database
 from django.db.models import F, Q
 from django.utils import timezone
@@ -86,6 +87,15 @@ def send(delivery_id: uuid.UUID) -> str:
     except RefusedError as error:
         _finish(delivery, state=State.FAILED, error=str(error)[:300])
         raise
+    except DatabaseError:
+        raise
+    except Exception as error:  # noqa: BLE001 - see below
+        # Whatever is wrong with one reading: the others must still be sent. Its words may name
+        # the patient.
+        why = f"The result cannot be made ({type(error).__name__})."
+        logger.error("FHIR delivery %s: %s", delivery.pk, why)
+        _finish(delivery, state=State.FAILED, error=why)
+        raise RefusedError(why) from None
 
 
 def _claim(delivery: FhirDelivery) -> bool:

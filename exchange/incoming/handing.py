@@ -257,9 +257,17 @@ def expire() -> int:
             fresh.is_stored, fresh.stated = False, {}
             fresh.save(update_fields=["is_stored", "stated"])
             recording.record_change(fresh, what="dicom-expired", changes={"file": [True, False]})
-            transaction.on_commit(lambda gone=fresh: _remove_file(gone), robust=True)  # type: ignore[misc]
+            transaction.on_commit(lambda gone=fresh: _remove_expired(gone), robust=True)  # type: ignore[misc]
         number += 1
     return number
+
+
+@transaction.atomic
+def _remove_expired(arrival: Arrival) -> None:
+    """Remove a file, unless a machine has sent it again since: it has the same name then."""
+    fresh = Arrival.objects.select_for_update().filter(pk=arrival.pk, is_stored=False).first()
+    if fresh is not None:
+        _remove_file(fresh)
 
 
 def leftovers() -> Iterator[StoredFile]:

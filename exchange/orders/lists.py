@@ -34,7 +34,7 @@ def filtered(user: Any, query: QueryDict) -> tuple[QuerySet[Order], Period]:
         orders = orders.about(chosen["q"])
     if chosen.get("differs"):
         others = OrderFilm.objects.filter(order=OuterRef("pk")).exclude(differences=[])
-        orders = orders.filter(Exists(others), state=OrderState.PERFORMED)
+        orders = orders.filter(Exists(others)).exclude(state=OrderState.CANCELLED)
     backwards = chosen.get("period") in (Period.EARLIER, Period.ALL)
     order = ("-scheduled_at", "-id") if backwards else ("scheduled_at", "id")
     return orders.order_by(*order), form

@@ -67,11 +67,20 @@ def match_order(reading: Reading) -> OrderFilm | None:
         known = OrderFilm(order=order, reading=reading, matched_by=matched_by)
     known.differences = [name for name in LABELS if _differs(name, order, stated_about(reading))]
     known.save()
-    if order.state != OrderState.PERFORMED:
+    if order.state != OrderState.PERFORMED and not _is_somebody_elses(known):
         order.state = OrderState.PERFORMED
         with recording.event("order-performed", reading=str(reading.pk)):
             order.save(update_fields=["state", "updated_at"])
     return known
+
+
+def _is_somebody_elses(film: OrderFilm) -> bool:
+    """Return whether nothing but an accession number, which sites share, speaks for the order.
+
+    The order's own patient must stay on the worklist of the machines.
+    """
+    is_by_number = film.matched_by == OrderFilm.MatchedBy.ACCESSION
+    return is_by_number and {"patient_name", "patient_number"} <= set(film.differences)
 
 
 def _order_of(stated: StatedPatient) -> tuple[Order | None, str]:

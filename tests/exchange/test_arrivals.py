@@ -2,6 +2,7 @@
 
 import datetime
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -387,6 +388,23 @@ class TestSupervisors:
         arrive(film(view_position="LL"))
         read_all()
         assert state_of(arrival) == (ArrivalState.KEPT_OUT, "unread")
+        assert kept_files() == [str(arrival.pk)]
+
+    def test_what_is_sent_again_while_it_expires_is_not_deleted(self, to_doctor, settings):
+        arrival = arrive(film(view_position="LL"))
+        read_all()
+        long_ago = timezone.now() - datetime.timedelta(days=settings.DICOM_KEEP_DAYS + 1)
+        Arrival.objects.update(changed_at=long_ago)
+        later: list[Callable[[], object]] = []
+
+        def keep(call: Callable[[], object], robust: bool) -> None:
+            later.append(call)
+
+        with mock.patch.object(handing.transaction, "on_commit", keep):
+            assert handing.expire() == 1
+        arrive(film(view_position="LL"))  # the machine is told that it is safe
+        for call in later:
+            call()
         assert kept_files() == [str(arrival.pk)]
 
     def test_files_of_killed_processes_are_removed_others_stay(self, db):

@@ -86,7 +86,10 @@ def send_reading(
     user: Any = request.user
     doctors_only(user)
     key, is_new = uploads.store_upload(request, user)
-    response = _respond(request, _own(request, key), status=201 if is_new else 200)
+    reading = _own(request, key)
+    if not is_new:
+        record_access(reading, what="api-reading")
+    response = _respond(request, reading, status=201 if is_new else 200)
     response.headers["Location"] = f"{API}/readings/{key}"
     if not is_new:
         response.headers["Idempotent-Replayed"] = "true"

@@ -28,7 +28,10 @@ READ, WRITE = Token("reviews:read"), Token("reviews:write")
     summary=gettext_noop("List the opinions about a reading"),
 )
 def list_reviews(request: HttpRequest, reading_id: uuid.UUID) -> dict[str, Any]:
-    """List the recorded opinions, oldest first, and the account's own draft."""
+    """List the recorded opinions, oldest first, and the account's own draft.
+
+    Until the second opinion is recorded, colleagues of the doctor see none.
+    """
     reading = serving.reading_for(request, reading_id)
     record_access(reading, what="api-reading")
     return _reviews(request, reading)
@@ -37,6 +40,9 @@ def list_reviews(request: HttpRequest, reading_id: uuid.UUID) -> dict[str, Any]:
 def _reviews(request: HttpRequest, reading: Reading) -> dict[str, Any]:
     recorded = Opinion.objects.filter(reading=reading).select_related("author")
     review = Review.objects.filter(reading=reading).first()
+    if reading.is_sealed and reading.doctor_id != request.user.pk:
+        # Of somebody who may be asked for an independent opinion.
+        recorded, review = recorded.none(), None
     draft = opinions.draft_of(reading, request.user)  # type: ignore[arg-type]
     return {
         "items": [_opinion(each) for each in recorded],

@@ -67,7 +67,7 @@ class ReviewIn(Strict):
 class ReviewOut(Schema):
     """A doctor's recorded opinion."""
 
-    stage: Literal["FIRST", "SIGNED", "ADDENDUM"]
+    stage: Literal["FIRST", "SIGNED", "ADDENDUM", "SECOND", "ARBITER"]
     author: str
     recorded_at: datetime.datetime
     verdict: Verdict

@@ -95,11 +95,16 @@ class Folder:
 
     def names(self) -> set[str]:
         """Return the files of the last look, as `shown`."""
-        return {path.relative_to(self.root).as_posix() for path in self._looks}
+        return {self._written(path) for path in self._looks}
 
     def shown(self, found: Found) -> str:
         """Return a file's name with its folders, as seen from the watched folder."""
-        return found.path.relative_to(self.root).as_posix()
+        return self._written(found.path)
+
+    def _written(self, path: Path) -> str:
+        """Return a path as text: a file's name need not be in the system's character set."""
+        name = path.relative_to(self.root).as_posix()
+        return os.fsencode(name).decode("utf-8", "backslashreplace")
 
     def read(self, found: Found, limit: int) -> bytes | None:
         """Return the content of a file; None if it has changed meanwhile.

@@ -114,7 +114,11 @@ class Watcher:
         stamp, item_id = self._taken.get(name, (None, None))
         if stamp == found.stamp and item_id is not None:
             return self._end(found, taking.verdict_of(item_id, doctor))
-        data = self.folder.read(found, settings.FILM_MAX_BYTES)
+        try:
+            data = self.folder.read(found, settings.FILM_MAX_BYTES)
+        except OSError as error:  # such as one that its program has locked: others go on
+            self._say("file", f"A file cannot be read yet: {_cause(error)}.")
+            return False
         if data is None:
             return False
         if reason := taking.refusal_of(name, data, doctor):
@@ -135,7 +139,11 @@ class Watcher:
         name, is_refused = self.folder.shown(found), verdict.outcome == Outcome.REFUSED
         if self.ledger is None:
             into = folders.REFUSED if is_refused else folders.DONE
-            self.folder.move(found, into, verdict.reason if is_refused else "")
+            try:
+                self.folder.move(found, into, verdict.reason if is_refused else "")
+            except OSError as error:
+                self._say("move", f"A file cannot be moved yet: {_cause(error)}.")
+                return False
         else:
             self.ledger.add(name, found)
         _stamp, item_id = self._taken.pop(name, (None, None))
@@ -158,8 +166,12 @@ class Watcher:
                 running.read_waiting(self.worker)
 
     def _fail(self, code: str, text: str) -> None:
-        """Note that a look failed; say so, but not each time."""
+        """Note that a look failed, and say so."""
         self._failures += 1
+        self._say(code, text)
+
+    def _say(self, code: str, text: str) -> None:
+        """Log a problem, but not each time."""
         now = time.monotonic()
         if now - self._logged.get(code, -REMIND_S) >= REMIND_S:
             self._logged[code] = now

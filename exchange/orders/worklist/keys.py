@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterator
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -109,7 +109,16 @@ def _folded(group: str) -> str:
     return unicodedata.normalize("NFKC", group).casefold().strip().rstrip("^")
 
 
-@cache
+@lru_cache(256)
 def _pattern(key: str) -> re.Pattern[str]:
-    parts = {"*": ".*", "?": "."}
-    return re.compile("".join(parts.get(letter) or re.escape(letter) for letter in key), re.S)
+    """Return a key with wildcards as an expression that takes no time for many of them."""
+    first, *more = ("".join(_literal(letter) for letter in part) for part in key.split("*"))
+    if not more:
+        return re.compile(first, re.S)
+    # The first place where a part fits is as good as any other, so none is tried again.
+    middle = "".join(f"(?>.*?{part})" for part in more[:-1] if part)
+    return re.compile(f"{first}{middle}.*{more[-1]}", re.S)
+
+
+def _literal(letter: str) -> str:
+    return "." if letter == "?" else re.escape(letter)

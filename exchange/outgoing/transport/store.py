@@ -72,15 +72,14 @@ class Store:
             raise BusyError(ENDED) from error
         if "Status" not in answer:
             raise BusyError(SILENT)
-        return _answer(int(answer.Status), str(answer.get("ErrorComment", "")))
+        # Without the Error Comment, which may quote the patient's details: reasons are logged.
+        return _answer(int(answer.Status))
 
 
-def _answer(status: int, comment: str) -> Answer:
+def _answer(status: int) -> Answer:
     words = f"status 0x{status:04X}"
     if status in WORDS:
         words += f", {WORDS[status]}"
-    if comment:
-        words += f": {comment}"
     if status == 0:
         return Answer(True)
     if status == DUPLICATE or status in WARNINGS:

@@ -52,6 +52,7 @@ def test_a_repeated_request_makes_no_second_reading(program, active_model, film_
     assert (first.status_code, again.status_code) == (201, 200)
     assert again.headers["Idempotent-Replayed"] == "true"
     assert again.json()["id"] == first.json()["id"]
+    assert AuditEntry.objects.filter(what="api-reading").count() == 1  # of what is given again
     assert Reading.objects.count() == 1
     # Without a key, one is made from the content.
     other = encode(synthetic_film("NORMAL", seed=5), "png")

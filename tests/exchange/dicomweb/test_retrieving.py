@@ -114,6 +114,26 @@ def test_what_the_doctor_corrected_is_corrected_in_the_film(active_model, doctor
     assert storage.read(storage.original_name(reading.film_sha256)) == data
 
 
+def test_another_patients_identity_leaves_with_no_corrected_film(active_model, doctor, program):
+    """Archives link records by a patient's other numbers."""
+    data = film_file(1, OtherPatientIDs="OLD9", IssuerOfPatientID="ELSEWHERE",
+                     PatientAddress="1 Road")  # fmt: skip
+    reading = read(doctor, data)
+    (film,) = program.films(ONE)
+    assert film.OtherPatientIDs == "OLD9"
+    Reading.objects.filter(pk=reading.pk).update(patient_number="B77")
+    (film,) = program.films(ONE)
+    assert film.PatientID == "B77"
+    assert not {"OtherPatientIDs", "IssuerOfPatientID", "PatientAddress"} & set(film.dir())
+    (original,) = film.OriginalAttributesSequence
+    assert original.ModifiedAttributesSequence[0].OtherPatientIDs == "OLD9"
+    # The doctor knows that the number is wrong, and no other one.
+    Reading.objects.filter(pk=reading.pk).update(patient_number="")
+    (film,) = program.films(ONE)
+    assert film.PatientID == ""
+    assert "OtherPatientIDs" not in film
+
+
 def test_a_disowned_header_never_leaves(active_model, doctor, program):
     data = film_file(
         1, AccessionNumber="ACC9", InstitutionName="Other Hospital", patient_id="X999",

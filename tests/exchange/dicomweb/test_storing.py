@@ -68,6 +68,20 @@ def test_films_become_readings_of_the_tokens_doctor(active_model, doctor, progra
     assert program.parts(address)[0][1] == film_file(1)
 
 
+def test_another_film_under_the_same_uid_is_not_said_to_be_stored(active_model, doctor, program):
+    """A sender deletes its copy of what is stored."""
+    film = film_file(1)
+    other = film_file(1, patient_name="Chang^Ta-Tung")
+    assert store(program, message(film)).status_code == 200
+    for _ in range(2):  # while the first waits, and afterwards
+        response = store(program, message(film, other))
+        assert response.status_code == 202
+        assert reasons(response) == [0x0111]
+        running.read_waiting("test")
+    assert Reading.objects.own_of(doctor).count() == 1
+    assert BatchItem.objects.count() == 1
+
+
 def test_a_repeat_changes_nothing(active_model, doctor, program):
     body = message(film_file(1))
     for _ in range(2):  # while it waits

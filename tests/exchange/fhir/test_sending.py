@@ -133,6 +133,26 @@ def test_a_deleted_result_is_taken_back(active_model, doctor, store, server):
     assert_valid([*store.of("DiagnosticReport"), *store.of("Observation")])
 
 
+def test_a_result_that_cannot_be_made_holds_up_no_other(
+    active_model, doctor, store, server, monkeypatch, caplog
+):
+    first, other = a_reading(doctor), a_reading(doctor)
+    made = sending.bundles.transaction
+
+    def transaction(record, **options):
+        if record.reading.pk == first.pk:
+            raise ValueError("王小明")
+        return made(record, **options)
+
+    monkeypatch.setattr(sending.bundles, "transaction", transaction)
+    sign(first)
+    sign(other)
+    queueing.send_due()
+    found = dict(FhirDelivery.objects.values_list("reading_id", "state"))
+    assert found == {first.pk: State.FAILED, other.pk: State.SENT}
+    assert "王小明" not in caplog.text + str(FhirDelivery.objects.values_list("error"))
+
+
 def test_a_busy_server_is_asked_again_later(active_model, doctor, store, server):
     store.fails = [503, 200]
     sign(a_reading(doctor))

@@ -64,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.close()
             return
-        self.reply(201, {}, {"id": key[:8]})
+        self.reply(201, {}, {"items": [{"sha256": key}], "new": 1, "problems": []})
 
     def reply(self, status: int, headers: dict[str, str], body: dict[str, Any]) -> None:
         content = json.dumps(body).encode()

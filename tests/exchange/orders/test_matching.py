@@ -77,6 +77,8 @@ def test_another_patient_is_shown_on_both_pages_and_changes_no_reading(as_doctor
         assert "Order: “陳威倫 / Chen Wei-Lun" in page
     listed = as_doctor.get("/orders/?differs=on").content.decode()
     assert "X-ray of another patient" in listed
+    order.refresh_from_db()
+    assert order.state == OrderState.SCHEDULED  # the machine still has to take the right X-ray
     assert order.accession_number in listed
 
 

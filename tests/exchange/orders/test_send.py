@@ -125,6 +125,34 @@ def test_the_server_says_when_and_why(films, capsys):
     assert set(server.stored.values()) == CONTENTS
 
 
+def test_a_refused_film_is_kept_although_its_original_is_gone(films):
+    with serving((413, {}, {"detail": "Too large for the proxy."})) as server:
+        assert run(films, server) == 1
+        for path in films.rglob("*.dcm"):
+            path.unlink()  # the machine needs the space
+        assert run(films, server, "--retry-refused") == 0
+    assert set(server.stored.values()) == CONTENTS
+
+
+def test_a_page_that_only_looks_like_an_answer_loses_nothing(films, capsys):
+    with serving((200, {"Retry-After": "0"}, {"maintenance": True})) as server:
+        assert run(films, server) == 0
+        assert "does not say that it has the file" in capsys.readouterr().err
+    assert set(server.stored.values()) == CONTENTS
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows' names are Unicode")
+def test_names_in_other_character_sets_and_with_line_ends_are_sent(films):
+    strange = os.fsencode(films) + b"/" + "陳\r\nX: 1.dcm".encode("big5")
+    Path(os.fsdecode(strange)).write_bytes(b"D")
+    with serving() as server:
+        assert run(films, server) == 0
+        assert run(films, server, "--dry-run") == 0
+    assert set(server.stored.values()) == {*CONTENTS, b"D"}
+    assert sum(server.requests.values()) == 4
+    assert [name for name in server.names.values() if name.endswith("__X: 1.dcm")]
+
+
 def test_a_token_that_is_not_accepted_loses_nothing(films, capsys):
     with serving((401, {}, {"detail": "The token has expired."})) as server:
         assert run(films, server) == 3

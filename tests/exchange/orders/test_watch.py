@@ -1,5 +1,6 @@
 """Watched folders: a machine writes files, the site reads each of them once."""
 
+import os
 import time
 from pathlib import Path
 
@@ -109,6 +110,28 @@ def test_finished_files_are_read_and_moved(export, doctor, caplog):
     assert asked.path == "photo.png"
     for secret in ("one.dcm", "photo.png", "Doe", "W1"):
         assert secret not in caplog.text
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("_reads")
+def test_a_file_that_cannot_be_read_or_named_holds_up_no_other(export, doctor, monkeypatch):
+    (export / "0-locked.dcm").write_bytes(film(3))
+    strange = os.fsencode(export) + b"/" + "陳.dcm".encode("big5")
+    Path(os.fsdecode(strange)).write_bytes(film(4))
+    real, looks = Folder.read, []
+
+    def read(self, found, limit):
+        if found.path.name == "0-locked.dcm":
+            looks.append((export / "done" / "one.dcm").exists())
+            if len(looks) < 3:
+                raise PermissionError(13, "Permission denied")
+        return real(self, found, limit)
+
+    monkeypatch.setattr(Folder, "read", read)
+    watch(export, doctor)
+    assert looks == [False, True, True]
+    numbers = set(Reading.objects.values_list("patient_number", flat=True))
+    assert numbers == {"W1", "W2", "W3", "W4"}
 
 
 @pytest.mark.django_db

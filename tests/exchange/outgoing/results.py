@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from pydicom import dcmread
+from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import Verification
 
@@ -28,6 +29,7 @@ from mlcore import inference
 from tests.factories import ReadingFactory
 from tests.films import encode, encode_dicom, synthetic_film
 
+SUCCESS = 0
 STUDY, SERIES, IMAGE = "1.2.826.0.1.999.1", "1.2.826.0.1.999.2", "1.2.826.0.1.999.3"
 NAME = "CHEN^XIAO MING=陳^小明=ㄔㄣˊ^ㄒㄧㄠˇ ㄇㄧㄥˊ"
 NOTE = "右上葉實質化,左側肋膜積液。"
@@ -138,12 +140,15 @@ def dicom_archive(
     """A C-STORE SCP on loopback."""
     archive = Archive()
 
-    def store(event: Any) -> int:
-        if archive.status == 0:
+    def store(event: Any) -> int | Dataset:
+        if archive.status == SUCCESS:
             dataset = event.dataset
             dataset.file_meta = event.file_meta
             archive.got.append(dataset)
-        return archive.status
+            return SUCCESS
+        answer = Dataset()
+        answer.Status, answer.ErrorComment = archive.status, "refused for CHEN XIAO MING"
+        return answer
 
     entity = AE(ae_title="PACS")
     if classes is None:

@@ -192,6 +192,7 @@ def test_a_busy_archive_is_tried_again_and_a_refusing_one_is_not(reading):
     delivery = Delivery.objects.get()
     assert delivery.state == State.FAILED
     assert "0xC000" in shown(delivery.error)
+    assert "CHEN" not in delivery.error  # the archive's comment quotes the patient
 
 
 def test_what_was_accepted_is_not_sent_again(reading, supervisor):
