@@ -368,12 +368,12 @@ MATRIX |= {
     "admin:fhir_fhirserver_changelist": OVERSIGHT,
     "admin:fhir_fhirserver_add": OVERSIGHT,
     "admin:fhir_fhirserver_change": Row(admin_page("admin:index", 403)),
-    "admin:fhir_fhirserver_history": Row(admin_page("admin:index", 403)),
+    "admin:fhir_fhirserver_history": Row(admin_page("admin:index", "admin:index")),
     "admin:fhir_fhirserver_delete": NOBODY,
     "admin:fhir_fhirdelivery_changelist": OVERSIGHT,
     "admin:fhir_fhirdelivery_add": NOBODY,
     "admin:fhir_fhirdelivery_change": Row(admin_page("admin:index", 403)),
-    "admin:fhir_fhirdelivery_history": Row(admin_page("admin:index", 403)),
+    "admin:fhir_fhirdelivery_history": Row(admin_page("admin:index", "admin:index")),
     "admin:fhir_fhirdelivery_delete": NOBODY,
     "admin:diagnosis_reading_changelist": Row(
         OVERSIGHT.get, admin_page("admin:diagnosis_reading_changelist", 403)

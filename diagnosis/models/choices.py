@@ -41,6 +41,8 @@ class SecondState(models.TextChoices):
 
 # The colleagues, one of whom will be the second reader, see neither opinion nor result.
 INDEPENDENT = (SecondState.HELD, SecondState.WAITS)
+# Nothing leaves the site until both readers, and the arbiter if they differ, have spoken.
+UNSETTLED = (*INDEPENDENT, SecondState.SPLIT)
 
 
 class AgeScope(models.TextChoices):

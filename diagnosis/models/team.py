@@ -23,7 +23,7 @@ class Team(models.Model):
     Supervisors create it and decide who is a member, see `services.teams`.
     """
 
-    name = models.CharField(_("name"), max_length=80, unique=True)
+    name = models.CharField(pgettext_lazy("of a thing", "name"), max_length=80, unique=True)
     members = models.ManyToManyField(
         settings.AUTH_USER_MODEL,
         through="TeamMembership",

@@ -35,7 +35,7 @@ class Tag(models.Model):
         db_index=False,  # the constraint's index starts with it
         verbose_name=_("doctor"),
     )
-    name = models.CharField(_("name"), max_length=MAX_TAG_LENGTH)
+    name = models.CharField(pgettext_lazy("of a thing", "name"), max_length=MAX_TAG_LENGTH)
     name_key = SearchKeyField(source="name")
     colour = models.CharField(
         _("colour"), max_length=8, choices=TagColour.choices, default=TagColour.GREY
@@ -88,7 +88,7 @@ class SavedView(models.Model):
         db_index=False,  # the constraint's index starts with it
         verbose_name=_("doctor"),
     )
-    name = models.CharField(_("name"), max_length=MAX_VIEW_NAME_LENGTH)
+    name = models.CharField(pgettext_lazy("of a thing", "name"), max_length=MAX_VIEW_NAME_LENGTH)
     name_key = SearchKeyField(source="name")
     query = models.JSONField(_("filter"), default=dict)
     is_default = models.BooleanField(_("shown first"), default=False)

@@ -12,7 +12,8 @@ from django.db.models.functions import Coalesce
 
 from accounts.audit import recording
 from accounts.models import User
-from diagnosis.models import INDEPENDENT, Reading, Team, TeamMembership
+from diagnosis.models import Reading, Team, TeamMembership
+from diagnosis.models.choices import UNSETTLED
 from diagnosis.services.second_readings import state_in
 from diagnosis.signals import Change, reading_changed
 
@@ -76,13 +77,13 @@ def share_with_team(*, doctor: User, reading_ids: Collection[uuid.UUID], team: T
     own = Reading.objects.own_of(doctor).filter(pk__in=reading_ids).exclude(team=team)
     readings = list(own.select_for_update(of=("self",)).defer("activation_map"))
     for reading in readings:
-        was_independent = reading.second_state in INDEPENDENT
+        was_unsettled = reading.second_state in UNSETTLED
         reading.team, reading.second_state = team, state_in(team, reading)
         if not _may_work_on(reading, reading.assigned_to):
             reading.assigned_to = None
         with recording.event("team-changed"):
             reading.save(update_fields=["team", "second_state", "assigned_to", "updated_at"])
-        if was_independent and reading.second_state not in INDEPENDENT:
+        if was_unsettled and reading.second_state not in UNSETTLED:
             reading_changed.send(Reading, reading=reading, what=Change.RELEASED)
     return len(readings)
 

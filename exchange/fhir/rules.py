@@ -2,7 +2,8 @@
 
 from django.utils.translation import gettext_noop
 
-from diagnosis.models import INDEPENDENT, Label
+from diagnosis.models import Label
+from diagnosis.models.choices import UNSETTLED
 from exchange.fhir.loading import Record
 from exchange.fhir.models import FhirServer
 
@@ -20,9 +21,8 @@ def obstacle(record: Record, server: FhirServer) -> str:
     # What its doctor may not see yet does not leave by another way.
     if not record.has_answer:
         return gettext_noop("The doctor's own opinion comes first.")
-    # Nor what colleagues may not see yet, who look at other systems too.
-    if reading.second_state in INDEPENDENT:
-        return gettext_noop("A second, independent reading comes first.")
+    if reading.second_state in UNSETTLED:
+        return gettext_noop("A second reading or an arbiter's decision comes first.")
     if reading.label == Label.UNSURE and not server.sends_unsure:
         return gettext_noop("The result is inconclusive.")
     if reading.label == Label.OUT_OF_SCOPE and not server.sends_out_of_scope:

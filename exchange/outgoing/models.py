@@ -33,7 +33,7 @@ class Target(models.Model):
         SIGNED = "SIGNED", _("once a doctor has signed an opinion")
         AT_ONCE = "AT_ONCE", _("as soon as the doctor may see the result")
 
-    name = models.CharField(_("name"), max_length=60, unique=True)
+    name = models.CharField(pgettext_lazy("of a thing", "name"), max_length=60, unique=True)
     is_enabled = models.BooleanField(
         pgettext_lazy("target", "enabled"),
         default=False,

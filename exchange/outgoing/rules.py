@@ -2,7 +2,8 @@
 
 from django.utils.translation import gettext_noop
 
-from diagnosis.models import INDEPENDENT, Label, Reading, Review
+from diagnosis.models import Label, Reading, Review
+from diagnosis.models.choices import UNSETTLED
 from exchange.outgoing.models import Target
 
 
@@ -29,9 +30,8 @@ def obstacle(reading: Reading, target: Target, *, is_signed: bool) -> str:
     # What its doctor may not see yet does not leave by another way.
     if reading.withheld:
         return gettext_noop("The doctor's own opinion comes first.")
-    # Nor what colleagues may not see yet, who look at other systems too.
-    if reading.second_state in INDEPENDENT:
-        return gettext_noop("A second, independent reading comes first.")
+    if reading.second_state in UNSETTLED:
+        return gettext_noop("A second reading or an arbiter's decision comes first.")
     if reading.label == Label.UNSURE and not target.sends_unsure:
         return gettext_noop("The result is inconclusive.")
     if reading.label == Label.OUT_OF_SCOPE and not target.sends_out_of_scope:

@@ -79,7 +79,10 @@ def test_nothing_leaves_before_the_second_opinion(reading, other_doctor):
         queueing.send_due()
         assert not Delivery.objects.exists()
         assert store.resources == {}
-        assert FhirDelivery.objects.get().error == "A second, independent reading comes first."
+        assert (
+            FhirDelivery.objects.get().error
+            == "A second reading or an arbiter's decision comes first."
+        )
 
         second_opinion(reading, other_doctor)
         queueing.send_due()

@@ -29,7 +29,7 @@ from xraysite.settings import base
 pytestmark = pytest.mark.xdist_group("serve-set")
 
 PARTS = (
-    "accounts", "diagnosis", "forum", "locale", "manage.py", "mlcore", "static", "templates",
+    "accounts", "diagnosis", "exchange", "forum", "locale", "manage.py", "mlcore", "static", "templates",
     "xraysite",
 )  # fmt: skip
 SECONDS = 120

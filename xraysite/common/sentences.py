@@ -37,6 +37,7 @@ SENTENCES = (
     ),
     gettext_noop("A file read back differs from what was written."),
     gettext_noop("No model is active."),
+    gettext_noop("No listener (manage.py dicom_listen) says that it runs."),
     gettext_noop("%(file)s of %(name)s was altered."),
     gettext_noop("%(file)s is missing."),
     gettext_noop("%(file)s cannot be read: %(why)s"),

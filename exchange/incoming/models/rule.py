@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from diagnosis.models import MAX_AGE_YEARS, Team
 
@@ -30,9 +31,11 @@ class RoutingRule(models.Model):
         KEEP_OUT = "KEEP_OUT", _("Keep out")
 
     position = models.PositiveSmallIntegerField(
-        _("order"), default=10, help_text=_("The first rule that matches decides.")
+        pgettext_lazy("of a rule", "order"),
+        default=10,
+        help_text=_("The first rule that matches decides."),
     )
-    name = models.CharField(_("name"), max_length=80, unique=True)
+    name = models.CharField(pgettext_lazy("of a thing", "name"), max_length=80, unique=True)
     is_active = models.BooleanField(_("in use"), default=True)
     calling_ae = models.CharField(
         _("calling AE title"), max_length=40, blank=True, help_text=PATTERN_HELP

@@ -64,6 +64,7 @@ def taken(answer: Dataset, path: Path) -> Path:
         pixels, patient_name=str(answer.PatientName), patient_id=answer.PatientID, age=None,
         birth_date=answer.PatientBirthDate, PatientSex=answer.PatientSex,
         AccessionNumber=answer.AccessionNumber, StudyInstanceUID=answer.StudyInstanceUID,
+        SeriesInstanceUID=f"{answer.StudyInstanceUID}.1",
     )  # fmt: skip
     path.write_bytes(content)
     return path

@@ -18,7 +18,17 @@ from pydicom.uid import Comprehensive3DSRStorage, SecondaryCaptureImageStorage
 
 from accounts.models import AuditEntry
 from diagnosis import retention
-from diagnosis.models import HidingReason, Label, Reading, Team
+from diagnosis.models import (
+    HidingReason,
+    Label,
+    Reading,
+    SecondReadingRule,
+    Team,
+    TeamMembership,
+)
+from diagnosis.models.choices import SecondState
+from diagnosis.models.opinion import Stage
+from diagnosis.services import second_readings
 from diagnosis.services.opinions import Content, record_opinion
 from diagnosis.services.patients import PatientDetails
 from diagnosis.services.readings import edit_reading
@@ -35,6 +45,7 @@ from tests.exchange.outgoing.results import (
     target,
     web_archive,
 )
+from tests.factories import DoctorFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -116,6 +127,24 @@ def test_a_withheld_result_waits_for_the_first_opinion(reading, doctor):
     target(when="AT_ONCE")
     assert queueing.queue(reading.pk) == []
     record_opinion(doctor=doctor, reading_id=reading.pk, content=Content("NORMAL"), stage="FIRST")
+    assert states() == [State.WAITING]
+
+
+def test_a_result_waits_for_the_second_reader_and_the_arbiter(reading, doctor):
+    members = [DoctorFactory(), DoctorFactory()]
+    team = Team.objects.create(name="A", second_reading=SecondReadingRule.ALL)
+    for member in (doctor, *members):
+        role = TeamMembership.Role.ARBITER if member == members[1] else TeamMembership.Role.MEMBER
+        team.memberships.create(user=member, role=role)
+    Reading.objects.filter(pk=reading.pk).update(team=team, second_state=SecondState.HELD)
+    target()
+    sign(reading)
+    assert not Delivery.objects.exists()
+    given = {"reading_id": reading.pk, "content": Content("NORMAL")}
+    second_readings.record(by=members[0], stage=Stage.SECOND, **given)
+    assert Reading.objects.get().second_state == SecondState.SPLIT
+    assert not Delivery.objects.exists()
+    second_readings.record(by=members[1], stage=Stage.ARBITER, **given)
     assert states() == [State.WAITING]
 
 
