@@ -19,7 +19,7 @@ class Change(StrEnum):
 
     MADE = "made"
     OPINION = "opinion"  # recorded: by its doctor, a second reader or an arbiter
-    RELEASED = "released"  # nobody is to read it independently any more
+    RELEASED = "released"  # no second reader and no arbiter is waited for any more
     CORRECTED = "corrected"  # the patient's details
     HIDDEN = "hidden"
     RESTORED = "restored"

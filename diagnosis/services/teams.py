@@ -12,7 +12,8 @@ from django.db.models.functions import Coalesce
 
 from accounts.audit import recording
 from accounts.models import User
-from diagnosis.models import INDEPENDENT, Reading, Team, TeamMembership
+from diagnosis.models import Reading, Team, TeamMembership
+from diagnosis.models.choices import UNSETTLED, SecondState
 from diagnosis.services.second_readings import state_in
 from diagnosis.signals import Change, reading_changed
 
@@ -24,6 +25,10 @@ class TeamChoice(enum.Enum):
     """How the team of a new reading is chosen, if it is not named."""
 
     SOLE = "the doctor's team, if the doctor is a member of exactly one"
+
+
+class AwaitedError(Exception):
+    """Raised when a reading would leave the team whose second reader or arbiter it waits for."""
 
 
 class NotAMemberError(Exception):
@@ -71,20 +76,30 @@ def share_with_team(*, doctor: User, reading_ids: Collection[uuid.UUID], team: T
 
     Raises:
         PermissionDenied: the doctor is no member of the team.
+        AwaitedError: a colleague is to read it, or to decide; otherwise doctors could avoid that.
     """
     team = team_for(doctor, team)
     own = Reading.objects.own_of(doctor).filter(pk__in=reading_ids).exclude(team=team)
     readings = list(own.select_for_update(of=("self",)).defer("activation_map"))
+    if any(_is_awaited(reading) for reading in readings):
+        raise AwaitedError
     for reading in readings:
-        was_independent = reading.second_state in INDEPENDENT
+        was_unsettled = reading.second_state in UNSETTLED
         reading.team, reading.second_state = team, state_in(team, reading)
         if not _may_work_on(reading, reading.assigned_to):
             reading.assigned_to = None
         with recording.event("team-changed"):
             reading.save(update_fields=["team", "second_state", "assigned_to", "updated_at"])
-        if was_independent and reading.second_state not in INDEPENDENT:
+        if was_unsettled and reading.second_state not in UNSETTLED:
             reading_changed.send(Reading, reading=reading, what=Change.RELEASED)
     return len(readings)
+
+
+def _is_awaited(reading: Reading) -> bool:
+    """Return whether a signed reading waits for somebody in its team."""
+    if reading.second_state not in (SecondState.WAITS, SecondState.SPLIT) or reading.team is None:
+        return False
+    return reading.team.memberships.exclude(user_id=reading.doctor_id).exists()
 
 
 @transaction.atomic

@@ -11,7 +11,12 @@ from django.views import View
 
 from diagnosis.forms.teams import FIELD, WorkForm
 from diagnosis.models import Reading
-from diagnosis.services.teams import NotAMemberError, assign_reading, share_with_team
+from diagnosis.services.teams import (
+    AwaitedError,
+    NotAMemberError,
+    assign_reading,
+    share_with_team,
+)
 from diagnosis.serving import denied
 from diagnosis.views.readings import OwnReadingMixin
 
@@ -37,6 +42,8 @@ class TeamView(OwnReadingMixin, View):
                 share_with_team(doctor=request.user, reading_ids=[pk], team=chosen[FIELD])  # type: ignore[arg-type]
         except (PermissionDenied, NotAMemberError):
             messages.error(request, _("Nothing was changed. Choose a team and a member of it."))
+        except AwaitedError:
+            messages.error(request, _("A second reading or an arbiter's decision comes first."))
         except Reading.DoesNotExist:
             raise denied(pk) from None
         else:

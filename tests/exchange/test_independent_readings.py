@@ -18,6 +18,7 @@ from diagnosis.signals import Change, reading_changed
 from exchange.fhir import queueing
 from exchange.fhir.models import FhirDelivery, FhirServer
 from exchange.outgoing.models import Delivery
+from tests.conftest import signed_in
 from tests.exchange.api.conftest import Program
 from tests.exchange.fhir.server import serving
 from tests.exchange.outgoing.results import target
@@ -79,7 +80,10 @@ def test_nothing_leaves_before_the_second_opinion(reading, other_doctor):
         queueing.send_due()
         assert not Delivery.objects.exists()
         assert store.resources == {}
-        assert FhirDelivery.objects.get().error == "A second, independent reading comes first."
+        assert (
+            FhirDelivery.objects.get().error
+            == "A second reading or an arbiter's decision comes first."
+        )
 
         second_opinion(reading, other_doctor)
         queueing.send_due()
@@ -87,8 +91,13 @@ def test_nothing_leaves_before_the_second_opinion(reading, other_doctor):
         assert store.of("DiagnosticReport")
 
 
-def test_a_reading_that_leaves_its_team_is_sent(reading, doctor):
+def test_a_reading_leaves_its_team_only_if_nobody_is_to_read_it(reading, doctor):
     target(sends_unsure=True, sends_out_of_scope=True)
+    browser, page = signed_in(doctor), reading.get_absolute_url()
+    response = browser.post(f"{page}team/", {"team": ""}, follow=True)
+    assert "comes first" in response.content.decode()
+    assert not Delivery.objects.exists()
+    TeamMembership.objects.exclude(user=doctor).delete()  # nobody is left who could read it
     teams.share_with_team(doctor=doctor, reading_ids=[reading.pk], team=None)
     assert Delivery.objects.get().state == Delivery.State.WAITING
 

@@ -77,6 +77,16 @@ def test_a_device_sends_each_film_once(program, active_model, film_bytes, dicom)
     assert BatchItem.objects.get(path="b.png").state == ItemState.NEEDS_DATA
 
 
+def test_a_film_that_the_site_has_lost_is_taken_again(program, active_model, film_bytes):
+    sent = send(program, "/uploads", film_bytes, "a.png").json()["items"][0]
+    BatchItem.objects.filter(pk=sent["id"]).update(
+        state=ItemState.FAILED, problem={"code": "lost", "params": {}}, is_stored=False
+    )
+    again = send(program, "/uploads", film_bytes, "a.png")
+    assert again.status_code == 201
+    assert again.json()["items"][0]["state"] != "FAILED"
+
+
 def test_a_full_batch_of_a_device_is_followed_by_another(program, active_model, settings):
     settings.BATCH_MAX_FILES = 1
     for seed in (1, 2):
