@@ -75,19 +75,19 @@ EVENTS = {
     "member-removed": _("removed a member from a team"),
     "access-searched": _("searched the access log of a patient"),
 }
-# Computed from other fields, or too large to keep twice; the last ones are rows of other tables,
-# which auditlog would look up for every new reading.
+# Computed from other fields, or too large to keep twice.
 NOT_RECORDED = [
     "activation_map", "updated_at", "patient_name_key", "patient_number_key", "agreement",
     "age_scope", "own_verdict", "urgency", "pneumonia_probability", "is_unread", "opened_at",
     "waiting_since", "second_state", "blind_first", "withheld", "answer_shown_at",
-    "review", "batch_item", "diagnosis",
 ]  # fmt: skip
 
 
 def register() -> None:
     """Register the events and the recorded model of this app."""
     registry.register(EVENTS, always=["diagnosis.reading"])
-    auditlog.register(Reading, exclude_fields=NOT_RECORDED)
+    # Rows of other tables, which auditlog would look up for every new reading.
+    related = [each.get_accessor_name() or "" for each in Reading._meta.related_objects]
+    auditlog.register(Reading, exclude_fields=[*NOT_RECORDED, *related])
     auditlog.register(Team)
     auditlog.register(TeamMembership)

@@ -4,7 +4,6 @@ With the token of a doctor, a film goes the way of a file that the doctor sends.
 supervisor, who reads no films, it goes the way of one from a machine: routing rules decide.
 """
 
-from __future__ import annotations
 
 import hashlib
 import logging

@@ -4,6 +4,7 @@ import hashlib
 
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.test import Client
 
 from tests.conftest import patient_details, signed_in
@@ -69,7 +70,10 @@ def test_posts_without_a_csrf_token_are_refused(person, people, reading):
     strict.cookies = plain.cookies
     found = addresses(reading, user or reading.doctor)
     before = state()
+    del found["saml_acs"]  # the provider's page posts there; its signature is checked instead
     for name, address in found.items():
+        if address.startswith(settings.TOKEN_PATHS):  # cookies count for nothing there
+            continue
         status = strict.post(address, patient_details()).status_code
         # The token is checked before the method and the permissions.
         assert status == 403, f"POST {address} ({name}) answers {status}"

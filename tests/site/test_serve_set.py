@@ -29,8 +29,8 @@ from xraysite.settings import base
 pytestmark = pytest.mark.xdist_group("serve-set")
 
 PARTS = (
-    "accounts", "diagnosis", "exchange", "forum", "locale", "manage.py", "mlcore", "static", "templates",
-    "xraysite",
+    "accounts", "diagnosis", "exchange", "forum", "locale", "manage.py", "mlcore", "static",
+    "templates", "xraysite",
 )  # fmt: skip
 SECONDS = 120
 

@@ -28,7 +28,8 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Any:
         """Leave out the scripts of forms, jQuery and others: there is no form."""
-        context["media"] = forms.Media()
+        own = getattr(self, "Media", None)
+        context["media"] = forms.Media(own) if own is not None else forms.Media()
         return super().render_change_form(request, context, *args, **kwargs)
 
 
