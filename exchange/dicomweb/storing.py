@@ -4,13 +4,12 @@ With the token of a doctor, a film goes the way of a file that the doctor sends.
 supervisor, who reads no films, it goes the way of one from a machine: routing rules decide.
 """
 
-
 import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -21,6 +20,7 @@ from pydicom.dataset import Dataset
 
 from accounts import account_limits
 from accounts.audit.recording import record_event
+from accounts.models import User
 from accounts.tokens.services import token_of
 from diagnosis.batches import receiving
 from diagnosis.models import BatchItem, BatchSource, ItemState, Reading
@@ -48,9 +48,6 @@ from xraysite.common.background import tasks
 from xraysite.common.background.tasks import background_task, enqueue
 from xraysite.common.client_address import client_address
 from xraysite.common.faults import fault_of
-
-if TYPE_CHECKING:
-    from accounts.models import User
 
 logger = logging.getLogger(__name__)
 

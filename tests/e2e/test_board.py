@@ -10,7 +10,7 @@ from diagnosis import storage
 from forum import moderation
 from forum.models import Draft, Post, Topic
 from tests import board
-from tests.e2e.conftest import add_authenticator_app, new_context, sign_in
+from tests.e2e.conftest import add_authenticator_app, new_context, settle, sign_in
 from tests.e2e.test_pages import WIDTHS, problems_of
 from tests.factories import DoctorFactory, ReadingFactory
 from tests.films import encode, synthetic_film
@@ -170,6 +170,7 @@ def test_hidden_result_and_large_image_by_keyboard(
     colleague_page.locator(".picture-link").press("Enter")
     colleague_page.wait_for_url("**/large/")
     image = colleague_page.locator("[data-stage] img")
+    settle(colleague_page)
     fitting = image.bounding_box()["width"]
     stage = colleague_page.locator("[data-stage]")
     expect(stage).to_be_focused()

@@ -32,7 +32,7 @@ __all__ = ["orthanc"]  # the fixture
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
-    pytest.mark.xdist_group("orthanc-out"),
+    pytest.mark.xdist_group("story"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 NAME = "Chen^Wei-Lun=陳^威倫=ㄔㄣˊ^ㄨㄟ ㄌㄨㄣˊ"

@@ -99,7 +99,7 @@ def test_somebody_without_access_to_the_order_learns_only_that_it_differs(
     assert order.get_absolute_url() not in page
     own = signed_in(doctor).get(order.get_absolute_url()).content.decode()
     assert "on the worklist of somebody else" in own
-    assert "Z9" not in own
+    assert "“Z9”" not in own
 
 
 def test_a_film_that_does_not_belong_to_the_order_is_removed_from_it(as_doctor, doctor):
