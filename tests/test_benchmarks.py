@@ -11,7 +11,7 @@ from tests import processes
 from tests.films import write_dataset
 from tests.processes import ROOT
 
-pytestmark = pytest.mark.xdist_group("benchmarks")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("benchmarks")]
 
 
 def run(name: str, *arguments: object, check: bool = True) -> subprocess.CompletedProcess:
@@ -114,7 +114,6 @@ def test_framing_is_measured_for_every_change(tmp_path):
     assert found["originals"] == {"n": 4, "median": 0.0, "quantile_95": 0.0, "other_result": 0}
 
 
-@pytest.mark.slow
 def test_load_is_measured_with_a_doctor_for_each_client(tmp_path):
     out = tmp_path / "figures.json"
     printed = run(
@@ -131,7 +130,6 @@ def test_load_is_measured_with_a_doctor_for_each_client(tmp_path):
     assert "upload p50" in printed
 
 
-@pytest.mark.slow
 def test_parts_of_an_upload_add_up_to_its_cpu_time(tmp_path):
     out = tmp_path / "figures.json"
     printed = run("bench_upload", "--uploads", 4, "--json", out).stdout

@@ -23,7 +23,7 @@ from tests.films import encode, synthetic_film
 from tests.locks import ROOT
 from tests.server.slow_clients import Address, fetch, others
 
-pytestmark = pytest.mark.xdist_group("served-site")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("served-site")]
 
 SECONDS = 300
 TOKEN = "t" * 32
