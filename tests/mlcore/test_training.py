@@ -230,6 +230,7 @@ def test_plots_are_images():
             assert min(picture.size) > 300
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_a_bit_identical_network(var, films):
     train(var, films, "again", *REPEATABLE, epochs=2)
     digests = []

@@ -79,6 +79,7 @@ class TestMembers:
         right = [c == (row["label"] == "PNEUMONIA") for c, row in zip(called, test, strict=True)]
         assert sum(right) / len(right) == card["metrics"]["test"]["accuracy"]
 
+    @pytest.mark.slow
     def test_training_can_continue_from_a_bundle(self, card, var, films):
         output = train(var, films, "onward", "--members", 2, "--from", "pair", *SMALL, epochs=1)
         assert "not active" in output
