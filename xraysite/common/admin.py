@@ -29,7 +29,8 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     ) -> Any:
         """Leave out the scripts of forms, jQuery and others: there is no form."""
         own = getattr(self, "Media", None)
-        context["media"] = forms.Media(own) if own is not None else forms.Media()
+        scripts = [each for each in getattr(own, "js", ()) if "admin/js/" not in str(each)]
+        context["media"] = forms.Media(css=getattr(own, "css", {}), js=scripts)
         return super().render_change_form(request, context, *args, **kwargs)
 
 
