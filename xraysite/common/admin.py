@@ -30,7 +30,9 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         """Leave out the scripts of forms, jQuery and others: there is no form."""
         own = getattr(self, "Media", None)
         scripts = [each for each in getattr(own, "js", ()) if "admin/js/" not in str(each)]
-        context["media"] = forms.Media(css=getattr(own, "css", {}), js=scripts)
+        context["media"] = forms.Media(
+            css=getattr(own, "css", {}), js=[each for each in scripts if "models.js" in str(each)]
+        )
         return super().render_change_form(request, context, *args, **kwargs)
 
 
