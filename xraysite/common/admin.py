@@ -28,11 +28,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Any:
         """Leave out the scripts of forms, jQuery and others: there is no form."""
-        own = getattr(self, "Media", None)
-        scripts = [each for each in getattr(own, "js", ()) if "admin/js/" not in str(each)]
-        context["media"] = forms.Media(
-            css=getattr(own, "css", {}), js=[each for each in scripts if "models.js" in str(each)]
-        )
+        context["media"] = forms.Media(getattr(self, "Media", None))
         return super().render_change_form(request, context, *args, **kwargs)
 
 
