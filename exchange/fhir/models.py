@@ -2,7 +2,6 @@
 
 import uuid
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
@@ -10,6 +9,8 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
+
+from exchange.web_addresses import is_web_address
 
 
 class FhirServer(models.Model):
@@ -68,21 +69,12 @@ class FhirServer(models.Model):
 
     def clean(self) -> None:
         wrong: dict[str, Any] = {}
-        if not _is_web_address(self.url):
+        if not is_web_address(self.url):
             wrong["url"] = _("Enter an address that begins with https:// or http://.")
         elif self.url.startswith("http://") and self.token_name:
             wrong["url"] = _("A token is only sent over https://.")
         if wrong:
             raise ValidationError(wrong)
-
-
-def _is_web_address(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
-    return is_address and not (parts.username or parts.query or parts.fragment)
 
 
 class FhirDelivery(models.Model):

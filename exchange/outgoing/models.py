@@ -3,13 +3,14 @@
 import re
 import uuid
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
+
+from exchange.web_addresses import is_web_address
 
 AE_TITLE = RegexValidator(
     r"^[!-\[\]-~][ -\[\]-~]{0,15}$",
@@ -116,7 +117,7 @@ class Target(models.Model):
         }
         if self.host and not re.fullmatch(r"[A-Za-z0-9.:_-]+", self.host):
             missing["host"] = _("Enter a host name or an IP address.")
-        if self.url and not _is_web_address(self.url):
+        if self.url and not is_web_address(self.url):
             missing["url"] = _("Enter an address that begins with https:// or http://.")
         if self.url.startswith("http://") and self.token_name:
             missing["url"] = _("A token is only sent over https://.")
@@ -133,21 +134,6 @@ class Target(models.Model):
             "pdf": self.sends_document,
         }
         return [kind for kind, is_chosen in chosen.items() if is_chosen]
-
-
-def _is_web_address(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        return bool(
-            parts.scheme in ("http", "https")
-            and parts.hostname
-            and parts.port != 0
-            and not parts.username
-            and not parts.query
-            and not parts.fragment
-        )
-    except ValueError:
-        return False
 
 
 class Delivery(models.Model):
