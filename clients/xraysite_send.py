@@ -604,7 +604,7 @@ def token_of(path: Path | None) -> str:
     """Return the token.
 
     Raises:
-        UsageError: there is none, or others can read its file.
+        UsageError: no token is set, or others can read its file.
     """
     if path is None:
         token = os.environ.get(TOKEN_VARIABLE, "").strip()

@@ -223,7 +223,7 @@ class ReadingQuerySet(models.QuerySet[ReadingT]):
     def few_about(self, query: str) -> Self:
         """Return the readings as `about` does, by their keys if they are few.
 
-        If there are none, return those whose file's name contains the query.
+        If no reading matches, return those whose file's name contains the query.
 
         What follows (counting, sorting, loading) then looks at these only. Many matches need no
         keys: any order soon comes upon enough of them for a page.

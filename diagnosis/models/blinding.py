@@ -50,7 +50,7 @@ class Blinding(models.Model):
         """
         for name, empty in ANSWER_FIELDS.items():
             setattr(self, name, empty.copy() if isinstance(empty, (dict, list)) else empty)
-        # What another doctor said, for whoever is to read it independently.
+        # What another doctor said. The second reader has to read independently of it.
         self.own_verdict = ""
         self._state.fields_cache["review"] = None
         self.is_sealed = True

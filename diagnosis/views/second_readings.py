@@ -58,7 +58,7 @@ class SecondReadingView(OwnReadingMixin, View):
         """Return a reading of the user's, or of one of the user's teams.
 
         Raises:
-            Http404: there is none.
+            Http404: the user has no such reading.
         """
         found = Reading.objects.worklist_of(request.user).filter(pk=pk)
         reading = found.defer("activation_map").first()

@@ -54,7 +54,7 @@ class TeamView(OwnReadingMixin, View):
         """Return a reading of the user's, or of one of the user's teams.
 
         Raises:
-            Http404: there is none.
+            Http404: the user has no such reading.
         """
         readings = Reading.objects.worklist_of(self.request.user)
         reading = readings.defer("activation_map").filter(pk=pk).first()
